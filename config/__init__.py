@@ -1,0 +1,1 @@
+"""Pipelines, policies and example settings that ship with HASTE server."""

@@ -1,0 +1,205 @@
+"""Signal: how much of a field shows more than noise on smooth light."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+from haste_core.features.pixels import Pixels, finite_range
+from haste_core.features.undefined import UndefinedFeature
+
+Reals: TypeAlias = NDArray[np.float64]
+
+MIN_SIDE_PX = 32
+"""Shortest side with 4 x 4 tiles of 8 pixels, the fewest from which a background can be told."""
+
+_CELLS_PER_SIDE = 4
+"""A tile is 4 x 4 cells: 16 samples tell its noise, and one of them may be bad."""
+
+_CELL_PX, _SMALL_CELL_PX, _SMALL_FIELD_PX = 4, 2, 256
+"""A tile of 16 pixels is smaller than a nucleus at x10; fields below 256 get tiles of 8."""
+
+_BACKGROUND_DEGREE = 4
+"""Vignetting goes as cos^4 of the angle, and off-centre light adds odd terms: degree 4 has both."""
+
+_BACKGROUND_ROUNDS = 6
+"""Reweightings until the background forgets the cells; more change no verdict."""
+
+_TUKEY = 4.685
+"""Tukey's biweight rejects beyond this many standard deviations (95 % efficient on normal noise)."""
+
+_NOISE_LIMIT = 6.0
+"""Standard deviations of a tile's noise that count as signal.
+
+Normal noise reaches them twice in a thousand million tiles; a thousand times as often would still
+do, and noise that is a little correlated (interpolated, JPEG) or skewed (few photons) needs that.
+"""
+
+_LIGHT_LIMIT = 0.03
+"""Share of the background's own range that counts as signal: what a polynomial of degree 4 leaves
+of light that falls to a third in the corners. A fall of 10 % may so hide structure of 0.3 %."""
+
+_GREY_LEVEL = 1.0
+"""An integer image on smooth, noiseless light is a staircase of steps of one level: no signal."""
+
+_ROUNDING_LIMIT = 1e-6
+"""Share of the tiles' range below which a deviation is rounding (noise-free synthetic images)."""
+
+_SPECK_TILES = 4
+"""One speck of at most a tile's side touches at most 2 x 2 tiles."""
+
+_SPECK_SHARE = 0.001
+"""Share of the field that specks may cover: in less, no score of the whole field describes it."""
+
+_QUIET_SPREAD = 4.737
+"""Spread within quiet tiles in units of the noise of a tile's value, for normal noise: the mean, over
+the quieter half of the tiles, of the 4th highest cell less the 4th lowest one; by simulation."""
+
+
+def signal_fraction(image: Pixels) -> float:
+    """Share of the field that is brighter or darker than noise on smooth light explains.
+
+    Exactly 0 means that the field is empty: all that is there is noise, a gradient of the light,
+    single defective pixels, or one speck. A focus score of such a field describes its noise.
+
+    Parameters
+    ----------
+    image : (M, N) array of a real dtype
+        Grey levels, linear in intensity, in any unit. Gain and offset do not matter (beyond the
+        rounding to grey levels), nor whether objects are bright on dark or dark on bright.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    UndefinedFeature
+        The image holds NaN or infinite pixels, or its shortest side is below 32.
+    ValueError
+        `image` is not two-dimensional.
+
+    Notes
+    -----
+    1. The field is cut into tiles of 4 x 4 cells of 4 x 4 pixels (2 x 2 where the shorter side is
+       below 256). A cell's value is its mean without its highest and lowest pixel; a tile's value
+       the mean of its cells without the highest and lowest one. So neither a hot nor a dead pixel
+       reaches the tiles, up to one pixel in a thousand.
+    2. The noise of a tile's value comes from the spread of cells within the quieter half of the
+       tiles: white noise on the quiet ground, whatever camera made it.
+    3. The background is a polynomial of degree 4 through the tiles, fitted robustly.
+    4. A tile holds signal where it departs from the background by more than 6 standard deviations
+       of its noise, than 3 % of the background's own range and, for integer images, than one grey
+       level.
+    5. If no more than 4 tiles, or a thousandth of them, hold signal, the answer is 0. Otherwise it
+       is their share.
+
+    The limits of this: a single object of at most 16 pixels is taken for a speck, and contrast
+    below 0.4 of the noise of one pixel is not seen.
+    """
+    low, high = finite_range(image)
+    if min(image.shape) < MIN_SIDE_PX:
+        raise UndefinedFeature(
+            f"the image is {image.shape[0]} x {image.shape[1]} pixels; telling signal from noise "
+            f"needs at least {MIN_SIDE_PX} on the shorter side"
+        )
+    if low == high:
+        return 0.0
+    departure = np.abs(_tile_departures(image, low, high))
+    signal = int(np.count_nonzero(departure > 1))
+    speck = max(_SPECK_TILES, _SPECK_SHARE * departure.size)
+    return signal / departure.size if signal > speck else 0.0
+
+
+def is_empty(image: Pixels) -> bool:
+    """Tell whether a field shows nothing but noise, smooth light, defective pixels or one speck.
+
+    Parameters
+    ----------
+    image : (M, N) array of a real dtype
+
+    Returns
+    -------
+    bool
+        True where `signal_fraction` is 0.
+
+    Raises
+    ------
+    UndefinedFeature
+        As `signal_fraction` does.
+    """
+    return signal_fraction(image) == 0
+
+
+def _tile_departures(image: Pixels, low: float, high: float) -> Reals:
+    """Return each tile's departure from the background, in units of the least that is signal."""
+    grey_level = _GREY_LEVEL if image.dtype.kind in "ui" else 0.0
+    if image.dtype.kind == "f":
+        # Scaled to [-1, 1]: sums of the largest floats would overflow.
+        image = image.astype(np.float64) / max(abs(low), abs(high))
+    value, noise = _tiles(image)
+    rounding = _ROUNDING_LIMIT * float(np.ptp(value))
+    background = _background(value, least_scale=max(noise, rounding))
+    light = _LIGHT_LIMIT * float(np.ptp(background))
+    # The smallest float stands in where the tiles are equal, so that 0 / 0 is 0.
+    limit = max(_NOISE_LIMIT * noise, light, grey_level, rounding, np.finfo(float).tiny)
+    departure: Reals = (value - background) / limit
+    return departure
+
+
+def _tiles(image: Pixels) -> tuple[Reals, float]:
+    """Return the tiles' values and the standard deviation of a tile's value by noise alone."""
+    cells = _cells(image)
+    side = _CELLS_PER_SIDE
+    height, width = (n // side for n in cells.shape)
+    grouped = cells[: height * side, : width * side].reshape(height, side, width, side)
+    ordered = np.sort(grouped.swapaxes(1, 2).reshape(height, width, side * side), axis=2)
+    spread = np.sort((ordered[..., -4] - ordered[..., 3]).ravel())
+    noise = float(spread[: spread.size // 2].mean()) / _QUIET_SPREAD
+    return ordered[..., 1:-1].mean(axis=2), noise
+
+
+def _cells(image: Pixels) -> Reals:
+    """Return the mean of each cell's pixels without the highest and the lowest one."""
+    side = _CELL_PX if min(image.shape) >= _SMALL_FIELD_PX else _SMALL_CELL_PX
+    height, width = (n // side for n in image.shape)
+    rows = image[: height * side, : width * side].reshape(height, side, width * side)
+    columns = [slice(first, None, side) for first in range(side)]
+    summed, highest, lowest = rows.sum(axis=1, dtype=np.float64), rows.max(axis=1), rows.min(axis=1)
+    total = sum((summed[:, one] for one in columns), start=np.zeros((height, width)))
+    total -= np.max([highest[:, one] for one in columns], axis=0)
+    total -= np.min([lowest[:, one] for one in columns], axis=0)
+    return total / (side * side - 2)
+
+
+def _background(value: Reals, *, least_scale: float) -> Reals:
+    """Fit the smooth light under the objects: a polynomial that gives outlying tiles no weight."""
+    terms = _polynomial_terms(value.shape)
+    target = value.ravel()
+    weight = np.ones_like(target)
+    fitted = target
+    for _ in range(_BACKGROUND_ROUNDS):
+        weighted = terms * weight[:, None]
+        coefficients = np.linalg.lstsq(weighted.T @ terms, weighted.T @ target, rcond=None)[0]
+        fitted = terms @ coefficients
+        residual = np.abs(target - fitted)
+        scale = max(1.4826 * float(np.median(residual)), least_scale, np.finfo(float).tiny)
+        weight = np.clip(1 - (residual / (_TUKEY * scale)) ** 2, 0, None) ** 2
+    return fitted.reshape(value.shape)
+
+
+def _polynomial_terms(shape: tuple[int, ...]) -> Reals:
+    """Return Legendre products up to the degree over a grid: (tiles, terms)."""
+    y, x = (legendre.legvander(np.linspace(-1, 1, n), _BACKGROUND_DEGREE) for n in shape)
+    return np.stack(
+        [
+            np.outer(y[:, i], x[:, j]).ravel()
+            for i in range(_BACKGROUND_DEGREE + 1)
+            for j in range(_BACKGROUND_DEGREE + 1 - i)
+        ],
+        axis=1,
+    )

@@ -1,0 +1,150 @@
+"""A job as it stands: its spec, its tasks' states and answers, and how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from haste_core.jobspec import JobSpec, Parallel, Sequential, Task
+from haste_core.messages import Place
+from haste_core.readiness import Plan
+from haste_core.states import Phase, TaskState
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """One task of a job, as it stands.
+
+    Attributes
+    ----------
+    site : str
+        Where it is, or was last, handed out.
+    attempt : int
+        Number of the latest hand-out; 0 before the first.
+    failures : int
+        Attempts that failed in passing or whose child process died, since it was last asked for.
+    losses : int
+        Attempts whose worker died while they ran, since it was last asked for.
+    order_key : float
+        Its place among the ready tasks of its queue: the lower, the earlier.
+    ready_at : float, optional
+        When it last became ready; seconds since 1970.
+    contended : bool
+        It is optional or overtakes an optional task, so its hand-out must look at the whole job.
+    due_at : float, optional
+        When its lease ends (handed out) or its pause ends (delayed); seconds since 1970.
+    priority : float, optional
+        Its own; None to take the job's.
+    response : mapping, optional
+        The handler's answer.
+    place : Place, optional
+        Where the task left the object, if it moved or replaced it.
+    """
+
+    position: int
+    task_key: str
+    site: str
+    task_id: int = 0
+    state: TaskState = TaskState.REGISTERED
+    phase: Phase = Phase.BLOCKED
+    attempt: int = 0
+    failures: int = 0
+    losses: int = 0
+    priority: float | None = None
+    order_key: float = 0.0
+    ready_at: float | None = None
+    contended: bool = False
+    due_at: float | None = None
+    worker_id: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    message: str = ""
+    response: Mapping[str, Any] | None = None
+    place: Place | None = None
+    decision_id: int | None = None
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as it stands.
+
+    Attributes
+    ----------
+    state : TaskState
+        201 while anything may still happen, 205 while it waits for a reset task, else its end state.
+    priority : float
+        The present one; the spec holds the submitted one.
+    tasks : tuple of TaskRecord
+        By position.
+    """
+
+    spec: JobSpec
+    tasks: tuple[TaskRecord, ...]
+    created_at: float
+    priority: float
+    job_id: int = 0
+    state: TaskState = TaskState.REGISTERED
+    ended_at: float | None = None
+    plan: Plan = field(default=None, compare=False, repr=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.plan is None:
+            object.__setattr__(self, "plan", Plan(self.spec.tasks))
+
+    @cached_property
+    def responses(self) -> dict[str, Any]:
+        """The answers so far, by task key; the spec's own come first."""
+        answered = {task.task_key: task.response for task in self.tasks if task.response is not None}
+        return {**self.spec.response, **answered}
+
+    def place_before(self, position: int) -> Place:
+        """Tell where a task finds the object: where the last task before it left it, at first its source."""
+        moved = [task.place for task in self.tasks[:position] if task.place is not None]
+        return moved[-1] if moved else Place(url=self.spec.source_url, site=self.spec.site)
+
+    def to_json(self) -> dict[str, Any]:
+        """Show the job as the API and the handlers see it."""
+        running = any(task.state is TaskState.RUNNING for task in self.tasks)
+        shown = self.spec.to_json()
+        shown.update(
+            job_id=self.job_id,
+            state=TaskState.RUNNING if running else self.state.shown,
+            priority=self.priority,
+            created_at=self.created_at,
+            ended_at=self.ended_at,
+            place=self.place_before(len(self.tasks)).model_dump(exclude_none=True),
+            tasks=self._show(self.spec.tasks, iter(self.tasks)),
+            response=self.responses,
+        )
+        return shown
+
+    def task_json(self, position: int) -> dict[str, Any]:
+        """Show one task, as the class `Task` of DANE's format."""
+        return {"Task": show_task(self.plan.tasks[position], self.tasks[position], self)}
+
+    def _show(self, node: Task | Sequential | Parallel, tasks: Any) -> dict[str, Any]:
+        if isinstance(node, Task):
+            return {"Task": show_task(node, next(tasks), self)}
+        children = [self._show(child, tasks) for child in node.tasks]
+        return {"taskSequential" if isinstance(node, Sequential) else "taskParallel": children}
+
+
+def show_task(task: Task, record: TaskRecord, job: JobRecord) -> dict[str, Any]:
+    """Show a task as a JSON object: what was asked, and what became of it."""
+    asked = task.model_dump(mode="json")
+    fields = asked["Task"] if isinstance(asked, dict) else {"task_key": asked}
+    return {
+        **fields,
+        "task_id": record.task_id,
+        "job_id": job.job_id,
+        "task_state": record.state.shown,
+        "task_msg": record.message,
+        "site": record.site,
+        "priority": job.priority if record.priority is None else record.priority,
+        "attempts": record.attempt,
+        "worker": record.worker_id,
+        "started_at": record.started_at,
+        "ended_at": record.ended_at,
+    }

@@ -1,0 +1,314 @@
+"""What may happen to a job, each as a function from the job before to the job after.
+
+The store loads a job, applies one of these, and writes what differs; nothing else changes a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from haste_core.errors import ConflictError
+from haste_core.jobs import JobRecord, TaskRecord
+from haste_core.jobspec import JobSpec, leaves
+from haste_core.messages import Outcome, TaskResult
+from haste_core.readiness import Startable
+from haste_core.scheduling import GiveUp, Retry, RetryPolicy, order_key
+from haste_core.states import Event, Phase, TaskState, allows
+
+HAND_BACK_PAUSE_S = 0.5  # keeps a task that no worker can take from circling
+MAX_MESSAGE = 2000  # characters of a task's message that are kept
+DECIDED_KEY = "tier"  # the task key whose tasks carry out a decision
+
+_WAITING = frozenset({Phase.READY, Phase.UNDECIDED, Phase.DELAYED})
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the server's configuration says about the life of tasks."""
+
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    ageing_per_s: float = 0.001
+
+
+def register(spec: JobSpec, *, now: float, rules: Rules) -> JobRecord:
+    """Make a new job of a spec; its first tasks are ready."""
+    tasks = tuple(
+        TaskRecord(position=position, task_key=task.task_key, site=spec.site, priority=task.priority)
+        for position, task in enumerate(leaves(spec.tasks))
+    )
+    return settle(JobRecord(spec, tasks, created_at=now, priority=spec.priority), now=now, rules=rules)
+
+
+def settle(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:
+    """Bring everything in line that follows from the states of a job's tasks."""
+    readiness = job.plan.readiness([task.state for task in job.tasks], job.responses)
+
+    def settled(task: TaskRecord) -> TaskRecord:
+        if task.position in readiness.skipped:
+            return _end(task, Event.SKIP, TaskState.SKIPPED, readiness.skipped[task.position], now)
+        if task.position in readiness.refused:
+            return _end(task, Event.REFUSE, TaskState.ERROR, readiness.refused[task.position], now)
+        startable = readiness.startable.get(task.position)
+        if startable is not None and task.phase is Phase.BLOCKED:
+            return _make_ready(job, task, startable, now=now, rules=rules)
+        if startable is None and task.phase in _WAITING:
+            return replace(task, phase=Phase.BLOCKED, due_at=None)
+        return task
+
+    state = readiness.job_state
+    state = TaskState.REGISTERED if state is TaskState.RUNNING else state
+    ended_at = (job.ended_at or now) if state.ended else None
+    return replace(job, tasks=tuple(map(settled, job.tasks)), state=state, ended_at=ended_at)
+
+
+def hand_out(
+    job: JobRecord, position: int, *, lease_until: float, now: float, rules: Rules
+) -> JobRecord | None:
+    """Lease a ready task; None if it is not startable any more.
+
+    Optional tasks that it overtakes end as skipped; what would have overtaken it is held back.
+    """
+    readiness = job.plan.readiness([task.state for task in job.tasks], job.responses)
+    startable = readiness.startable.get(position)
+    if startable is None or job.tasks[position].phase is not Phase.READY:
+        return None
+    overtaken = f"overtaken by {job.tasks[position].task_key!r}"
+
+    def claimed(task: TaskRecord) -> TaskRecord:
+        if task.position == position:
+            return leased(task, until=lease_until)
+        if task.position in startable.overtakes:
+            return _end(task, Event.SKIP, TaskState.SKIPPED, overtaken, now)
+        return task
+
+    return settle(replace(job, tasks=tuple(map(claimed, job.tasks))), now=now, rules=rules)
+
+
+def leased(task: TaskRecord, *, until: float) -> TaskRecord:
+    """Give a ready task its next attempt."""
+    return replace(
+        _moved(task, Event.HAND_OUT, TaskState.RUNNING, Phase.HANDED_OUT),
+        attempt=task.attempt + 1,
+        due_at=until,
+        worker_id=None,
+        started_at=None,
+        ended_at=None,
+        message="",
+    )
+
+
+def apply_result(
+    job: JobRecord, position: int, result: TaskResult, *, now: float, jitter: float, rules: Rules
+) -> JobRecord | None:
+    """Record what became of an attempt; None if it is stale and changes nothing."""
+    task = job.tasks[position]
+    if task.phase is not Phase.HANDED_OUT or task.attempt != result.attempt:
+        return None
+    task = replace(
+        task,
+        worker_id=result.worker_id or task.worker_id,
+        started_at=result.started_at or task.started_at,
+    )
+    match result.outcome:
+        case Outcome.ENDED if result.state is not TaskState.REMOTE_TROUBLE:
+            task = _end(task, Event.END, result.state, result.message, result.ended_at or now)
+            if result.state is TaskState.DONE:
+                task = replace(task, response=result.response, place=result.place)
+        case Outcome.ENDED | Outcome.CRASHED:
+            task = _after_failure(task, result, now=now, jitter=jitter, rules=rules)
+        case Outcome.LOST if task.started_at is not None:
+            task = _after_loss(task, now=now, rules=rules)
+        case _:
+            task = _again(task, result.message, delay_s=HAND_BACK_PAUSE_S, now=now)
+    return settle(_with_task(job, task), now=now, rules=rules)
+
+
+def decided(
+    job: JobRecord, position: int, decision_id: int, score: float | None, *, now: float, rules: Rules
+) -> JobRecord | None:
+    """Make a task ready whose decision has been made; None if it does not wait for one."""
+    task = job.tasks[position]
+    if task.phase is not Phase.UNDECIDED:
+        return None
+    if score is not None and job.plan.tasks[position].priority_from is not None:
+        task = replace(task, priority=score)
+    task = replace(task, decision_id=decision_id, phase=Phase.BLOCKED)
+    return settle(_with_task(job, task), now=now, rules=rules)
+
+
+def refuse(job: JobRecord, position: int, reason: str, *, now: float, rules: Rules) -> JobRecord | None:
+    """End a task whose decision cannot be made; None if it does not wait for one."""
+    task = job.tasks[position]
+    if task.phase is not Phase.UNDECIDED:
+        return None
+    ended = _end(task, Event.REFUSE, TaskState.ERROR, reason, now)
+    return settle(_with_task(job, ended), now=now, rules=rules)
+
+
+def retry(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:
+    """Run the failed and the reset tasks of a job again; done ones stay done.
+
+    Raises
+    ------
+    ConflictError
+        If there is nothing to retry.
+    """
+    again = {
+        task.position
+        for task, asked in zip(job.tasks, job.plan.tasks, strict=True)
+        if task.state is TaskState.RESET or (task.state.failed and not asked.optional)
+    }
+    if not again:
+        raise ConflictError(f"job {job.job_id} has no failed task to retry (state {job.state.value})")
+    return _asked_again(job, again, Event.RETRY, now=now, rules=rules)
+
+
+def retry_task(job: JobRecord, position: int, *, now: float, rules: Rules) -> JobRecord:
+    """Run a failed or reset task again.
+
+    Raises
+    ------
+    ConflictError
+        If it runs, waits, or is done.
+    """
+    task = job.tasks[position]
+    if not allows(Event.RETRY, task.state):
+        raise ConflictError(
+            f"task {task.task_id} is in state {task.state.shown.value}, so there is nothing to retry; "
+            "forceretry runs it all the same"
+        )
+    return _asked_again(job, {position}, Event.RETRY, now=now, rules=rules)
+
+
+def force_retry_task(job: JobRecord, position: int, *, now: float, rules: Rules) -> JobRecord:
+    """Run a task again whatever its state; its answer is forgotten, and what depends on it runs again too."""
+    job = _invalidate_followers(job, position)
+    return _asked_again(job, {position}, Event.FORCE_RETRY, now=now, rules=rules)
+
+
+def reset_task(job: JobRecord, position: int, *, now: float, rules: Rules) -> JobRecord:
+    """Take a task back to registered without running it, until it or its job is retried.
+
+    Its answer is forgotten; what depends on it waits.
+
+    Raises
+    ------
+    ConflictError
+        If a worker has it.
+    """
+    task = job.tasks[position]
+    if not allows(Event.RESET, task.state):
+        raise ConflictError(
+            f"task {task.task_id} is being run by a worker; wait for its end, "
+            "or use forceretry to start it afresh"
+        )
+    held = replace(_fresh(task, Event.RESET, TaskState.RESET, Phase.HELD), message="Reset")
+    return settle(_with_task(_invalidate_followers(job, position), held), now=now, rules=rules)
+
+
+def needs_decision(job: JobRecord, position: int) -> bool:
+    """Tell whether a task waits for a score before it can be ready."""
+    task = job.plan.tasks[position]
+    return task.task_key == DECIDED_KEY or task.priority_from is not None
+
+
+def _make_ready(
+    job: JobRecord, task: TaskRecord, startable: Startable, *, now: float, rules: Rules
+) -> TaskRecord:
+    if needs_decision(job, task.position) and task.decision_id is None:
+        return replace(task, phase=Phase.UNDECIDED)
+    priority = job.priority if task.priority is None else task.priority
+    return replace(
+        task,
+        phase=Phase.READY,
+        site=job.place_before(task.position).site,
+        contended=bool(startable.overtakes) or job.plan.tasks[task.position].optional,
+        ready_at=now,
+        order_key=order_key(priority=priority, ready_at=now, ageing_per_s=rules.ageing_per_s),
+    )
+
+
+def _after_failure(
+    task: TaskRecord, result: TaskResult, *, now: float, jitter: float, rules: Rules
+) -> TaskRecord:
+    failures = task.failures + 1
+    match rules.retry.after_failure(failures, jitter=jitter):
+        case Retry(delay_s):
+            message = f"{result.message} (attempt {task.attempt}; tried again in {delay_s:.0f} s)"
+            return replace(_again(task, message, delay_s=delay_s, now=now), failures=failures)
+        case GiveUp(reason):
+            state = TaskState.ERROR if result.outcome is Outcome.CRASHED else TaskState.REMOTE_TROUBLE
+            ended = _end(task, Event.END, state, f"{result.message} ({reason})", now)
+            return replace(ended, failures=failures)
+
+
+def _after_loss(task: TaskRecord, *, now: float, rules: Rules) -> TaskRecord:
+    losses = task.losses + 1
+    match rules.retry.after_loss(losses):
+        case Retry(delay_s):
+            message = f"its worker vanished in attempt {task.attempt}; handed out again"
+            return replace(_again(task, message, delay_s=delay_s, now=now), losses=losses)
+        case GiveUp(reason):
+            return replace(_end(task, Event.END, TaskState.ERROR, reason, now), losses=losses)
+
+
+def _again(task: TaskRecord, message: str, *, delay_s: float, now: float) -> TaskRecord:
+    phase = Phase.DELAYED if delay_s > 0 else Phase.READY
+    back = _moved(task, Event.HAND_BACK, TaskState.REGISTERED, phase)
+    due_at = now + delay_s if delay_s > 0 else None
+    return replace(back, due_at=due_at, message=message[:MAX_MESSAGE])
+
+
+def _asked_again(
+    job: JobRecord, positions: Iterable[int], event: Event, *, now: float, rules: Rules
+) -> JobRecord:
+    for position in positions:
+        task = _fresh(job.tasks[position], event, TaskState.REGISTERED, Phase.BLOCKED)
+        job = _with_task(job, task)
+    return settle(replace(job, ended_at=None), now=now, rules=rules)
+
+
+def _invalidate_followers(job: JobRecord, position: int) -> JobRecord:
+    for follower in job.plan.followers(position):
+        if job.tasks[follower].phase is not Phase.BLOCKED:
+            task = _fresh(job.tasks[follower], Event.INVALIDATE, TaskState.REGISTERED, Phase.BLOCKED)
+            job = _with_task(job, task)
+    return job
+
+
+def _fresh(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> TaskRecord:
+    """Forget what a task's attempts brought, but not their number: a late result must stay recognisable."""
+    return replace(
+        _moved(task, event, state, phase),
+        failures=0,
+        losses=0,
+        due_at=None,
+        worker_id=None,
+        started_at=None,
+        ended_at=None,
+        message="",
+        response=None,
+        place=None,
+        decision_id=None,
+    )
+
+
+def _end(task: TaskRecord, event: Event, state: TaskState, message: str, now: float) -> TaskRecord:
+    ended = _moved(task, event, state, Phase.ENDED)
+    return replace(ended, due_at=None, ended_at=now, message=message[:MAX_MESSAGE])
+
+
+def _moved(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> TaskRecord:
+    if not allows(event, task.state, state):
+        raise ConflictError(
+            f"task {task.task_id} is in state {task.state.value}: "
+            f"{event.value} to {state.value} is not possible"
+        )
+    return replace(task, state=state, phase=phase)
+
+
+def _with_task(job: JobRecord, task: TaskRecord) -> JobRecord:
+    tasks = list(job.tasks)
+    tasks[task.position] = task
+    return replace(job, tasks=tuple(tasks))

@@ -1,0 +1,172 @@
+"""What programs send one another: tasks, results, presence. Versioned JSON, never pickle."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from haste_core.errors import InvalidError
+from haste_core.jobspec import problems_of
+from haste_core.states import TaskState
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Literal[1] = 1
+
+    def encode(self) -> bytes:
+        """Write the message as UTF-8 JSON."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Read a message.
+
+        Raises
+        ------
+        InvalidError
+            If it is no message of this kind and version.
+        """
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            raise InvalidError(problems_of(error)) from error
+
+
+class Place(BaseModel):
+    """Where an object now is.
+
+    Attributes
+    ----------
+    url : str
+        A ``root://``, ``file://``, ``http(s)://`` or ``s3://`` URL.
+    site : str
+        Where the URL can be reached; later tasks are routed there.
+    sha256 : str, optional
+        Of the content, in hex.
+    size_bytes : int, optional
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    site: str
+    sha256: str | None = None
+    size_bytes: int | None = None
+
+
+class DecisionNote(BaseModel):
+    """What a `tier` task is told to do: the tier, and why.
+
+    Attributes
+    ----------
+    score : float, optional
+        The interestingness, in [0, 1]; None where it is undefined.
+    tier : str
+    reason : str
+        In a sentence.
+    enforce : bool
+        False: record only, move nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decision_id: int
+    score: float | None
+    tier: str
+    reason: str
+    enforce: bool
+
+
+class TaskMessage(_Message):
+    """One attempt of one task, as it is handed out.
+
+    Attributes
+    ----------
+    expires_at : float
+        Seconds since 1970; an attempt that starts later is dropped unrun, since it may be handed out again.
+    parameters : dict
+        The handler's, from the stream's pipeline.
+    job : dict
+        The whole job as the API shows it, with the responses so far.
+    """
+
+    task_id: int
+    job_id: int
+    attempt: int
+    task_key: str
+    site: str
+    expires_at: float
+    place: Place
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    decision: DecisionNote | None = None
+    job: dict[str, JsonValue]
+
+
+class Outcome(StrEnum):
+    """How an attempt came back."""
+
+    ENDED = "ended"  # the handler answered or failed; `state` tells
+    CRASHED = "crashed"  # the child process died, or was killed at a limit
+    HANDED_BACK = "handed_back"  # not started: expired, or the worker stops
+    LOST = "lost"  # delivered again after its worker vanished; may have run
+
+
+class TaskResult(_Message):
+    """What became of one attempt.
+
+    Attributes
+    ----------
+    state : TaskState
+        For outcome ``ended``: 200 or a failure's code. 503 is tried again while attempts are left.
+    place : Place, optional
+        Where the object is now, if the task moved or replaced it.
+    """
+
+    task_id: int
+    attempt: int
+    worker_id: str
+    outcome: Outcome
+    state: TaskState = TaskState.ERROR
+    message: str = ""
+    response: dict[str, JsonValue] = Field(default_factory=dict)
+    place: Place | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+class HeldAttempt(BaseModel):
+    """An attempt that a worker has; `started_at` is None while it waits for a free child."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task_id: int
+    attempt: int
+    started_at: float | None = None
+    fraction: Annotated[float, Field(ge=0, le=1)] | None = None
+    note: str = ""
+
+
+class Presence(_Message):
+    """A worker's heartbeat: who it is, what it takes, and what it holds.
+
+    Attributes
+    ----------
+    slots : int
+        How many tasks it runs at once.
+    leaving : bool
+        It takes no more tasks.
+    """
+
+    worker_id: str
+    host: str
+    pid: int
+    keys: tuple[str, ...]
+    site: str
+    slots: int
+    held: tuple[HeldAttempt, ...] = ()
+    leaving: bool = False
+    sent_at: float

@@ -1,0 +1,84 @@
+"""Pipelines: the tasks, parameters, interestingness function and policy of a stream, under one name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from haste_core.errors import InvalidError
+from haste_core.jobspec import Condition, Name, Node, leaves, problems_of
+from haste_core.policies import IntervalPolicy
+
+
+class InterestingnessSpec(BaseModel):
+    """Which interestingness function, with which parameters, on whose features.
+
+    Attributes
+    ----------
+    function : str
+        A built-in name, or ``module:callable`` in a pipeline file on the server.
+    features_from : str
+        Key of the task whose response holds the features.
+    undefined_if : str, optional
+        An expression over the features; where it is true there is no score, and the policy's
+        `undefined` tier is taken. It keeps empty fields, whose PLLS is high, out of the top tier.
+    parameters : dict
+        Handed to the function's constructor.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    function: str
+    features_from: Name
+    undefined_if: Condition | None = None
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Pipeline(BaseModel):
+    """What happens to the objects of a stream.
+
+    Attributes
+    ----------
+    tasks : Task or Sequential or Parallel
+        The tree that each job of the stream gets.
+    parameters : dict of dict
+        For handlers, by task key.
+    interestingness, policy : optional
+        Needed if `tier` is one of the tasks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
+    description: str
+    tasks: Node
+    parameters: dict[Name, dict[str, JsonValue]] = Field(default_factory=dict)
+    interestingness: InterestingnessSpec | None = None
+    policy: IntervalPolicy | None = None
+
+    @model_validator(mode="after")
+    def _tier_has_a_policy(self) -> Self:
+        keys = {task.task_key for task in leaves(self.tasks)}
+        if "tier" in keys and (self.interestingness is None or self.policy is None):
+            raise ValueError("the task 'tier' needs an interestingness function and a policy")
+        return self
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any]) -> Self:
+        """Read a pipeline from decoded YAML or JSON.
+
+        Raises
+        ------
+        InvalidError
+            With every problem that it has.
+        """
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise InvalidError(problems_of(error)) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the pipeline as a JSON object that `parse` reads back as an equal pipeline."""
+        return self.model_dump(mode="json", by_alias=True)

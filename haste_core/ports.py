@@ -1,0 +1,394 @@
+"""What the programs need from stores, brokers and transports, in the words of the domain.
+
+Each Protocol has a real and an in-process implementation; one contract suite runs on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+from haste_core.decisions import Decision
+from haste_core.errors import Problem
+from haste_core.interestingness import ScoredObject
+from haste_core.jobs import JobRecord
+from haste_core.jobspec import JobSpec
+from haste_core.messages import HeldAttempt, Presence, TaskMessage, TaskResult
+from haste_core.pipelines import Pipeline
+from haste_core.routing import Route
+from haste_core.states import TaskState
+
+Item = TypeVar("Item")
+
+Clock = Callable[[], float]
+"""Seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class ResultDelivery:
+    """A result as it arrived at the engine; `token` settles it with the broker that delivered it."""
+
+    result: TaskResult
+    token: Hashable
+
+
+@dataclass(frozen=True)
+class UndeliveredTask:
+    """A hand-out that reached no worker: returned, refused, or not confirmed before the connection broke."""
+
+    task_id: int
+    attempt: int
+    reason: str
+
+
+class BrokerListener(Protocol):
+    """What an engine hears from its broker; called from the broker's threads, must return at once."""
+
+    def result_arrived(self, delivery: ResultDelivery) -> None:
+        """Take a result; it is delivered again until it is settled."""
+
+    def presence_arrived(self, presence: Presence) -> None:
+        """Take a worker's heartbeat."""
+
+    def hand_out_failed(self, undelivered: UndeliveredTask) -> None:
+        """Take back a task whose message reached no worker."""
+
+
+class Broker(Protocol):
+    """The engine's side: carries what is in flight, and keeps nothing that the store does not know."""
+
+    def start(self, listener: BrokerListener) -> None:
+        """Connect, and stay connected until stopped: a lost connection is made again with back-off."""
+
+    def publish(self, messages: Sequence[TaskMessage]) -> None:
+        """Send tasks to the queues of their keys and sites.
+
+        Returns at once. Each message is persistent and confirmed by the broker; one that is returned (no such
+        queue), refused, or unconfirmed when the connection breaks comes back through `hand_out_failed`.
+        """
+
+    def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
+        """Acknowledge results that the store has recorded, or knows to be stale."""
+
+    def is_up(self) -> bool:
+        """Tell whether messages can be sent now."""
+
+    def stop(self) -> None:
+        """Disconnect. What is unsettled is delivered to whoever connects next."""
+
+
+@dataclass(frozen=True)
+class TaskDelivery:
+    """A task as it arrived at a worker.
+
+    Attributes
+    ----------
+    redelivered : bool
+        It was delivered before, to a worker that vanished; it may have run there.
+    token : hashable
+        Settles it with the transport that delivered it.
+    """
+
+    message: TaskMessage
+    redelivered: bool
+    token: Hashable
+
+
+class WorkerTransport(Protocol):
+    """The worker's side: brings tasks, carries results and heartbeats."""
+
+    def start(
+        self, routes: Sequence[Route], *, prefetch: int, on_task: Callable[[TaskDelivery], None]
+    ) -> None:
+        """Connect and consume from the queues of these routes.
+
+        At most `prefetch` tasks are unreported at a time. `on_task` is called from the transport's thread and
+        must return at once. A lost connection is made again with back-off; deliveries from before it are
+        void then, but their results are still reported.
+        """
+
+    def report(self, result: TaskResult, delivery: TaskDelivery) -> None:
+        """Send a result, and acknowledge its task once the broker has confirmed it.
+
+        Returns at once; thread-safe. A result that is not confirmed when the connection breaks is sent again.
+        """
+
+    def announce(self, presence: Presence) -> None:
+        """Send a heartbeat; it may get lost."""
+
+    def stop(self, *, timeout_s: float) -> None:
+        """Stop consuming, wait for unconfirmed results at most `timeout_s`, disconnect."""
+
+
+# ---------------------------------------------------------------- the store, as the engine sees it
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """A task that waits for the score of its object."""
+
+    task_id: int
+    stream_id: str
+    pipeline: Pipeline
+    scored: ScoredObject
+
+
+@dataclass(frozen=True)
+class StateChange:
+    """A task that has a new state; one line of the log."""
+
+    task_id: int
+    job_id: int
+    stream_id: str
+    task_key: str
+    attempt: int
+    state: TaskState
+    message: str
+    worker_id: str | None = None
+
+
+@dataclass(frozen=True)
+class QueueView:
+    """The tasks of one key at one site that are on their way.
+
+    Attributes
+    ----------
+    oldest_ready_at : float, optional
+        When the longest waiting ready task became ready, seconds since 1970.
+    """
+
+    route: Route
+    ready: int = 0
+    delayed: int = 0
+    handed_out: int = 0
+    oldest_ready_at: float | None = None
+
+
+class TaskStore(Protocol):
+    """What the engine does with stored tasks. Every method is one transaction (or a few small ones)."""
+
+    def claim(self, route: Route, limit: int, *, now: float, lease_s: float) -> list[TaskMessage]:
+        """Lease the ready tasks of a queue that stand first, at most `limit`, each with a new attempt."""
+
+    def record(self, results: Sequence[TaskResult], *, now: float) -> list[StateChange]:
+        """Apply results in their order and release what depends on them; stale ones change nothing."""
+
+    def renew(self, worker_id: str, held: Sequence[HeldAttempt], *, until: float) -> None:
+        """Extend the leases of the attempts that a worker says it holds."""
+
+    def expired(self, *, now: float, limit: int) -> list[TaskResult]:
+        """Find the attempts whose lease has ended, as results with the outcome LOST, to be recorded."""
+
+    def release_due(self, *, now: float) -> int:
+        """Make delayed tasks ready whose pause is over; tell how many."""
+
+    def next_due(self) -> float | None:
+        """Tell when the next pause or lease ends."""
+
+    def in_flight(self) -> dict[Route, int]:
+        """Count the tasks that are handed out, by queue."""
+
+    def undecided(self, *, limit: int) -> list[Undecided]:
+        """Find tasks that wait for a decision."""
+
+    def record_decision(self, task_id: int, decision: Decision, *, now: float) -> StateChange | None:
+        """Append a decision and make its task ready; None if the task does not wait for one any more."""
+
+    def refuse(self, task_id: int, reason: str, *, now: float) -> StateChange | None:
+        """End a task whose decision could not be made."""
+
+    def save_presence(self, presences: Sequence[Presence], *, now: float) -> None:
+        """Remember which workers are there."""
+
+
+# ---------------------------------------------------------------- the store, as the API sees it
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A spec that was stored, now or before."""
+
+    job_id: int
+    created: bool
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A spec that could not be stored."""
+
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """A part of a list; `next` continues it, None at its end."""
+
+    items: list[Item]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs a list shows.
+
+    Attributes
+    ----------
+    state : "open", "done", "failed" or a code, optional
+    ended_since : float, optional
+        Seconds since 1970; jobs that ended then or later, in the order of their ends.
+    """
+
+    stream_id: str | None = None
+    source_id: str | None = None
+    state: Literal["open", "done", "failed"] | int | None = None
+    ended_since: float | None = None
+
+
+class JobStore(Protocol):
+    """What the API does with stored jobs.
+
+    Unknown ids raise NotFoundError, requests that do not fit the state ConflictError.
+    """
+
+    def submit(
+        self, specs: Sequence[JobSpec], *, now: float, idempotency_key: str | None = None
+    ) -> list[Submitted | Refused]:
+        """Store jobs with their tasks in one transaction; answers in the order of the specs.
+
+        A spec whose (stream, source_id, source_version) is known answers with the job that is there.
+        So does a whole call whose idempotency key was used before.
+
+        Raises
+        ------
+        ConflictError
+            If the idempotency key was used for other specs.
+        """
+
+    def job(self, job_id: int) -> JobRecord:
+        """Load a job."""
+
+    def job_of_task(self, task_id: int) -> tuple[JobRecord, int]:
+        """Load the job of a task, and the task's position in it."""
+
+    def jobs(self, wanted: JobFilter, *, cursor: str | None, limit: int) -> Page[JobRecord]:
+        """List jobs, by id or by end."""
+
+    def job_ids(self, wanted: JobFilter, *, cursor: str | None, limit: int) -> Page[int]:
+        """List the ids of jobs."""
+
+    def delete(self, job_id: int) -> None:
+        """Forget a job; a result that is still under way will find nothing to change."""
+
+    def retry_job(self, job_id: int, *, now: float) -> JobRecord:
+        """Run the failed and reset tasks of a job again."""
+
+    def retry_task(self, task_id: int, *, now: float) -> JobRecord:
+        """Run a failed or reset task again."""
+
+    def force_retry_task(self, task_id: int, *, now: float) -> JobRecord:
+        """Run a task again whatever its state, and what depends on it."""
+
+    def reset_task(self, task_id: int, *, now: float) -> JobRecord:
+        """Take a task back to registered until it is asked for again."""
+
+    def set_priorities(self, priorities: Mapping[int, float]) -> list[int]:
+        """Give jobs other priorities; answer with the ids that are unknown."""
+
+    def set_priorities_by_index(self, stream_id: str, priorities: Mapping[int, float]) -> list[int]:
+        """Give jobs other priorities, by their objects' numbers in the stream."""
+
+
+@dataclass(frozen=True)
+class TierCount:
+    """What a stream's decisions put in one tier."""
+
+    count: int
+    size_bytes: int
+    mean_score: float | None
+
+
+@dataclass(frozen=True)
+class StreamRecord:
+    """An acquisition.
+
+    Attributes
+    ----------
+    mode : "observe" or "enforce"
+        Whether decisions move objects, or are recorded only.
+    """
+
+    stream_id: str
+    pipeline: Pipeline
+    mode: Literal["observe", "enforce"]
+    created_at: float
+
+
+@dataclass(frozen=True)
+class StreamProgress:
+    """How far the jobs of a stream are."""
+
+    open: int
+    done: int
+    failed: int
+    tiers: Mapping[str, TierCount]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source that a stream knows."""
+
+    source_id: str
+    source_version: str | None
+    job_id: int
+
+
+class StreamStore(Protocol):
+    """What the API does with streams."""
+
+    def create_stream(
+        self, stream_id: str, pipeline: Pipeline, mode: Literal["observe", "enforce"], *, now: float
+    ) -> tuple[StreamRecord, bool]:
+        """Create a stream, or find it; the second value tells whether it is new.
+
+        Raises
+        ------
+        ConflictError
+            If it is there with another pipeline or mode.
+        """
+
+    def stream(self, stream_id: str) -> StreamRecord:
+        """Load a stream."""
+
+    def streams(self, *, cursor: str | None, limit: int) -> Page[StreamRecord]:
+        """List streams by name."""
+
+    def progress(self, stream_id: str) -> StreamProgress:
+        """Count a stream's jobs and tiers."""
+
+    def set_mode(self, stream_id: str, mode: Literal["observe", "enforce"]) -> StreamRecord:
+        """Observe or enforce."""
+
+    def sources(self, stream_id: str, *, cursor: str | None, limit: int) -> Page[Source]:
+        """List what was submitted to a stream, by job id."""
+
+
+@dataclass(frozen=True)
+class WorkerView:
+    """A worker as its last heartbeat told it."""
+
+    presence: Presence
+    seen_at: float
+
+
+class WorkerStore(Protocol):
+    """What the API knows about workers and queues."""
+
+    def workers(self, *, seen_since: float) -> list[WorkerView]:
+        """List the workers that were heard of lately and are not leaving."""
+
+    def queues(self) -> list[QueueView]:
+        """Count the tasks on their way, by queue."""
+
+    def ping(self) -> None:
+        """Ask the database for anything; raises TransientError if it is not there."""

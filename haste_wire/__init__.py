@@ -1,0 +1,1 @@
+"""How programs talk: an AMQP link with confirms, and frames on a pipe."""

@@ -1,0 +1,1 @@
+"""Workers: take tasks, run their handlers in child processes, report."""

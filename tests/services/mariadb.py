@@ -1,0 +1,201 @@
+"""MariaDB for tests: a private server, or databases on a server that is given by URL."""
+
+import os
+import secrets
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pymysql
+from sqlalchemy import URL, NullPool, create_engine, make_url, text
+
+from tests.services.process import ServiceError, ServiceProcess, free_port
+from tests.services.programs import find_program
+
+_START_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 20.0
+_USER = "haste"
+_DRIVER = "mysql+pymysql"
+
+
+def create_database(server_url: str) -> str:
+    """Create an empty database with a random name and return its SQLAlchemy URL."""
+    name = f"haste_{secrets.token_hex(8)}"
+    _execute(server_url, f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+def drop_database(url: str) -> None:
+    """Remove the database that `url` names, with all that is in it."""
+    parsed = make_url(url)
+    server_url = parsed._replace(database=None).render_as_string(hide_password=False)
+    _execute(server_url, f"DROP DATABASE IF EXISTS `{parsed.database}`")
+
+
+class GivenMariaDB:
+    """A MariaDB server that runs elsewhere and is not ours to stop.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy or plain ``mysql://`` URL of an account that may create databases.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url).set(drivername=_DRIVER).render_as_string(hide_password=False)
+
+    def new_database(self) -> str:
+        """Create an empty database and return its SQLAlchemy URL."""
+        return create_database(self.url)
+
+    def drop_database(self, url: str) -> None:
+        """Remove a database that `new_database` made."""
+        drop_database(url)
+
+
+class MariaDB:
+    """A private MariaDB server with its own port and data, in `folder`.
+
+    The only account that TCP reaches has a random password. Every commit is flushed to disk, as in
+    production, so that a kill loses what it would lose there: nothing that was committed.
+
+    Parameters
+    ----------
+    folder
+        Folder for the data and `mariadb.log`; made if missing.
+
+    Examples
+    --------
+    >>> with MariaDB(tmp_path / "mariadb") as server:  # doctest: +SKIP
+    ...     engine = create_engine(server.new_database())
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._password = secrets.token_hex(16)
+        self._process: ServiceProcess | None = None
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy URL of the server, without a database."""
+        return self._url_of(None).render_as_string(hide_password=False)
+
+    def start(self) -> None:
+        """Start the server on its port and data folder; return when it answers.
+
+        Raises
+        ------
+        ServiceError
+            If it does not start; the message has the end of its log.
+        """
+        data = self._folder / "data"
+        if not data.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._install(data)
+        process = ServiceProcess(
+            [
+                find_program("mariadbd"),
+                "--no-defaults",
+                *_account_options(),
+                f"--datadir={data}",
+                f"--port={self._port}",
+                "--bind-address=127.0.0.1",
+                # Relative to the data folder: the whole path may be too long for a socket's name.
+                "--socket=s.sock",
+                "--skip-name-resolve",
+                f"--init-file={self._folder / 'accounts.sql'}",
+                "--innodb-flush-log-at-trx-commit=1",
+                "--max-connections=500",
+            ],
+            log=self._folder / "mariadb.log",
+            environ={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        )
+        process.wait_until(self._answers, timeout_s=_START_TIMEOUT_S)
+        self._process = process
+
+    def stop(self) -> None:
+        """Shut the server down; nothing happens if it is not running."""
+        if self._process is not None:
+            self._process.stop(timeout_s=_STOP_TIMEOUT_S)
+            self._process = None
+
+    def kill(self) -> None:
+        """Kill the server with SIGKILL; nothing happens if it is not running."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop the server if it still runs, and start it again with the same port and data."""
+        self.stop()
+        self.start()
+
+    def new_database(self) -> str:
+        """Create an empty database and return its SQLAlchemy URL."""
+        return create_database(self.url)
+
+    def drop_database(self, url: str) -> None:
+        """Remove a database that `new_database` made."""
+        drop_database(url)
+
+    def _url_of(self, database: str | None) -> URL:
+        return URL.create(
+            _DRIVER, _USER, self._password, "127.0.0.1", self._port, database
+        )
+
+    def _install(self, data: Path) -> None:
+        (self._folder / "accounts.sql").write_text(
+            f"CREATE USER IF NOT EXISTS '{_USER}'@'127.0.0.1' IDENTIFIED BY '{self._password}';\n"
+            f"GRANT ALL ON *.* TO '{_USER}'@'127.0.0.1' WITH GRANT OPTION;\n"
+        )
+        done = subprocess.run(
+            [
+                find_program("mariadb-install-db"),
+                "--no-defaults",
+                *_account_options(),
+                f"--datadir={data}",
+                "--skip-test-db",
+                "--auth-root-authentication-method=socket",
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ServiceError(f"mariadb-install-db failed:\n{done.stdout}{done.stderr}")
+
+    def _answers(self) -> bool:
+        try:
+            connection = pymysql.connect(
+                host="127.0.0.1", port=self._port, user=_USER, password=self._password
+            )
+        except pymysql.err.OperationalError:
+            return False
+        connection.close()
+        return True
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _execute(server_url: str, statement: str) -> None:
+    engine = create_engine(server_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+
+
+def _account_options() -> list[str]:
+    # MariaDB refuses to run as root unless it is told so; others may not name a user at all.
+    return ["--user=root"] if os.geteuid() == 0 else []
