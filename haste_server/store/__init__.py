@@ -1,0 +1,1 @@
+"""The truth: jobs, tasks, decisions and streams in SQLite or MariaDB."""

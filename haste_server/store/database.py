@@ -1,0 +1,148 @@
+"""Connections and transactions."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from haste_core.errors import TransientError
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+BUSY_TIMEOUT_MS = 20_000  # SQLite: writers wait for one another this long
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_S = 60  # a statement that takes longer hangs; better to reconnect
+MAX_DEADLOCK_RETRIES = 8
+
+_DEADLOCK_CODES = {1205, 1213}  # MariaDB: lock wait timeout, deadlock found
+_READ_ONLY_OR_FULL = {1021, 1114, 1290, 1836, 3, 28}
+
+
+class Database:
+    """One database, with transactions that are tried again when a deadlock broke them.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///file`` or ``mysql+pymysql://…`` (also written ``mariadb://``).
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _with_driver(make_url(url))
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = self._sqlite() if self.is_sqlite else self._mariadb()
+        # SQLite's own waiting polls with long sleeps; the writers of this process queue here instead.
+        self._turn = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+
+    def write(self, work: Callable[[Connection], Result]) -> Result:
+        """Run a transaction that may change something.
+
+        Raises
+        ------
+        TransientError
+            If the database cannot be reached, is full or read-only; nothing was changed then.
+        """
+        for attempt in range(MAX_DEADLOCK_RETRIES):
+            try:
+                with self._turn, self.engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if not _is_deadlock(error) or attempt == MAX_DEADLOCK_RETRIES - 1:
+                    _raise_if_outage(error)
+                    raise
+                logger.debug("transaction is tried again", extra={"action": "deadlock", "attempt": attempt})
+                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - not a secret
+        raise AssertionError("unreachable")
+
+    def read(self, work: Callable[[Connection], Result]) -> Result:
+        """Run a transaction that changes nothing.
+
+        Raises
+        ------
+        TransientError
+            If the database cannot be reached.
+        """
+        try:
+            with self._reading() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            _raise_if_outage(error)
+            raise
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _reading(self) -> Connection:
+        options = {"haste_read_only": True}
+        return self.engine.connect().execution_options(**options)
+
+    def _sqlite(self) -> Engine:
+        engine = sa.create_engine(
+            self.url,
+            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+            pool_size=16,
+            max_overflow=80,
+        )
+
+        @sa.event.listens_for(engine, "connect")
+        def configure(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
+            # The driver's own BEGIN is deferred and comes late; `begin` below says it at the right time.
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            cursor.close()
+
+        @sa.event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            read_only = connection.get_execution_options().get("haste_read_only", False)
+            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+        return engine
+
+    def _mariadb(self) -> Engine:
+        return sa.create_engine(
+            self.url,
+            isolation_level="READ COMMITTED",  # no gap locks: claims and results do not block one another
+            pool_pre_ping=True,
+            pool_size=16,
+            max_overflow=80,
+            pool_recycle=3600,
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "read_timeout": READ_TIMEOUT_S,
+                "write_timeout": READ_TIMEOUT_S,
+                "charset": "utf8mb4",
+            },
+        )
+
+
+def _with_driver(url: URL) -> URL:
+    if url.drivername in ("mysql", "mariadb", "mariadb+pymysql"):
+        return url.set(drivername="mysql+pymysql")
+    return url
+
+
+def _is_deadlock(error: DBAPIError) -> bool:
+    return bool(error.orig and error.orig.args and error.orig.args[0] in _DEADLOCK_CODES)
+
+
+def _raise_if_outage(error: DBAPIError) -> None:
+    """Tell outages, which pass, from our own faults, which must be seen."""
+    code = error.orig.args[0] if error.orig and error.orig.args else None
+    outage = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+    if outage or code in _READ_ONLY_OR_FULL:
+        raise TransientError(f"the database is not available: {error.orig}") from error

@@ -1,0 +1,121 @@
+"""Tasks that wait for a decision, and the append-only record of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from haste_core import lifecycle
+from haste_core.decisions import Decision
+from haste_core.interestingness import ScoredObject
+from haste_core.jobs import JobRecord
+from haste_core.pipelines import Pipeline
+from haste_core.ports import StateChange, Undecided
+from haste_core.states import Phase
+from haste_server.store.handout import state_changes
+from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, save_changes
+from haste_server.store.schema import decisions, streams, tasks
+
+
+class Deciding(SqlPart):
+    """The evaluator's view of the store."""
+
+    def undecided(self, *, limit: int) -> list[Undecided]:
+        """Find tasks that wait for a decision."""
+
+        def work(connection: Connection) -> list[Undecided]:
+            rows = connection.execute(
+                sa.select(tasks.c.task_id, tasks.c.job_id)
+                .where(tasks.c.phase == Phase.UNDECIDED)
+                .limit(limit)
+            ).all()
+            found = load_jobs(connection, {row.job_id for row in rows}, lock=False)
+            names = {job.spec.stream_id for job in found.values()}
+            pipelines = {
+                row.stream_id: Pipeline.parse(row.pipeline)
+                for row in connection.execute(sa.select(streams).where(streams.c.stream_id.in_(names)))
+            }
+            return [
+                _undecided(row.task_id, found[row.job_id], pipelines) for row in rows if row.job_id in found
+            ]
+
+        return self.database.read(work)
+
+    def record_decision(self, task_id: int, decision: Decision, *, now: float) -> StateChange | None:
+        """Append a decision and make its task ready; None if the task does not wait for one any more."""
+
+        def decided(connection: Connection, job: JobRecord, position: int) -> JobRecord | None:
+            if job.tasks[position].phase is not Phase.UNDECIDED:
+                return None
+            decision_id = _append(connection, job, task_id, decision, now)
+            return lifecycle.decided(job, position, decision_id, decision.score, now=now, rules=self.rules)
+
+        return self._change(task_id, decided)
+
+    def refuse(self, task_id: int, reason: str, *, now: float) -> StateChange | None:
+        """End a task whose decision could not be made."""
+        return self._change(
+            task_id,
+            lambda _, job, position: lifecycle.refuse(job, position, reason, now=now, rules=self.rules),
+        )
+
+    def _change(
+        self, task_id: int, change: Callable[[Connection, JobRecord, int], JobRecord | None]
+    ) -> StateChange | None:
+        def work(connection: Connection) -> StateChange | None:
+            found = job_ids_of_tasks(connection, {task_id})
+            if task_id not in found:
+                return None
+            job_id, position = found[task_id]
+            before = load_jobs(connection, {job_id}, lock=True).get(job_id)
+            after = None if before is None else change(connection, before, position)
+            if before is None or after is None:
+                return None
+            save_changes(connection, [(before, after)])
+            return next((item for item in state_changes([(before, after)]) if item.task_id == task_id), None)
+
+        return self.database.write(work)
+
+
+def _undecided(task_id: int, job: JobRecord, pipelines: dict[str, Pipeline]) -> Undecided:
+    pipeline = pipelines[job.spec.stream_id]
+    source = pipeline.interestingness.features_from if pipeline.interestingness else ""
+    features = job.responses.get(source)
+    scored = ScoredObject(
+        features=features if isinstance(features, dict) else {},
+        metadata=job.spec.metadata,
+        timestamp=job.spec.timestamp,
+        location=job.spec.location,
+        substream_id=job.spec.substream_id,
+    )
+    return Undecided(task_id, job.spec.stream_id, pipeline, scored)
+
+
+def _append(connection: Connection, job: JobRecord, task_id: int, decision: Decision, now: float) -> int:
+    stream = connection.execute(sa.select(streams).where(streams.c.stream_id == job.spec.stream_id)).one()
+    earlier = connection.scalar(
+        sa.select(sa.func.max(decisions.c.decision_id)).where(decisions.c.task_id == task_id)
+    )
+    row: dict[str, Any] = {
+        "stream_id": job.spec.stream_id,
+        "job_id": job.job_id,
+        "task_id": task_id,
+        "source_id": job.spec.source_id,
+        "made_at": now,
+        "score": decision.score,
+        "tier": decision.tier,
+        "reason": decision.reason,
+        "mode": stream.mode,
+        "features": dict(decision.features),
+        "pipeline": stream.pipeline,
+        "input_sha256": decision.input_sha256,
+        "software_version": version("haste-server"),
+        "supersedes": earlier,
+    }
+    inserted = connection.execute(sa.insert(decisions).values(row))
+    assert inserted.inserted_primary_key is not None
+    return int(inserted.inserted_primary_key[0])

@@ -1,0 +1,298 @@
+"""Leasing ready tasks and recording what became of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from haste_core import lifecycle
+from haste_core.jobs import JobRecord
+from haste_core.messages import DecisionNote, HeldAttempt, Outcome, TaskMessage, TaskResult
+from haste_core.ports import StateChange
+from haste_core.routing import Route
+from haste_core.states import Phase, TaskState
+from haste_server.store.records import (
+    SqlPart,
+    job_ids_of_tasks,
+    load_jobs,
+    parameters_of,
+    save_changes,
+)
+from haste_server.store.schema import attempts, decisions, jobs, streams, tasks
+
+
+class HandOut(SqlPart):
+    """The engine's way of tasks through the store."""
+
+    def claim(self, route: Route, limit: int, *, now: float, lease_s: float) -> list[TaskMessage]:
+        """Lease the ready tasks of a queue that stand first, at most `limit`, each with a new attempt."""
+
+        def work(connection: Connection) -> list[TaskMessage]:
+            rows = connection.execute(_first_ready(route, limit)).all()
+            plain = [row.task_id for row in rows if not row.contended]
+            if plain:
+                connection.execute(_LEASE, {"ids": plain, "until": now + lease_s})
+            claimed = {row.task_id for row in rows if not row.contended}
+            claimed |= self._claim_contended(connection, rows, now=now, lease_s=lease_s)
+            job_ids = [row.job_id for row in rows if row.task_id in claimed]
+            return _messages(connection, load_jobs(connection, job_ids, lock=False), claimed)
+
+        return self.database.write(work)
+
+    def _claim_contended(
+        self, connection: Connection, rows: Sequence[Row[Any]], *, now: float, lease_s: float
+    ) -> set[int]:
+        """Lease optional tasks and those that overtake them, each with a look at its whole job."""
+        asked = {row.task_id: row.job_id for row in rows if row.contended}
+        if not asked:
+            return set()
+        # Never wait for a job's row here: whoever holds it may wait for the tasks that we hold.
+        free = connection.scalars(
+            sa.select(jobs.c.job_id)
+            .where(jobs.c.job_id.in_(set(asked.values())))
+            .order_by(jobs.c.job_id)
+            .with_for_update(skip_locked=True)
+        ).all()
+        before = load_jobs(connection, free, lock=False)
+        after = dict(before)
+        claimed = set()
+        for task_id, job_id in asked.items():
+            if (job := after.get(job_id)) is None:
+                continue
+            position = next(task.position for task in job.tasks if task.task_id == task_id)
+            handed_out = lifecycle.hand_out(
+                job, position, lease_until=now + lease_s, now=now, rules=self.rules
+            )
+            if handed_out is not None:
+                after[job_id] = handed_out
+                claimed.add(task_id)
+        save_changes(connection, ((before[job_id], after[job_id]) for job_id in before))
+        return claimed
+
+    def record(self, results: Sequence[TaskResult], *, now: float) -> list[StateChange]:
+        """Apply results in their order and release what depends on them; stale ones change nothing."""
+
+        def work(connection: Connection) -> list[StateChange]:
+            found = job_ids_of_tasks(connection, {result.task_id for result in results})
+            before = load_jobs(connection, {job_id for job_id, _ in found.values()}, lock=True)
+            after = dict(before)
+            history = []
+            for result in results:
+                job_id, position = found.get(result.task_id, (0, 0))
+                if (job := after.get(job_id)) is None:
+                    continue  # deleted meanwhile
+                applied = lifecycle.apply_result(
+                    job,
+                    position,
+                    result,
+                    now=now,
+                    jitter=random.random(),  # noqa: S311 - spreads retries
+                    rules=self.rules,
+                )
+                if applied is not None:
+                    after[job_id] = applied
+                    history.append(_history_row(result, applied.tasks[position].message, now))
+            changes = [(before[job_id], after[job_id]) for job_id in before]
+            save_changes(connection, changes)
+            if history:
+                connection.execute(sa.insert(attempts), history)
+            return state_changes(changes)
+
+        return self.database.write(work) if results else []
+
+    def renew(self, worker_id: str, held: Sequence[HeldAttempt], *, until: float) -> None:
+        """Extend the leases of the attempts that a worker says it holds."""
+        rows = [
+            {
+                "id": attempt.task_id,
+                "number": attempt.attempt,
+                "until": until,
+                "by": worker_id,
+                "started": attempt.started_at,
+            }
+            for attempt in sorted(held, key=lambda attempt: attempt.task_id)
+        ]
+        if rows:
+            self.database.write(lambda connection: connection.execute(_RENEW, rows))
+
+    def expired(self, *, now: float, limit: int) -> list[TaskResult]:
+        """Find the attempts whose lease has ended, as results with the outcome LOST, to be recorded."""
+        ended = (
+            sa.select(tasks.c.task_id, tasks.c.attempt, tasks.c.worker_id)
+            .where(tasks.c.phase == Phase.HANDED_OUT, tasks.c.due_at < now)
+            .limit(limit)
+        )
+        rows = self.database.read(lambda connection: connection.execute(ended).all())
+        return [
+            TaskResult(
+                task_id=row.task_id,
+                attempt=row.attempt,
+                worker_id=row.worker_id or "",
+                outcome=Outcome.LOST,
+                message="its lease ended without a word from a worker",
+            )
+            for row in rows
+        ]
+
+    def release_due(self, *, now: float) -> int:
+        """Make delayed tasks ready whose pause is over; tell how many."""
+        released = (
+            sa.update(tasks)
+            .where(tasks.c.phase == Phase.DELAYED, tasks.c.due_at <= now)
+            .values(phase=Phase.READY, due_at=None)
+        )
+        return self.database.write(lambda connection: connection.execute(released).rowcount)
+
+    def next_due(self) -> float | None:
+        """Tell when the next pause or lease ends."""
+
+        def work(connection: Connection) -> float | None:
+            soonest = [
+                connection.scalar(sa.select(sa.func.min(tasks.c.due_at)).where(tasks.c.phase == phase))
+                for phase in (Phase.DELAYED, Phase.HANDED_OUT)
+            ]
+            return min((due for due in soonest if due is not None), default=None)
+
+        return self.database.read(work)
+
+    def in_flight(self) -> dict[Route, int]:
+        """Count the tasks that are handed out, by queue."""
+        counted = (
+            sa.select(tasks.c.task_key, tasks.c.site, sa.func.count().label("number"))
+            .where(tasks.c.phase == Phase.HANDED_OUT)
+            .group_by(tasks.c.task_key, tasks.c.site)
+        )
+        rows = self.database.read(lambda connection: connection.execute(counted).all())
+        return {Route(row.task_key, row.site): row.number for row in rows}
+
+
+def state_changes(changes: Iterable[tuple[JobRecord, JobRecord]]) -> list[StateChange]:
+    """List the tasks that have a new state."""
+    return [
+        StateChange(
+            task_id=new.task_id,
+            job_id=after.job_id,
+            stream_id=after.spec.stream_id,
+            task_key=new.task_key,
+            attempt=new.attempt,
+            state=new.state,
+            message=new.message,
+            worker_id=new.worker_id,
+        )
+        for before, after in changes
+        for old, new in zip(before.tasks, after.tasks, strict=True)
+        if old.state is not new.state
+    ]
+
+
+def _first_ready(route: Route, limit: int) -> sa.Select[Any]:
+    return (
+        sa.select(tasks.c.task_id, tasks.c.job_id, tasks.c.contended)
+        .where(
+            tasks.c.phase == Phase.READY,
+            tasks.c.task_key == route.task_key,
+            tasks.c.site == route.site,
+        )
+        .order_by(tasks.c.order_key, tasks.c.stream_index, tasks.c.task_id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _messages(
+    connection: Connection, claimed_jobs: dict[int, JobRecord], claimed: set[int]
+) -> list[TaskMessage]:
+    pipelines = _streams_of(connection, claimed_jobs)
+    notes = _decision_notes(connection, claimed_jobs, claimed)
+    return [
+        TaskMessage(
+            task_id=task.task_id,
+            job_id=job.job_id,
+            attempt=task.attempt,
+            task_key=task.task_key,
+            site=task.site,
+            expires_at=task.due_at or 0.0,
+            place=job.place_before(task.position),
+            parameters=parameters_of(pipelines[job.spec.stream_id], task.task_key),
+            decision=notes.get(task.decision_id or 0),
+            job=job.to_json(),
+        )
+        for job in claimed_jobs.values()
+        for task in job.tasks
+        if task.task_id in claimed
+    ]
+
+
+def _streams_of(connection: Connection, wanted: dict[int, JobRecord]) -> dict[str, Any]:
+    names = {job.spec.stream_id for job in wanted.values()}
+    found = sa.select(streams.c.stream_id, streams.c.pipeline).where(streams.c.stream_id.in_(names))
+    return {row.stream_id: row.pipeline for row in connection.execute(found)}
+
+
+def _decision_notes(
+    connection: Connection, wanted: dict[int, JobRecord], claimed: set[int]
+) -> dict[int, DecisionNote]:
+    ids = {
+        task.decision_id
+        for job in wanted.values()
+        for task in job.tasks
+        if task.task_id in claimed and task.decision_id is not None
+    }
+    if not ids:
+        return {}
+    rows = connection.execute(sa.select(decisions).where(decisions.c.decision_id.in_(ids)))
+    return {
+        row.decision_id: DecisionNote(
+            decision_id=row.decision_id,
+            score=row.score,
+            tier=row.tier,
+            reason=row.reason,
+            enforce=row.mode == "enforce",
+        )
+        for row in rows
+    }
+
+
+def _history_row(result: TaskResult, message: str, now: float) -> dict[str, Any]:
+    return {
+        "task_id": result.task_id,
+        "attempt": result.attempt,
+        "outcome": result.outcome.value,
+        "state": int(result.state),
+        "worker_id": result.worker_id,
+        "started_at": result.started_at,
+        "ended_at": result.ended_at or now,
+        "message": message,
+    }
+
+
+_LEASE = (
+    sa.update(tasks)
+    .where(tasks.c.task_id.in_(sa.bindparam("ids", expanding=True)), tasks.c.phase == Phase.READY)
+    .values(
+        phase=Phase.HANDED_OUT,
+        state=TaskState.RUNNING,
+        attempt=tasks.c.attempt + 1,
+        due_at=sa.bindparam("until"),
+        worker_id=None,
+        started_at=None,
+        message="",
+    )
+)
+_RENEW = (
+    sa.update(tasks)
+    .where(
+        tasks.c.task_id == sa.bindparam("id"),
+        tasks.c.attempt == sa.bindparam("number"),
+        tasks.c.phase == Phase.HANDED_OUT,
+    )
+    .values(
+        due_at=sa.bindparam("until"),
+        worker_id=sa.bindparam("by"),
+        started_at=sa.bindparam("started"),
+    )
+)

@@ -1,0 +1,163 @@
+"""The tables, one schema on SQLite and MariaDB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.mysql import LONGTEXT
+
+NO_INDEX = 2**62
+"""Stands for "no number in the stream", so that such tasks come last among equal ranks."""
+
+# SQLite numbers rows by itself only where the column is exactly INTEGER.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+_LongText = Text().with_variant(LONGTEXT(), "mysql")
+# Names are compared byte by byte: well a01 is not well A01.
+_MYSQL: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
+
+metadata = MetaData()
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("stream_id", String(100), primary_key=True),
+    Column("pipeline", JSON, nullable=False),
+    Column("mode", String(10), nullable=False),
+    Column("created_at", Double, nullable=False),
+    **_MYSQL,
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", _Id, primary_key=True, autoincrement=True),
+    Column("stream_id", String(100), nullable=False),
+    Column("source_id", String(255), nullable=False),
+    Column("source_version", String(128)),
+    Column("stream_index", BigInteger, nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("priority", Double, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    UniqueConstraint("stream_id", "source_id", "source_version", name="uq_jobs_source"),
+    Index("ix_jobs_source_id", "source_id", "job_id"),
+    Index("ix_jobs_state", "state", "job_id"),
+    Index("ix_jobs_stream", "stream_id", "job_id"),
+    Index("ix_jobs_stream_index", "stream_id", "stream_index"),
+    Index("ix_jobs_stream_ended", "stream_id", "ended_at", "job_id"),
+    Index("ix_jobs_stream_state", "stream_id", "state"),
+    **_MYSQL,
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("task_id", _Id, primary_key=True, autoincrement=True),
+    Column("job_id", _Id, ForeignKey("jobs.job_id", ondelete="CASCADE"), nullable=False),
+    Column("position", SmallInteger, nullable=False),
+    Column("task_key", String(100), nullable=False),
+    Column("site", String(100), nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("phase", SmallInteger, nullable=False),
+    Column("order_key", Double, nullable=False),
+    Column("stream_index", BigInteger, nullable=False),
+    Column("ready_at", Double),
+    Column("contended", Boolean, nullable=False),
+    Column("priority", Double),
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("losses", Integer, nullable=False),
+    Column("due_at", Double),
+    Column("worker_id", String(100)),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("message", Text, nullable=False),
+    Column("response", JSON(none_as_null=True)),
+    Column("place", JSON(none_as_null=True)),
+    Column("decision_id", BigInteger),
+    UniqueConstraint("job_id", "position", name="uq_tasks_position"),
+    # Hand-out reads its head: the cost does not grow with the backlog.
+    Index("ix_tasks_hand_out", "phase", "task_key", "site", "order_key", "stream_index", "task_id"),
+    Index("ix_tasks_due", "phase", "due_at"),
+    Index("ix_tasks_age", "phase", "task_key", "site", "ready_at"),
+    **_MYSQL,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("task_id", _Id, ForeignKey("tasks.task_id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("outcome", String(20), nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("worker_id", String(100)),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("message", Text, nullable=False),
+    **_MYSQL,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", _Id, primary_key=True, autoincrement=True),
+    Column("stream_id", String(100), nullable=False),
+    # No foreign keys: a decision outlives the job that asked for it.
+    Column("job_id", _Id, nullable=False),
+    Column("task_id", _Id, nullable=False),
+    Column("source_id", String(255), nullable=False),
+    Column("made_at", Double, nullable=False),
+    Column("score", Double),
+    Column("tier", String(100), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("mode", String(10), nullable=False),
+    Column("features", JSON, nullable=False),
+    Column("pipeline", JSON, nullable=False),
+    Column("input_sha256", String(64), nullable=False),
+    Column("software_version", String(50), nullable=False),
+    Column("supersedes", BigInteger),
+    Index("ix_decisions_task", "task_id", "decision_id"),
+    Index("ix_decisions_stream", "stream_id", "tier"),
+    **_MYSQL,
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("idempotency_key", String(255), primary_key=True),
+    Column("request_sha256", String(64), nullable=False),
+    Column("answer", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    **_MYSQL,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker_id", String(100), primary_key=True),
+    Column("presence", _LongText, nullable=False),
+    Column("leaving", Boolean, nullable=False),
+    Column("seen_at", Double, nullable=False, index=True),
+    **_MYSQL,
+)

@@ -1,0 +1,17 @@
+"""The store of a server, on SQLite or MariaDB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from haste_server.store.deciding import Deciding
+from haste_server.store.handout import HandOut
+from haste_server.store.jobs import Jobs
+from haste_server.store.streams import Streams
+from haste_server.store.submission import Submission
+from haste_server.store.workers import Workers
+
+
+@dataclass(frozen=True)
+class SqlStore(Submission, Jobs, HandOut, Deciding, Streams, Workers):
+    """All ports of `haste_core.ports` that end in ``Store``, on one database."""

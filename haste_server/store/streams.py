@@ -1,0 +1,132 @@
+"""Streams: their pipelines, progress and sources."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import IntegrityError
+
+from haste_core.errors import ConflictError, NotFoundError
+from haste_core.lifecycle import DECIDED_KEY
+from haste_core.pipelines import Pipeline
+from haste_core.ports import Page, Source, StreamProgress, StreamRecord, TierCount
+from haste_core.states import TaskState
+from haste_server.store.jobs import numeric_cursor
+from haste_server.store.records import SqlPart
+from haste_server.store.schema import decisions, jobs, streams, tasks
+
+Mode = Literal["observe", "enforce"]
+
+
+class Streams(SqlPart):
+    """The API's view of streams."""
+
+    def create_stream(
+        self, stream_id: str, pipeline: Pipeline, mode: Mode, *, now: float
+    ) -> tuple[StreamRecord, bool]:
+        """Create a stream, or find it; see `haste_core.ports.StreamStore.create_stream`."""
+        row = {
+            "stream_id": stream_id,
+            "pipeline": pipeline.to_json(),
+            "mode": mode,
+            "created_at": now,
+        }
+        try:
+            self.database.write(lambda connection: connection.execute(sa.insert(streams).values(row)))
+        except IntegrityError:
+            there = self.stream(stream_id)
+            if (there.pipeline, there.mode) != (pipeline, mode):
+                raise ConflictError(
+                    f"the stream {stream_id!r} is there already, with pipeline {there.pipeline.name!r} "
+                    f"in mode {there.mode!r}; choose another name, or the same pipeline and mode"
+                ) from None
+            return there, False
+        return StreamRecord(stream_id, pipeline, mode, now), True
+
+    def stream(self, stream_id: str) -> StreamRecord:
+        """Load a stream."""
+        wanted = sa.select(streams).where(streams.c.stream_id == stream_id)
+        row = self.database.read(lambda connection: connection.execute(wanted).one_or_none())
+        if row is None:
+            raise NotFoundError(f"there is no stream {stream_id!r}")
+        return _stream_record(row)
+
+    def streams(self, *, cursor: str | None, limit: int) -> Page[StreamRecord]:
+        """List streams by name."""
+        wanted = sa.select(streams).order_by(streams.c.stream_id).limit(limit)
+        if cursor is not None:
+            wanted = wanted.where(streams.c.stream_id > cursor)
+        rows = self.database.read(lambda connection: connection.execute(wanted).all())
+        following = rows[-1].stream_id if len(rows) == limit else None
+        return Page([_stream_record(row) for row in rows], following)
+
+    def progress(self, stream_id: str) -> StreamProgress:
+        """Count a stream's jobs and tiers."""
+        self.stream(stream_id)
+        by_state = (
+            sa.select(jobs.c.state, sa.func.count().label("number"))
+            .where(jobs.c.stream_id == stream_id)
+            .group_by(jobs.c.state)
+        )
+
+        def work(connection: Connection) -> StreamProgress:
+            counts = {TaskState(row.state): row.number for row in connection.execute(by_state)}
+            return StreamProgress(
+                open=sum(number for state, number in counts.items() if not state.ended),
+                done=counts.get(TaskState.DONE, 0),
+                failed=sum(number for state, number in counts.items() if state.failed),
+                tiers=_tiers(connection, stream_id),
+            )
+
+        return self.database.read(work)
+
+    def set_mode(self, stream_id: str, mode: Mode) -> StreamRecord:
+        """Observe or enforce, from the next decision on."""
+        changed = sa.update(streams).where(streams.c.stream_id == stream_id).values(mode=mode)
+        self.database.write(lambda connection: connection.execute(changed))
+        return self.stream(stream_id)
+
+    def sources(self, stream_id: str, *, cursor: str | None, limit: int) -> Page[Source]:
+        """List what was submitted to a stream, by job id."""
+        self.stream(stream_id)
+        columns = (jobs.c.source_id, jobs.c.source_version, jobs.c.job_id)
+        wanted = (
+            sa.select(*columns)
+            .where(jobs.c.stream_id == stream_id, jobs.c.job_id > numeric_cursor(cursor))
+            .order_by(jobs.c.job_id)
+            .limit(limit)
+        )
+        rows = self.database.read(lambda connection: connection.execute(wanted).all())
+        following = str(rows[-1].job_id) if len(rows) == limit else None
+        return Page([Source(row.source_id, row.source_version, row.job_id) for row in rows], following)
+
+
+def _stream_record(row: Row[Any]) -> StreamRecord:
+    return StreamRecord(row.stream_id, Pipeline.parse(row.pipeline), row.mode, row.created_at)
+
+
+def _tiers(connection: Connection, stream_id: str) -> dict[str, TierCount]:
+    size_bytes = tasks.c.response["size_bytes"].as_integer()
+    counted = (
+        sa.select(
+            decisions.c.tier,
+            sa.func.count().label("number"),
+            sa.func.coalesce(sa.func.sum(size_bytes), 0).label("size_bytes"),
+            sa.func.avg(decisions.c.score).label("mean_score"),
+        )
+        .join(tasks, tasks.c.decision_id == decisions.c.decision_id)
+        .join(jobs, jobs.c.job_id == tasks.c.job_id)
+        .where(
+            jobs.c.stream_id == stream_id,
+            tasks.c.task_key == DECIDED_KEY,
+            tasks.c.state == TaskState.DONE,
+        )
+        .group_by(decisions.c.tier)
+        .order_by(decisions.c.tier)
+    )
+    return {
+        row.tier: TierCount(row.number, int(row.size_bytes), row.mean_score)
+        for row in connection.execute(counted)
+    }
