@@ -126,23 +126,18 @@ def apply_result(
 
 def decided(
     job: JobRecord, position: int, decision_id: int, score: float | None, *, now: float, rules: Rules
-) -> JobRecord | None:
-    """Make a task ready whose decision has been made; None if it does not wait for one."""
+) -> JobRecord:
+    """Make an undecided task ready whose decision has been made."""
     task = job.tasks[position]
-    if task.phase is not Phase.UNDECIDED:
-        return None
     if score is not None and job.plan.tasks[position].priority_from is not None:
         task = replace(task, priority=score)
     task = replace(task, decision_id=decision_id, phase=Phase.BLOCKED)
     return settle(_with_task(job, task), now=now, rules=rules)
 
 
-def refuse(job: JobRecord, position: int, reason: str, *, now: float, rules: Rules) -> JobRecord | None:
-    """End a task whose decision cannot be made; None if it does not wait for one."""
-    task = job.tasks[position]
-    if task.phase is not Phase.UNDECIDED:
-        return None
-    ended = _end(task, Event.REFUSE, TaskState.ERROR, reason, now)
+def refuse(job: JobRecord, position: int, reason: str, *, now: float, rules: Rules) -> JobRecord:
+    """End an undecided task whose decision cannot be made."""
+    ended = _end(job.tasks[position], Event.REFUSE, TaskState.ERROR, reason, now)
     return settle(_with_task(job, ended), now=now, rules=rules)
 
 

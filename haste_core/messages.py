@@ -19,7 +19,7 @@ class _Message(BaseModel):
 
     def encode(self) -> bytes:
         """Write the message as UTF-8 JSON."""
-        return self.model_dump_json(exclude_none=True).encode()
+        return self.model_dump_json().encode()
 
     @classmethod
     def decode(cls, body: bytes) -> Self:

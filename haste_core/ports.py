@@ -135,6 +135,22 @@ class Undecided:
 
 
 @dataclass(frozen=True)
+class Undecidable:
+    """Why no decision could be made about an object."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class EngineView:
+    """An engine as it last told of itself; `trouble` is empty while it is well."""
+
+    engine_id: str
+    trouble: str
+    seen_at: float
+
+
+@dataclass(frozen=True)
 class StateChange:
     """A task that has a new state; one line of the log."""
 
@@ -142,6 +158,7 @@ class StateChange:
     job_id: int
     stream_id: str
     task_key: str
+    site: str
     attempt: int
     state: TaskState
     message: str
@@ -192,14 +209,19 @@ class TaskStore(Protocol):
     def undecided(self, *, limit: int) -> list[Undecided]:
         """Find tasks that wait for a decision."""
 
-    def record_decision(self, task_id: int, decision: Decision, *, now: float) -> StateChange | None:
-        """Append a decision and make its task ready; None if the task does not wait for one any more."""
+    def record_decisions(
+        self, decided: Mapping[int, Decision | Undecidable], *, now: float
+    ) -> list[StateChange]:
+        """Append decisions and make their tasks ready, by task id; end those that cannot be decided.
 
-    def refuse(self, task_id: int, reason: str, *, now: float) -> StateChange | None:
-        """End a task whose decision could not be made."""
+        Tasks that do not wait for a decision any more are left as they are.
+        """
 
     def save_presence(self, presences: Sequence[Presence], *, now: float) -> None:
         """Remember which workers are there."""
+
+    def save_engine(self, engine: EngineView) -> None:
+        """Remember that an engine is there, and what troubles it."""
 
 
 # ---------------------------------------------------------------- the store, as the API sees it
@@ -386,6 +408,9 @@ class WorkerStore(Protocol):
 
     def workers(self, *, seen_since: float) -> list[WorkerView]:
         """List the workers that were heard of lately and are not leaving."""
+
+    def engines(self, *, seen_since: float) -> list[EngineView]:
+        """List the engines that were heard of lately."""
 
     def queues(self) -> list[QueueView]:
         """Count the tasks on their way, by queue."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +14,7 @@ from haste_core.decisions import Decision
 from haste_core.interestingness import ScoredObject
 from haste_core.jobs import JobRecord
 from haste_core.pipelines import Pipeline
-from haste_core.ports import StateChange, Undecided
+from haste_core.ports import StateChange, Undecidable, Undecided
 from haste_core.states import Phase
 from haste_server.store.handout import state_changes
 from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, save_changes
@@ -45,40 +45,38 @@ class Deciding(SqlPart):
 
         return self.database.read(work)
 
-    def record_decision(self, task_id: int, decision: Decision, *, now: float) -> StateChange | None:
-        """Append a decision and make its task ready; None if the task does not wait for one any more."""
+    def record_decisions(
+        self, decided: Mapping[int, Decision | Undecidable], *, now: float
+    ) -> list[StateChange]:
+        """Append decisions and make their tasks ready, by task id; end those that cannot be decided."""
 
-        def decided(connection: Connection, job: JobRecord, position: int) -> JobRecord | None:
-            if job.tasks[position].phase is not Phase.UNDECIDED:
-                return None
-            decision_id = _append(connection, job, task_id, decision, now)
-            return lifecycle.decided(job, position, decision_id, decision.score, now=now, rules=self.rules)
+        def work(connection: Connection) -> list[StateChange]:
+            found = job_ids_of_tasks(connection, list(decided))
+            before = load_jobs(connection, {job_id for job_id, _ in found.values()}, lock=True)
+            after = dict(before)
+            for task_id, verdict in decided.items():
+                job_id, position = found.get(task_id, (0, 0))
+                job = after.get(job_id)
+                if job is not None and job.tasks[position].phase is Phase.UNDECIDED:
+                    after[job_id] = self._with_verdict(connection, job, position, verdict, now)
+            changes = [(before[job_id], after[job_id]) for job_id in before]
+            save_changes(connection, changes)
+            return state_changes(changes)
 
-        return self._change(task_id, decided)
+        return self.database.write(work) if decided else []
 
-    def refuse(self, task_id: int, reason: str, *, now: float) -> StateChange | None:
-        """End a task whose decision could not be made."""
-        return self._change(
-            task_id,
-            lambda _, job, position: lifecycle.refuse(job, position, reason, now=now, rules=self.rules),
-        )
-
-    def _change(
-        self, task_id: int, change: Callable[[Connection, JobRecord, int], JobRecord | None]
-    ) -> StateChange | None:
-        def work(connection: Connection) -> StateChange | None:
-            found = job_ids_of_tasks(connection, {task_id})
-            if task_id not in found:
-                return None
-            job_id, position = found[task_id]
-            before = load_jobs(connection, {job_id}, lock=True).get(job_id)
-            after = None if before is None else change(connection, before, position)
-            if before is None or after is None:
-                return None
-            save_changes(connection, [(before, after)])
-            return next((item for item in state_changes([(before, after)]) if item.task_id == task_id), None)
-
-        return self.database.write(work)
+    def _with_verdict(
+        self,
+        connection: Connection,
+        job: JobRecord,
+        position: int,
+        verdict: Decision | Undecidable,
+        now: float,
+    ) -> JobRecord:
+        if isinstance(verdict, Undecidable):
+            return lifecycle.refuse(job, position, verdict.reason, now=now, rules=self.rules)
+        decision_id = _append(connection, job, job.tasks[position].task_id, verdict, now)
+        return lifecycle.decided(job, position, decision_id, verdict.score, now=now, rules=self.rules)
 
 
 def _undecided(task_id: int, job: JobRecord, pipelines: dict[str, Pipeline]) -> Undecided:

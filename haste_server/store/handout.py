@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from haste_core import lifecycle
-from haste_core.jobs import JobRecord
+from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.messages import DecisionNote, HeldAttempt, Outcome, TaskMessage, TaskResult
 from haste_core.ports import StateChange
 from haste_core.routing import Route
@@ -38,8 +38,8 @@ class HandOut(SqlPart):
                 connection.execute(_LEASE, {"ids": plain, "until": now + lease_s})
             claimed = {row.task_id for row in rows if not row.contended}
             claimed |= self._claim_contended(connection, rows, now=now, lease_s=lease_s)
-            job_ids = [row.job_id for row in rows if row.task_id in claimed]
-            return _messages(connection, load_jobs(connection, job_ids, lock=False), claimed)
+            in_order = [(row.task_id, row.job_id) for row in rows if row.task_id in claimed]
+            return _messages(connection, in_order)
 
         return self.database.write(work)
 
@@ -178,6 +178,7 @@ def state_changes(changes: Iterable[tuple[JobRecord, JobRecord]]) -> list[StateC
             job_id=after.job_id,
             stream_id=after.spec.stream_id,
             task_key=new.task_key,
+            site=new.site,
             attempt=new.attempt,
             state=new.state,
             message=new.message,
@@ -203,45 +204,43 @@ def _first_ready(route: Route, limit: int) -> sa.Select[Any]:
     )
 
 
-def _messages(
-    connection: Connection, claimed_jobs: dict[int, JobRecord], claimed: set[int]
-) -> list[TaskMessage]:
-    pipelines = _streams_of(connection, claimed_jobs)
-    notes = _decision_notes(connection, claimed_jobs, claimed)
+def _messages(connection: Connection, claimed: Sequence[tuple[int, int]]) -> list[TaskMessage]:
+    """Write the messages of claimed (task, job) pairs, in their order."""
+    found = load_jobs(connection, {job_id for _, job_id in claimed}, lock=False)
+    by_id = {task.task_id: task for job in found.values() for task in job.tasks}
+    pipelines = _pipelines_of(connection, found.values())
+    notes = _decision_notes(connection, [by_id[task_id] for task_id, _ in claimed])
     return [
-        TaskMessage(
-            task_id=task.task_id,
-            job_id=job.job_id,
-            attempt=task.attempt,
-            task_key=task.task_key,
-            site=task.site,
-            expires_at=task.due_at or 0.0,
-            place=job.place_before(task.position),
-            parameters=parameters_of(pipelines[job.spec.stream_id], task.task_key),
-            decision=notes.get(task.decision_id or 0),
-            job=job.to_json(),
-        )
-        for job in claimed_jobs.values()
-        for task in job.tasks
-        if task.task_id in claimed
+        _message(found[job_id], by_id[task_id], pipelines[found[job_id].spec.stream_id], notes)
+        for task_id, job_id in claimed
     ]
 
 
-def _streams_of(connection: Connection, wanted: dict[int, JobRecord]) -> dict[str, Any]:
-    names = {job.spec.stream_id for job in wanted.values()}
+def _message(
+    job: JobRecord, task: TaskRecord, pipeline: dict[str, Any], notes: dict[int, DecisionNote]
+) -> TaskMessage:
+    return TaskMessage(
+        task_id=task.task_id,
+        job_id=job.job_id,
+        attempt=task.attempt,
+        task_key=task.task_key,
+        site=task.site,
+        expires_at=task.due_at or 0.0,
+        place=job.place_before(task.position),
+        parameters=parameters_of(pipeline, task.task_key),
+        decision=notes.get(task.decision_id or 0),
+        job=job.to_json(),
+    )
+
+
+def _pipelines_of(connection: Connection, wanted: Iterable[JobRecord]) -> dict[str, Any]:
+    names = {job.spec.stream_id for job in wanted}
     found = sa.select(streams.c.stream_id, streams.c.pipeline).where(streams.c.stream_id.in_(names))
     return {row.stream_id: row.pipeline for row in connection.execute(found)}
 
 
-def _decision_notes(
-    connection: Connection, wanted: dict[int, JobRecord], claimed: set[int]
-) -> dict[int, DecisionNote]:
-    ids = {
-        task.decision_id
-        for job in wanted.values()
-        for task in job.tasks
-        if task.task_id in claimed and task.decision_id is not None
-    }
+def _decision_notes(connection: Connection, claimed: Sequence[TaskRecord]) -> dict[int, DecisionNote]:
+    ids = {task.decision_id for task in claimed if task.decision_id is not None}
     if not ids:
         return {}
     rows = connection.execute(sa.select(decisions).where(decisions.c.decision_id.in_(ids)))

@@ -12,7 +12,7 @@ from haste_core.jobspec import JobSpec, parse_job_spec
 from haste_core.lifecycle import Rules
 from haste_core.messages import HeldAttempt, Outcome, Place, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
-from haste_core.ports import JobFilter, Refused, Submitted
+from haste_core.ports import EngineView, JobFilter, Refused, Submitted, Undecidable
 from haste_core.routing import Route
 from haste_core.scheduling import RetryPolicy
 from haste_core.states import TaskState
@@ -316,7 +316,7 @@ def test_a_decision_makes_its_task_ready_and_travels_with_it(store: SqlStore) ->
     [waiting] = store.undecided(limit=10)
     assert waiting.scored.features == {"plls": -1.2}
     decision = Decision(0.75, "hot", "because", "f" * 64, waiting.scored.features)
-    assert store.record_decision(waiting.task_id, decision, now=NOW) is None
+    store.record_decisions({waiting.task_id: decision}, now=NOW)
     assert store.undecided(limit=10) == []
     store.set_mode("s", "enforce")
     [tier] = claim(store, "tier")
@@ -332,8 +332,7 @@ def test_a_decision_makes_its_task_ready_and_travels_with_it(store: SqlStore) ->
 def test_a_decision_that_cannot_be_made_is_an_error_with_a_message(store: SqlStore) -> None:
     [job_id] = submitted(store, spec("tier"))
     [waiting] = store.undecided(limit=10)
-    change = store.refuse(waiting.task_id, "no plls", now=NOW)
-    assert change is not None
+    [change] = store.record_decisions({waiting.task_id: Undecidable("no plls")}, now=NOW)
     assert change.state is TaskState.ERROR
     assert store.job(job_id).state is TaskState.ERROR
 
@@ -343,7 +342,7 @@ def test_priority_from_takes_the_score(store: SqlStore) -> None:
     submitted(store, spec(tree))
     store.record([done(claim(store, "focus-score")[0], response={"plls": 0})], now=NOW)
     [waiting] = store.undecided(limit=1)
-    store.record_decision(waiting.task_id, Decision(0.6, "hot", "why", "f" * 64, {}), now=NOW)
+    store.record_decisions({waiting.task_id: Decision(0.6, "hot", "why", "f" * 64, {})}, now=NOW)
     [message] = claim(store, "b")
     assert message.job["tasks"]["taskSequential"][1]["Task"]["priority"] == 0.6
 
@@ -443,3 +442,10 @@ def test_workers_and_queues_are_seen(store: SqlStore) -> None:
     assert (views["a"].ready, views["a"].oldest_ready_at) == (1, NOW)
     assert (views["b"].ready, views["b"].handed_out) == (0, 1)
     assert store.in_flight() == {Route("b", "default"): 1}
+
+
+def test_engines_tell_of_themselves(store: SqlStore) -> None:
+    for trouble, seen_at in (("no broker", NOW), ("", NOW + 5)):
+        store.save_engine(EngineView("e1", trouble, seen_at))
+    assert store.engines(seen_since=NOW + 1) == [EngineView("e1", "", NOW + 5)]
+    assert store.engines(seen_since=NOW + 6) == []

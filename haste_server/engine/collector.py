@@ -1,0 +1,112 @@
+"""Applies results, each once, and acknowledges them only when they are stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from haste_core.errors import TransientError
+from haste_core.messages import Outcome, TaskResult
+from haste_core.ports import Broker, Clock, ResultDelivery, StateChange, TaskStore, UndeliveredTask
+from haste_core.routing import Route
+from haste_core.states import TaskState
+from haste_server.engine.attendance import Attendance
+from haste_server.engine.inbox import Letterbox
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200  # results in one transaction
+WAIT_S = 0.5
+
+
+class Collector:
+    """Takes results and failed hand-outs from the broker to the store."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        broker: Broker,
+        arrivals: Letterbox[ResultDelivery | UndeliveredTask],
+        attendance: Attendance,
+        released: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._arrivals = arrivals
+        self._attendance = attendance
+        self._released = released
+        self._clock = clock
+        self._pending: list[ResultDelivery | UndeliveredTask] = []
+
+    def step(self) -> None:
+        """Wait for arrivals and store one batch; it is kept for the next step if the database is away."""
+        if not self._pending:
+            self._pending = self._arrivals.take(BATCH, timeout_s=WAIT_S)
+        if not self._pending:
+            return
+        self._record([_as_result(arrival) for arrival in self._pending])
+        self._broker.settle([item for item in self._pending if isinstance(item, ResultDelivery)])
+        self._pending = []
+        self._released()
+
+    def _record(self, results: Sequence[TaskResult]) -> None:
+        try:
+            changes = self._store.record(results, now=self._clock())
+        except TransientError:
+            raise
+        except Exception:
+            if len(results) == 1:
+                changes = self._record_failure_instead(results[0])
+            else:
+                for result in results:  # one of them cannot be stored; the others must be
+                    self._record([result])
+                return
+        log_changes(changes)
+        ended = Counter(Route(change.task_key, change.site) for change in changes if change.state.ended)
+        self._attendance.count_results(ended, now=self._clock())
+
+    def _record_failure_instead(self, result: TaskResult) -> list[StateChange]:
+        log.exception("result cannot be stored", action="result_refused", task_id=result.task_id)
+        failure = result.model_copy(
+            update={
+                "outcome": Outcome.ENDED,
+                "state": TaskState.ERROR,
+                "message": "the handler's answer could not be stored; the server's log has the reason",
+                "response": {},
+                "place": None,
+            }
+        )
+        return self._store.record([failure], now=self._clock())
+
+
+def _as_result(arrival: ResultDelivery | UndeliveredTask) -> TaskResult:
+    if isinstance(arrival, ResultDelivery):
+        return arrival.result
+    return TaskResult(
+        task_id=arrival.task_id,
+        attempt=arrival.attempt,
+        worker_id="",
+        outcome=Outcome.HANDED_BACK,
+        message=f"reached no worker: {arrival.reason}",
+    )
+
+
+def log_changes(changes: Sequence[StateChange]) -> None:
+    """Write one line a state change."""
+    for change in changes:
+        log.info(
+            "task state",
+            action="task_state",
+            state=change.state.value,
+            task_id=change.task_id,
+            job_id=change.job_id,
+            stream_id=change.stream_id,
+            task_key=change.task_key,
+            attempt=change.attempt,
+            worker_id=change.worker_id,
+            task_message=change.message,
+        )

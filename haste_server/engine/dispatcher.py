@@ -1,0 +1,55 @@
+"""Hands ready tasks out, as few at a time as keep the workers busy."""
+
+from __future__ import annotations
+
+import threading
+
+from haste_core.ports import Broker, Clock, TaskStore
+from haste_core.routing import Route
+from haste_server.engine.attendance import Attendance
+
+LOOK_AGAIN_S = 1.0  # another server's web process may have stored tasks without waking this engine
+CLAIM_LIMIT = 100
+
+
+class Dispatcher:
+    """Claims tasks in rank order and publishes them, never more than a queue's window in flight.
+
+    The claim is committed before anything is published. What is published but never confirmed comes back
+    through the collector; what is lost after that comes back when its lease ends.
+    """
+
+    def __init__(
+        self, *, store: TaskStore, broker: Broker, attendance: Attendance, lease_s: float, clock: Clock
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._attendance = attendance
+        self._lease_s = lease_s
+        self._clock = clock
+        self._awake = threading.Event()
+
+    def wake(self) -> None:
+        """Look at once: tasks became ready, or workers free."""
+        self._awake.set()
+
+    def step(self) -> None:
+        """Wait to be woken, then fill every queue's window."""
+        self._awake.wait(LOOK_AGAIN_S)
+        self._awake.clear()
+        if not self._broker.is_up():
+            return
+        windows = self._attendance.windows(now=self._clock())
+        in_flight = self._store.in_flight() if windows else {}
+        for route, window in windows.items():
+            self._fill(route, window - in_flight.get(route, 0))
+
+    def _fill(self, route: Route, room: int) -> None:
+        while room > 0:
+            limit = min(room, CLAIM_LIMIT)
+            messages = self._store.claim(route, limit, now=self._clock(), lease_s=self._lease_s)
+            if messages:
+                self._broker.publish(messages)
+            if len(messages) < limit:
+                return
+            room -= len(messages)

@@ -1,0 +1,110 @@
+"""The engine's threads, started and stopped together."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+
+from haste_core.ports import Broker, Clock, TaskStore
+from haste_server.engine.attendance import Attendance
+from haste_server.engine.collector import Collector
+from haste_server.engine.dispatcher import Dispatcher
+from haste_server.engine.evaluator import Evaluator
+from haste_server.engine.inbox import Inbox
+from haste_server.engine.loops import Loop
+from haste_server.engine.reconciler import Reconciler
+
+STOP_LIMIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What can be tuned.
+
+    Attributes
+    ----------
+    lease_s : float
+        A task whose worker is silent for this long is handed out again; a few heartbeats long.
+    evaluation_limit_s : float
+        Longest time that an interestingness function may take for one object.
+    """
+
+    lease_s: float = 30.0
+    evaluation_limit_s: float = 10.0
+
+
+class Engine:
+    """Hands out, collects, reconciles and decides, each in a thread of its own."""
+
+    def __init__(
+        self, *, store: TaskStore, broker: Broker, settings: EngineSettings, clock: Clock = time.time
+    ) -> None:
+        self._broker = broker
+        self._inbox = Inbox()
+        attendance = Attendance(forget_after_s=settings.lease_s)
+        self._dispatcher = Dispatcher(
+            store=store, broker=broker, attendance=attendance, lease_s=settings.lease_s, clock=clock
+        )
+        self._evaluator = Evaluator(
+            store=store,
+            released=self._dispatcher.wake,
+            time_limit_s=settings.evaluation_limit_s,
+            clock=clock,
+        )
+        collector = Collector(
+            store=store,
+            broker=broker,
+            arrivals=self._inbox.results,
+            attendance=attendance,
+            released=self.wake,
+            clock=clock,
+        )
+        reconciler = Reconciler(
+            store=store,
+            presences=self._inbox.presences,
+            attendance=attendance,
+            released=self.wake,
+            engine_id=f"{socket.gethostname()}:{os.getpid()}",
+            trouble=self.trouble,
+            lease_s=settings.lease_s,
+            grace_s=settings.lease_s / 3,
+            clock=clock,
+        )
+        self._loops = [
+            Loop("dispatcher", self._dispatcher.step),
+            Loop("collector", collector.step),
+            Loop("reconciler", reconciler.step),
+            Loop("evaluator", self._evaluator.step),
+        ]
+
+    def start(self) -> None:
+        """Connect to the broker and begin."""
+        self._broker.start(self._inbox)
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> None:
+        """End the threads; what is under way stays under way, and is collected by the next engine."""
+        for loop in self._loops:
+            loop.stop()
+        self._inbox.results.close()
+        self._inbox.presences.close()
+        self.wake()
+        for loop in self._loops:
+            loop.join(STOP_LIMIT_S)
+        self._evaluator.close()
+        self._broker.stop()
+
+    def wake(self) -> None:
+        """Look at once: somebody stored jobs, or changed what may run."""
+        self._evaluator.wake()
+        self._dispatcher.wake()
+
+    def trouble(self) -> str:
+        """Tell what keeps the engine from its work; empty while it is well."""
+        troubles = [loop.trouble for loop in self._loops if loop.trouble]
+        if not self._broker.is_up():
+            troubles.append("the broker is not connected")
+        return "; ".join(dict.fromkeys(troubles))

@@ -1,0 +1,271 @@
+"""The engine with real stores and brokers in both shapes; the worker here only answers."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from haste_core.jobspec import JobSpec, parse_job_spec
+from haste_core.lifecycle import Rules
+from haste_core.messages import HeldAttempt, Outcome, Presence, TaskMessage, TaskResult
+from haste_core.pipelines import Pipeline
+from haste_core.ports import Broker, JobFilter, TaskDelivery, WorkerTransport
+from haste_core.routing import Route
+from haste_core.scheduling import RetryPolicy
+from haste_core.states import TaskState
+from haste_server.brokers.embedded import EmbeddedBroker
+from haste_server.brokers.rabbitmq import RabbitBroker
+from haste_server.engine import Engine, EngineSettings
+from haste_server.store.database import Database
+from haste_server.store.migrate import upgrade
+from haste_server.store.sql import SqlStore
+from haste_workers.transports.amqp import AmqpTransport
+from haste_workers.transports.pipe import PipeTransport
+
+LEASE_S = 1.5
+PIPELINE = Pipeline.parse(
+    {
+        "name": "scored",
+        "description": "Score, then tier",
+        "tasks": {"taskSequential": ["score", "tier"]},
+        "interestingness": {
+            "function": "logistic",
+            "features_from": "score",
+            "undefined_if": "empty",
+            "parameters": {"feature": "plls", "k": 4.5, "x0": -1.4},
+        },
+        "policy": {
+            "intervals": [{"lo": 0, "hi": 0.5, "tier": "cold"}, {"lo": 0.5, "hi": 1, "tier": "hot"}],
+            "undefined": "empty",
+        },
+    }
+)
+
+Answer = Callable[[TaskMessage], TaskResult | None]
+
+
+@dataclass
+class Answerer:
+    """A worker whose handler is a function; None answers nothing, as a worker that hangs."""
+
+    transport: WorkerTransport
+    worker_id: str
+    keys: tuple[str, ...]
+    answer: Answer
+    seen: list[TaskMessage] = field(default_factory=list)
+    held: dict[int, HeldAttempt] = field(default_factory=dict)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        routes = [Route(key, "default") for key in self.keys]
+        self.transport.start(routes, prefetch=10, on_task=self._take)
+        self._beat = threading.Thread(target=self._announce, name=f"beat {self.worker_id}")
+        self._beat.start()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self._beat.join()
+        self.transport.stop(timeout_s=5)
+
+    def _take(self, delivery: TaskDelivery) -> None:
+        message = delivery.message
+        self.seen.append(message)
+        result = self.answer(message)
+        if result is None:
+            self.held[message.task_id] = HeldAttempt(
+                task_id=message.task_id, attempt=message.attempt, started_at=time.time()
+            )
+        else:
+            self.transport.report(result, delivery)
+
+    def _announce(self) -> None:
+        while not self.stopping.is_set():
+            presence = Presence(
+                worker_id=self.worker_id,
+                host="here",
+                pid=1,
+                keys=self.keys,
+                site="default",
+                slots=4,
+                held=tuple(self.held.values()),
+                sent_at=time.time(),
+            )
+            self.transport.announce(presence)
+            self.stopping.wait(0.2)
+
+
+@dataclass
+class System:
+    """A store, a broker and an engine, and the means to attach workers."""
+
+    store: SqlStore
+    broker: Broker
+    engine: Engine
+    amqp_url: str | None
+    cleanup: ExitStack
+
+    def worker(self, *keys: str, answer: Answer, worker_id: str = "w1") -> Answerer:
+        worker = Answerer(self._transport(worker_id), worker_id, keys, answer)
+        worker.start()
+        self.cleanup.callback(worker.stop)
+        return worker
+
+    def _transport(self, worker_id: str) -> WorkerTransport:
+        if self.amqp_url is not None:
+            return AmqpTransport(self.amqp_url, worker_id)
+        assert isinstance(self.broker, EmbeddedBroker)
+        (take, send), (hear, answer) = os.pipe(), os.pipe()
+        self.broker.attach(os.fdopen(hear, "rb"), os.fdopen(send, "wb"), name=worker_id)
+        return PipeTransport(os.fdopen(take, "rb"), os.fdopen(answer, "wb"), on_closed=lambda: None)
+
+    def submit(self, *specs: JobSpec) -> list[int]:
+        answers = self.store.submit(specs, now=time.time())
+        self.engine.wake()
+        return [answer.job_id for answer in answers]
+
+    def wait(self, *job_ids: int, timeout_s: float = 20) -> list[TaskState]:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            states = [self.store.job(job_id).state for job_id in job_ids]
+            if all(state.ended for state in states):
+                return states
+            time.sleep(0.02)
+        raise AssertionError(f"not ended in {timeout_s} s: {states}, {self.engine.trouble()}")
+
+
+@pytest.fixture(params=["embedded", "distributed"])
+def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:
+    amqp_url = None
+    broker: Broker
+    if request.param == "embedded":
+        database, broker = Database(f"sqlite:///{tmp_path}/haste.db"), EmbeddedBroker()
+    else:
+        amqp_url = request.getfixturevalue("amqp_url")
+        database, broker = Database(request.getfixturevalue("mariadb_url")), RabbitBroker(amqp_url)
+    upgrade(database)
+    store = SqlStore(database, Rules(RetryPolicy(base_delay_s=0.1)), PIPELINE)
+    engine = Engine(store=store, broker=broker, settings=EngineSettings(LEASE_S, evaluation_limit_s=5))
+    engine.start()
+    with ExitStack() as cleanup:
+        cleanup.callback(database.close)
+        cleanup.callback(engine.stop)
+        yield System(store, broker, engine, amqp_url, cleanup)
+
+
+def spec(tasks: object, **more: object) -> JobSpec:
+    return parse_job_spec({"source_url": "root://nas/x", "source_id": "x", "tasks": tasks, **more})
+
+
+def result(message: TaskMessage, state: TaskState = TaskState.DONE, **more: object) -> TaskResult:
+    return TaskResult(
+        task_id=message.task_id,
+        attempt=message.attempt,
+        worker_id="w1",
+        outcome=more.pop("outcome", Outcome.ENDED),
+        state=state,
+        response=more.pop("response", {}),
+        **more,
+    )
+
+
+def test_a_tree_of_tasks_runs_in_its_order(system: System) -> None:
+    worker = system.worker(
+        "a", "b", "c", "d", answer=lambda message: result(message, response={"by": message.task_key})
+    )
+    tree = {"taskSequential": ["a", {"taskParallel": ["b", "c"]}, "d"]}
+    job_ids = system.submit(*(spec(tree, source_id=str(i)) for i in range(20)))
+    assert system.wait(*job_ids) == [TaskState.DONE] * 20
+    for job_id in job_ids:
+        order = [message.task_key for message in worker.seen if message.job_id == job_id]
+        assert order[0] == "a"
+        assert order[-1] == "d"
+        assert sorted(order) == ["a", "b", "c", "d"]
+        assert system.store.job(job_id).responses["d"] == {"by": "d"}
+
+
+def test_objects_are_decided_between_scoring_and_tiering(system: System) -> None:
+    plls = {"sharp": -0.5, "blurred": -2.5, "void": 0.9, "broken": "text"}
+
+    def answer(message: TaskMessage) -> TaskResult:
+        source = message.job["source_id"]
+        if message.task_key == "score":
+            return result(message, response={"plls": plls[source], "empty": source == "void"})
+        assert message.decision is not None
+        return result(message, response={"tier": message.decision.tier, "size_bytes": 1})
+
+    system.worker("score", "tier", answer=answer)
+    job_ids = system.submit(*(spec(PIPELINE.to_json()["tasks"], source_id=name) for name in plls))
+    assert system.wait(*job_ids) == [TaskState.DONE] * 3 + [TaskState.ERROR]
+    jobs = {job.spec.source_id: job for job in map(system.store.job, job_ids)}
+    tiers = {name: jobs[name].responses["tier"]["tier"] for name in ("sharp", "blurred", "void")}
+    assert tiers == {"sharp": "hot", "blurred": "cold", "void": "empty"}
+    assert "'plls'" in jobs["broken"].tasks[1].message
+
+
+def test_tasks_wait_for_a_worker_of_their_key(system: System) -> None:
+    [job_id] = system.submit(spec("late"))
+    system.worker("other", answer=result)
+    time.sleep(1)
+    assert system.store.job(job_id).state is TaskState.REGISTERED
+    assert system.store.in_flight() == {}
+    system.worker("late", answer=result, worker_id="w2")
+    assert system.wait(job_id) == [TaskState.DONE]
+
+
+def test_a_passing_failure_is_tried_again(system: System) -> None:
+    states = iter([TaskState.REMOTE_TROUBLE, TaskState.REMOTE_TROUBLE, TaskState.DONE])
+    worker = system.worker("a", answer=lambda message: result(message, next(states)))
+    assert system.wait(*system.submit(spec("a"))) == [TaskState.DONE]
+    assert [message.attempt for message in worker.seen] == [1, 2, 3]
+
+
+def test_what_a_silent_worker_holds_is_given_to_another(system: System) -> None:
+    silent = system.worker("a", answer=lambda _: None)
+    [job_id] = system.submit(spec("a"))
+    while not silent.seen:
+        time.sleep(0.02)
+    time.sleep(2 * LEASE_S)
+    assert system.store.job(job_id).tasks[0].attempt == 1, "heartbeats keep the lease"
+    silent.stopping.set()
+    silent.held.clear()
+    second = system.worker("a", answer=result, worker_id="w2")
+    assert system.wait(job_id) == [TaskState.DONE]
+    assert second.seen[-1].attempt >= 2
+
+
+def test_the_highest_priority_goes_first_when_a_worker_comes(system: System) -> None:
+    job_ids = system.submit(*(spec("a", source_id=str(i), priority=i) for i in range(40)))
+    system.store.set_priorities({job_ids[0]: 100.0})
+    worker = system.worker("a", answer=result)
+    system.wait(*job_ids)
+    order = [int(str(message.job["source_id"])) for message in worker.seen]
+    assert order[:2] == [0, 39]
+    assert order == [0, *range(39, 0, -1)]
+
+
+def test_an_engine_that_takes_over_collects_what_is_under_way(system: System) -> None:
+    slow = threading.Event()
+
+    def answer(message: TaskMessage) -> TaskResult:
+        slow.wait(5)
+        return result(message)
+
+    system.worker("a", answer=answer)
+    job_ids = system.submit(*(spec("a", source_id=str(i)) for i in range(5)))
+    while len(system.store.job_ids(JobFilter(state="open"), cursor=None, limit=10).items) < 5:
+        time.sleep(0.02)
+    slow.set()
+    assert system.wait(*job_ids) == [TaskState.DONE] * 5
+    assert [system.store.job(job_id).tasks[0].attempt for job_id in job_ids] == [1] * 5
+
+
+def test_engines_report_their_health(system: System) -> None:
+    deadline = time.monotonic() + 5
+    while not (engines := system.store.engines(seen_since=0)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [engine.trouble for engine in engines] == [""]
