@@ -130,6 +130,8 @@ def _check(node: ast.expr) -> None:
             parts = [left, *rest]
         case ast.List(elts=parts):
             pass
+        case ast.Name(id=identifier) if not re.fullmatch(r"_\d+", identifier, re.ASCII):
+            raise ExpressionError(f"{identifier!r} is not a name: use letters, digits, '-', '_' and dots")
         case ast.Constant() | ast.Name():
             parts = []
         case _:

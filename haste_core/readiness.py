@@ -130,7 +130,8 @@ class _Survey:
         if isinstance(node, int):
             return self._visit_task(node, overtakes)
         if not node.in_order:
-            return all(self.visit(child, overtakes) for child in node.children)
+            passed = [self.visit(child, overtakes) for child in node.children]  # each must be looked at
+            return all(passed)
         for child in node.children:
             if not self.visit(child, overtakes):
                 if not self._can_be_overtaken(child):
