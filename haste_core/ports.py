@@ -142,15 +142,6 @@ class Undecidable:
 
 
 @dataclass(frozen=True)
-class EngineView:
-    """An engine as it last told of itself; `trouble` is empty while it is well."""
-
-    engine_id: str
-    trouble: str
-    seen_at: float
-
-
-@dataclass(frozen=True)
 class StateChange:
     """A task that has a new state; one line of the log."""
 
@@ -219,9 +210,6 @@ class TaskStore(Protocol):
 
     def save_presence(self, presences: Sequence[Presence], *, now: float) -> None:
         """Remember which workers are there."""
-
-    def save_engine(self, engine: EngineView) -> None:
-        """Remember that an engine is there, and what troubles it."""
 
 
 # ---------------------------------------------------------------- the store, as the API sees it
@@ -408,9 +396,6 @@ class WorkerStore(Protocol):
 
     def workers(self, *, seen_since: float) -> list[WorkerView]:
         """List the workers that were heard of lately and are not leaving."""
-
-    def engines(self, *, seen_since: float) -> list[EngineView]:
-        """List the engines that were heard of lately."""
 
     def queues(self) -> list[QueueView]:
         """Count the tasks on their way, by queue."""

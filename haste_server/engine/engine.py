@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from dataclasses import dataclass
 
@@ -66,8 +64,6 @@ class Engine:
             presences=self._inbox.presences,
             attendance=attendance,
             released=self.wake,
-            engine_id=f"{socket.gethostname()}:{os.getpid()}",
-            trouble=self.trouble,
             lease_s=settings.lease_s,
             grace_s=settings.lease_s / 3,
             clock=clock,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from haste_core.messages import Presence
-from haste_core.ports import Clock, EngineView, TaskStore
+from haste_core.ports import Clock, TaskStore
 from haste_server.engine.attendance import Attendance
 from haste_server.engine.collector import log_changes
 from haste_server.engine.inbox import Letterbox
@@ -13,7 +13,6 @@ from haste_server.engine.inbox import Letterbox
 LONGEST_WAIT_S = 1.0
 SHORTEST_WAIT_S = 0.01
 BATCH = 500
-TELL_EVERY_S = 2.0
 
 
 class Reconciler:
@@ -24,8 +23,6 @@ class Reconciler:
     grace_s : float
         After its own start an engine waits this long before it ends a lease: the heartbeats of workers that
         live may not have reached it yet.
-    trouble : callable
-        Tells what troubles this engine, for those who ask the store.
     """
 
     def __init__(
@@ -35,8 +32,6 @@ class Reconciler:
         presences: Letterbox[Presence],
         attendance: Attendance,
         released: Callable[[], None],
-        engine_id: str,
-        trouble: Callable[[], str],
         lease_s: float,
         grace_s: float,
         clock: Clock,
@@ -45,12 +40,9 @@ class Reconciler:
         self._presences = presences
         self._attendance = attendance
         self._released = released
-        self._engine_id = engine_id
-        self._trouble = trouble
         self._lease_s = lease_s
         self._clock = clock
         self._expire_from = clock() + grace_s
-        self._tell_at = 0.0
 
     def step(self) -> None:
         """Wait for heartbeats or for something to be due, and see to both."""
@@ -60,9 +52,6 @@ class Reconciler:
         due = self._store.release_due(now=now)
         if self._end_leases(now) or due or presences:
             self._released()
-        if now >= self._tell_at:
-            self._tell_at = now + TELL_EVERY_S
-            self._store.save_engine(EngineView(self._engine_id, self._trouble(), now))
 
     def _until_due(self) -> float:
         due = self._store.next_due()

@@ -161,12 +161,3 @@ workers = Table(
     Column("seen_at", Double, nullable=False, index=True),
     **_MYSQL,
 )
-
-engines = Table(
-    "engines",
-    metadata,
-    Column("engine_id", String(100), primary_key=True),
-    Column("trouble", Text, nullable=False),
-    Column("seen_at", Double, nullable=False),
-    **_MYSQL,
-)

@@ -10,11 +10,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from haste_core.messages import Presence
-from haste_core.ports import EngineView, QueueView, WorkerView
+from haste_core.ports import QueueView, WorkerView
 from haste_core.routing import Route
 from haste_core.states import Phase
 from haste_server.store.records import SqlPart
-from haste_server.store.schema import engines, tasks, workers
+from haste_server.store.schema import tasks, workers
 
 FORGET_AFTER_S = 24 * 3600  # who was not heard of for a day is dropped from the table
 
@@ -34,28 +34,11 @@ class Workers(SqlPart):
                     "leaving": presence.leaving,
                     "seen_at": now,
                 }
-                _upsert(connection, workers.c.worker_id, worker_id, row)
+                _upsert(connection, worker_id, row)
             connection.execute(sa.delete(workers).where(workers.c.seen_at < now - FORGET_AFTER_S))
 
         if latest:
             self.database.write(work)
-
-    def save_engine(self, engine: EngineView) -> None:
-        """Remember that an engine is there, and what troubles it."""
-
-        def work(connection: Connection) -> None:
-            row = {"trouble": engine.trouble, "seen_at": engine.seen_at}
-            _upsert(connection, engines.c.engine_id, engine.engine_id, row)
-            stale = engines.c.seen_at < engine.seen_at - FORGET_AFTER_S
-            connection.execute(sa.delete(engines).where(stale))
-
-        self.database.write(work)
-
-    def engines(self, *, seen_since: float) -> list[EngineView]:
-        """List the engines that were heard of lately."""
-        wanted = sa.select(engines).where(engines.c.seen_at >= seen_since).order_by(engines.c.engine_id)
-        rows = self.database.read(lambda connection: connection.execute(wanted).all())
-        return [EngineView(row.engine_id, row.trouble, row.seen_at) for row in rows]
 
     def workers(self, *, seen_since: float) -> list[WorkerView]:
         """List the workers that were heard of lately and are not leaving."""
@@ -102,12 +85,12 @@ class Workers(SqlPart):
         self.database.read(lambda connection: connection.execute(sa.select(1)))
 
 
-def _upsert(connection: Connection, key: sa.Column[str], value: str, row: dict[str, Any]) -> None:
-    known = sa.update(key.table).where(key == value).values(row)
+def _upsert(connection: Connection, worker_id: str, row: dict[str, Any]) -> None:
+    known = sa.update(workers).where(workers.c.worker_id == worker_id).values(row)
     if connection.execute(known).rowcount:
         return
     try:
         with connection.begin_nested():
-            connection.execute(sa.insert(key.table).values({key.name: value, **row}))
+            connection.execute(sa.insert(workers).values(worker_id=worker_id, **row))
     except IntegrityError:  # another engine heard the same worker's first word
         connection.execute(known)

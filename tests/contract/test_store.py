@@ -12,7 +12,7 @@ from haste_core.jobspec import JobSpec, parse_job_spec
 from haste_core.lifecycle import Rules
 from haste_core.messages import HeldAttempt, Outcome, Place, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
-from haste_core.ports import EngineView, JobFilter, Refused, Submitted, Undecidable
+from haste_core.ports import JobFilter, Refused, Submitted, Undecidable
 from haste_core.routing import Route
 from haste_core.scheduling import RetryPolicy
 from haste_core.states import TaskState
@@ -442,10 +442,3 @@ def test_workers_and_queues_are_seen(store: SqlStore) -> None:
     assert (views["a"].ready, views["a"].oldest_ready_at) == (1, NOW)
     assert (views["b"].ready, views["b"].handed_out) == (0, 1)
     assert store.in_flight() == {Route("b", "default"): 1}
-
-
-def test_engines_tell_of_themselves(store: SqlStore) -> None:
-    for trouble, seen_at in (("no broker", NOW), ("", NOW + 5)):
-        store.save_engine(EngineView("e1", trouble, seen_at))
-    assert store.engines(seen_since=NOW + 1) == [EngineView("e1", "", NOW + 5)]
-    assert store.engines(seen_since=NOW + 6) == []

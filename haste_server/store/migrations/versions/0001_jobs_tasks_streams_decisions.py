@@ -37,15 +37,6 @@ def upgrade() -> None:
         batch_op.create_index('ix_decisions_stream', ['stream_id', 'tier'], unique=False)
         batch_op.create_index('ix_decisions_task', ['task_id', 'decision_id'], unique=False)
 
-    op.create_table('engines',
-    sa.Column('engine_id', sa.String(length=100), nullable=False),
-    sa.Column('trouble', sa.Text(), nullable=False),
-    sa.Column('seen_at', sa.Double(), nullable=False),
-    sa.PrimaryKeyConstraint('engine_id'),
-    mysql_charset='utf8mb4',
-    mysql_collate='utf8mb4_bin',
-    mysql_engine='InnoDB'
-    )
     op.create_table('idempotency_keys',
     sa.Column('idempotency_key', sa.String(length=255), nullable=False),
     sa.Column('request_sha256', sa.String(length=64), nullable=False),
@@ -181,7 +172,6 @@ def downgrade() -> None:
 
     op.drop_table('jobs')
     op.drop_table('idempotency_keys')
-    op.drop_table('engines')
     with op.batch_alter_table('decisions', schema=None) as batch_op:
         batch_op.drop_index('ix_decisions_task')
         batch_op.drop_index('ix_decisions_stream')
