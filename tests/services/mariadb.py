@@ -1,4 +1,4 @@
-"""MariaDB for tests: a private server, or databases on a server that is given by URL."""
+"""MariaDB for tests: a private server, and empty databases on it or on any other."""
 
 import os
 import secrets
@@ -10,48 +10,35 @@ from typing import Self
 import pymysql
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
-from tests.services.process import ServiceError, ServiceProcess, free_port
+from tests.services.process import ServiceError, ServiceProcess, base_environ, free_port
 from tests.services.programs import find_program
 
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
+_DROP_TIMEOUT_S = 20
 _USER = "haste"
 _DRIVER = "mysql+pymysql"
 
 
 def create_database(server_url: str) -> str:
-    """Create an empty database with a random name and return its SQLAlchemy URL."""
+    """Create an empty database with a random name and return its SQLAlchemy URL.
+
+    Parameters
+    ----------
+    server_url
+        ``mysql://`` or ``mysql+pymysql://`` URL of an account that may create databases.
+    """
     name = f"haste_{secrets.token_hex(8)}"
     _execute(server_url, f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
-    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    url = make_url(server_url).set(drivername=_DRIVER, database=name)
+    return url.render_as_string(hide_password=False)
 
 
 def drop_database(url: str) -> None:
     """Remove the database that `url` names, with all that is in it."""
-    parsed = make_url(url)
-    server_url = parsed._replace(database=None).render_as_string(hide_password=False)
-    _execute(server_url, f"DROP DATABASE IF EXISTS `{parsed.database}`")
-
-
-class GivenMariaDB:
-    """A MariaDB server that runs elsewhere and is not ours to stop.
-
-    Parameters
-    ----------
-    url
-        SQLAlchemy or plain ``mysql://`` URL of an account that may create databases.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = make_url(url).set(drivername=_DRIVER).render_as_string(hide_password=False)
-
-    def new_database(self) -> str:
-        """Create an empty database and return its SQLAlchemy URL."""
-        return create_database(self.url)
-
-    def drop_database(self, url: str) -> None:
-        """Remove a database that `new_database` made."""
-        drop_database(url)
+    # A test that left a transaction open would otherwise hold this up for a day.
+    wait = f"SET STATEMENT lock_wait_timeout={_DROP_TIMEOUT_S} FOR"
+    _execute(url, f"{wait} DROP DATABASE `{make_url(url).database}`")
 
 
 class MariaDB:
@@ -110,7 +97,7 @@ class MariaDB:
                 "--max-connections=500",
             ],
             log=self._folder / "mariadb.log",
-            environ={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+            environ=base_environ(),
         )
         process.wait_until(self._answers, timeout_s=_START_TIMEOUT_S)
         self._process = process
@@ -141,9 +128,7 @@ class MariaDB:
         drop_database(url)
 
     def _url_of(self, database: str | None) -> URL:
-        return URL.create(
-            _DRIVER, _USER, self._password, "127.0.0.1", self._port, database
-        )
+        return URL.create(_DRIVER, _USER, self._password, "127.0.0.1", self._port, database)
 
     def _install(self, data: Path) -> None:
         (self._folder / "accounts.sql").write_text(
@@ -190,8 +175,8 @@ class MariaDB:
         self.stop()
 
 
-def _execute(server_url: str, statement: str) -> None:
-    engine = create_engine(server_url, poolclass=NullPool)
+def _execute(url: str, statement: str) -> None:
+    engine = create_engine(make_url(url).set(drivername=_DRIVER), poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text(statement))
 

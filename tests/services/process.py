@@ -1,5 +1,6 @@
 """One server program as a child process that cannot outlive the test run."""
 
+import os
 import random
 import signal
 import socket
@@ -24,16 +25,27 @@ class ServiceError(RuntimeError):
     """A server program ended or stayed unreachable; the message has the end of its log."""
 
 
+_ports_given_out: set[int] = set()
+
+
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nothing uses now."""
+    """Return a TCP port of the loopback interface that nothing uses, a different one each time."""
     while True:
         port = random.randint(_FIRST_PORT, _LAST_PORT)
+        if port in _ports_given_out:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+        _ports_given_out.add(port)
+        return port
+
+
+def base_environ() -> dict[str, str]:
+    """Return what every server program gets as its environment: the search path, no settings."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
 
 
 class ServiceProcess:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 DATABASE_URL_VARIABLE = "HASTE_TEST_DATABASE_URL"
 BROKER_URL_VARIABLE = "HASTE_TEST_BROKER_URL"
+MANAGEMENT_PORT_VARIABLE = "HASTE_TEST_BROKER_MANAGEMENT_PORT"
 
 INSTALL_ADVICE = (
     "The tests need RabbitMQ 3.10 or newer and MariaDB 10.6 or newer: install the packages "
@@ -44,6 +45,18 @@ def find_program(name: str) -> str:
     return found
 
 
+def check_programs() -> None:
+    """Check that private instances of both services can be started here.
+
+    Raises
+    ------
+    ProgramMissingError
+        If a program is missing; the message says what to install.
+    """
+    for name in (*_RABBITMQ_PROGRAMS, *_MARIADB_PROGRAMS):
+        find_program(name)
+
+
 def check_services(environ: Mapping[str, str]) -> None:
     """Check that both services can be had: by a URL in `environ` or as installed programs.
 
@@ -52,10 +65,8 @@ def check_services(environ: Mapping[str, str]) -> None:
     ProgramMissingError
         If one of them cannot; the message says what to install.
     """
-    needed: list[str] = []
-    if not environ.get(BROKER_URL_VARIABLE):
-        needed += _RABBITMQ_PROGRAMS
-    if not environ.get(DATABASE_URL_VARIABLE):
-        needed += _MARIADB_PROGRAMS
-    for name in needed:
-        find_program(name)
+    given = environ.get(BROKER_URL_VARIABLE), environ.get(DATABASE_URL_VARIABLE)
+    for url, programs in zip(given, (_RABBITMQ_PROGRAMS, _MARIADB_PROGRAMS), strict=True):
+        if not url:
+            for name in programs:
+                find_program(name)

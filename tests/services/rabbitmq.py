@@ -1,56 +1,36 @@
-"""RabbitMQ for tests: a private broker, or the virtual host that a URL names."""
+"""A private RabbitMQ broker for tests."""
 
 import secrets
+import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pika
 import pika.exceptions
-import requests
 
-from tests.services.process import ServiceProcess, free_port
+from tests.services.process import ServiceError, ServiceProcess, base_environ, free_port
 from tests.services.programs import find_program
+from tests.services.vhosts import VirtualHosts
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
-_REQUEST_TIMEOUT_S = 10.0
 _USER = "haste"
-_BASE_ENVIRON = {"PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C.UTF-8"}
-
-
-class GivenRabbitMQ:
-    """A virtual host on a broker that runs elsewhere and is not ours to stop.
-
-    All tests share the one virtual host: two runs on it at once would disturb each other.
-
-    Parameters
-    ----------
-    url
-        AMQP URL, with the virtual host.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def new_vhost(self) -> str:
-        """Return the URL that was given."""
-        return self.url
-
-    def delete_vhost(self, url: str) -> None:
-        """Leave the virtual host where it is."""
+_CONFIGURATION = "rabbitmq.conf"
 
 
 class RabbitMQ:
     """A private RabbitMQ broker with its own ports, epmd, account and data, in `folder`.
 
-    It has the management plugin, because that makes a virtual host in milliseconds, where
-    ``rabbitmqctl`` takes seconds.
-
     Parameters
     ----------
     folder
         Folder for the data, the configuration and the logs; made if missing.
+
+    Attributes
+    ----------
+    vhosts
+        Its virtual hosts.
 
     Examples
     --------
@@ -65,18 +45,27 @@ class RabbitMQ:
         self._distribution_port = free_port()
         self._epmd_port = free_port()
         self._password = secrets.token_hex(16)
+        self.vhosts = VirtualHosts(self.url, management_port=self._management_port)
         self._epmd: ServiceProcess | None = None
         self._process: ServiceProcess | None = None
 
     @property
     def url(self) -> str:
         """AMQP URL of the default virtual host."""
-        return self._url_of("%2F")
+        return f"amqp://{_USER}:{self._password}@127.0.0.1:{self._port}/%2F"
 
     @property
     def management_url(self) -> str:
         """HTTP URL of the management plugin, with the account."""
         return f"http://{_USER}:{self._password}@127.0.0.1:{self._management_port}"
+
+    def new_vhost(self) -> str:
+        """Create an empty virtual host and return its AMQP URL."""
+        return self.vhosts.create()
+
+    def delete_vhost(self, url: str) -> None:
+        """Remove a virtual host that `new_vhost` made, with its queues and connections."""
+        self.vhosts.delete(url)
 
     def start(self) -> None:
         """Start the broker on its ports and data folder; return when it answers.
@@ -86,7 +75,7 @@ class RabbitMQ:
         ServiceError
             If it does not start; the message has the end of its log.
         """
-        if not self._folder.exists():
+        if not (self._folder / _CONFIGURATION).exists():
             self._configure()
         if self._epmd is None:
             self._epmd = self._start_epmd()
@@ -113,35 +102,21 @@ class RabbitMQ:
             self._process.kill()
             self._process = None
 
+    def erase(self) -> None:
+        """Remove all data of a broker that is not running: its next start is a new broker's."""
+        if self._process is not None:
+            raise ServiceError("Kill or stop the broker before erasing its data.")
+        shutil.rmtree(self._folder / "data")
+
     def restart(self) -> None:
         """Stop the broker if it still runs, and start it again with the same ports and data."""
         self.stop()
         self.start()
 
-    def new_vhost(self) -> str:
-        """Create an empty virtual host and return its AMQP URL."""
-        name = f"haste-{secrets.token_hex(8)}"
-        # The account that creates a virtual host gets all permissions on it.
-        self._manage("PUT", f"vhosts/{name}")
-        return self._url_of(name)
-
-    def delete_vhost(self, url: str) -> None:
-        """Remove a virtual host that `new_vhost` made, with its queues and connections."""
-        self._manage("DELETE", f"vhosts/{url.rpartition('/')[2]}")
-
-    def _manage(self, method: str, path: str) -> None:
-        response = requests.request(
-            method, f"{self.management_url}/api/{path}", timeout=_REQUEST_TIMEOUT_S
-        )
-        response.raise_for_status()
-
-    def _url_of(self, vhost: str) -> str:
-        return f"amqp://{_USER}:{self._password}@127.0.0.1:{self._port}/{vhost}"
-
     def _configure(self) -> None:
-        self._folder.mkdir(parents=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
-        (self._folder / "rabbitmq.conf").write_text(
+        (self._folder / _CONFIGURATION).write_text(
             f"listeners.tcp.local = 127.0.0.1:{self._port}\n"
             "management.tcp.ip = 127.0.0.1\n"
             f"management.tcp.port = {self._management_port}\n"
@@ -156,22 +131,21 @@ class RabbitMQ:
     def _start_epmd(self) -> ServiceProcess:
         # Erlang's port mapper. Without one of its own, the broker would start a daemon that
         # outlives it, or would use the machine's.
-        process = ServiceProcess(
+        return ServiceProcess(
             [find_program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"],
             log=self._folder / "epmd.log",
-            environ=_BASE_ENVIRON,
+            environ=base_environ(),
         )
-        return process
 
     def _environ(self) -> dict[str, str]:
         folder = self._folder
         return {
-            **_BASE_ENVIRON,
+            **base_environ(),
             "HOME": str(folder),
             "ERL_EPMD_PORT": str(self._epmd_port),
             "RABBITMQ_NODENAME": f"haste{self._port}@localhost",
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
-            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_CONFIG_FILE": str(folder / _CONFIGURATION),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
@@ -180,8 +154,7 @@ class RabbitMQ:
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "none.config"),
             # No scheduler spins while idle, and other nodes are heard on loopback only.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                "+sbwt none +sbwtdcpu none +sbwtdio none"
-                " -kernel inet_dist_use_interface {127,0,0,1}"
+                "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
             ),
             # Makes the start script exec the broker, so that its process id is the broker's.
             "RUNNING_UNDER_SYSTEMD": "true",
@@ -205,4 +178,6 @@ class RabbitMQ:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # A graceful stop takes six seconds, and the data are not needed any more.
+        self.kill()
         self.stop()

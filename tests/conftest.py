@@ -1,0 +1,87 @@
+"""Fixtures for all tests: real services, started when a test first asks, and the shared data."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.mariadb import MariaDB, create_database, drop_database
+from tests.services.programs import (
+    BROKER_URL_VARIABLE,
+    DATABASE_URL_VARIABLE,
+    MANAGEMENT_PORT_VARIABLE,
+    ProgramMissingError,
+    check_programs,
+)
+from tests.services.rabbitmq import RabbitMQ
+from tests.services.vhosts import DEFAULT_MANAGEMENT_PORT, VirtualHosts
+
+_SHARED_DIR = Path(__file__).resolve().parents[2] / "shared"
+_PRIVATE_SERVERS = {"mariadb_server", "rabbitmq_server"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that stop a server where there are only servers of other people."""
+    if not (os.environ.get(BROKER_URL_VARIABLE) or os.environ.get(DATABASE_URL_VARIABLE)):
+        return
+    try:
+        check_programs()
+    except ProgramMissingError:
+        left_out = [item for item in items if _needs_private_server(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _needs_private_server(item: pytest.Item) -> bool:
+    marked = item.get_closest_marker("private_services") is not None
+    return marked or not _PRIVATE_SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """Return a private MariaDB server, for tests that stop it. Others take `mariadb_url`."""
+    with MariaDB(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """Return a private RabbitMQ broker, for tests that stop it. Others take `amqp_url`."""
+    with RabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def mariadb_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the SQLAlchemy URL of an empty MariaDB database of the test's own."""
+    given_url = os.environ.get(DATABASE_URL_VARIABLE)
+    url = create_database(given_url or request.getfixturevalue("mariadb_server").url)
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def _vhosts(request: pytest.FixtureRequest) -> VirtualHosts:
+    given_url = os.environ.get(BROKER_URL_VARIABLE)
+    if given_url:
+        port = os.environ.get(MANAGEMENT_PORT_VARIABLE, DEFAULT_MANAGEMENT_PORT)
+        return VirtualHosts(given_url, management_port=int(port))
+    broker: RabbitMQ = request.getfixturevalue("rabbitmq_server")
+    return broker.vhosts
+
+
+@pytest.fixture
+def amqp_url(_vhosts: VirtualHosts) -> Iterator[str]:
+    """Return the AMQP URL of an empty RabbitMQ virtual host of the test's own."""
+    url = _vhosts.create()
+    yield url
+    _vhosts.delete(url)
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Return the folder of real images and traces beside the project; skip where it is missing."""
+    if not _SHARED_DIR.is_dir():
+        pytest.skip(f"no folder {_SHARED_DIR.name} beside the project")
+    return _SHARED_DIR

@@ -1,0 +1,62 @@
+"""The house rules that no linter checks."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_PACKAGES = sorted(path.parent for path in _REPOSITORY.glob("haste_*/__init__.py"))
+
+_IMPORT_EVERYTHING = """
+import importlib, pkgutil, sys
+import haste_client
+
+for module in pkgutil.walk_packages(haste_client.__path__, "haste_client."):
+    importlib.import_module(module.name)
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_all_packages_are_found() -> None:
+    names = {package.name for package in _PACKAGES}
+    assert names == {
+        "haste_apps",
+        "haste_client",
+        "haste_core",
+        "haste_server",
+        "haste_wire",
+        "haste_workers",
+    }
+
+
+@pytest.mark.parametrize("package", _PACKAGES, ids=lambda package: package.name)
+def test_package_is_typed_and_says_what_it_is_for(package: Path) -> None:
+    assert (package / "py.typed").is_file()
+    assert ast.get_docstring(ast.parse((package / "__init__.py").read_text()))
+
+
+def test_yaml_files_load() -> None:
+    files = [_REPOSITORY / ".pre-commit-config.yaml", *_REPOSITORY.glob("config/**/*.yaml")]
+    for file in files:
+        assert yaml.safe_load(file.read_text()), f"{file} is empty"
+
+
+def test_client_loads_nothing_heavy() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _IMPORT_EVERYTHING], capture_output=True, text=True, check=True
+    )
+    loaded = set(run.stdout.split())
+    assert "haste_client" in loaded
+    heavy = {"numpy", "scipy", "flask", "sqlalchemy", "pika", "tifffile", "imagecodecs", "PIL"}
+    assert loaded & heavy == set()
+
+
+def test_every_pin_is_one_exact_version() -> None:
+    lines = (_REPOSITORY / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert len(pins) > 30
+    assert all("==" in pin and " " not in pin.partition(";")[0].strip() for pin in pins)

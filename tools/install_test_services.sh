@@ -1,0 +1,93 @@
+#!/bin/sh
+# Make sure that the tests find RabbitMQ and MariaDB: installed here, or by the URLs of running
+# servers in HASTE_TEST_BROKER_URL and HASTE_TEST_DATABASE_URL. As root on Debian and Ubuntu, what
+# is missing is installed. Only the programs are wanted: the tests start instances of their own,
+# so no daemon of the packages is started, now or at the next boot.
+set -eu
+cd "$(dirname "$0")/.."
+
+policy=/usr/sbin/policy-rc.d
+kept_policy=/usr/sbin/policy-rc.d.kept-by-haste
+log=
+
+forbid_daemons() {
+    # What an earlier run kept, because it was killed, is the machine's own.
+    [ -e "$kept_policy" ] || [ ! -e "$policy" ] || mv "$policy" "$kept_policy"
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+}
+
+finish() {
+    status=$?
+    rm -f "$policy"
+    [ ! -e "$kept_policy" ] || mv "$kept_policy" "$policy"
+    if [ "$status" -ne 0 ]; then
+        cat "$log" >&2
+        echo "The packages for the tests could not be installed; apt's output stands above" >&2
+    fi
+    rm -f "$log"
+}
+
+is_known() {
+    apt-cache show "$1" >/dev/null 2>&1
+}
+
+install_packages() {
+    packages=
+    [ -n "${HASTE_TEST_BROKER_URL-}" ] || packages=rabbitmq-server
+    if [ -z "${HASTE_TEST_DATABASE_URL-}" ]; then
+        # The core packages have no daemon; older Ubuntu releases have only the whole server.
+        if is_known mariadb-server-core && is_known mariadb-client-core; then
+            packages="$packages mariadb-server-core mariadb-client-core"
+        else
+            packages="$packages mariadb-server"
+        fi
+    fi
+    # shellcheck disable=SC2086  # a list of packages, one word each
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends --no-upgrade \
+        -o DPkg::Lock::Timeout=300 install $packages
+}
+
+has_daemon() {
+    [ -e "/etc/init.d/$1" ] || [ -e "/lib/systemd/system/$1.service" ]
+}
+
+# Of the services named, print those that are not on this machine yet.
+absent_daemons() {
+    for service in "$@"; do
+        has_daemon "$service" || echo "$service"
+    done
+}
+
+keep_off_at_boot() {
+    for service in "$@"; do
+        [ ! -e "/etc/init.d/$service" ] || update-rc.d "$service" disable
+        command -v systemctl >/dev/null || continue
+        for unit in "$service.service" "$service.socket"; do
+            [ ! -e "/lib/systemd/system/$unit" ] || systemctl disable "$unit"
+        done
+    done
+}
+
+if .venv/bin/python -m tests.services 2>/dev/null; then
+    exit 0
+fi
+
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing RabbitMQ and MariaDB for the tests" >&2
+    # One at a time: two would take each other's policy for the machine's.
+    exec 9>/run/lock/haste-test-services
+    flock 9
+    log=$(mktemp)
+    trap finish EXIT
+    trap 'exit 1' HUP INT TERM
+    forbid_daemons
+    # A daemon that was here before us is somebody's, and stays as it is.
+    new_daemons=$(absent_daemons rabbitmq-server mariadb epmd)
+    apt-get -qq update >>"$log" 2>&1
+    install_packages >>"$log" 2>&1
+    # shellcheck disable=SC2086  # a list of services, one word each
+    keep_off_at_boot $new_daemons >>"$log" 2>&1
+fi
+
+.venv/bin/python -m tests.services
