@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from haste_core.features.pixels import Pixels
 from haste_core.features.plls import plls
 from haste_core.features.signal import is_empty, signal_fraction
-from haste_core.features.undefined import UndefinedFeature
+from haste_core.features.undefined import UndefinedFeatureError
 
 __all__ = [
     "Features",
     "Pixels",
-    "UndefinedFeature",
+    "UndefinedFeatureError",
     "is_empty",
     "measure",
     "plls",
@@ -69,6 +69,6 @@ def measure(image: Pixels) -> Features:
     try:
         slope = plls(image)
         signal = signal_fraction(image)
-    except UndefinedFeature as reason:
+    except UndefinedFeatureError as reason:
         return Features(plls=None, signal_fraction=0.0, empty=True, undefined=str(reason))
     return Features(plls=slope, signal_fraction=signal, empty=signal == 0, undefined=None)

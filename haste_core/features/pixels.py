@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from haste_core.features.undefined import UndefinedFeature
+from haste_core.features.undefined import UndefinedFeatureError
 
 Pixels: TypeAlias = NDArray[Any]
 """A two-dimensional array (M, N) of a real dtype: bool, integer or floating."""
@@ -27,7 +27,7 @@ def finite_range(image: Pixels) -> tuple[float, float]:
 
     Raises
     ------
-    UndefinedFeature
+    UndefinedFeatureError
         The image has no pixels, or some are NaN or infinite.
     ValueError
         `image` is not a two-dimensional array of real numbers.
@@ -35,12 +35,12 @@ def finite_range(image: Pixels) -> tuple[float, float]:
     if image.ndim != 2 or image.dtype.kind not in "buif":
         raise ValueError(f"expected one plane (M, N) of real grey levels, got {image.shape} {image.dtype}")
     if image.size == 0:
-        raise UndefinedFeature("the image has no pixels")
+        raise UndefinedFeatureError("the image has no pixels")
     # NaN wins in both min and max, and so does an infinity in one of them: no pass of its own.
     low, high = float(image.min()), float(image.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         bad = int(np.count_nonzero(~np.isfinite(image)))
-        raise UndefinedFeature(
+        raise UndefinedFeatureError(
             f"{bad} of {image.size} pixels are NaN or infinite; export the image without masking, "
             "or fill the masked pixels"
         )

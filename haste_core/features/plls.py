@@ -11,7 +11,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from haste_core.features.pixels import Pixels, finite_range
-from haste_core.features.undefined import UndefinedFeature
+from haste_core.features.undefined import UndefinedFeatureError
 
 Reals: TypeAlias = NDArray[np.float64]
 Rings: TypeAlias = NDArray[np.uint16]
@@ -46,7 +46,7 @@ def plls(image: Pixels) -> float:
 
     Raises
     ------
-    UndefinedFeature
+    UndefinedFeatureError
         The image is constant, holds NaN or infinite pixels, or its shortest side is below 32.
     ValueError
         `image` is not two-dimensional.
@@ -74,14 +74,14 @@ def plls(image: Pixels) -> float:
     """
     low, high = finite_range(image)
     if min(image.shape) < MIN_SIDE_PX:
-        raise UndefinedFeature(
+        raise UndefinedFeatureError(
             f"the image is {image.shape[0]} x {image.shape[1]} pixels; a focus score needs at least "
             f"{MIN_SIDE_PX} on the shorter side"
         )
     # Halved, so that the range of the largest floats does not overflow.
     half_range = high / 2 - low / 2
     if half_range == 0:
-        raise UndefinedFeature(
+        raise UndefinedFeatureError(
             f"all pixels have the same value ({low:g}); check that the light and the camera were on"
         )
     plan = _ring_plan(image.shape)
@@ -127,8 +127,9 @@ def _ring_plan(shape: tuple[int, int]) -> _RingPlan:
     )
 
 
-def _index_radius(index: NDArray[np.intp], size: int) -> NDArray[np.intp]:
-    return np.minimum(index, size - 1 - index)
+def _index_radius(index: NDArray[np.intp], size: int) -> Reals:
+    radius: Reals = np.minimum(index, size - 1 - index).astype(np.float64)
+    return radius
 
 
 def _ring_numbers(radius: Reals, last: int) -> Rings:
@@ -149,14 +150,16 @@ def _ring_power(image: Pixels, plan: _RingPlan, *, middle: float, half_range: fl
     spectrum = scipy.fft.fft(spectrum, axis=0, overwrite_x=True)[plan.rows]
     power = (spectrum.real**2 + spectrum.imag**2).ravel()
     rings = plan.log_labels.size + 1
-    total = np.bincount(plan.ring, power, rings) + np.bincount(plan.mirror_ring, power, rings)
+    total = np.zeros(rings)
+    total += np.bincount(plan.ring, power, rings)
+    total += np.bincount(plan.mirror_ring, power, rings)
     return total[1:]
 
 
 def _slope(power: Reals, plan: _RingPlan) -> float:
     held = power > 0
     if np.count_nonzero(held) < 2:
-        raise UndefinedFeature(
+        raise UndefinedFeatureError(
             "the image has structure at fewer than two of the scales that a focus score compares; "
             "check that it is not a test pattern"
         )

@@ -9,12 +9,12 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from haste_core.features.pixels import Pixels, finite_range
-from haste_core.features.undefined import UndefinedFeature
+from haste_core.features.undefined import UndefinedFeatureError
 
 Reals: TypeAlias = NDArray[np.float64]
 
 MIN_SIDE_PX = 32
-"""Shortest side with 4 x 4 tiles of 8 pixels, the fewest from which a background can be told."""
+"""Shortest side with 4 x 4 tiles of 8 pixels: a plane fits through fewer whatever they show."""
 
 _CELLS_PER_SIDE = 4
 """A tile is 4 x 4 cells: 16 samples tell its noise, and one of them may be bad."""
@@ -22,11 +22,12 @@ _CELLS_PER_SIDE = 4
 _CELL_PX, _SMALL_CELL_PX, _SMALL_FIELD_PX = 4, 2, 256
 """A tile of 16 pixels is smaller than a nucleus at x10; fields below 256 get tiles of 8."""
 
-_BACKGROUND_DEGREE = 4
-"""Vignetting goes as cos^4 of the angle, and off-centre light adds odd terms: degree 4 has both."""
+_BACKGROUND_DEGREES = (1, 2, 2, 3, 4, 4, 4, 4)
+"""Of the fits, one after the other. Vignetting goes as cos^4 of the angle, and off-centre light adds
+odd terms: degree 4 has both."""
 
-_BACKGROUND_ROUNDS = 6
-"""Reweightings until the background forgets the cells; more change no verdict."""
+_TILES_PER_TERM = 4
+"""Small fields get lower degrees, so that the background cannot follow their objects."""
 
 _TUKEY = 4.685
 """Tukey's biweight rejects beyond this many standard deviations (95 % efficient on normal noise)."""
@@ -40,7 +41,7 @@ do, and noise that is a little correlated (interpolated, JPEG) or skewed (few ph
 
 _LIGHT_LIMIT = 0.03
 """Share of the background's own range that counts as signal: what a polynomial of degree 4 leaves
-of light that falls to a third in the corners. A fall of 10 % may so hide structure of 0.3 %."""
+of light that falls to 40 % in the corners. A fall of 10 % may so hide structure of 0.3 %."""
 
 _GREY_LEVEL = 1.0
 """An integer image on smooth, noiseless light is a staircase of steps of one level: no signal."""
@@ -78,7 +79,7 @@ def signal_fraction(image: Pixels) -> float:
 
     Raises
     ------
-    UndefinedFeature
+    UndefinedFeatureError
         The image holds NaN or infinite pixels, or its shortest side is below 32.
     ValueError
         `image` is not two-dimensional.
@@ -91,19 +92,20 @@ def signal_fraction(image: Pixels) -> float:
        reaches the tiles, up to one pixel in a thousand.
     2. The noise of a tile's value comes from the spread of cells within the quieter half of the
        tiles: white noise on the quiet ground, whatever camera made it.
-    3. The background is a polynomial of degree 4 through the tiles, fitted robustly.
+    3. The background is a polynomial through the tiles, fitted robustly: of degree 4, or as high as
+       leaves 4 tiles for each of its terms, but at least a plane.
     4. A tile holds signal where it departs from the background by more than 6 standard deviations
        of its noise, than 3 % of the background's own range and, for integer images, than one grey
        level.
     5. If no more than 4 tiles, or a thousandth of them, hold signal, the answer is 0. Otherwise it
        is their share.
 
-    The limits of this: a single object of at most 16 pixels is taken for a speck, and contrast
-    below 0.4 of the noise of one pixel is not seen.
+    The limits of this: what covers most of the field is taken for the ground; a single object of at
+    most 16 pixels is taken for a speck; contrast below 0.4 of the noise of one pixel is not seen.
     """
     low, high = finite_range(image)
     if min(image.shape) < MIN_SIDE_PX:
-        raise UndefinedFeature(
+        raise UndefinedFeatureError(
             f"the image is {image.shape[0]} x {image.shape[1]} pixels; telling signal from noise "
             f"needs at least {MIN_SIDE_PX} on the shorter side"
         )
@@ -129,7 +131,7 @@ def is_empty(image: Pixels) -> bool:
 
     Raises
     ------
-    UndefinedFeature
+    UndefinedFeatureError
         As `signal_fraction` does.
     """
     return signal_fraction(image) == 0
@@ -173,33 +175,35 @@ def _cells(image: Pixels) -> Reals:
     total = sum((summed[:, one] for one in columns), start=np.zeros((height, width)))
     total -= np.max([highest[:, one] for one in columns], axis=0)
     total -= np.min([lowest[:, one] for one in columns], axis=0)
-    return total / (side * side - 2)
+    mean: Reals = total / (side * side - 2)
+    return mean
 
 
 def _background(value: Reals, *, least_scale: float) -> Reals:
-    """Fit the smooth light under the objects: a polynomial that gives outlying tiles no weight."""
-    terms = _polynomial_terms(value.shape)
+    """Fit the smooth light under the objects: a polynomial that gives outlying tiles no weight.
+
+    It starts from the median and gets its degrees one by one, so that it settles on the ground
+    before it could bend to a large object.
+    """
     target = value.ravel()
-    weight = np.ones_like(target)
-    fitted = target
-    for _ in range(_BACKGROUND_ROUNDS):
-        weighted = terms * weight[:, None]
-        coefficients = np.linalg.lstsq(weighted.T @ terms, weighted.T @ target, rcond=None)[0]
-        fitted = terms @ coefficients
+    fitted = np.full_like(target, np.median(target))
+    terms, degrees = _polynomial_terms(value.shape)
+    for degree in _BACKGROUND_DEGREES:
+        if _TILES_PER_TERM * np.count_nonzero(degrees <= degree) > target.size and degree > 1:
+            break
         residual = np.abs(target - fitted)
         scale = max(1.4826 * float(np.median(residual)), least_scale, np.finfo(float).tiny)
         weight = np.clip(1 - (residual / (_TUKEY * scale)) ** 2, 0, None) ** 2
+        used = terms[:, degrees <= degree]
+        weighted = used * weight[:, None]
+        fitted = used @ np.linalg.lstsq(weighted.T @ used, weighted.T @ target, rcond=None)[0]
     return fitted.reshape(value.shape)
 
 
-def _polynomial_terms(shape: tuple[int, ...]) -> Reals:
-    """Return Legendre products up to the degree over a grid: (tiles, terms)."""
-    y, x = (legendre.legvander(np.linspace(-1, 1, n), _BACKGROUND_DEGREE) for n in shape)
-    return np.stack(
-        [
-            np.outer(y[:, i], x[:, j]).ravel()
-            for i in range(_BACKGROUND_DEGREE + 1)
-            for j in range(_BACKGROUND_DEGREE + 1 - i)
-        ],
-        axis=1,
-    )
+def _polynomial_terms(shape: tuple[int, ...]) -> tuple[Reals, NDArray[np.intp]]:
+    """Return Legendre products over a grid, (tiles, terms), and the degree of each."""
+    highest = _BACKGROUND_DEGREES[-1]
+    y, x = (legendre.legvander(np.linspace(-1, 1, n), highest) for n in shape)
+    powers = [(i, j) for i in range(highest + 1) for j in range(highest + 1 - i)]
+    terms: Reals = np.stack([np.outer(y[:, i], x[:, j]).ravel() for i, j in powers], axis=1)
+    return terms, np.array([i + j for i, j in powers])
