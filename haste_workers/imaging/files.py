@@ -1,0 +1,117 @@
+"""Files that should be images: what they are by content, and what to say when they fail."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from haste_core.errors import HasteError, PermanentError, SourceMissingError, TransientError
+from haste_workers.imaging.image import UnreadableImageError
+
+_FORMATS = {
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+}
+
+_DECODERS_OWN = (None, errno.EINVAL)
+"""Error numbers of an OSError that a decoder made: none (Pillow), or a seek to before the file's start
+by a damaged offset (tifffile). All others come from the drive."""
+
+
+def format_of(file: BinaryIO) -> str:
+    """Tell an image file's format by its first bytes; names are often wrong.
+
+    Parameters
+    ----------
+    file : binary file at its start
+        Left at its start.
+
+    Returns
+    -------
+    str
+        ``"TIFF"``, ``"PNG"`` or ``"JPEG"``.
+
+    Raises
+    ------
+    UnreadableImageError
+        It is none of them.
+    """
+    start = file.read(8)
+    file.seek(0)
+    if not start:
+        raise UnreadableImageError("the file is empty; was it still being written?")
+    for magic, name in _FORMATS.items():
+        if start.startswith(magic):
+            return name
+    raise UnreadableImageError(
+        f"the file is neither TIFF, PNG nor JPEG, whatever its name (it starts with {start!r})"
+    )
+
+
+@contextmanager
+def as_image_errors(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while an image file is read or rewritten into an error of the project.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for the message.
+
+    Raises
+    ------
+    UnreadableImageError
+        A decoder failed: the file is damaged or not complete.
+    SourceMissingError
+        There is no such file.
+    PermanentError
+        This worker may not read the file.
+    TransientError
+        A drive is in trouble: the network away, the disk full.
+    """
+    try:
+        yield
+    except HasteError:
+        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SourceMissingError(f"there is no file {path}") from error
+    except IsADirectoryError as error:
+        raise UnreadableImageError("it is a folder") from error
+    except PermissionError as error:
+        raise PermanentError(f"the worker's account may not read {path}") from error
+    # Decoders fail on damaged files in every way that Python has, struct.error to MemoryError.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in _DECODERS_OWN:
+            raise TransientError(f"{path.name} cannot be handled for now: {error}") from error
+        reason = str(error) or type(error).__name__
+        raise UnreadableImageError(f"damaged or incomplete ({reason})") from error
+
+
+@contextmanager
+def appearing_whole(target: Path) -> Iterator[Path]:
+    """Let a file be written under a temporary name, and take its real one when it is complete.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        Where the file appears if the block ends without an error and has written it.
+
+    Yields
+    ------
+    pathlib.Path
+        The temporary name, beside `target`; whatever is left there by a failure is removed.
+    """
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield partial
+        if partial.exists():
+            partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
