@@ -53,7 +53,7 @@ lock: ## Write the newest versions that work into constraints.txt
 	tools/lock.sh
 
 clean: ## Remove .venv and all that was made by these commands
-	rm -rf $(VENV) .haste demo-work build dist *.egg-info .hypothesis .*_cache
+	rm -rf $(VENV) .haste haste-demo build dist *.egg-info .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BASE): $(INSTALLED_FROM)

@@ -1,0 +1,1 @@
+"""Brokers: what carries tasks to workers and results back, over RabbitMQ or inside one process."""

@@ -1,0 +1,286 @@
+"""The broker inside the server's own process, for workers that are its children and talk through pipes.
+
+It needs no disk: the store knows every task, and what is lost here is handed out again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import structlog
+
+from haste_core.errors import InvalidError
+from haste_core.messages import Outcome, Presence, TaskMessage, TaskResult
+from haste_core.ports import BrokerListener, ResultDelivery, UndeliveredTask
+from haste_core.routing import Route
+from haste_server.brokers.queues import Assignment, QueuedTask, Taker, TaskQueues
+from haste_wire.frames import FrameError, FrameReader, FrameSender
+from haste_wire.pipe import (
+    Hello,
+    PresenceFrame,
+    ResultFrame,
+    TaskFrame,
+    UnreadableFrame,
+    parse_frame,
+)
+
+log = structlog.get_logger(__name__)
+
+_KEPT_DEAD_LETTERS = 100
+_GOODBYE_S = 5.0  # for a child process that is told to end by the end of its input
+
+_News = ResultDelivery | Presence | UndeliveredTask
+
+
+@dataclass(eq=False)
+class _AttachedWorker:
+    """A child's pipe: its streams, their threads, and what the queues know of it."""
+
+    name: str
+    stream: BinaryIO
+    sender: FrameSender
+    taker: Taker | None = None
+    listening: threading.Thread = field(init=False)
+
+    def has_ended(self, *, timeout_s: float) -> bool:
+        """Wait until both sides have closed the pipe; False if they have not."""
+        self.listening.join(timeout_s)
+        return not self.listening.is_alive() and self.sender.join(timeout_s)
+
+
+class EmbeddedBroker:
+    """A `haste_core.ports.Broker` whose workers are attached by pipes.
+
+    Attributes
+    ----------
+    dead_letters : deque of bytes
+        The last results that could not be read.
+    """
+
+    def __init__(self) -> None:
+        self.dead_letters: deque[bytes] = deque(maxlen=_KEPT_DEAD_LETTERS)
+        self._lock = threading.Lock()
+        self._queues = TaskQueues()
+        self._senders: dict[Taker, FrameSender] = {}
+        self._workers: set[_AttachedWorker] = set()
+        self._tokens = itertools.count()
+        self._unsettled: dict[object, ResultDelivery] = {}
+        self._news: list[_News] = []
+        self._news_or_stop = threading.Condition(self._lock)
+        self._stopping = False
+        self._teller: threading.Thread | None = None
+
+    def attach(self, reader: BinaryIO, writer: BinaryIO, *, name: str = "worker") -> None:
+        """Serve the worker at the other end of these pipes, until it closes its end or `stop` is called.
+
+        Parameters
+        ----------
+        reader, writer : binary file
+            The worker's output and input, blocking. The broker closes them.
+        name : str
+            For logs and threads.
+        """
+        worker = _AttachedWorker(name, reader, FrameSender(writer, name=f"to {name}"))
+        worker.listening = threading.Thread(
+            target=self._listen, args=(worker,), name=f"from {name}", daemon=True
+        )
+        with self._lock:
+            self._workers.add(worker)
+        worker.sender.start()
+        worker.listening.start()
+
+    def start(self, listener: BrokerListener) -> None:
+        """Begin to tell `listener` what arrives; unsettled results are delivered again."""
+        with self._lock:
+            others = [news for news in self._news if not isinstance(news, ResultDelivery)]
+            self._news = [*self._unsettled.values(), *others]
+            self._stopping = False
+            self._teller = threading.Thread(
+                target=self._tell, args=(listener,), name="embedded broker", daemon=True
+            )
+            self._teller.start()
+
+    def publish(self, messages: Sequence[TaskMessage]) -> None:
+        """Hand tasks to attached workers; those for which there is none come back at once."""
+        tasks = [
+            QueuedTask(
+                Route(message.task_key, message.site), message.task_id, message.attempt, message.encode()
+            )
+            for message in messages
+        ]
+        with self._lock:
+            assigned, stranded = self._queues.put(tasks)
+            self._hand_over(assigned)
+            self._add_news([_undelivered(task) for task in stranded])
+
+    def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
+        """Forget results that the store has recorded."""
+        with self._lock:
+            for delivery in deliveries:
+                self._unsettled.pop(delivery.token, None)
+
+    def is_up(self) -> bool:
+        """Tell whether somebody listens."""
+        return self._teller is not None
+
+    def trouble(self) -> str:
+        """Say why messages cannot be sent now; empty if they can."""
+        return "" if self.is_up() else "not started"
+
+    def stop(self) -> None:
+        """Close all pipes, at which the workers end, and tell nothing more."""
+        with self._lock:
+            workers = list(self._workers)
+        for worker in workers:
+            worker.sender.close()
+        deadline = time.monotonic() + _GOODBYE_S
+        for worker in workers:
+            if not worker.has_ended(timeout_s=max(0.0, deadline - time.monotonic())):
+                log.warning("a worker does not end", action="worker_stays", worker=worker.name)
+        with self._lock:
+            self._stopping = True
+            self._news_or_stop.notify()
+        if self._teller is not None:
+            self._teller.join()
+            self._teller = None
+
+    def _listen(self, worker: _AttachedWorker) -> None:
+        reader = FrameReader(worker.stream)
+        try:
+            while frames := reader.read():
+                self._take(worker, frames)
+        except (OSError, FrameError) as error:
+            log.warning("a worker's pipe broke", action="pipe_broken", worker=worker.name, why=str(error))
+        finally:
+            self._detach(worker)
+            with suppress(OSError):
+                worker.stream.close()
+
+    def _take(self, worker: _AttachedWorker, frames: Iterable[bytes]) -> None:
+        reported: list[int] = []
+        news: list[_News] = []
+        for frame in map(parse_frame, frames):
+            match frame:
+                case Hello():
+                    self._join(worker, frame)
+                case ResultFrame():
+                    reported.append(frame.tag)
+                    news += self._read_result(worker, frame.body)
+                case UnreadableFrame():
+                    reported.append(frame.tag)
+                case PresenceFrame():
+                    news += _read_presence(worker, frame.body)
+                case TaskFrame():
+                    raise FrameError("a worker sent a task")
+        with self._lock:
+            self._add_news(news)
+            if worker.taker is not None:
+                self._hand_over(self._queues.release(worker.taker, reported))
+
+    def _join(self, worker: _AttachedWorker, hello: Hello) -> None:
+        with self._lock:
+            if worker.taker is not None:
+                raise FrameError("a worker said hello twice")
+            worker.taker = Taker(hello.routes, hello.prefetch)
+            self._senders[worker.taker] = worker.sender
+            self._hand_over(self._queues.join(worker.taker))
+        log.info("a worker joined", action="worker_joined", worker=worker.name)
+
+    def _detach(self, worker: _AttachedWorker) -> None:
+        worker.sender.close()
+        with self._lock:
+            self._workers.discard(worker)
+            if worker.taker is None:
+                return
+            del self._senders[worker.taker]
+            assigned, stranded = self._queues.leave(worker.taker)
+            self._hand_over(assigned)
+            self._add_news(
+                [self._lost(task) if task.redelivered else _undelivered(task) for task in stranded]
+            )
+        log.info("a worker left", action="worker_left", worker=worker.name)
+
+    # The following are called with the lock held.
+
+    def _hand_over(self, assigned: Iterable[Assignment]) -> None:
+        frames: defaultdict[Taker, list[bytes]] = defaultdict(list)
+        for item in assigned:
+            frame = TaskFrame(item.tag, item.task.redelivered, item.task.body)
+            frames[item.taker].append(frame.encode())
+        for taker, content in frames.items():
+            self._senders[taker].send(content)
+
+    def _lost(self, task: QueuedTask) -> ResultDelivery:
+        # A worker had it and may have run it, so it did not just fail to be delivered.
+        result = TaskResult(
+            task_id=task.task_id,
+            attempt=task.attempt,
+            worker_id="",
+            outcome=Outcome.LOST,
+            message="the worker that had it is gone",
+        )
+        return ResultDelivery(result, next(self._tokens))
+
+    def _add_news(self, news: Sequence[_News]) -> None:
+        if news:
+            self._unsettled.update((item.token, item) for item in news if isinstance(item, ResultDelivery))
+            self._news += news
+            self._news_or_stop.notify()
+
+    # The following run without it.
+
+    def _read_result(self, worker: _AttachedWorker, body: bytes) -> list[_News]:
+        try:
+            return [ResultDelivery(TaskResult.decode(body), next(self._tokens))]
+        except InvalidError as error:
+            self.dead_letters.append(body)
+            log.warning("a result cannot be read", action="dead_letter", worker=worker.name, why=str(error))
+            return []
+
+    def _tell(self, listener: BrokerListener) -> None:
+        while news := self._next_news():
+            for item in news:
+                try:
+                    _tell_one(listener, item)
+                except Exception:
+                    # The listener is not ours, and without this thread nothing would arrive any more.
+                    # What it did not take is unsettled, and its task's lease will expire.
+                    log.exception("news could not be taken", action="broker_listener_failed")
+
+    def _next_news(self) -> list[_News]:
+        with self._news_or_stop:
+            self._news_or_stop.wait_for(lambda: self._news or self._stopping)
+            news, self._news = self._news, []
+            return news
+
+
+def _read_presence(worker: _AttachedWorker, body: bytes) -> list[_News]:
+    try:
+        return [Presence.decode(body)]
+    except InvalidError as error:
+        log.warning(
+            "a heartbeat cannot be read", action="presence_unreadable", worker=worker.name, why=str(error)
+        )
+        return []
+
+
+def _undelivered(task: QueuedTask) -> UndeliveredTask:
+    reason = f"no worker takes {task.route.task_key!r} at site {task.route.site!r}"
+    return UndeliveredTask(task.task_id, task.attempt, reason)
+
+
+def _tell_one(listener: BrokerListener, news: _News) -> None:
+    match news:
+        case ResultDelivery():
+            listener.result_arrived(news)
+        case Presence():
+            listener.presence_arrived(news)
+        case UndeliveredTask():
+            listener.hand_out_failed(news)

@@ -1,0 +1,128 @@
+"""RabbitMQ, as an engine sees it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+import structlog
+
+from haste_core.errors import InvalidError
+from haste_core.messages import Presence, TaskMessage, TaskResult
+from haste_core.ports import BrokerListener, ResultDelivery, UndeliveredTask
+from haste_core.routing import RESULT_QUEUE, TASK_EXCHANGE, Route
+from haste_wire.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
+from haste_wire.confirms import Fate, Outgoing
+from haste_wire.topology import engine_topology, presence_queue
+
+log = structlog.get_logger(__name__)
+
+_RESULT_PREFETCH = 1000  # several of the collector's batches, and little enough to share with other engines
+_FLUSH_S = 5.0
+
+
+class RabbitBroker:
+    """A `haste_core.ports.Broker` over RabbitMQ.
+
+    Parameters
+    ----------
+    url : str
+        ``amqp://user:password@host:5672/vhost``, or ``amqps://`` for TLS.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine_id = secrets.token_hex(6)
+        self._link: AmqpLink | None = None
+
+    def start(self, listener: BrokerListener) -> None:
+        """Connect, and stay connected until stopped.
+
+        Raises
+        ------
+        ValueError
+            If the URL is no AMQP URL.
+        """
+        self._link = AmqpLink(
+            self._url,
+            name=f"haste-server {self._engine_id}",
+            topology=engine_topology(self._engine_id),
+            consumers=(
+                Consumer(RESULT_QUEUE, prefetch=_RESULT_PREFETCH),
+                Consumer(presence_queue(self._engine_id), prefetch=0, auto_ack=True),
+            ),
+            on_delivery=partial(self._take, listener),
+            on_sent=partial(_tell_fate, listener),
+        )
+        self._link.start()
+
+    def publish(self, messages: Sequence[TaskMessage]) -> None:
+        """Send tasks to the queues of their keys and sites; what reaches none comes back to the listener."""
+        self._started().publish([_outgoing(message) for message in messages])
+
+    def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
+        """Acknowledge results; those from before a reconnect are void, and will be delivered again."""
+        self._started().ack([cast(DeliveryToken, delivery.token) for delivery in deliveries])
+
+    def is_up(self) -> bool:
+        """Tell whether messages can be sent now."""
+        return self._link is not None and self._link.is_up()
+
+    def trouble(self) -> str:
+        """Say why messages cannot be sent now; empty if they can."""
+        return self._link.trouble() if self._link is not None else "not started"
+
+    def stop(self) -> None:
+        """Wait shortly for what is not confirmed yet, and disconnect."""
+        if self._link is not None:
+            self._link.close(timeout_s=_FLUSH_S)
+
+    def _started(self) -> AmqpLink:
+        if self._link is None:
+            raise RuntimeError("the broker was not started")
+        return self._link
+
+    def _take(self, listener: BrokerListener, delivery: Delivery) -> None:
+        if delivery.queue == RESULT_QUEUE:
+            self._take_result(listener, delivery)
+        else:
+            _take_presence(listener, delivery)
+
+    def _take_result(self, listener: BrokerListener, delivery: Delivery) -> None:
+        try:
+            result = TaskResult.decode(delivery.body)
+        except InvalidError as error:
+            log.warning("a result cannot be read", action="dead_letter", why=str(error))
+            self._started().reject(delivery.token)
+            return
+        listener.result_arrived(ResultDelivery(result, delivery.token))
+
+
+def _take_presence(listener: BrokerListener, delivery: Delivery) -> None:
+    try:
+        presence = Presence.decode(delivery.body)
+    except InvalidError as error:
+        log.warning("a heartbeat cannot be read", action="presence_unreadable", why=str(error))
+        return
+    listener.presence_arrived(presence)
+
+
+def _tell_fate(listener: BrokerListener, message: Outgoing, fate: Fate) -> None:
+    if fate is Fate.CONFIRMED:
+        return
+    task_id, attempt = cast(tuple[int, int], message.ref)
+    # A queue of tasks is declared by the first worker that takes from it.
+    no_queue = f"no worker for {message.routing_key} has connected yet"
+    reason = no_queue if fate is Fate.RETURNED else str(fate)
+    listener.hand_out_failed(UndeliveredTask(task_id, attempt, reason))
+
+
+def _outgoing(message: TaskMessage) -> Outgoing:
+    return Outgoing(
+        TASK_EXCHANGE,
+        Route(message.task_key, message.site).routing_key,
+        message.encode(),
+        ref=(message.task_id, message.attempt),
+    )

@@ -1,0 +1,149 @@
+"""The transport of a worker that takes its tasks from RabbitMQ."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import structlog
+
+from haste_core.errors import InvalidError
+from haste_core.messages import Presence, TaskMessage, TaskResult
+from haste_core.ports import TaskDelivery
+from haste_core.routing import CONTROL_EXCHANGE, RESULT_QUEUE, Route
+from haste_wire.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
+from haste_wire.confirms import Fate, Outgoing
+from haste_wire.topology import PRESENCE_KEY, worker_topology
+
+log = structlog.get_logger(__name__)
+
+_FAREWELL_S = 1.0
+
+
+@dataclass(slots=True)
+class _Report:
+    """A result until the broker has confirmed it."""
+
+    message: Outgoing
+    task: DeliveryToken
+    under_way: bool = True
+
+
+class AmqpTransport:
+    """A `haste_core.ports.WorkerTransport` over RabbitMQ.
+
+    RabbitMQ limits what is unacknowledged for each queue, not for a worker (the limit for a whole channel is
+    refused by RabbitMQ 4.3). So `prefetch` is divided among the routes, at least one each: a worker whose
+    slots shall all be busy whichever key has work needs a prefetch of routes times slots.
+
+    Parameters
+    ----------
+    url : str
+        ``amqp://user:password@host:5672/vhost``, or ``amqps://`` for TLS.
+    worker_id : str
+        Shows in RabbitMQ's management pages.
+    """
+
+    def __init__(self, url: str, worker_id: str) -> None:
+        self._url = url
+        self._worker_id = worker_id
+        self._link: AmqpLink | None = None
+        self._reports: dict[int, _Report] = {}
+        self._report_numbers = itertools.count()
+        self._changed = threading.Condition()
+
+    def start(
+        self, routes: Sequence[Route], *, prefetch: int, on_task: Callable[[TaskDelivery], None]
+    ) -> None:
+        """Connect, declare the queues of these routes, and consume from them.
+
+        Raises
+        ------
+        ValueError
+            If the URL is no AMQP URL.
+        """
+        share = max(1, prefetch // len(routes))
+        self._link = AmqpLink(
+            self._url,
+            name=f"haste-worker {self._worker_id}",
+            topology=worker_topology(routes),
+            consumers=[Consumer(route.queue, prefetch=share) for route in routes],
+            on_delivery=partial(self._take, on_task),
+            on_sent=self._note_fate,
+            on_up=self._send_again,
+        )
+        self._link.start()
+
+    def report(self, result: TaskResult, delivery: TaskDelivery) -> None:
+        """Send a result, persistent and confirmed, and acknowledge its task after that."""
+        number = next(self._report_numbers)
+        message = Outgoing("", RESULT_QUEUE, result.encode(), ref=number)
+        with self._changed:
+            self._reports[number] = _Report(message, cast(DeliveryToken, delivery.token))
+        self._started().publish([message])
+
+    def announce(self, presence: Presence) -> None:
+        """Send a heartbeat to all engines; without a connection it is dropped."""
+        message = Outgoing(CONTROL_EXCHANGE, PRESENCE_KEY, presence.encode(), expendable=True)
+        self._started().publish([message])
+
+    def trouble(self) -> str:
+        """Say why nothing can be sent now; empty if it can."""
+        return self._link.trouble() if self._link is not None else "not started"
+
+    def stop(self, *, timeout_s: float) -> None:
+        """Stop consuming, wait for unconfirmed results, at most `timeout_s`, and disconnect."""
+        if self._link is None:
+            return
+        self._link.stop_consuming()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._reports, timeout_s)
+            if self._reports:
+                # Their tasks were not acknowledged either, so they will run again.
+                log.warning("results could not be sent", action="results_lost", count=len(self._reports))
+        self._link.close(timeout_s=_FAREWELL_S)
+
+    def _started(self) -> AmqpLink:
+        if self._link is None:
+            raise RuntimeError("the transport was not started")
+        return self._link
+
+    # The following run in the link's thread.
+
+    def _take(self, on_task: Callable[[TaskDelivery], None], delivery: Delivery) -> None:
+        try:
+            message = TaskMessage.decode(delivery.body)
+        except InvalidError as error:
+            log.warning("a task cannot be read", action="dead_letter", why=str(error))
+            self._started().reject(delivery.token)
+            return
+        on_task(TaskDelivery(message, delivery.redelivered, delivery.token))
+
+    def _note_fate(self, message: Outgoing, fate: Fate) -> None:
+        if message.expendable:
+            return
+        number = cast(int, message.ref)
+        with self._changed:
+            report = self._reports[number]
+            if fate is Fate.CONFIRMED:
+                del self._reports[number]
+                self._changed.notify_all()
+            else:
+                report.under_way = False
+        if fate is Fate.CONFIRMED:
+            self._started().ack([report.task])
+        elif fate is not Fate.LOST:
+            # The queue of results is gone or out of order. A new connection declares it again, and
+            # brings the result along.
+            self._started().reconnect(f"a result was not taken ({fate})")
+
+    def _send_again(self) -> None:
+        with self._changed:
+            waiting = [report for report in self._reports.values() if not report.under_way]
+            for report in waiting:
+                report.under_way = True
+        self._started().publish([report.message for report in waiting])

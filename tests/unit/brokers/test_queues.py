@@ -1,0 +1,112 @@
+"""The embedded broker's queues: fair, and nothing is lost or doubled."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from haste_core.routing import Route
+from haste_server.brokers.queues import Assignment, QueuedTask, Taker, TaskQueues
+
+_SCORE, _TIER = Route("focus-score", "lab1"), Route("tier", "lab1")
+
+
+def _tasks(route: Route, *task_ids: int) -> list[QueuedTask]:
+    return [QueuedTask(route, task_id, 1, b"") for task_id in task_ids]
+
+
+def _ids(assigned: list[Assignment], taker: Taker) -> list[int]:
+    return [item.task.task_id for item in assigned if item.taker is taker]
+
+
+def test_tasks_are_dealt_in_turn() -> None:
+    queues, first, second = TaskQueues(), Taker([_SCORE], 10), Taker([_SCORE], 10)
+    queues.join(first)
+    queues.join(second)
+    assigned, _ = queues.put(_tasks(_SCORE, 1, 2, 3, 4))
+    assert (_ids(assigned, first), _ids(assigned, second)) == ([1, 3], [2, 4])
+
+
+def test_a_taker_without_credit_is_passed_over() -> None:
+    queues, small, large = TaskQueues(), Taker([_SCORE], 1), Taker([_SCORE], 10)
+    queues.join(small)
+    queues.join(large)
+    assigned, _ = queues.put(_tasks(_SCORE, 1, 2, 3, 4))
+    assert (_ids(assigned, small), _ids(assigned, large)) == ([1], [2, 3, 4])
+
+
+def test_a_released_place_is_filled_from_the_queue() -> None:
+    queues, taker = TaskQueues(), Taker([_SCORE], 2)
+    queues.join(taker)
+    assigned, _ = queues.put(_tasks(_SCORE, 1, 2, 3, 4))
+    assert [item.task.task_id for item in queues.release(taker, [assigned[0].tag])] == [3]
+
+
+def test_a_busy_route_does_not_starve_another() -> None:
+    queues, taker = TaskQueues(), Taker([_SCORE, _TIER], 1)
+    queues.join(taker)
+    assigned, _ = queues.put(_tasks(_SCORE, *range(10)) + _tasks(_TIER, *range(100, 110)))
+    order = []
+    while assigned:
+        order.append(assigned[0].task.task_id)
+        assigned = queues.release(taker, [assigned[0].tag])
+    assert len(order) == 20
+    assert sum(task_id >= 100 for task_id in order[:6]) in (2, 3)
+
+
+def test_what_a_leaver_held_comes_first_and_is_marked() -> None:
+    queues, leaver, stayer = TaskQueues(), Taker([_SCORE], 2), Taker([_SCORE], 0)
+    queues.join(leaver)
+    queues.join(stayer)
+    queues.put(_tasks(_SCORE, 1, 2, 3))
+    queues.leave(leaver)
+    heir = Taker([_SCORE], 10)
+    assigned = queues.join(heir)
+    assert [(item.task.task_id, item.task.redelivered) for item in assigned] == [
+        (1, True),
+        (2, True),
+        (3, False),
+    ]
+
+
+def test_without_a_taker_tasks_are_stranded() -> None:
+    queues, taker = TaskQueues(), Taker([_TIER], 10)
+    queues.join(taker)
+    assigned, stranded = queues.put(_tasks(_SCORE, 1))
+    assert (assigned, [task.task_id for task in stranded]) == ([], [1])
+    queues.put(_tasks(_TIER, 2))
+    assigned, stranded = queues.leave(taker)
+    assert (assigned, [(task.task_id, task.redelivered) for task in stranded]) == ([], [(2, True)])
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(["put", "join", "leave", "release"]), st.integers(0, 3))))
+def test_every_task_is_in_exactly_one_place(steps: list[tuple[str, int]]) -> None:
+    queues = TaskQueues()
+    takers: list[Taker] = []
+    next_id, ended, waiting = 0, 0, 0
+    for step, number in steps:
+        assigned: list[Assignment] = []
+        stranded: list[QueuedTask] = []
+        if step == "put":
+            assigned, stranded = queues.put(_tasks((_SCORE, _TIER)[number % 2], *range(next_id, next_id + 3)))
+            next_id, waiting = next_id + 3, waiting + 3
+        elif step == "join":
+            takers.append(Taker([(_SCORE,), (_TIER,), (_SCORE, _TIER), (_TIER, _SCORE)][number], number + 1))
+            assigned = queues.join(takers[-1])
+        elif takers:
+            taker = takers[number % len(takers)]
+            if step == "leave":
+                takers.remove(taker)
+                waiting += len(taker.held)
+                assigned, stranded = queues.leave(taker)
+            elif taker.held:
+                ended += 1
+                assigned = queues.release(taker, [min(taker.held)])
+        ended += len(stranded)
+        waiting -= len(assigned) + len(stranded)
+        held = [task.task_id for taker in takers for task in taker.held.values()]
+        assert len(held) == len(set(held)) == next_id - ended - waiting
+        assert all(len(taker.held) <= taker.prefetch for taker in takers)
+    for taker in list(takers):
+        takers.remove(taker)
+        assigned, stranded = queues.leave(taker)
+        ended += len(stranded)
+    assert ended == next_id
