@@ -44,14 +44,29 @@ class Collector:
 
     def step(self) -> None:
         """Wait for arrivals and store one batch; it is kept for the next step if the database is away."""
+        self._step(WAIT_S)
+
+    def finish(self) -> None:
+        """Store what has arrived, without waiting for more.
+
+        If the database is away, the results stay unsettled: the broker brings them again.
+        """
+        try:
+            while self._step(0):
+                pass
+        except TransientError as error:
+            log.warning("results are left for later", action="results_left", trouble=str(error))
+
+    def _step(self, timeout_s: float) -> bool:
         if not self._pending:
-            self._pending = self._arrivals.take(BATCH, timeout_s=WAIT_S)
+            self._pending = self._arrivals.take(BATCH, timeout_s=timeout_s)
         if not self._pending:
-            return
+            return False
         self._record([_as_result(arrival) for arrival in self._pending])
         self._broker.settle([item for item in self._pending if isinstance(item, ResultDelivery)])
         self._pending = []
         self._released()
+        return True
 
     def _record(self, results: Sequence[TaskResult]) -> None:
         try:

@@ -51,7 +51,7 @@ class Engine:
             time_limit_s=settings.evaluation_limit_s,
             clock=clock,
         )
-        collector = Collector(
+        self._collector = Collector(
             store=store,
             broker=broker,
             arrivals=self._inbox.results,
@@ -70,7 +70,7 @@ class Engine:
         )
         self._loops = [
             Loop("dispatcher", self._dispatcher.step),
-            Loop("collector", collector.step),
+            Loop("collector", self._collector.step),
             Loop("reconciler", reconciler.step),
             Loop("evaluator", self._evaluator.step),
         ]
@@ -82,7 +82,7 @@ class Engine:
             loop.start()
 
     def stop(self) -> None:
-        """End the threads; what is under way stays under way, and is collected by the next engine."""
+        """End the threads and store what has arrived; what is under way is collected by the next engine."""
         for loop in self._loops:
             loop.stop()
         self._inbox.results.close()
@@ -90,6 +90,7 @@ class Engine:
         self.wake()
         for loop in self._loops:
             loop.join(STOP_LIMIT_S)
+        self._collector.finish()
         self._evaluator.close()
         self._broker.stop()
 

@@ -20,7 +20,6 @@ from haste_server.store.schema import jobs, tasks
 PRIORITY_BATCH = 500  # jobs whose rows are held together while their priorities change
 
 _OPEN_STATES = (TaskState.REGISTERED, TaskState.RESET)
-_UNENDED = (Phase.READY, Phase.DELAYED)
 
 
 class Jobs(SqlPart):
@@ -225,7 +224,7 @@ _MOVE_WAITING_TASKS = (
     sa.update(tasks)
     .where(
         tasks.c.job_id == sa.bindparam("id"),
-        tasks.c.phase.in_(_UNENDED),
+        sa.or_(tasks.c.phase == Phase.READY, tasks.c.phase == Phase.DELAYED),
         tasks.c.priority.is_(None),
     )
     .values(order_key=tasks.c.order_key + sa.bindparam("later_by"))

@@ -208,10 +208,10 @@ def test_waiting_tasks_age(store: SqlStore) -> None:
 
 def test_a_changed_priority_counts_at_the_next_hand_out(store: SqlStore) -> None:
     low, high = submitted(store, spec(source_id="low", priority=1), spec(source_id="high", priority=2))
-    assert store.set_priorities({low: 3.0, 999_999: 1.0}) == [999_999]
+    assert store.set_priorities({low: 3.0, high: 2.5, 999_999: 1.0}) == [999_999]
     [first] = claim(store, "a", limit=1)
     assert (first.job["source_id"], first.job["priority"]) == ("low", 3.0)
-    assert store.job(high).priority == 2
+    assert store.job(high).priority == 2.5
 
 
 def test_priorities_by_index(store: SqlStore) -> None:

@@ -1,0 +1,1 @@
+"""The REST API: each view parses a request, makes one call, and shows the answer."""

@@ -1,0 +1,219 @@
+"""What the API answers, for its OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from haste_core.messages import Place
+from haste_server.api.problems import FieldProblem
+
+Shown = dict[str, Any] | tuple[dict[str, Any] | str, int] | tuple[dict[str, Any], int, dict[str, str]]
+"""What a view returns: JSON, or nothing; a status other than 200; headers."""
+
+
+class TaskAnswer(BaseModel):
+    """One task of a job, as the class ``Task`` of DANE's format."""
+
+    model_config = ConfigDict(extra="allow")
+
+    task_key: str
+    task_id: int
+    job_id: int
+    task_state: int = Field(description="201 waits, 102 runs, 200 done, 204 skipped, others: failed.")
+    task_msg: str
+    site: str
+    priority: float
+    attempts: int
+    worker: str | None
+    started_at: float | None
+    ended_at: float | None
+
+
+class WrappedTask(BaseModel):
+    """One task."""
+
+    Task: TaskAnswer
+
+
+class JobAnswer(BaseModel):
+    """A job as it stands: its spec, its place, its tasks' states and answers."""
+
+    model_config = ConfigDict(extra="allow")
+
+    job_id: int
+    state: int = Field(description="200 done, 201 and 102 open, 205 waits for a retry, others: failed.")
+    created_at: float
+    ended_at: float | None
+    stream_id: str
+    source_id: str
+    source_url: str
+    site: str
+    priority: float
+    place: Place
+    tasks: dict[str, Any]
+    response: dict[str, Any]
+
+
+class JobsPage(BaseModel):
+    """A part of a list of jobs; `next` is the cursor of the following part."""
+
+    jobs: list[JobAnswer]
+    next: str | None
+
+
+class JobIdsPage(BaseModel):
+    """A part of a list of jobs' numbers; `next` is the cursor of the following part."""
+
+    jobs: list[int]
+    next: str | None
+
+
+class SubmissionResult(BaseModel):
+    """What became of one spec of a bulk submission."""
+
+    status: Literal[200, 201, 400]
+    job_id: int | None = None
+    problems: list[FieldProblem] | None = None
+
+
+class SubmissionResults(BaseModel):
+    """What became of the specs, in their order."""
+
+    results: list[SubmissionResult]
+
+
+class PrioritiesChanged(BaseModel):
+    """How many jobs have another priority now, and which were not found."""
+
+    changed: int
+    unknown: list[int]
+
+
+class PipelineSummary(BaseModel):
+    """A pipeline that streams may name."""
+
+    name: str
+    description: str
+
+
+class PipelinesAnswer(BaseModel):
+    """All pipelines that streams may name."""
+
+    pipelines: list[PipelineSummary]
+
+
+class ProgressAnswer(BaseModel):
+    """How far the jobs of a stream are."""
+
+    jobs: int
+    open: int
+    done: int
+    failed: int
+
+
+class TierAnswer(BaseModel):
+    """What a stream's decisions put in one tier."""
+
+    count: int
+    size_bytes: int
+    mean_score: float | None
+
+
+class StreamAnswer(BaseModel):
+    """An acquisition, and how far it is."""
+
+    stream_id: str
+    pipeline: dict[str, Any]
+    mode: Literal["observe", "enforce"]
+    created_at: float
+    progress: ProgressAnswer
+    tiers: dict[str, TierAnswer]
+
+
+class StreamsPage(BaseModel):
+    """A part of the list of streams; `next` is the cursor of the following part."""
+
+    streams: list[StreamAnswer]
+    next: str | None
+
+
+class SourceAnswer(BaseModel):
+    """A source that a stream knows."""
+
+    source_id: str
+    source_version: str | None
+    job_id: int
+
+
+class SourcesPage(BaseModel):
+    """A part of a stream's sources; `next` is the cursor of the following part."""
+
+    sources: list[SourceAnswer]
+    next: str | None
+
+
+class CurrentAttempt(BaseModel):
+    """An attempt that a worker runs now."""
+
+    task_id: int
+    attempt: int
+    since_s: float
+    fraction: float | None
+    note: str
+
+
+class WorkerAnswer(BaseModel):
+    """A live worker."""
+
+    worker_id: str
+    host: str
+    pid: int
+    keys: list[str]
+    site: str
+    slots: int
+    busy: int
+    seen_s_ago: float
+    current: list[CurrentAttempt]
+
+
+class QueueAnswer(BaseModel):
+    """The tasks of one key at one site that are on their way."""
+
+    task_key: str
+    site: str
+    ready: int
+    delayed: int
+    handed_out: int
+    oldest_ready_s: float | None
+    live_workers: int
+    message: str
+
+
+class WorkersAnswer(BaseModel):
+    """Who works, and what waits."""
+
+    workers: list[WorkerAnswer]
+    queues: list[QueueAnswer]
+
+
+class StoredFile(BaseModel):
+    """Where an uploaded file is now."""
+
+    place: Place
+
+
+class HealthAnswer(BaseModel):
+    """The server answers."""
+
+    status: Literal["ok"]
+    version: str
+
+
+class ReadinessAnswer(BaseModel):
+    """``ok`` for each part of the server, or why it cannot work."""
+
+    database: str
+    broker: str
+    engine: str

@@ -1,0 +1,68 @@
+"""The WSGI application."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points, version
+
+from flask import request
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+
+from haste_server.api import files, health, jobs, streams, tasks, workers
+from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
+from haste_server.api.requests import IdConverter, StrictRequest, check_token
+from haste_server.api.services import Services, services
+
+
+class HasteApp(OpenAPI):
+    """A Flask application with strict requests and an OpenAPI 3.1 document."""
+
+    request_class = StrictRequest
+
+
+def create_app(given: Services) -> HasteApp:
+    """Make the application around its services.
+
+    Parameters
+    ----------
+    given : Services
+
+    Returns
+    -------
+    HasteApp
+        With its OpenAPI document at ``/openapi/openapi.json``.
+    """
+    has_pages = bool(entry_points(group="flask_openapi3.plugins"))
+    app = HasteApp(
+        __name__,
+        info=Info(title="HASTE server", version=version("haste-server")),
+        security_schemes={"token": {"type": "http", "scheme": "bearer"}},
+        validation_error_status=400,
+        validation_error_model=ProblemDocument,
+        validation_error_callback=refuse_invalid,
+        doc_ui=has_pages,
+        static_folder=None,
+    )
+    if not has_pages:
+        app.add_url_rule("/openapi/openapi.json", "openapi", lambda: app.api_doc)
+    app.config["MAX_CONTENT_LENGTH"] = given.limits.body_bytes
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # a source may be named with two slashes; no redirection
+    app.url_map.converters["id"] = IdConverter
+    given.install(app.extensions)
+    register_problems(app)
+    app.before_request(_admit)
+    for module in (jobs, tasks, streams, workers, files, health):
+        app.register_api(module.blueprint)
+    return app
+
+
+def _admit() -> None:
+    """Check who asks, and bound how long the body may take."""
+    token = services().token
+    if token is not None and request.path.startswith("/HASTE"):
+        check_token(request.headers.get("Authorization", ""), token=token)
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(services().limits.silence_s)

@@ -1,0 +1,118 @@
+"""What requests carry beside their bodies: numbers in paths, queries and headers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from haste_core.jobspec import StreamName
+from haste_core.states import TaskState
+from haste_server.api.requests import MAX_ID
+
+MAX_PAGE = 1000
+MAX_SOURCES_PAGE = 10_000
+LATEST_TIME = 1e11  # seconds since 1970: the year 5138
+
+NumericId = Annotated[int, Field(ge=0, le=MAX_ID)]
+NumericCursor = Annotated[str, Field(pattern=r"^\d{1,18}$", description="`next` of the page before.")]
+PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE)]
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class JobPath(BaseModel):
+    """The number of a job."""
+
+    job_id: NumericId
+
+
+class TaskPath(BaseModel):
+    """The number of a task."""
+
+    task_id: NumericId
+
+
+class StreamPath(BaseModel):
+    """The name of a stream."""
+
+    stream_id: str
+
+
+class SourcePath(BaseModel):
+    """The name of an object in its stream; it may hold slashes."""
+
+    source_id: str
+
+
+class FilePath(BaseModel):
+    """Where a file belongs, and what it was called; only the name's suffix is kept."""
+
+    stream_id: StreamName
+    name: str
+
+
+class NoQuery(_Query):
+    """No parameters are known here."""
+
+
+class PageQuery(_Query):
+    """Which part of a list is wanted."""
+
+    cursor: NumericCursor | None = None
+    limit: PageSize = 100
+
+
+class SourcesQuery(_Query):
+    """Which part of a stream's sources is wanted."""
+
+    cursor: NumericCursor | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_SOURCES_PAGE)] = 1000
+
+
+class StreamsQuery(_Query):
+    """Which part of the list of streams is wanted."""
+
+    cursor: StreamName | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 100
+
+
+class JobsQuery(_Query):
+    """Which jobs are wanted.
+
+    Attributes
+    ----------
+    state : str, optional
+        ``open``, ``done``, ``failed``, or a code such as 502.
+    ended_since : float, optional
+        Seconds since 1970; the list is then in the order of the jobs' ends.
+    """
+
+    stream_id: StreamName | None = None
+    source_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    state: Literal["open", "done", "failed"] | TaskState | None = None
+    ended_since: Annotated[float, Field(ge=0, le=LATEST_TIME)] | None = None
+    cursor: Annotated[str, Field(pattern=r"^(\d{1,12}(\.\d{1,12})?:)?\d{1,18}$")] | None = None
+    limit: PageSize = 100
+
+
+class SubmissionHeaders(BaseModel):
+    """A repeated call with the same key and body answers as the first one did."""
+
+    idempotency_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None = Field(
+        default=None, alias="Idempotency-Key"
+    )
+
+
+class UploadHeaders(BaseModel):
+    """What the content must be."""
+
+    repr_digest: Annotated[
+        str,
+        Field(
+            pattern=r"(^|,)[ \t]*sha-256=:[A-Za-z0-9+/]{43}=:",
+            description="`sha-256=:BASE64:` (RFC 9530)",
+        ),
+    ] = Field(alias="Repr-Digest")

@@ -1,0 +1,135 @@
+"""What goes wrong, as RFC 9457 problem documents. No stack trace leaves the server."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import NoReturn
+
+from flask import Flask, Response, request
+from flask_openapi3.types import ResponseDict
+from pydantic import BaseModel, Field, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from haste_core.errors import (
+    ConflictError,
+    HasteError,
+    InvalidError,
+    NotFoundError,
+    Problem,
+    TransientError,
+)
+from haste_core.jobspec import problems_of
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+
+_STATUS: Mapping[type[HasteError], HTTPStatus] = {
+    InvalidError: HTTPStatus.BAD_REQUEST,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class FieldProblem(BaseModel):
+    """One thing that is wrong with a request."""
+
+    where: str = Field(description="The field, as a path into the JSON; empty for the whole.")
+    what: str
+
+
+class ProblemDocument(BaseModel):
+    """Why a request was not done (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    problems: list[FieldProblem] | None = Field(
+        default=None, description="With status 400: every problem of the request."
+    )
+
+
+def documented(*statuses: int) -> ResponseDict:
+    """Describe problem documents as possible answers, for OpenAPI."""
+    schema = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {CONTENT_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }
+
+
+def refuse_invalid(error: ValidationError) -> NoReturn:
+    """Turn pydantic's findings about a request into ours."""
+    raise InvalidError(problems_of(error)) from error
+
+
+def register_problems(app: Flask) -> None:
+    """Answer every error of an application with a problem document."""
+    app.register_error_handler(HasteError, _explained)
+    app.register_error_handler(HTTPException, _refused)
+    app.register_error_handler(OSError, _storage_trouble)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _explained(error: HasteError) -> Response:
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
+    if status is None:
+        return _unexpected(error)
+    problems = error.problems if isinstance(error, InvalidError) else None
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, TransientError) else {}
+    return _document(status, str(error), problems=problems, headers=headers)
+
+
+def _refused(error: HTTPException) -> Response | HTTPException:
+    if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
+        return error  # a redirection
+    kept = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    return _document(HTTPStatus(error.code), error.description or "", headers=kept)
+
+
+def _storage_trouble(error: OSError) -> Response:
+    if error.errno in _NO_SPACE:
+        logger.error("no space is left", extra={"action": "storage_full", "path": error.filename})
+        detail = "the server's disk is full: free some space in its landing area, then send again"
+        return _document(HTTPStatus.INSUFFICIENT_STORAGE, detail)
+    if isinstance(error, TimeoutError):
+        return _document(HTTPStatus.REQUEST_TIMEOUT, "the body stopped coming")
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Response:
+    logger.error(
+        "a request failed",
+        exc_info=error,
+        extra={"action": "request_failed", "method": request.method, "path": request.path},
+    )
+    detail = "the server failed at this request; its log says why"
+    return _document(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+
+
+def _document(
+    status: HTTPStatus,
+    detail: str,
+    *,
+    problems: Sequence[Problem] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    document = ProblemDocument(
+        title=status.phrase,
+        status=status,
+        detail=detail,
+        problems=None if problems is None else [FieldProblem(where=p.where, what=p.what) for p in problems],
+    )
+    body = json.dumps(document.model_dump(exclude_none=True))
+    return Response(body, status=status, content_type=CONTENT_TYPE, headers=headers)

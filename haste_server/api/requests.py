@@ -1,0 +1,136 @@
+"""Reading requests: strict JSON bodies, numbers in paths, who may ask."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import math
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from flask import Request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized, UnsupportedMediaType
+from werkzeug.routing import BaseConverter
+
+from haste_core.errors import InvalidError, Problem
+
+MAX_NESTING = 64  # far below what any JSON reader on a task's way refuses, worker and database included
+MAX_ID = 10**18 - 1  # fits the database's BIGINT, and a path of digits can be judged by its length
+
+
+class StrictRequest(Request):
+    """A request whose JSON body is one object that every JSON reader understands alike."""
+
+    def get_json(self, *_: Any, **__: Any) -> Any:
+        """Read the body; there is no way to have it read less strictly.
+
+        Raises
+        ------
+        UnsupportedMediaType
+            If the request does not say that it carries JSON. A web page of another origin can send a request
+            without asking first only as long as it does not say so.
+        InvalidError
+        """
+        if self.mimetype != "application/json":
+            raise UnsupportedMediaType("send the body as JSON, with 'Content-Type: application/json'")
+        return parse_json_object(self.get_data())
+
+
+class IdConverter(BaseConverter):
+    """The number of a job or a task; an address with one that no database row can have is not found."""
+
+    regex = r"[0-9]{1,18}"
+
+    def to_python(self, value: str) -> int:
+        """Read the number."""
+        return int(value)
+
+
+def parse_json_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    InvalidError
+        If it is no JSON object, or one that readers take differently: names given twice, numbers that are not
+        finite, halves of surrogate pairs, nesting without measure.
+    """
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object_of_distinct_names,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except RecursionError:
+        _refuse(f"the body is nested more than {MAX_NESTING} deep")
+    except ValueError as error:  # JSON and Unicode errors are ValueErrors
+        _refuse(f"the body is not JSON: {error}")
+    if not isinstance(value, dict):
+        _refuse("the body should be a JSON object")
+    _check_nesting(value)
+    if b"\\u" in body:
+        _check_surrogates(value)
+    return value
+
+
+def check_token(authorization: str, *, token: str) -> None:
+    """Refuse a request that does not show the token, in a time that tells nothing about it.
+
+    Raises
+    ------
+    Unauthorized
+    """
+    scheme, _, shown = authorization.partition(" ")
+    same = hmac.compare_digest(shown.strip().encode("utf-8", "replace"), token.encode())
+    if scheme.lower() != "bearer" or not same:
+        raise Unauthorized(
+            "this server asks for a token: send 'Authorization: Bearer TOKEN', or set HASTE_TOKEN",
+            www_authenticate=WWWAuthenticate("bearer", {"realm": "HASTE"}),
+        )
+
+
+def _object_of_distinct_names(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for name, item in pairs:
+        if name in value:
+            raise ValueError(f"the name {name[:100]!r} is given twice in one object")
+        value[name] = item
+    return value
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return number
+
+
+def _check_nesting(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_NESTING:
+            _refuse(f"the body is nested more than {MAX_NESTING} deep")
+        level = [item for node in level for item in _children(node)]
+
+
+def _children(node: Any) -> Iterable[Any]:
+    children = node.values() if isinstance(node, dict) else node
+    return (child for child in children if isinstance(child, dict | list))
+
+
+def _check_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        _refuse(r"the body is not JSON: it holds half of a surrogate pair (\ud800 to \udfff)")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise InvalidError([Problem("", what)]) from None

@@ -1,0 +1,129 @@
+"""What the views work with, handed to the application when it is made."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, Protocol, cast
+
+from flask import current_app
+
+from haste_core.errors import TransientError
+from haste_core.messages import Place
+from haste_core.pipelines import Pipeline
+from haste_core.ports import Clock, JobStore, StreamStore, WorkerStore
+from haste_server.api.waiting import LiveRoutes
+
+_EXTENSION = "haste"
+
+Readiness = Mapping[str, str]
+"""``"ok"`` for database, broker and engine, or why each cannot work."""
+
+
+class LandingArea(Protocol):
+    """Where uploaded files are kept, by their content."""
+
+    def receive(self, body: IO[bytes], *, stream_id: str, name: str, sha256: str) -> tuple[Place, bool]:
+        """Store a file; the second value tells whether it is new.
+
+        Raises
+        ------
+        InvalidError
+            If the content does not have this SHA-256.
+        """
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one client may ask for.
+
+    Attributes
+    ----------
+    body_bytes : int
+        Of a JSON body.
+    upload_bytes : int
+        Of one file.
+    uploads : int
+        At a time; each holds one of the server's threads.
+    silence_s : float
+        How long a client may send nothing in the middle of a body.
+    """
+
+    body_bytes: int = 16 * 2**20
+    upload_bytes: int = 64 * 2**30
+    uploads: int = 24
+    silence_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """All that the views need.
+
+    Attributes
+    ----------
+    jobs, streams, workers
+        The store.
+    pipelines : mapping of str to Pipeline
+        Those that a stream may name.
+    landing : LandingArea
+    wake : callable
+        Tells the engine that tasks may be ready.
+    readiness : callable
+        Looks at the parts of the server now.
+    clock : callable
+    token : str, optional
+        What clients must show; None lets everybody in.
+    limits : Limits
+    worker_silence_s : float
+        A worker that was not heard of for so long is taken for gone.
+    live_routes : LiveRoutes
+        The queues that some live worker takes tasks from.
+    """
+
+    jobs: JobStore
+    streams: StreamStore
+    workers: WorkerStore
+    pipelines: Mapping[str, Pipeline]
+    landing: LandingArea
+    wake: Callable[[], None]
+    readiness: Callable[[], Readiness]
+    clock: Clock = time.time
+    token: str | None = field(default=None, repr=False)
+    limits: Limits = Limits()
+    worker_silence_s: float = 30.0
+    live_routes: LiveRoutes = field(init=False, repr=False)
+    _upload_slots: threading.BoundedSemaphore = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "live_routes", LiveRoutes(self.workers, clock=self.clock, silence_s=self.worker_silence_s)
+        )
+        object.__setattr__(self, "_upload_slots", threading.BoundedSemaphore(self.limits.uploads))
+
+    @contextmanager
+    def upload_slot(self) -> Iterator[None]:
+        """Hold one of the few threads that may be busy with uploads.
+
+        Raises
+        ------
+        TransientError
+            If all are taken.
+        """
+        if not self._upload_slots.acquire(blocking=False):
+            raise TransientError(f"{self.limits.uploads} uploads are under way, more are not taken at a time")
+        try:
+            yield
+        finally:
+            self._upload_slots.release()
+
+    def install(self, extensions: dict[str, object]) -> None:
+        """Make these the services of an application."""
+        extensions[_EXTENSION] = self
+
+
+def services() -> Services:
+    """Return the services of the application that handles the present request."""
+    return cast(Services, current_app.extensions[_EXTENSION])

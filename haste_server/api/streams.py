@@ -1,0 +1,120 @@
+"""Streams: create, list, follow; and the pipelines that they may name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import url_for
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from haste_core.errors import InvalidError, Problem
+from haste_core.pipelines import Pipeline
+from haste_core.ports import StreamRecord
+from haste_server.api.answers import PipelinesAnswer, Shown, SourcesPage, StreamAnswer, StreamsPage
+from haste_server.api.bodies import NewMode, NewStream
+from haste_server.api.parameters import SourcesQuery, StreamPath, StreamsQuery
+from haste_server.api.problems import documented
+from haste_server.api.services import services
+
+blueprint = APIBlueprint(
+    "streams",
+    __name__,
+    url_prefix="/HASTE",
+    abp_tags=[Tag(name="streams", description="Acquisitions")],
+    abp_responses=documented(400, 401, 503),
+)
+
+
+@blueprint.post(
+    "/stream/",
+    summary="Create a stream",
+    description="One that is there already, alike, is answered with 200.",
+    responses={200: StreamAnswer, 201: StreamAnswer, **documented(408, 409, 413, 415)},
+)
+def create(body: NewStream) -> Shown:
+    """Create a stream, or join it."""
+    pipeline = _pipeline(body.pipeline)
+    stream, is_new = services().streams.create_stream(
+        body.stream_id, pipeline, body.mode, now=services().clock()
+    )
+    location = url_for("streams.show", stream_id=stream.stream_id)
+    return _show(stream), 201 if is_new else 200, {"Location": location}
+
+
+@blueprint.get("/stream/", summary="List streams", responses={200: StreamsPage})
+def list_streams(query: StreamsQuery) -> Shown:
+    """List streams by name."""
+    page = services().streams.streams(cursor=query.cursor, limit=query.limit)
+    return {"streams": [_show(stream) for stream in page.items], "next": page.next}
+
+
+@blueprint.get(
+    "/stream/<stream_id>", summary="Show a stream", responses={200: StreamAnswer, **documented(404)}
+)
+def show(path: StreamPath) -> Shown:
+    """Show a stream with its pipeline and progress."""
+    return _show(services().streams.stream(path.stream_id))
+
+
+@blueprint.post(
+    "/stream/<stream_id>/mode",
+    summary="Observe or enforce",
+    description="Decisions that are made from now on are recorded only, or move their objects.",
+    responses={200: StreamAnswer, **documented(404, 408, 413, 415)},
+)
+def set_mode(path: StreamPath, body: NewMode) -> Shown:
+    """Let a stream observe or enforce."""
+    return _show(services().streams.set_mode(path.stream_id, body.mode))
+
+
+@blueprint.get(
+    "/stream/<stream_id>/sources",
+    summary="List the sources of a stream",
+    description="What was submitted before; a client skips what has not changed.",
+    responses={200: SourcesPage, **documented(404)},
+)
+def sources(path: StreamPath, query: SourcesQuery) -> Shown:
+    """List what was submitted to a stream."""
+    page = services().streams.sources(path.stream_id, cursor=query.cursor, limit=query.limit)
+    shown = [
+        {"source_id": item.source_id, "source_version": item.source_version, "job_id": item.job_id}
+        for item in page.items
+    ]
+    return {"sources": shown, "next": page.next}
+
+
+@blueprint.get("/pipelines/", summary="List the pipelines", responses={200: PipelinesAnswer})
+def pipelines() -> Shown:
+    """List the pipelines that streams may name."""
+    offered = services().pipelines.values()
+    return {"pipelines": [{"name": item.name, "description": item.description} for item in offered]}
+
+
+def _pipeline(name: str) -> Pipeline:
+    offered = services().pipelines
+    if name not in offered:
+        known = ", ".join(sorted(offered))
+        raise InvalidError([Problem("pipeline", f"there is no pipeline {name!r} here (known: {known})")])
+    return offered[name]
+
+
+def _show(stream: StreamRecord) -> dict[str, Any]:
+    progress = services().streams.progress(stream.stream_id)
+    tiers = {
+        name: {"count": tier.count, "size_bytes": tier.size_bytes, "mean_score": tier.mean_score}
+        for name, tier in progress.tiers.items()
+    }
+    return {
+        "stream_id": stream.stream_id,
+        "pipeline": stream.pipeline.to_json(),
+        "mode": stream.mode,
+        "created_at": stream.created_at,
+        "progress": {
+            "jobs": progress.open + progress.done + progress.failed,
+            "open": progress.open,
+            "done": progress.done,
+            "failed": progress.failed,
+        },
+        "tiers": tiers,
+    }

@@ -1,0 +1,247 @@
+"""The wiring: the only place that knows which store, broker and web server run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from haste_core.errors import InvalidError, Problem, TransientError
+from haste_core.lifecycle import Rules
+from haste_core.pipelines import Pipeline
+from haste_core.ports import Broker
+from haste_core.scheduling import RetryPolicy
+from haste_server.api.app import create_app
+from haste_server.api.services import Limits, Readiness, Services
+from haste_server.brokers.embedded import EmbeddedBroker
+from haste_server.brokers.rabbitmq import RabbitBroker
+from haste_server.catalogue import load_pipelines, named_tiers
+from haste_server.engine import Engine, EngineSettings
+from haste_server.gateway.landing import ROOT_NAME as LANDING_ROOT
+from haste_server.gateway.landing import FolderLandingArea
+from haste_server.processes.beacon import EngineBeacon, EngineContact
+from haste_server.processes.children import ChildProcess
+from haste_server.processes.parts import Part, Parts
+from haste_server.settings import ServerSettings
+from haste_server.store import migrate
+from haste_server.store.database import Database
+from haste_server.store.sql import SqlStore
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as its settings describe it; makes the parts of its processes.
+
+    Attributes
+    ----------
+    settings : ServerSettings
+    pipelines : mapping of str to Pipeline
+    token : str, optional
+    """
+
+    settings: ServerSettings
+    pipelines: Mapping[str, Pipeline]
+    token: str | None = field(repr=False)
+
+    def prepare_database(self) -> None:
+        """Make the schema of an SQLite file; check that of a database server.
+
+        Raises
+        ------
+        TransientError
+            If the database does not answer.
+        PermanentError
+            If its schema is another version's, with the remedy.
+        """
+        database = Database(self.settings.database)
+        try:
+            self._store(database).ping()
+            if self.settings.uses_sqlite:
+                migrate.upgrade(database)
+            else:
+                migrate.check(database)
+        finally:
+            database.close()
+
+    def upgrade_database(self) -> None:
+        """Bring the database to the schema of this version."""
+        database = Database(self.settings.database)
+        try:
+            self._store(database).ping()
+            migrate.upgrade(database)
+        finally:
+            database.close()
+
+    def prepare_folders(self) -> None:
+        """Make the folders, and clear away what broken uploads left."""
+        self._landing_area.prepare()
+
+    def whole(self, url: str) -> Parts:
+        """Make the one process that does all.
+
+        Parameters
+        ----------
+        url : str
+            Of this server.
+        """
+        database = Database(self.settings.database)
+        store = self._store(database)
+        own_workers = EmbeddedBroker() if self.settings.broker_url is None else None
+        broker = own_workers or self._rabbitmq()
+        engine = self._engine(store, broker)
+        services = self._services(store, engine.wake, partial(_look, broker, engine))
+        beside = [Part(_nothing, database.close), Part(engine.start, engine.stop)]
+        if own_workers is not None:
+            workers = self._own_workers(own_workers, url)
+            # Stopped first: the results of what they still finish are recorded.
+            stop = partial(workers.stop, timeout_s=self.settings.shutdown_s)
+            beside.append(Part(workers.start, stop))
+        return Parts(create_app(services), tuple(beside))
+
+    def web(self, _url: str) -> Parts:
+        """Make a process that answers requests beside an engine's process."""
+        database = Database(self.settings.database)
+        contact = EngineContact(self._beacon_file)
+        services = self._services(self._store(database), contact.wake, contact.look)
+        closing = (Part(_nothing, database.close), Part(_nothing, contact.close))
+        return Parts(create_app(services), closing)
+
+    def engine(self) -> Parts:
+        """Make the engine's process."""
+        database = Database(self.settings.database)
+        broker = self._rabbitmq()
+        engine = self._engine(self._store(database), broker)
+        beacon = EngineBeacon(self._beacon_file, wake=engine.wake, look=partial(_look, broker, engine))
+        beside = (
+            Part(_nothing, database.close),
+            Part(engine.start, engine.stop),
+            Part(beacon.start, beacon.stop),
+        )
+        return Parts(None, beside)
+
+    def _store(self, database: Database) -> SqlStore:
+        settings = self.settings
+        retry = RetryPolicy(
+            max_attempts=settings.max_attempts,
+            max_lost=settings.max_lost,
+            base_delay_s=settings.retry_delay_s,
+            max_delay_s=settings.max_retry_delay_s,
+        )
+        return SqlStore(
+            database=database,
+            rules=Rules(retry=retry, ageing_per_s=settings.ageing_per_s),
+            default_pipeline=self.pipelines[settings.default_pipeline],
+        )
+
+    def _rabbitmq(self) -> RabbitBroker:
+        assert self.settings.broker_url is not None
+        return RabbitBroker(self.settings.broker_url.get_secret_value())
+
+    def _engine(self, store: SqlStore, broker: Broker) -> Engine:
+        settings = EngineSettings(
+            lease_s=self.settings.lease_s, evaluation_limit_s=self.settings.evaluation_limit_s
+        )
+        return Engine(store=store, broker=broker, settings=settings)
+
+    def _services(self, store: SqlStore, wake: Callable[[], None], look: Callable[[], Readiness]) -> Services:
+        def readiness() -> Readiness:
+            try:
+                store.ping()
+            except TransientError as error:
+                return {"database": str(error), **look()}
+            return {"database": "ok", **look()}
+
+        return Services(
+            jobs=store,
+            streams=store,
+            workers=store,
+            pipelines=self.pipelines,
+            landing=self._landing_area,
+            wake=wake,
+            readiness=readiness,
+            token=self.token,
+            limits=Limits(
+                body_bytes=self.settings.max_body_bytes,
+                upload_bytes=self.settings.max_upload_bytes,
+                uploads=self.settings.max_uploads,
+            ),
+            worker_silence_s=self.settings.lease_s,
+        )
+
+    def _own_workers(self, broker: EmbeddedBroker, url: str) -> ChildProcess:
+        def attach(process: subprocess.Popen[bytes]) -> None:
+            reader, writer = cast(BinaryIO, process.stdout), cast(BinaryIO, process.stdin)
+            broker.attach(reader, writer, name=f"worker {process.pid}")
+
+        command = [sys.executable, "-m", "haste_workers.cli", "--pipe"]
+        if self.settings.worker_config is not None:
+            command += ["--config", str(self.settings.worker_config)]
+        return ChildProcess(
+            name="workers",
+            command=command,
+            environment=self._worker_environment(url),
+            with_pipes=True,
+            on_start=attach,
+        )
+
+    def _worker_environment(self, url: str) -> dict[str, str]:
+        """Tell the server's own workers their settings; the database is none of their business."""
+        settings = self.settings
+        roots = {**settings.readable_roots, LANDING_ROOT: settings.landing}
+        tiers = settings.tier_folders(named_tiers(self.pipelines))
+        told = {
+            "SERVER_URL": url,
+            "SITE": settings.site,
+            "CONCURRENCY": str(settings.workers),
+            "WORK_DIR": str(settings.data_dir / "work"),
+            "ROOTS": json.dumps({name: str(folder) for name, folder in roots.items()}),
+            "TIERS": json.dumps({name: tier.model_dump(mode="json") for name, tier in tiers.items()}),
+            "HANDLERS": json.dumps(settings.handlers),
+            "LOG_LEVEL": settings.log_level,
+            **({} if self.token is None else {"TOKEN": self.token}),
+        }
+        hidden = {"HASTE_DATABASE_URL", "HASTE_BROKER_URL", "HASTE_TOKEN"}
+        inherited = {name: value for name, value in os.environ.items() if name not in hidden}
+        return inherited | {f"HASTE_{name}": value for name, value in told.items()}
+
+    @cached_property
+    def _landing_area(self) -> FolderLandingArea:
+        return FolderLandingArea(self.settings.landing, site=self.settings.site)
+
+    @property
+    def _beacon_file(self) -> Path:
+        return self.settings.data_dir / "run" / "engine.json"
+
+
+def build(settings: ServerSettings) -> Server:
+    """Make a server of its settings.
+
+    Raises
+    ------
+    InvalidError
+        If pipelines or the token cannot be read.
+    """
+    pipelines = load_pipelines(settings.pipelines_dir)
+    if settings.default_pipeline not in pipelines:
+        known = ", ".join(sorted(pipelines))
+        what = f"there is no pipeline {settings.default_pipeline!r} (known: {known})"
+        raise InvalidError([Problem("default_pipeline", what)])
+    return Server(settings, pipelines, settings.read_token())
+
+
+def _look(broker: EmbeddedBroker | RabbitBroker, engine: Engine) -> Readiness:
+    trouble = broker.trouble() if isinstance(broker, RabbitBroker) else ""
+    return {
+        "broker": "ok" if broker.is_up() else f"not connected: {trouble or 'trying'}",
+        "engine": engine.trouble() or "ok",
+    }
+
+
+def _nothing() -> None:
+    """Stand for a start or a stop that needs nothing done."""

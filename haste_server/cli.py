@@ -1,0 +1,210 @@
+"""The program ``haste-server``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from haste_core.errors import HasteError, InvalidError, Problem, TransientError
+from haste_server.bootstrap import Server, build
+from haste_server.configuration import LoadedSettings, load_settings
+from haste_server.logs import configure_logging
+from haste_server.processes.children import ChildProcess
+from haste_server.processes.claims import DataFolderClaim, UrlFile
+from haste_server.processes.supervisor import run_until_stopped, supervise
+
+DONE, USAGE, TRY_AGAIN = 0, 2, 5
+STOP_MARGIN_S = 60.0  # beyond shutdown_s: web and engine end by themselves long before
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True)
+database_app = typer.Typer(help="The database.", no_args_is_help=True)
+app.add_typer(database_app, name="db")
+
+
+@app.callback()
+def serve(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings.", envvar="HASTE_CONFIG")] = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen; default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one; default: 5510.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="For everything that the server keeps.")] = None,
+    root: Annotated[
+        list[str] | None, typer.Option(help="NAME=FOLDER: a folder its own workers may read.")
+    ] = None,
+    handler: Annotated[
+        list[str] | None, typer.Option(help="KEY=module:function: a handler for its own workers.")
+    ] = None,
+    token_file: Annotated[Path | None, typer.Option(help="Holds the token that clients must show.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Tasks that its own workers run at once.")] = None,
+    url_file: Annotated[Path | None, typer.Option(help="Tells the URL while the server answers.")] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="mysql+pymysql://user:password@host/database; default: SQLite.")
+    ] = None,
+    broker_url: Annotated[
+        str | None, typer.Option(help="amqp://user:password@host/vhost; default: none needed.")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="console or json.")] = None,
+) -> None:
+    """Store jobs, hand their tasks out, and show it all, until SIGTERM or Ctrl-C.
+
+    Each option can also be given as HASTE_… in the environment or in the YAML file, and there are more:
+    `haste-server check-config` shows them all.
+
+    Exit codes: 0 stopped as asked, 2 wrong usage or settings, 5 try again (for example: no database).
+    """
+    with _explained():
+        loaded = load_settings(
+            config,
+            host=host,
+            port=port,
+            data_dir=data_dir,
+            roots=_pairs(root, "--root"),
+            handlers=_pairs(handler, "--handler"),
+            token_file=token_file,
+            workers=workers,
+            url_file=url_file,
+            database_url=database_url,
+            broker_url=broker_url,
+            log_format=log_format,
+        )
+        context.obj = loaded
+        configure_logging(loaded.settings.log_level, loaded.settings.log_format)
+        if context.invoked_subcommand is None:
+            _serve(build(loaded.settings))
+
+
+@app.command("check-config")
+def check_config(context: typer.Context) -> None:
+    """Show all settings with their origins, and say what is wrong with them."""
+    loaded: LoadedSettings = context.obj
+    typer.echo(loaded.explain())
+    with _explained():
+        server = build(loaded.settings)
+    shape = "distributed" if loaded.settings.distributed else "one process"
+    typer.echo(f"\nRuns as: {shape}. Pipelines: {', '.join(sorted(server.pipelines))}.")
+
+
+@database_app.command()
+def upgrade(context: typer.Context) -> None:
+    """Bring the database to the schema of this version; make a backup before."""
+    with _explained():
+        server = build(context.obj.settings)
+        claim = DataFolderClaim(server.settings.data_dir) if server.settings.uses_sqlite else None
+        server.upgrade_database()
+        if claim is not None:
+            claim.release()
+
+
+@app.command(hidden=True)
+def engine(context: typer.Context, parent: Annotated[int, typer.Option()]) -> None:
+    """Run the engine, as a part of a server."""
+    with _explained():
+        parts = build(context.obj.settings).engine()
+        parts.start()
+        try:
+            run_until_stopped(parent_pid=parent)
+        finally:
+            parts.stop()
+
+
+@app.command(hidden=True)
+def web(context: typer.Context, parent: Annotated[int, typer.Option()]) -> None:
+    """Answer requests, as a part of a server."""
+    with _explained():
+        server = build(context.obj.settings)
+        _serve_with_gunicorn(server, processes=server.settings.web_processes, parent_pid=parent)
+
+
+def _serve(server: Server) -> None:
+    settings = server.settings
+    claim = DataFolderClaim(settings.data_dir)
+    server.prepare_database()
+    server.prepare_folders()
+    if settings.distributed:
+        supervise(_own_parts(), timeout_s=settings.shutdown_s + STOP_MARGIN_S)
+    elif os.name == "nt":
+        _serve_with_waitress(server)
+    else:
+        _serve_with_gunicorn(server, processes=1, parent_pid=None)
+    claim.release()
+
+
+def _own_parts() -> list[ChildProcess]:
+    """Make the processes of the distributed shape, told all that this one was told."""
+    program = [sys.executable, "-m", "haste_server.cli", *sys.argv[1:]]
+    parent = ["--parent", str(os.getpid())]
+    environment = dict(os.environ)
+    return [
+        ChildProcess(name=name, command=[*program, name, *parent], environment=environment)
+        for name in ("engine", "web")
+    ]
+
+
+def _serve_with_waitress(server: Server) -> None:
+    from haste_server.processes.waitress_web import serve_in_one_process  # installed on Windows only
+
+    settings = server.settings
+    serve_in_one_process(
+        settings.host,
+        settings.port,
+        threads=settings.threads,
+        url_file=UrlFile(settings.url_file),
+        make=server.whole,
+    )
+
+
+def _serve_with_gunicorn(server: Server, *, processes: int, parent_pid: int | None) -> None:
+    from haste_server.processes.gunicorn_web import Listening, serve  # not installed on Windows
+
+    settings = server.settings
+    listening = Listening(
+        host=settings.host,
+        port=settings.port,
+        processes=processes,
+        threads=settings.threads,
+        shutdown_s=settings.shutdown_s,
+        parent_pid=parent_pid,
+    )
+    make = server.web if settings.distributed else server.whole
+    try:
+        serve(listening, url_file=UrlFile(settings.url_file), make=make)
+    except SystemExit as error:  # gunicorn's codes are not ours; it has logged what it means
+        raise typer.Exit(TRY_AGAIN if error.code else DONE) from error
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Tell what went wrong in words, and end with the code that fits."""
+    try:
+        yield
+    except InvalidError as error:
+        for problem in error.problems:
+            typer.echo(f"haste-server: {problem}", err=True)
+        raise typer.Exit(USAGE) from error
+    except (TransientError, OSError) as error:
+        typer.echo(f"haste-server: {error}", err=True)
+        raise typer.Exit(TRY_AGAIN) from error
+    except HasteError as error:
+        typer.echo(f"haste-server: {error}", err=True)
+        raise typer.Exit(USAGE) from error
+
+
+def _pairs(given: list[str] | None, option: str) -> dict[str, Any] | None:
+    """Read ``NAME=VALUE`` options."""
+    if not given:
+        return None
+    pairs = [text.partition("=") for text in given]
+    problems = [Problem(option, f"{name!r} should be NAME=VALUE") for name, sign, _ in pairs if not sign]
+    if problems:
+        raise InvalidError(problems)
+    return {name: value for name, _, value in pairs}
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,142 @@
+"""The landing area: where uploaded files are kept, each under the SHA-256 of its content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from haste_core.errors import InvalidError, Problem
+from haste_core.messages import Place
+
+ROOT_NAME = "landing"
+"""The root under which all sites that can read the landing area know it."""
+
+CHUNK_BYTES = 2**20
+FORGOTTEN_AFTER_S = 3600  # of silence; an upload that goes on writes at least each minute
+
+_INCOMING = ".incoming"
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
+
+
+@dataclass(frozen=True)
+class FolderLandingArea:
+    """A folder that takes files as ``<stream_id>/<sha256[:2]>/<sha256><suffix>``.
+
+    Attributes
+    ----------
+    folder : Path
+    site : str
+        Where the folder can be read.
+    """
+
+    folder: Path
+    site: str
+
+    def receive(self, body: IO[bytes], *, stream_id: str, name: str, sha256: str) -> tuple[Place, bool]:
+        """Store a file once; it appears under its name only when it is whole and on disk.
+
+        Parameters
+        ----------
+        body : binary file
+            Read in pieces, so that memory does not grow with the file.
+        stream_id : str
+            A checked stream name.
+        name : str
+            What the sender calls the file. Only its suffix is kept, which tells readers the format.
+        sha256 : str
+            What the content must have, in hex.
+
+        Returns
+        -------
+        place : Place
+        is_new : bool
+            False if the same content was there.
+
+        Raises
+        ------
+        InvalidError
+            If the content has another SHA-256, for example because the connection broke.
+        OSError
+            If the disk is full.
+        """
+        relative = f"{stream_id}/{sha256[:2]}/{sha256}{suffix_of(name)}"
+        target = self.folder / relative
+        is_new = not target.exists()
+        size_bytes = self._write(body, target, sha256) if is_new else _read_through(body, sha256)
+        place = Place(
+            url=f"root://{ROOT_NAME}/{relative}", site=self.site, sha256=sha256, size_bytes=size_bytes
+        )
+        return place, is_new
+
+    def prepare(self) -> None:
+        """Make the folders, and remove what uploads left behind that broke off long ago."""
+        incoming = self.folder / _INCOMING
+        incoming.mkdir(parents=True, exist_ok=True)
+        for path in incoming.iterdir():
+            # Another server may share the folder and clean up too, or still write.
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - FORGOTTEN_AFTER_S:
+                    path.unlink()
+
+    def _write(self, body: IO[bytes], target: Path, sha256: str) -> int:
+        with self._temporary_file() as file:
+            size_bytes = _copy(body, file, sha256)
+            file.flush()
+            os.fsync(file.fileno())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Path(file.name).replace(target)
+        _sync_folder(target.parent)
+        return size_bytes
+
+    @contextlib.contextmanager
+    def _temporary_file(self) -> Iterator[IO[bytes]]:
+        incoming = self.folder / _INCOMING
+        incoming.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=incoming, delete=False) as file:
+            try:
+                yield file
+            finally:
+                # It is gone already if it was moved to its target.
+                Path(file.name).unlink(missing_ok=True)
+
+
+def suffix_of(name: str) -> str:
+    """Find the suffix that a stored file gets: lower case, letters and digits only, else none."""
+    found = _SUFFIX.search(name)
+    return found[0].lower() if found else ""
+
+
+def _read_through(body: IO[bytes], sha256: str) -> int:
+    """Take a file that is there already: a client that is not listened to takes that for a failure."""
+    return _copy(body, None, sha256)
+
+
+def _copy(body: IO[bytes], file: IO[bytes] | None, sha256: str) -> int:
+    digest, size_bytes = hashlib.sha256(), 0
+    while chunk := body.read(CHUNK_BYTES):
+        digest.update(chunk)
+        size_bytes += len(chunk)
+        if file is not None:
+            file.write(chunk)
+    if digest.hexdigest() != sha256:
+        arrived = f"the {size_bytes} bytes that arrived have SHA-256 {digest.hexdigest()}"
+        raise InvalidError([Problem("Repr-Digest", f"{arrived}, not {sha256}; send the file again")])
+    return size_bytes
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Windows cannot open folders, and keeps renames in its journal
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,263 @@
+"""What a server is told: where its data is, who may reach it, and its limits."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import platformdirs
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from haste_core.errors import InvalidError, Problem
+from haste_core.jobspec import Name
+from haste_core.policies import TierName
+from haste_core.routing import DEFAULT_SITE
+
+MIN_TOKEN_LENGTH = 16
+
+_MIB = 2**20
+_RESERVED_ROOTS = frozenset({"landing", "work"})
+
+
+def _local_path(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+LocalPath = Annotated[Path, AfterValidator(_local_path)]
+HandlerReference = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+
+class TierFolder(BaseModel):
+    """A tier that is a folder of a mounted file system.
+
+    Attributes
+    ----------
+    root : Path
+        It is made if it is missing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    driver: Literal["posix"] = "posix"
+    root: LocalPath
+
+
+class ServerSettings(BaseModel):
+    """All settings of one server.
+
+    Attributes
+    ----------
+    host, port
+        Where to listen. Port 0 takes a free one. Beyond loopback a token is needed.
+    token, token_file
+        What clients and workers must show; the file holds nothing else.
+    data_dir : Path
+        For everything that has no folder of its own below.
+    database_url : SecretStr, optional
+        ``mysql+pymysql://user:password@host/database``; None: an SQLite file in `data_dir`.
+    broker_url : SecretStr, optional
+        ``amqp://user:password@host:5672/vhost``; None: the server carries tasks to its own workers.
+    site : str
+        Where this server's folders and own workers are.
+    roots : dict of Path, optional
+        The folders that its own workers may read, by the name that ``root://NAME/…`` uses. None: the home
+        folder as ``home``, if only this machine can reach the server.
+    tiers : dict of TierFolder
+        Where its own workers put data. A tier that a pipeline names and that is missing here is a folder of
+        that name in ``data_dir/tiers``.
+    landing_dir : Path, optional
+        For uploaded files; None: ``data_dir/landing``.
+    pipelines_dir : Path, optional
+        Pipelines of your own, beside those that come with the server; one YAML file each.
+    default_pipeline : str
+        Of streams that are named by a job before somebody created them.
+    handlers : dict of str
+        Your own handlers for its own workers, ``module:function`` by task key.
+    workers : int
+        How many tasks its own workers run at once.
+    worker_config : Path, optional
+        A YAML file with more settings for its own workers.
+    lease_s : float
+        A task whose worker is silent for this long is handed out again.
+    evaluation_limit_s : float
+        How long an interestingness function may take for one object.
+    max_attempts, max_lost : int
+        How often a task may fail in passing, and how often its worker may die while it runs.
+    retry_delay_s, max_retry_delay_s : float
+        The pause before the second attempt, and the longest that it doubles to.
+    ageing_per_s : float
+        By how much the priority of a waiting task grows each second.
+    max_body_bytes, max_upload_bytes : int
+        The largest JSON body, and the largest uploaded file.
+    max_uploads : int
+        How many uploads are taken at a time; each holds a thread.
+    threads : int
+        How many requests are handled at a time, in each web process.
+    web_processes : int
+        Beside the engine's process, where database and broker are programs of their own.
+    shutdown_s : float
+        How long running tasks may take to end when the server stops.
+    url_file : Path, optional
+        Where the server's URL stands while it answers.
+    log_level, log_format
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 5510
+    token: Annotated[SecretStr, Field(min_length=MIN_TOKEN_LENGTH)] | None = None
+    token_file: LocalPath | None = None
+    data_dir: LocalPath = Field(default_factory=lambda: platformdirs.user_data_path("haste"))
+    database_url: SecretStr | None = None
+    broker_url: SecretStr | None = None
+    site: Name = DEFAULT_SITE
+    roots: dict[Name, LocalPath] | None = None
+    tiers: dict[TierName, TierFolder] = Field(default_factory=dict)
+    landing_dir: LocalPath | None = None
+    pipelines_dir: LocalPath | None = None
+    default_pipeline: str = "focus-tier"
+    handlers: dict[Name, HandlerReference] = Field(default_factory=dict)
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        default_factory=lambda: min(os.cpu_count() or 1, 256)
+    )
+    worker_config: LocalPath | None = None
+    lease_s: Annotated[float, Field(ge=2, le=3600)] = 30.0
+    evaluation_limit_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
+    max_lost: Annotated[int, Field(ge=1, le=1000)] = 20
+    retry_delay_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
+    max_retry_delay_s: Annotated[float, Field(ge=0, le=86400)] = 300.0
+    ageing_per_s: Annotated[float, Field(ge=0, le=1000)] = 0.001
+    max_body_bytes: Annotated[int, Field(ge=1024, le=1024 * _MIB)] = 16 * _MIB
+    max_upload_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * _MIB
+    max_uploads: Annotated[int, Field(ge=1)] = 24
+    threads: Annotated[int, Field(ge=2, le=1000)] = 64
+    web_processes: Annotated[int, Field(ge=1, le=64)] = 2
+    shutdown_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
+    url_file: LocalPath | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: SecretStr | None) -> SecretStr | None:
+        known = ("sqlite:///", "mysql://", "mariadb://", "mysql+pymysql://", "mariadb+pymysql://")
+        if url is not None and not url.get_secret_value().startswith(known):
+            raise ValueError(
+                "should be mysql+pymysql://user:password@host/database; leave it out for an SQLite file in "
+                "data_dir"
+            )
+        return url
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("amqp://", "amqps://")):
+            raise ValueError(
+                "should be amqp(s)://user:password@host:port/vhost; leave it out to work without RabbitMQ"
+            )
+        return url
+
+    @field_validator("roots")
+    @classmethod
+    def _own_roots_stay(cls, roots: dict[str, Path] | None) -> dict[str, Path] | None:
+        if taken := _RESERVED_ROOTS & set(roots or {}):
+            raise ValueError(f"{', '.join(sorted(taken))}: this name is the server's own; choose another")
+        return roots
+
+    @model_validator(mode="after")
+    def _guarded_beyond_loopback(self) -> Self:
+        if self.token is not None and self.token_file is not None:
+            raise ValueError("give the token or the token_file, not both")
+        if not self.loopback_only and self.token is None and self.token_file is None:
+            raise ValueError(
+                f"host {self.host!r} can be reached from other machines, so a token is needed: put a long "
+                "random one into a file and name it with token_file (--token-file), or listen on 127.0.0.1"
+            )
+        if self.uploads_leave_no_thread:
+            raise ValueError(f"max_uploads must be below threads ({self.threads}), or uploads block the rest")
+        return self
+
+    @property
+    def uploads_leave_no_thread(self) -> bool:
+        """True if nothing but uploads might be handled."""
+        return self.max_uploads >= self.threads
+
+    @property
+    def loopback_only(self) -> bool:
+        """True if only this machine can reach the server."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'haste.sqlite3').as_posix()}"
+
+    @property
+    def uses_sqlite(self) -> bool:
+        """True if one process only may write to the database."""
+        return self.database.startswith("sqlite:")
+
+    @property
+    def distributed(self) -> bool:
+        """True if engine and web are processes of their own."""
+        return not self.uses_sqlite and self.broker_url is not None and os.name != "nt"
+
+    @property
+    def landing(self) -> Path:
+        """Where uploaded files are kept."""
+        return self.landing_dir or self.data_dir / "landing"
+
+    @property
+    def readable_roots(self) -> dict[str, Path]:
+        """The folders that its own workers may read, those that are always readable left out."""
+        if self.roots is not None:
+            return self.roots
+        return {"home": Path.home()} if self.loopback_only else {}
+
+    def tier_folders(self, named: frozenset[str]) -> dict[str, TierFolder]:
+        """List the tiers for its own workers, those that pipelines name included."""
+        found = {name: TierFolder(root=self.data_dir / "tiers" / name) for name in sorted(named)}
+        return found | self.tiers
+
+    def read_token(self) -> str | None:
+        """Return what clients must show.
+
+        Raises
+        ------
+        InvalidError
+            If the token's file cannot be read or holds none.
+        """
+        if self.token is not None:
+            return self.token.get_secret_value()
+        if self.token_file is None:
+            return None
+        try:
+            token = self.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidError([Problem("token_file", f"cannot be read: {error}")]) from error
+        if len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable():
+            raise InvalidError(
+                [
+                    Problem(
+                        "token_file", f"should hold one token of {MIN_TOKEN_LENGTH} or more ASCII characters"
+                    )
+                ]
+            )
+        return token

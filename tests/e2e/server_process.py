@@ -1,0 +1,156 @@
+"""A `haste-server` as its user starts it, with all processes that belong to it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+START_S = 30.0
+PROC = Path("/proc")
+
+
+def wait_for(condition: Callable[[], Any], *, timeout_s: float = 30.0) -> Any:
+    """Wait until something is true, and return it."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.05)
+
+
+@dataclass
+class ServerProcess:
+    """A running server; its processes share a session that is the server's own."""
+
+    process: subprocess.Popen[str]
+    data_dir: Path
+    log: Path
+    token: str | None = None
+
+    @property
+    def url_file(self) -> Path:
+        return self.data_dir / "url"
+
+    @property
+    def url(self) -> str:
+        return wait_for(self._url, timeout_s=START_S)
+
+    def _url(self) -> str | None:
+        assert self.process.poll() is None, self.log.read_text()
+        return self.url_file.read_text().strip() if self.url_file.exists() else None
+
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers |= options.pop("headers", {})
+        return requests.request(method, self.url + path, headers=headers, timeout=10, **options)
+
+    def is_ready(self) -> bool:
+        try:
+            return self.call("GET", "/readyz").status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def wait_until_ready(self) -> None:
+        wait_for(self.is_ready, timeout_s=START_S)
+
+    def submit(self, source: Path, tasks: Any, **fields: Any) -> int:
+        spec = {"source_url": source.as_uri(), "source_id": source.name, "tasks": tasks, **fields}
+        answer = self.call("POST", "/HASTE/job/", json=spec)
+        assert answer.status_code == 201, answer.text
+        return int(answer.json()["job_id"])
+
+    def job(self, job_id: int) -> dict[str, Any]:
+        answer = self.call("GET", f"/HASTE/job/{job_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def wait_for_job(self, job_id: int, *, timeout_s: float = 40.0) -> dict[str, Any]:
+        def ended() -> dict[str, Any] | None:
+            try:
+                job = self.job(job_id)
+            except requests.ConnectionError:
+                return None  # the server is being restarted
+            return job if job["ended_at"] is not None else None
+
+        return dict(wait_for(ended, timeout_s=timeout_s))
+
+    def pids(self, *words: str) -> list[int]:
+        """List this server's processes whose command line holds the words."""
+        found = []
+        for folder in PROC.glob("[0-9]*"):
+            try:
+                session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (OSError, IndexError):
+                continue  # it has just ended
+            if session == self.process.pid and command and all(word in command for word in words):
+                found.append(int(folder.name))
+        return sorted(found)
+
+    def children_of(self, pid: int) -> list[int]:
+        return [child for child in self.pids() if _parent(child) == pid]
+
+    def stop(self, number: int = signal.SIGTERM, *, timeout_s: float = 40.0) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout_s)
+
+    def kill_all(self) -> None:
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()
+
+
+@contextmanager
+def running_server(
+    data_dir: Path, *options: str, environment: dict[str, str] | None = None, port: int = 0
+) -> Iterator[ServerProcess]:
+    """Start a server on a free port, and leave nothing of it."""
+    data_dir.mkdir(exist_ok=True)
+    log = data_dir.with_suffix(".log")
+    environment = environment or {}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
+    with log.open("a") as stream:
+        process = subprocess.Popen(
+            server_command("--data-dir", data_dir, "--url-file", data_dir / "url", "--port", port, *options),
+            env=inherited | environment,
+            stderr=stream,
+            text=True,
+            start_new_session=True,
+        )
+    server = ServerProcess(process, data_dir, log, environment.get("HASTE_TOKEN"))
+    try:
+        yield server
+    finally:
+        server.kill_all()
+
+
+def server_command(*options: object) -> list[str]:
+    return [sys.executable, "-m", "haste_server.cli", *map(str, options)]
+
+
+def run_briefly(*options: object) -> subprocess.CompletedProcess[str]:
+    """Run a server that should end by itself."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
+    return subprocess.run(
+        server_command(*options), capture_output=True, text=True, timeout=60, env=inherited, check=False
+    )
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        return int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None

@@ -1,0 +1,172 @@
+"""`haste demo` as its user runs it: everything ends well, nothing is touched, nothing is left running."""
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haste_apps.simulate import simulate
+
+PROC = Path("/proc")
+
+
+def start_demo(*arguments: str, work_dir: Path, **environ: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "haste_apps.cli", "demo", "--work-dir", str(work_dir), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environ},
+    )
+
+
+def run_demo(*arguments: str, work_dir: Path, **environ: str) -> tuple[int, str, str]:
+    demo = start_demo(*arguments, work_dir=work_dir, **environ)
+    out, err = demo.communicate(timeout=200)
+    return demo.returncode, out, err
+
+
+def outcome(stdout: str) -> dict[str, Any]:
+    return dict(json.loads(stdout.splitlines()[-1]))
+
+
+def processes_about(work_dir: Path) -> list[int]:
+    """Find the processes that were told of a folder, on the command line or by the environment."""
+    found = []
+    for folder in PROC.glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+            environ = (folder / "environ").read_bytes()
+        except OSError:
+            continue  # ended, or not ours
+        if os.fsencode(work_dir) in command + environ and int(folder.name) != os.getpid():
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.fixture
+def work_dir(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder for a demo that must leave no process behind."""
+    folder = tmp_path / "demo"
+    yield folder
+    if PROC.is_dir():
+        assert processes_about(folder) == []
+
+
+def fingerprint(folder: Path) -> Mapping[str, tuple[str, int]]:
+    return {
+        path.relative_to(folder).as_posix(): (
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            path.stat().st_mtime_ns,
+        )
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_every_simulated_image_reaches_its_right_end(work_dir: Path) -> None:
+    code, out, err = run_demo("--count", "18", "--rate", "10", "--json", work_dir=work_dir)
+    assert code == 0, err
+    summary = outcome(out)
+    assert (summary["jobs"], summary["done"], summary["failed"]) == (18, 18, 0)
+    assert sum(summary["tiers"].values()) == 18
+    with (work_dir / "microscope/truth.csv").open(newline="") as file:
+        empty = {row["file"] for row in csv.DictReader(file) if row["empty"] == "1"}
+    assert {image["source_id"] for image in summary["images"] if image["tier"] == "empty"} == empty
+    assert summary["tiers"]["empty"] == len(empty) == 3
+    stored = [path for path in (work_dir / "server/tiers").rglob("*.tif") if path.is_file()]
+    assert len(stored) == 18
+    assert "mean true defocus" in err
+    assert "data:image/jpeg" in (work_dir / "report.html").read_text(encoding="utf-8")
+
+
+def test_own_images_are_scored_and_left_as_they_are(work_dir: Path, tmp_path: Path) -> None:
+    images = tmp_path / "plate"
+    simulate(images, kind="cells", count=6, rate_hz=float("inf"), seed=3, size_px=(256, 256))
+    before = fingerprint(images)
+    code, out, err = run_demo("--images", str(images), "--json", work_dir=work_dir)
+    assert code == 0, err
+    assert fingerprint(images) == before
+    summary = outcome(out)
+    assert (summary["jobs"], summary["done"]) == (6, 6)
+    assert {image["source_id"] for image in summary["images"]} == {
+        name for name in before if name.endswith(".tif")
+    }
+    assert not (work_dir / "server/tiers").exists() or not any((work_dir / "server/tiers").rglob("*.tif"))
+    again, out_again, _ = run_demo("--images", str(images), "--json", work_dir=work_dir)
+    assert again == 0
+    assert outcome(out_again) == summary
+
+
+def test_a_damaged_image_fails_alone(work_dir: Path, tmp_path: Path) -> None:
+    images = tmp_path / "plate"
+    simulate(images, kind="cells", count=2, rate_hz=float("inf"), seed=3, size_px=(128, 128))
+    (images / "cut.tif").write_bytes(next(images.rglob("*.tif")).read_bytes()[:5000])
+    code, out, err = run_demo("--images", str(images), "--json", work_dir=work_dir)
+    assert code == 1
+    summary = outcome(out)
+    assert (summary["jobs"], summary["done"], summary["failed"]) == (3, 2, 1)
+    assert "cut.tif: focus-score: not a readable image" in err
+
+
+def test_a_folder_without_images_is_wrong_usage(work_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    code, out, err = run_demo("--images", str(tmp_path / "empty"), work_dir=work_dir)
+    assert (code, out) == (2, "")
+    assert "holds no TIFF, PNG or JPEG" in err
+
+
+def test_a_labs_own_settings_do_not_lead_the_demo_astray(work_dir: Path, tmp_path: Path) -> None:
+    images = tmp_path / "plate"
+    simulate(images, kind="cells", count=1, rate_hz=float("inf"), seed=3, size_px=(128, 128))
+    code, _, err = run_demo(
+        *("--images", str(images)),
+        work_dir=work_dir,
+        HASTE_DATABASE_URL="mysql+pymysql://nobody@127.0.0.1:9/haste",
+        HASTE_BROKER_URL="amqp://127.0.0.1:9",
+        HASTE_SERVER_URL="http://127.0.0.1:9",
+        HASTE_ROOTS=json.dumps({"lab": str(images)}),
+    )
+    assert code == 0, err
+
+
+@pytest.mark.skipif(not PROC.is_dir(), reason="needs POSIX signals and /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_running(work_dir: Path, number: signal.Signals) -> None:
+    demo = start_demo("--count", "500", "--rate", "20", work_dir=work_dir)
+    deadline = time.monotonic() + 60
+    while not list(work_dir.glob("server/landing/demo/**/*.tif")):
+        assert demo.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    demo.send_signal(number)
+    _, err = demo.communicate(timeout=60)
+    assert demo.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+
+
+def test_real_images_score_as_their_reference(work_dir: Path, shared_dir: Path) -> None:
+    images = shared_dir / "data/images"
+    with (images / "index.csv").open(newline="") as file:
+        reference = {row["file"]: float(row["plls_reference_f64"]) for row in csv.DictReader(file)}
+    before = fingerprint(images)
+    code, out, err = run_demo("--images", str(images), "--json", work_dir=work_dir)
+    assert code == 0, err
+    assert fingerprint(images) == before
+    summary = outcome(out)
+    assert (summary["jobs"], summary["done"], summary["failed"]) == (62, 62, 0)
+    assert {image["source_id"]: image["plls"] for image in summary["images"]} == pytest.approx(
+        reference, abs=1e-5
+    )
+    assert "different kinds" in err

@@ -1,0 +1,116 @@
+"""The API on a real store, without a web server around it."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from haste_core.lifecycle import Rules
+from haste_core.messages import Outcome, Presence, TaskResult
+from haste_core.routing import Route
+from haste_core.states import TaskState
+from haste_server.api.app import create_app
+from haste_server.api.services import Limits, Services
+from haste_server.catalogue import load_pipelines
+from haste_server.gateway.landing import FolderLandingArea
+from haste_server.store import migrate
+from haste_server.store.database import Database
+from haste_server.store.sql import SqlStore
+
+NOW = 1_790_000_000.0
+LIMITS = Limits(body_bytes=200_000, upload_bytes=1_000_000, uploads=2)
+
+
+@dataclass
+class Api:
+    """The application, what it is made of, and short ways to use it."""
+
+    store: SqlStore
+    landing_folder: Path
+    token: str | None = None
+    now: float = NOW
+    wakes: int = 0
+    readiness: dict[str, str] = field(
+        default_factory=lambda: {"database": "ok", "broker": "ok", "engine": "ok"}
+    )
+    client: FlaskClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        services = Services(
+            jobs=self.store,
+            streams=self.store,
+            workers=self.store,
+            pipelines=load_pipelines(),
+            landing=FolderLandingArea(self.landing_folder, site="lab1"),
+            wake=self._wake,
+            readiness=lambda: self.readiness,
+            clock=lambda: self.now,
+            token=self.token,
+            limits=LIMITS,
+        )
+        self.client = create_app(services).test_client()
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    def submit(self, **fields: Any) -> dict[str, Any]:
+        answer = self.client.post("/HASTE/job/", json=spec(**fields))
+        assert answer.status_code == 201, answer.text
+        return answer.json
+
+    def put(self, name: str, content: bytes, digest: str, *, stream: str = "plate7") -> TestResponse:
+        headers = {"Repr-Digest": digest}
+        body = io.BytesIO(content)
+        return self.client.put(f"/HASTE/files/{stream}/{name}", input_stream=body, headers=headers)
+
+    def attend(self, *keys: str, site: str = "default", seen_at: float | None = None) -> None:
+        presence = Presence(
+            worker_id=f"worker-{'-'.join(keys)}",
+            host="pc",
+            pid=1,
+            keys=keys,
+            site=site,
+            slots=2,
+            sent_at=self.now,
+        )
+        self.store.save_presence([presence], now=seen_at or self.now)
+
+    def run(self, task_key: str, state: TaskState = TaskState.DONE, **answer: Any) -> None:
+        """Let a worker take one task of a key, and end it."""
+        (message,) = self.store.claim(Route(task_key, "default"), 1, now=self.now, lease_s=30)
+        result = TaskResult(
+            task_id=message.task_id,
+            attempt=message.attempt,
+            worker_id="worker",
+            outcome=Outcome.ENDED,
+            state=state,
+            response=answer,
+            message="" if state is TaskState.DONE else "no good",
+        )
+        self.store.record([result], now=self.now)
+
+
+def spec(**fields: Any) -> dict[str, Any]:
+    """Make a job spec."""
+    wanted = {"source_url": "root://nas/plate7/A01.tif", "source_id": "A01", "tasks": "focus-score"}
+    return wanted | fields
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    """Return an empty store."""
+    database = Database(f"sqlite:///{tmp_path / 'haste.sqlite3'}")
+    migrate.upgrade(database)
+    yield SqlStore(database=database, rules=Rules(), default_pipeline=load_pipelines()["focus-tier"])
+    database.close()
+
+
+@pytest.fixture
+def api(store: SqlStore, tmp_path: Path) -> Api:
+    """Return the API on an empty store."""
+    return Api(store, tmp_path / "landing")

@@ -1,0 +1,170 @@
+"""A server's settings."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from haste_core.errors import InvalidError
+from haste_server.configuration import load_settings
+from haste_server.settings import ServerSettings, TierFolder
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ServerSettings.model_fields:
+        monkeypatch.delenv(f"HASTE_{name.upper()}", raising=False)
+
+
+def problems(config: Path | None = None, **given: object) -> dict[str, str]:
+    with pytest.raises(InvalidError) as caught:
+        load_settings(config, **given)
+    return {problem.where: problem.what for problem in caught.value.problems}
+
+
+def test_command_line_overrules_environment_overrules_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "server.yaml"
+    config.write_text("port: 1\nsite: FromFile\nthreads: 9\nmax_uploads: 3\n")
+    monkeypatch.setenv("HASTE_PORT", "2")
+    monkeypatch.setenv("HASTE_SITE", "from-environment")
+    monkeypatch.setenv("HASTE_ROOTS", '{"NAS": "/mnt/nas"}')
+    monkeypatch.setenv("HASTE_SERVER_URL", "http://the-client-reads-this")
+
+    loaded = load_settings(config, port=3, host=None)
+
+    settings = loaded.settings
+    assert (settings.port, settings.site, settings.threads) == (3, "from-environment", 9)
+    assert settings.roots == {"nas": Path("/mnt/nas")}
+    assert settings.host == "127.0.0.1"
+    assert loaded.origins["port"] == "command line"
+    assert loaded.origins["site"] == "environment HASTE_SITE"
+    assert loaded.origins["threads"] == str(config)
+    assert "host" not in loaded.origins
+
+
+def test_everything_wrong_is_told_together(tmp_path: Path) -> None:
+    config = tmp_path / "server.yaml"
+    config.write_text("prot: 1\nthreads: many\n")
+
+    found = problems(config, port=70_000, database_url="postgresql://x", broker_url="http://x")
+
+    assert set(found) == {"prot", "threads", "port", "database_url", "broker_url"}
+    assert "not a field that is known" in found["prot"]
+    assert "mysql+pymysql://" in found["database_url"]
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: b: c", "1: 2", "!!python/object:os.system {}"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "server.yaml"
+    config.write_text(text)
+
+    assert str(config) in problems(config)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert str(tmp_path / "none.yaml") in problems(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "microscope.example.org"])
+def test_beyond_loopback_a_token_is_needed(host: str, tmp_path: Path) -> None:
+    assert "a token is needed" in problems(host=host)[""]
+
+    token_file = tmp_path / "token"
+    token_file.write_text("0123456789abcdef\n")
+    settings = load_settings(host=host, token_file=token_file).settings
+
+    assert settings.read_token() == "0123456789abcdef"
+    assert settings.readable_roots == {}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_on_loopback_no_token_is_needed_and_home_can_be_read(host: str) -> None:
+    settings = load_settings(host=host).settings
+
+    assert settings.read_token() is None
+    assert settings.readable_roots == {"home": Path.home()}
+
+
+@pytest.mark.parametrize("content", ["", "short", "with a line\nbreak in the middle", "ä" * 20])
+def test_a_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None:
+    token_file = tmp_path / "token"
+    token_file.write_text(content, encoding="utf-8")
+
+    with pytest.raises(InvalidError, match="token_file"):
+        load_settings(token_file=token_file).settings.read_token()
+    with pytest.raises(InvalidError, match="token_file"):
+        load_settings(token_file=tmp_path / "none").settings.read_token()
+
+
+def test_names_of_the_servers_own_roots_are_taken() -> None:
+    assert "landing" in problems(roots={"landing": "/x"})["roots"]
+
+
+def test_uploads_leave_threads_for_others() -> None:
+    assert "max_uploads" in problems(threads=8, max_uploads=8)[""]
+
+
+@pytest.mark.parametrize(
+    ("urls", "sqlite", "distributed"),
+    [
+        ({}, True, False),
+        ({"broker_url": "amqp://h"}, True, False),
+        ({"database_url": "mysql+pymysql://h/d"}, False, False),
+        ({"database_url": "sqlite:////x.db", "broker_url": "amqp://h"}, True, False),
+        ({"database_url": "mysql+pymysql://h/d", "broker_url": "amqp://h"}, False, True),
+    ],
+)
+def test_the_two_urls_choose_the_shape(urls: dict[str, str], sqlite: bool, distributed: bool) -> None:
+    settings = load_settings(**urls).settings
+
+    assert settings.uses_sqlite is sqlite
+    assert settings.distributed is distributed
+
+
+def test_tiers_that_pipelines_name_have_a_folder(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path, tiers={"tierA": {"root": "/fast"}}).settings
+
+    assert settings.tier_folders(frozenset({"tierA", "tierB"})) == {
+        "tierA": TierFolder(root=Path("/fast")),
+        "tierB": TierFolder(root=tmp_path / "tiers" / "tierB"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("mysql+pymysql://haste:secret@db/haste", "mysql+pymysql://haste:***@db/haste"),
+        ("mysql+pymysql://haste:se:c@r/et@db:3306/haste", "mysql+pymysql://haste:***@db:3306/haste"),
+        ("mysql+pymysql://db/haste", "mysql+pymysql://db/haste"),
+    ],
+)
+def test_secrets_are_not_shown(url: str, shown: str) -> None:
+    loaded = load_settings(database_url=url, token="0123456789abcdef")
+
+    explanation = loaded.explain()
+
+    assert f"database_url: {shown}  # command line" in explanation
+    assert "token: ***  # command line" in explanation
+    assert "0123456789abcdef" not in explanation
+    assert "secret" not in repr(loaded)
+    for name in ServerSettings.model_fields:
+        assert f"\n{name}: " in f"\n{explanation}"
+
+
+def test_the_shipped_file_is_the_default_and_names_every_setting() -> None:
+    path = Path(str(files("haste_config") / "server.yaml"))
+
+    assert load_settings(path).settings == load_settings().settings
+    text = path.read_text(encoding="utf-8")
+    missing = [name for name in ServerSettings.model_fields if f"{name}:" not in text]
+    assert missing == []
+
+
+def test_every_setting_is_documented() -> None:
+    page = Path(__file__).parents[3] / "docs" / "configuration.md"
+
+    text = page.read_text(encoding="utf-8")
+
+    assert [name for name in ServerSettings.model_fields if f"`{name}`" not in text] == []

@@ -1,0 +1,39 @@
+"""The server's logs."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import logging, structlog
+from haste_server.logs import configure_logging
+configure_logging("info", {style!r})
+logging.getLogger("haste.a").info("moved %s", "A01", extra={{"action": "moved", "task_id": 7}})
+structlog.get_logger("haste.b").info("moved", action="moved", task_id=8)
+logging.getLogger("haste.a").debug("not shown")
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("haste.a").exception("oh")
+"""
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_both_kinds_of_loggers_write_the_same_lines(style: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(style=style)], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == ""
+    assert "ZeroDivisionError" in done.stderr
+    assert "not shown" not in done.stderr
+    if style == "json":
+        first, second, third = map(json.loads, done.stderr.splitlines())
+        assert (first["event"], first["action"], first["task_id"]) == ("moved A01", "moved", 7)
+        assert (second["event"], second["action"], second["task_id"]) == ("moved", "moved", 8)
+        assert (third["level"], third["event"]) == ("error", "oh")
+    else:
+        assert "action=moved" in done.stderr
+        assert "task_id=8" in done.stderr

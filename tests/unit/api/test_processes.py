@@ -1,0 +1,157 @@
+"""How a server's processes watch one another."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from haste_core.errors import TransientError
+from haste_server.processes import claims
+from haste_server.processes.beacon import EngineBeacon, EngineContact
+from haste_server.processes.children import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, BackOff, ChildProcess
+from haste_server.processes.claims import DataFolderClaim, UrlFile
+from haste_server.processes.parts import Part, Parts, server_url
+
+
+def wait_until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.01)
+
+
+def test_a_data_folder_has_one_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "LOCK_WAIT_S", 0.2)
+    first = DataFolderClaim(tmp_path / "data")
+
+    with pytest.raises(TransientError, match="another haste-server"):
+        DataFolderClaim(tmp_path / "data")
+    first.release()
+
+    DataFolderClaim(tmp_path / "data").release()
+
+
+def test_the_url_file_appears_and_disappears(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "url"
+    file = UrlFile(path)
+
+    file.write("http://127.0.0.1:5510")
+    assert path.read_text() == "http://127.0.0.1:5510\n"
+    assert list(path.parent.iterdir()) == [path]
+    file.remove()
+    file.remove()
+
+    assert not path.exists()
+
+
+def test_the_pause_grows_while_a_process_dies_young() -> None:
+    back_off = BackOff()
+
+    pauses = [back_off.pause_s(0.1) for _ in range(12)]
+
+    assert pauses[:2] == [0.0, SHORTEST_PAUSE_S]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE_S
+    assert back_off.pause_s(3600) == 0.0
+
+
+def test_a_child_that_dies_is_started_again_and_stops_when_asked() -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    child = ChildProcess(
+        name="sleeper",
+        command=[sys.executable, "-c", "import time; time.sleep(60)"],
+        environment={},
+        on_start=started.append,
+    )
+    child.start()
+    started[0].kill()
+    wait_until(lambda: len(started) == 2)
+
+    child.stop(timeout_s=10)
+
+    assert started[1].poll() is not None
+    assert len(started) == 2
+
+
+def test_a_child_that_does_not_listen_is_killed() -> None:
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    started: list[subprocess.Popen[bytes]] = []
+    child = ChildProcess(
+        name="deaf",
+        command=[sys.executable, "-c", deaf],
+        environment={},
+        with_pipes=True,
+        on_start=started.append,
+    )
+    child.start()
+    (process,) = started
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.read(1)
+
+    child.stop(timeout_s=0.2)
+
+    assert process.poll() is not None
+    process.stdin.close()
+    process.stdout.close()
+
+
+def test_web_hears_of_the_engine_and_wakes_it(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "engine.json"
+    woken = threading.Event()
+    contact = EngineContact(path)
+    assert contact.look()["engine"] == "it does not run"
+    contact.wake()
+    beacon = EngineBeacon(path, wake=woken.set, look=lambda: {"broker": "away", "engine": "ok"})
+    beacon.start()
+    wait_until(lambda: contact.look() == {"broker": "away", "engine": "ok"})
+
+    contact.wake()
+
+    assert woken.wait(10)
+    beacon.stop()
+    assert not path.exists()
+    wait_until(lambda: contact.look()["engine"] == "it does not run")
+    contact.wake()
+    contact.close()
+
+
+def test_a_silent_engine_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "engine.json"
+    sign = {"at": time.time() - 60, "wake_port": 9, "broker": "ok", "engine": "ok"}
+    path.write_text(json.dumps(sign))
+    contact = EngineContact(path)
+
+    assert "nothing heard of it for 60 s" in contact.look()["engine"]
+    path.write_text("half a fi")
+    wait_until(lambda: contact.look()["engine"] == "it does not run")
+    contact.close()
+
+
+def test_parts_stop_in_the_reverse_order() -> None:
+    told: list[str] = []
+    parts = [Part(lambda n=n: told.append(f"start {n}"), lambda n=n: told.append(f"stop {n}")) for n in "ab"]
+    all_parts = Parts(None, tuple(parts))
+
+    all_parts.start()
+    all_parts.stop()
+
+    assert told == ["start a", "start b", "stop b", "stop a"]
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+        ("192.168.1.5", "http://192.168.1.5:80"),
+    ],
+)
+def test_the_servers_own_programs_reach_it(host: str, url: str) -> None:
+    assert server_url(host, 80) == url
