@@ -1,1 +1,32 @@
-"""The client library: submit images, follow their jobs."""
+"""The client library: submit images, follow their jobs.
+
+Light enough for the microscope's own PC: no numpy, no image libraries.
+"""
+
+from haste_client.client import HasteClient
+from haste_client.directory import ImageFile
+from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
+from haste_client.priorities import ImageView, Known
+from haste_client.results import Result
+from haste_client.submission import Submission, SubmissionProgress
+from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, Problem, TransientError
+
+__all__ = [
+    "AccessDeniedError",
+    "ConflictError",
+    "HasteClient",
+    "HasteError",
+    "ImageFile",
+    "ImageView",
+    "InvalidError",
+    "Known",
+    "NotFoundError",
+    "OutageError",
+    "Problem",
+    "Result",
+    "ServerError",
+    "ServerUnreachableError",
+    "Submission",
+    "SubmissionProgress",
+    "TransientError",
+]

@@ -1,0 +1,223 @@
+"""The `haste` command. Commands import what they need when they run, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from haste_apps.exits import explained_errors
+
+if TYPE_CHECKING:
+    from haste_client import HasteClient
+
+
+class Kind(StrEnum):
+    """What the simulated microscope shows."""
+
+    CELLS = "cells"
+    TEM = "tem"
+    EMPTY_MIX = "empty-mix"
+
+
+app = typer.Typer(
+    name="haste",
+    help="Submit microscope images to a HASTE server, watch folders, follow jobs, and try it all out.",
+    epilog=(
+        "Exit codes: 0 done; 1 some images failed; 2 wrong usage; "
+        "5 server, broker or database cannot be reached, try again. "
+        "The server's address is taken from --server, HASTE_SERVER_URL or the client's YAML file."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A folder of images.", exists=True, file_okay=False)
+]
+Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="The server's address.")]
+Token = Annotated[
+    str | None, typer.Option("--token", help="Access token; better kept in HASTE_TOKEN.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Stream = Annotated[
+    str | None, typer.Option("--stream", metavar="NAME", help="The stream. Default: the folder's name.")
+]
+PipelineName = Annotated[str, typer.Option("--pipeline", metavar="NAME", help="What happens to the images.")]
+Pattern = Annotated[
+    str | None, typer.Option("--pattern", metavar="GLOB", help="Which names; default: TIFF, PNG, JPEG.")
+]
+Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Sub-folders, too.")]
+Priority = Annotated[float, typer.Option("--priority", help="The higher, the earlier.")]
+Mode = Annotated[str, typer.Option("--mode", help="observe: record decisions; enforce: move images.")]
+Site = Annotated[str, typer.Option("--site", help="Where the workers are that can reach the files.")]
+
+
+@app.command()
+def demo(
+    images: Annotated[
+        Path | None, typer.Option("--images", metavar="DIR", help="Score your own folder; it is only read.")
+    ] = None,
+    pattern: Pattern = None,
+    count: Annotated[int, typer.Option(min=1, max=100_000, help="Images of the simulated microscope.")] = 40,
+    rate_hz: Annotated[float, typer.Option("--rate", min=0.01, help="Images per second.")] = 4.0,
+    work_dir: Annotated[Path, typer.Option("--work-dir", metavar="DIR", help="Replaced at each run.")] = Path(
+        "haste-demo"
+    ),
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the server running until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """See it all at work on this machine: simulated images, or your own with --images."""
+    from haste_apps.demo.interruption import ends_like_ctrl_c
+    from haste_apps.demo.own_images import score_own_images
+    from haste_apps.demo.simulated import run_simulated
+
+    _quiet_libraries()
+    with explained_errors(), ends_like_ctrl_c():
+        if images is None:
+            code = run_simulated(work_dir=work_dir, count=count, rate_hz=rate_hz, keep=keep, as_json=as_json)
+        else:
+            code = score_own_images(images, work_dir=work_dir, pattern=pattern, keep=keep, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
+def submit(
+    directory: Folder,
+    stream: Stream = None,
+    pipeline: PipelineName = "focus-tier",
+    pattern: Pattern = None,
+    recursive: Recursive = True,
+    priority: Priority = 1.0,
+    mode: Mode = "observe",
+    site: Site = "default",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until all images have ended.")] = False,
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Submit a folder's images; what was submitted before and has not changed is left out."""
+    from haste_apps.submitting import SubmitOptions
+    from haste_apps.submitting import submit as run
+
+    options = SubmitOptions(stream, pipeline, pattern, recursive, priority, mode, site)
+    with explained_errors(), _client(server, token) as client:
+        code = run(client, directory, options, wait=wait, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
+def watch(
+    directory: Folder,
+    stream: Stream = None,
+    pipeline: PipelineName = "focus-tier",
+    pattern: Pattern = None,
+    recursive: Recursive = True,
+    priority: Priority = 1.0,
+    mode: Mode = "observe",
+    site: Site = "default",
+    once: Annotated[bool, typer.Option("--once", help="End when all that is there is submitted.")] = False,
+    settle_s: Annotated[
+        float, typer.Option("--settle", metavar="SECONDS", min=0, help="Rest that makes a file complete.")
+    ] = 2.0,
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Submit a folder's images as they are written, each when it is complete, until Ctrl-C."""
+    from haste_apps.submitting import SubmitOptions, stopped_by_signals, watch_folder
+
+    options = SubmitOptions(stream, pipeline, pattern, recursive, priority, mode, site)
+    with explained_errors(), _client(server, token) as client, stopped_by_signals() as stop:
+        code = watch_folder(
+            client, directory, options, once=once, settle_s=settle_s, as_json=as_json, stop=stop
+        )
+    raise typer.Exit(code)
+
+
+@app.command()
+def job(
+    job_id: Annotated[int, typer.Argument(metavar="ID")],
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Show one job and its tasks."""
+    from haste_apps.inspecting import show_job
+
+    with explained_errors(), _client(server, token) as client:
+        show_job(client.job(job_id), as_json=as_json)
+
+
+@app.command()
+def jobs(
+    stream: Annotated[
+        str | None, typer.Option("--stream", metavar="NAME", help="Only of this stream.")
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="Only open, done, failed, or with this code.")
+    ] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """List jobs; with --json one object a line."""
+    from haste_apps.inspecting import show_jobs
+
+    with explained_errors(), _client(server, token) as client:
+        show_jobs(client.jobs(stream_id=stream, state=state), as_json=as_json)
+
+
+@app.command()
+def retry(
+    job_id: Annotated[int, typer.Argument(metavar="ID")],
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Run a job's failed tasks again."""
+    from haste_apps.inspecting import show_job
+
+    with explained_errors(), _client(server, token) as client:
+        show_job(client.retry_job(job_id), as_json=as_json)
+
+
+@app.command()
+def simulate(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Made if it is not there.", file_okay=False)
+    ],
+    rate_hz: Annotated[
+        float, typer.Option("--rate", metavar="HZ", min=0.001, help="Images per second.")
+    ] = 2.0,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many images.")] = 40,
+    kind: Annotated[Kind, typer.Option("--kind", help="What the fields show.")] = Kind.EMPTY_MIX,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal images.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Write images as a microscope does, some slowly, with the truth in a CSV file beside them."""
+    from haste_apps.simulating import run_simulation
+
+    with explained_errors():
+        run_simulation(directory, kind=kind.value, count=count, rate_hz=rate_hz, seed=seed, as_json=as_json)
+
+
+def _client(server: str | None, token: str | None) -> HasteClient:
+    from haste_client import HasteClient
+
+    _quiet_libraries()
+    return HasteClient(server, token)
+
+
+def _quiet_libraries() -> None:
+    """Keep stdout for data: the retry library reports through structlog, which writes there by default."""
+    import stamina.instrumentation
+
+    stamina.instrumentation.set_on_retry_hooks([])
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""`haste demo`: the whole way of an image, on this machine, in one command."""

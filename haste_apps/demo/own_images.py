@@ -1,0 +1,96 @@
+"""`haste demo --images DIR`: somebody's own folder, looked at and left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from haste_apps.demo.interruption import wait_for_ctrl_c
+from haste_apps.demo.outcome import show_end
+from haste_apps.demo.server import EmbeddedServer
+from haste_apps.demo.workspace import prepare_work_dir
+from haste_apps.exits import ExitCode
+from haste_apps.output import say
+from haste_apps.report import ReportInput, write_report
+from haste_apps.suspicions import suspicions
+from haste_apps.tables import show_tiers
+from haste_client import HasteClient, InvalidError, Problem, Submission
+
+PIPELINE = "focus-tier"
+FAILURES_SHOWN = 20
+
+
+def score_own_images(
+    images: Path, *, work_dir: Path, pattern: str | None, keep: bool, as_json: bool
+) -> ExitCode:
+    """Score a folder's images and say which tier each would go to; nothing is moved or changed.
+
+    Parameters
+    ----------
+    images : Path
+        Only read.
+    work_dir : Path
+        For the server's data and the report.
+    pattern : str, optional
+        A glob for the names.
+    keep : bool
+        Leave the server running until Ctrl-C.
+    as_json : bool
+        Print the outcome as one JSON object.
+    """
+    if not images.is_dir():
+        raise InvalidError([Problem("--images", f"there is no folder {images}")])
+    folder = prepare_work_dir(work_dir, images=images)
+    roots = {"images": images.resolve()}
+    say("Starting a server on this machine …")
+    with (
+        EmbeddedServer(folder / "server", roots=roots) as server,
+        HasteClient(server.url, roots=roots) as client,
+    ):
+        submission = client.submit_directory(
+            images, pipeline=PIPELINE, pattern=pattern, mode="observe", progress=True
+        )
+        if not submission.job_ids and not submission.problems:
+            raise InvalidError([Problem("--images", f"{images} holds no TIFF, PNG or JPEG image")])
+        submission.wait()
+        policy = client.stream(submission.stream_id).pipeline.policy or {}
+        report = _report(submission, images.resolve(), folder / "report.html", policy)
+        _show(submission, report, as_json=as_json)
+        if keep:
+            say(f"The server answers at {server.url} until Ctrl-C.")
+            wait_for_ctrl_c()
+    progress = submission.progress()
+    return ExitCode.WORK_FAILED if progress.failed or progress.refused else ExitCode.DONE
+
+
+def _report(submission: Submission, images: Path, path: Path, policy: dict[str, object]) -> Path:
+    results = submission.results()
+    content = ReportInput(
+        title=f"Focus of {images.name}",
+        results=results,
+        paths={result.source_id: images / result.source_id for result in results},
+        policy=policy,
+        warnings=suspicions(results),
+    )
+    say("Drawing the contact sheet …")
+    write_report(path, content)
+    return path
+
+
+def _show(submission: Submission, report: Path, *, as_json: bool) -> None:
+    results = submission.results()
+    failed = [f"{result.source_id}: {result.message}" for result in results if result.state == "failed"]
+    failed += [str(problem) for problem in submission.problems]
+    for failure in failed[:FAILURES_SHOWN]:
+        say(failure)
+    if len(failed) > FAILURES_SHOWN:
+        say(f"… and {len(failed) - FAILURES_SHOWN} more failures")
+    for warning in suspicions(results):
+        say(f"Warning: {warning}")
+    show_tiers(results, as_json=as_json)
+    show_end(
+        results,
+        refused=len(submission.problems),
+        report=report,
+        hints=["Your images were only read. To go on: start haste-server, then `haste submit DIR`."],
+        as_json=as_json,
+    )

@@ -1,0 +1,115 @@
+"""An embedded server for as long as a block of code runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from haste_client import ServerUnreachableError
+from haste_core.errors import HasteError
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 40.0  # the server itself gives running tasks 20
+_LAST_LINES = 15
+
+
+class DemoServerError(HasteError):
+    """The demo's own server did not start, or has ended."""
+
+
+class EmbeddedServer:
+    """A `haste-server` of one's own: on a free port of this machine, with its data in one folder.
+
+    Parameters
+    ----------
+    data_dir : Path
+    roots : mapping of str to Path
+        The folders that it may read, by name.
+
+    Attributes
+    ----------
+    url : str
+        Where it answers, once the block is entered.
+    """
+
+    def __init__(self, data_dir: Path, *, roots: Mapping[str, Path]) -> None:
+        self._data_dir = data_dir
+        self._url_file = data_dir / "url"
+        self._log = data_dir / "server.log"
+        self._arguments = [
+            *("--data-dir", str(data_dir), "--port", "0", "--url-file", str(self._url_file)),
+            *(part for name, path in roots.items() for part in ("--root", f"{name}={path}")),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        # What a lab has set up for its own server must not lead the demo to its database and broker.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-m", "haste_server.cli", *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches us first; we stop it when the results are safe
+            )
+        try:
+            self.url = self._wait_for_url()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def check(self) -> None:
+        """Raise DemoServerError, with the last lines of its log, if the server has ended."""
+        if self._process is not None and self._process.poll() is not None:
+            raise DemoServerError(
+                f"the demo's server ended with code {self._process.returncode}:\n{self.last_words()}"
+            )
+
+    def last_words(self) -> str:
+        """Read the last lines of the server's log."""
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-_LAST_LINES:])
+
+    def stop(self) -> None:
+        """Let the server finish what it does, and end it if it takes too long; workers end with it."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _wait_for_url(self) -> str:
+        from haste_client import HasteClient
+
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            self.check()
+            url = self._url_file.read_text(encoding="utf-8").strip() if self._url_file.exists() else ""
+            if url:
+                with HasteClient(url, retry_for_s=START_TIMEOUT_S) as client:
+                    client.check_ready()
+                return url
+            time.sleep(0.05)
+        raise ServerUnreachableError(
+            "the demo's own address", f"it did not start within {START_TIMEOUT_S:g} s:\n{self.last_words()}"
+        )

@@ -1,0 +1,79 @@
+"""`haste job`, `haste jobs` and `haste retry`: how jobs stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from haste_apps.output import number_text, print_json, print_table
+from haste_client import Result
+from haste_client.answers import JobAnswer
+from haste_core.states import TaskState
+
+
+def show_job(job: JobAnswer, *, as_json: bool) -> None:
+    """Print one job: its tasks with their states and messages."""
+    if as_json:
+        print_json(job.model_dump(mode="json"))
+        return
+    result = Result.of(job)
+    print_table(
+        ["field", "value"],
+        [
+            ["job", str(job.job_id)],
+            ["image", job.source_id],
+            ["stream", job.stream_id],
+            ["state", f"{result.state} ({job.state})"],
+            ["submitted", _time_text(job.created_at)],
+            ["ended", _time_text(job.ended_at)],
+            ["PLLS", number_text(result.plls, 4)],
+            ["score", number_text(result.interestingness)],
+            ["tier", result.tier or "-"],
+            ["now at", job.place.url if job.place else job.source_url],
+        ],
+    )
+    print_table(
+        ["task", "id", "state", "attempts", "message"],
+        [
+            [
+                task.task_key,
+                str(task.task_id),
+                _state_text(task.task_state),
+                str(task.attempts),
+                task.task_msg,
+            ]
+            for task in job.task_list()
+        ],
+        numbers={"id", "attempts"},
+    )
+
+
+def show_jobs(jobs: Iterable[JobAnswer], *, as_json: bool) -> None:
+    """Print jobs, one a line."""
+    if as_json:
+        for job in jobs:
+            print_json(job.model_dump(mode="json"))
+        return
+    heads = ["image", "job", "stream", "state", "score", "tier", "message"]
+    print_table(heads, map(_row, jobs), numbers={"job", "score"})
+
+
+def _row(job: JobAnswer) -> list[str]:
+    result = Result.of(job)
+    return [
+        job.source_id,
+        str(job.job_id),
+        job.stream_id,
+        f"{result.state} ({job.state})",
+        number_text(result.interestingness),
+        result.tier or "-",
+        "" if result.state == "done" else result.message,
+    ]
+
+
+def _state_text(code: int) -> str:
+    return f"{code} {TaskState(code).name.lower().replace('_', ' ')}"
+
+
+def _time_text(seconds: float | None) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds") if seconds else "-"

@@ -1,0 +1,53 @@
+"""What the programs say: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Container, Iterable, Sequence
+from typing import IO, Any
+
+
+def say(message: str) -> None:
+    """Tell the user something, on stderr."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object as one line on stdout."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201
+
+
+def print_table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Container[str] = (),
+    file: IO[str] | None = None,
+) -> None:
+    """Print a table for people, by default on stdout; the columns named in `numbers` are set right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for head in heads:
+        table.add_column(head, justify="right" if head in numbers else "left")
+    for row in rows:
+        # Names of files may hold what rich takes for markup.
+        table.add_row(*(Text(cell) for cell in row))
+    Console(file=file or sys.stdout).print(table)
+
+
+def size_text(size_bytes: float) -> str:
+    """Write a number of bytes in the unit that fits, powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"
+
+
+def number_text(value: float | None, digits: int = 3) -> str:
+    """Write a number, or a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,203 @@
+"""`haste submit` and `haste watch`: a folder's images become jobs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from haste_apps.exits import ExitCode
+from haste_apps.output import print_json, say
+from haste_apps.summary import summary_json
+from haste_apps.tables import show_tiers
+from haste_client import HasteClient, ImageFile, Problem, Submission, TransientError
+from haste_client.directory import Selection, stream_id_for
+from haste_client.settling import Unfinished
+from haste_client.watching import FolderWatch, watch
+
+PROBLEMS_SHOWN = 20
+UNFINISHED_AFTER_S = 30.0
+OUTAGE_PAUSE_S = 5.0
+LOOK_FOR_WORKERS_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class SubmitOptions:
+    """How the images of a folder are submitted; see `HasteClient.submit_directory`."""
+
+    stream_id: str | None = None
+    pipeline: str = "focus-tier"
+    pattern: str | None = None
+    recursive: bool = True
+    priority: float = 1.0
+    mode: str = "observe"
+    site: str = "default"
+
+
+def submit(
+    client: HasteClient, directory: Path, options: SubmitOptions, *, wait: bool, as_json: bool
+) -> ExitCode:
+    """Submit a folder's images, and wait for them if asked."""
+    submission = client.submit_directory(
+        directory,
+        stream_id=options.stream_id,
+        pipeline=options.pipeline,
+        pattern=options.pattern,
+        recursive=options.recursive,
+        priority=options.priority,
+        mode=options.mode,
+        site=options.site,
+        progress=True,
+    )
+    _say_problems(submission.problems)
+    known = len(submission.job_ids) - submission.new_jobs
+    say(f"stream {submission.stream_id}: {submission.new_jobs} new images, {known} known already")
+    if not wait:
+        if as_json:
+            print_json(_counts_json(submission))
+        return ExitCode.WORK_FAILED if submission.problems else ExitCode.DONE
+    _wait(client, submission)
+    return _show_outcome(submission, as_json=as_json)
+
+
+def watch_folder(
+    client: HasteClient,
+    directory: Path,
+    options: SubmitOptions,
+    *,
+    once: bool,
+    settle_s: float,
+    as_json: bool,
+    stop: threading.Event,
+) -> ExitCode:
+    """Submit a folder's images as they become complete, until stopped.
+
+    The server may be restarted meanwhile, and so may this program: the server knows what it has.
+    """
+    submission = client.open_submission(
+        options.stream_id or stream_id_for(directory.resolve()),
+        pipeline=options.pipeline,
+        mode=options.mode,
+        site=options.site,
+        priority=options.priority,
+    )
+    reporter = _WatchReporter()
+
+    def add(files: list[ImageFile]) -> None:
+        added = _add(submission, files, stop=stop, patient=not once)
+        for source_id in added:
+            if as_json:
+                print_json({"source_id": source_id, "job_id": submission.job_ids[source_id]})
+        say(f"{len(added)} images submitted, {submission.new_jobs} since the start")
+
+    say(f"watching {directory} for stream {submission.stream_id}" + ("" if once else "; Ctrl-C ends it"))
+    unfinished = watch(
+        directory,
+        add,
+        selection=Selection(options.pattern, options.recursive),
+        settle_s=settle_s,
+        once=once,
+        stop=stop,
+        already=submission.knows,
+        on_look=reporter.look,
+    )
+    reporter.say_unfinished(unfinished)
+    _say_problems(submission.problems)
+    return ExitCode.WORK_FAILED if submission.problems or (once and unfinished) else ExitCode.DONE
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGINT and SIGTERM set, so that a watch ends between two images."""
+    stop = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _add(
+    submission: Submission, files: list[ImageFile], *, stop: threading.Event, patient: bool
+) -> list[str]:
+    told = False
+    while not stop.is_set():
+        try:
+            return submission.add(files)
+        except TransientError as error:
+            if not patient:
+                raise
+            if not told:
+                say(f"{error}. Trying again until it answers.")
+            told = True
+            stop.wait(OUTAGE_PAUSE_S)
+    return []
+
+
+class _WatchReporter:
+    """Says each thing that a watched folder has against it once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def look(self, folder: FolderWatch) -> None:
+        for trouble in (folder.trouble, folder.events_trouble):
+            self._say_once(trouble)
+        for problem in folder.unreadable:
+            self._say_once(str(problem))
+        self.say_unfinished(entry for entry in folder.unfinished() if entry.unchanged_s >= UNFINISHED_AFTER_S)
+
+    def say_unfinished(self, entries: Iterable[Unfinished]) -> None:
+        for entry in entries:
+            self._say_once(f"{entry.file.source_id} is not complete and not submitted: {entry.lacks}")
+
+    def _say_once(self, message: str) -> None:
+        if message and message not in self._said:
+            self._said.add(message)
+            say(message)
+
+
+def _show_outcome(submission: Submission, *, as_json: bool) -> ExitCode:
+    results = submission.results()
+    for result in [result for result in results if result.state == "failed"][:PROBLEMS_SHOWN]:
+        say(f"{result.source_id}: {result.message}")
+    show_tiers(results, as_json=as_json)
+    if as_json:
+        print_json(summary_json(results, refused=len(submission.problems)))
+    progress = submission.progress()
+    return ExitCode.WORK_FAILED if progress.failed or progress.refused else ExitCode.DONE
+
+
+def _counts_json(submission: Submission) -> dict[str, object]:
+    return {
+        "stream_id": submission.stream_id,
+        "jobs": len(submission.job_ids),
+        "new": submission.new_jobs,
+        "refused": len(submission.problems),
+    }
+
+
+def _say_problems(problems: Iterable[Problem]) -> None:
+    listed = list(problems)
+    for problem in listed[:PROBLEMS_SHOWN]:
+        say(f"not submitted: {problem}")
+    if len(listed) > PROBLEMS_SHOWN:
+        say(f"… and {len(listed) - PROBLEMS_SHOWN} more")
+
+
+def _wait(client: HasteClient, submission: Submission) -> None:
+    """Wait for all jobs; say so, once, if nobody takes a kind of task."""
+    said: set[str] = set()
+    while submission.progress().open:
+        with suppress(TimeoutError):
+            submission.wait(timeout_s=LOOK_FOR_WORKERS_EVERY_S)
+            return
+        waiting = {queue.message for queue in client.workers().queues if queue.message}
+        for message in waiting - said:
+            say(f"{message}; its tasks wait until one is started (haste-worker)")
+        said |= waiting

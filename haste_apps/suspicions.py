@@ -1,0 +1,84 @@
+"""Signs that the scores of a folder mean little, and what to do then."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from haste_client import Result
+
+CROWDED_SHARE = 0.8
+NEAR_AN_END = 0.05
+FEWEST_SCORES = 5
+"""Below this many, a crowd says nothing."""
+
+LARGEST_AREA_RATIO = 2.0
+"""PLLS is fitted over the frequencies that a field of its size has; twice the area is another range."""
+
+
+def suspicions(results: Sequence[Result]) -> list[str]:
+    """Say what makes the scores doubtful, in sentences for a microscopist; nothing if all is well."""
+    return [*_crowding(results), *_mixed_kinds(results)]
+
+
+def _crowding(results: Iterable[Result]) -> list[str]:
+    scores = [result.interestingness for result in results if result.interestingness is not None]
+    if len(scores) < FEWEST_SCORES:
+        return []
+    low = sum(score < NEAR_AN_END for score in scores)
+    high = sum(score > 1 - NEAR_AN_END for score in scores)
+    for crowd, end in ((low, 0), (high, 1)):
+        if crowd > CROWDED_SHARE * len(scores):
+            return [_crowd_at(end, crowd, len(scores))]
+    if low + high > CROWDED_SHARE * len(scores):
+        return [
+            f"{low} of {len(scores)} scores lie near 0 and {high} near 1, few between: "
+            "the curve is too steep for these images. Try a smaller k in a pipeline of your own."
+        ]
+    return []
+
+
+def _crowd_at(end: int, crowd: int, total: int) -> str:
+    direction = "lower" if end == 0 else "higher"
+    return (
+        f"{crowd} of {total} scores lie near {end}: the curve was fitted to another plate and does not part "
+        f"these images. Try a {direction} x0 in a pipeline of your own, near the middle of your images' plls."
+    )
+
+
+def _mixed_kinds(results: Iterable[Result]) -> list[str]:
+    kinds = Counter(_kind(result) for result in results if "dtype" in result.features)
+    if (
+        len({(dtype, colour) for dtype, colour, _, _ in kinds}) < 2
+        and _area_ratio(kinds) <= LARGEST_AREA_RATIO
+    ):
+        return []
+    listed = ", ".join(f"{count} of {_kind_text(kind)}" for kind, count in kinds.most_common(4))
+    more = f" and {len(kinds) - 4} kinds more" if len(kinds) > 4 else ""
+    return [
+        f"the images are of different kinds ({listed}{more}): a focus score compares images of like content, "
+        "size and channel. Score each kind as a stream of its own, with --pattern."
+    ]
+
+
+_Kind = tuple[str, bool, int, int]  # dtype, colour, width, height
+
+
+def _kind(result: Result) -> _Kind:
+    features = result.features
+    return (
+        str(features["dtype"]),
+        bool(features.get("colour", False)),
+        int(features.get("width", 0)),
+        int(features.get("height", 0)),
+    )
+
+
+def _area_ratio(kinds: Iterable[_Kind]) -> float:
+    areas = [width * height for _, _, width, height in kinds if width and height]
+    return max(areas) / min(areas) if areas else 1.0
+
+
+def _kind_text(kind: _Kind) -> str:
+    dtype, colour, width, height = kind
+    return f"{dtype}{' colour' if colour else ''} {width} x {height}"

@@ -1,0 +1,237 @@
+"""What the server answers, as typed values. Fields that a newer server adds are ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from haste_core.states import TaskState
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Place(_Answer):
+    """Where an object is now."""
+
+    url: str
+    site: str
+    sha256: str | None = None
+    size_bytes: int | None = None
+
+
+class TaskAnswer(_Answer):
+    """One task of a job, with its state."""
+
+    task_key: str
+    task_id: int
+    job_id: int
+    task_state: int
+    task_msg: str = ""
+    attempts: int = 0
+    worker: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    priority: float | None = None
+
+
+class JobAnswer(_Answer):
+    """One job, with the state of its tasks and their responses.
+
+    Attributes
+    ----------
+    state : int
+        200 done; 201 and 102 open; 205 held back until somebody asks for a retry; 410 cancelled; any
+        other is the code of the failure.
+    created_at, ended_at : float
+        Seconds since 1970; `ended_at` is None while the job is open.
+    tasks : JSON value
+        The tree of tasks as in the job spec, each with its state.
+    response : mapping
+        The handlers' answers, by task key.
+    """
+
+    job_id: int
+    state: int
+    created_at: float
+    ended_at: float | None = None
+    source_url: str
+    source_id: str
+    source_version: str | None = None
+    site: str
+    stream_id: str
+    index: int | None = None
+    timestamp: float | None = None
+    location: tuple[float, ...] = ()
+    substream_id: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    priority: float = 1.0
+    place: Place | None = None
+    tasks: Any = None
+    response: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        """True if no task of the job will run any more unless somebody asks."""
+        return self.ended_at is not None
+
+    @property
+    def done(self) -> bool:
+        """True if all its tasks succeeded."""
+        return self.state == TaskState.DONE
+
+    def task_list(self) -> list[TaskAnswer]:
+        """List the tasks depth first, in the order of the job spec."""
+        return [TaskAnswer.model_validate(leaf) for leaf in _leaves(self.tasks)]
+
+
+def _leaves(tree: Any) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(tree, Mapping):
+        return
+    for name, value in tree.items():
+        if name == "Task":
+            yield value
+        else:
+            for child in value:
+                yield from _leaves(child)
+
+
+class StreamProgress(_Answer):
+    """How many jobs of a stream there are, and how they stand."""
+
+    jobs: int
+    open: int
+    done: int
+    failed: int
+
+
+class TierTotal(_Answer):
+    """What one tier got from a stream.
+
+    Attributes
+    ----------
+    mean_score : float or None
+        In [0, 1]; None if none of its objects has a score.
+    """
+
+    count: int
+    size_bytes: int
+    mean_score: float | None = None
+
+
+class PipelineAnswer(_Answer):
+    """The pipeline of a stream."""
+
+    name: str
+    description: str = ""
+    tasks: Any
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    interestingness: dict[str, Any] | None = None
+    policy: dict[str, Any] | None = None
+
+
+class StreamAnswer(_Answer):
+    """One acquisition: its pipeline, its mode and how far it is."""
+
+    stream_id: str
+    pipeline: PipelineAnswer
+    mode: str
+    created_at: float
+    progress: StreamProgress
+    tiers: dict[str, TierTotal] = Field(default_factory=dict)
+
+
+class PipelineName(_Answer):
+    """One pipeline that the server offers."""
+
+    name: str
+    description: str = ""
+
+
+class KnownSource(_Answer):
+    """One object that was submitted to a stream before."""
+
+    source_id: str
+    source_version: str | None = None
+    job_id: int
+
+
+class BulkAnswer(_Answer):
+    """The server's answer to one job spec of a bulk call.
+
+    Attributes
+    ----------
+    status : int
+        201 new; 200 known already; 400 refused, see `problems`.
+    """
+
+    status: int
+    job_id: int | None = None
+    problems: tuple[dict[str, str], ...] = ()
+
+
+class PriorityAnswer(_Answer):
+    """What became of a change of priorities."""
+
+    changed: int
+    unknown: tuple[int | str, ...] = ()
+
+
+class CurrentTask(_Answer):
+    """A task that a worker runs just now."""
+
+    task_id: int
+    attempt: int
+    since_s: float | None = None
+    fraction: float | None = None
+    note: str | None = None
+
+
+class WorkerAnswer(_Answer):
+    """A live worker."""
+
+    worker_id: str
+    host: str
+    pid: int
+    keys: tuple[str, ...]
+    site: str
+    slots: int
+    busy: int
+    seen_s_ago: float
+    current: tuple[CurrentTask, ...] = ()
+
+
+class QueueAnswer(_Answer):
+    """The tasks of one key at one site; `message` says so where no worker takes them."""
+
+    task_key: str
+    site: str
+    ready: int
+    delayed: int
+    handed_out: int
+    oldest_ready_s: float | None = None
+    live_workers: int
+    message: str = ""
+
+
+class WorkersAnswer(_Answer):
+    """Who works, and on what tasks wait."""
+
+    workers: tuple[WorkerAnswer, ...]
+    queues: tuple[QueueAnswer, ...]
+
+
+class Readiness(_Answer):
+    """Whether the server can work: ``ok``, or why not."""
+
+    database: str
+    broker: str
+    engine: str
+
+    @property
+    def ready(self) -> bool:
+        """True if all three are."""
+        return (self.database, self.broker, self.engine) == ("ok", "ok", "ok")

@@ -1,0 +1,339 @@
+"""HasteClient: everything that a HASTE server offers, as Python methods."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from haste_client.answers import (
+    BulkAnswer,
+    JobAnswer,
+    KnownSource,
+    PipelineName,
+    Place,
+    PriorityAnswer,
+    Readiness,
+    StreamAnswer,
+    TaskAnswer,
+    WorkersAnswer,
+)
+from haste_client.connection import Connection
+from haste_client.directory import Selection, scan, stream_id_for
+from haste_client.errors import OutageError
+from haste_client.priorities import PriorityFunction
+from haste_client.settings import load_settings
+from haste_client.submission import Submission
+from haste_core.routing import DEFAULT_SITE
+
+BULK_LIMIT = 1000
+_PAGE, _SOURCES_PAGE, _STREAMS_PAGE = 1000, 10_000, 100
+
+
+class HasteClient:
+    """Talks with one HASTE server.
+
+    Parameters
+    ----------
+    url : str, optional
+        The server's address. Default: ``HASTE_SERVER_URL``, the client's YAML file, else this machine.
+    token : str, optional
+        Default: ``HASTE_TOKEN`` or the YAML file.
+    roots : mapping of str to path, optional
+        Local folders by the names under which the server's workers know them.
+    retry_for_s : float
+        How long each call goes on trying while the server is unreachable or has an outage.
+
+    Raises
+    ------
+    InvalidError
+        If a setting is wrong. All methods raise InvalidError, NotFoundError, ConflictError,
+        AccessDeniedError, ServerUnreachableError or OutageError (both TransientError) where these apply.
+
+    Examples
+    --------
+    >>> with HasteClient("http://127.0.0.1:5510") as client:  # doctest: +SKIP
+    ...     submission = client.submit_directory("plate7", pipeline="focus-tier", progress=True)
+    ...     sharp = [result for result in submission.wait().results() if result.tier == "tierA"]
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        roots: Mapping[str, str | Path] | None = None,
+        *,
+        retry_for_s: float = 15.0,
+    ) -> None:
+        settings = load_settings(url=url, token=token, roots=roots)
+        self.roots = settings.local_roots()
+        secret = settings.token.get_secret_value() if settings.token else None
+        self._connection = Connection(settings.server_url, token=secret, retry_for_s=retry_for_s)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._connection.url
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Folders
+
+    def submit_directory(
+        self,
+        path: str | Path,
+        *,
+        stream_id: str | None = None,
+        pipeline: str = "focus-tier",
+        pattern: str | None = None,
+        recursive: bool = True,
+        priority: float | PriorityFunction = 1.0,
+        mode: str = "observe",
+        site: str = DEFAULT_SITE,
+        index_from: int | None = None,
+        progress: bool = False,
+    ) -> Submission:
+        """Submit the images of a folder as jobs of one stream.
+
+        What was submitted before and has not changed since is not sent again, so that this may be
+        repeated as often as one likes. One bad image does not stop the others: see `Submission.problems`.
+
+        Parameters
+        ----------
+        path : path
+            The folder.
+        stream_id : str, optional
+            Default: the folder's name, made valid. The stream is made, or joined if it is there.
+        pipeline : str
+            What happens to the images.
+        pattern : str, optional
+            A glob for the names, for example ``*_DAPI.tif``. Default: TIFF, PNG and JPEG, in any case.
+        recursive : bool
+            Take sub-folders, too.
+        priority : float or callable
+            The higher, the earlier. A callable ``(image: ImageView, known: Known) -> float`` is asked for
+            each image as it is found, and again while `Submission.add`, `Submission.refresh` or
+            `Submission.wait` learn of more images and results; what has changed is sent.
+        mode : {"observe", "enforce"}
+            Whether the stream only records what it would do with each image, or does it.
+        site : str
+            Where the workers are that can reach the files.
+        index_from : int, optional
+            Number of the first new image. Default: the number of images that the stream has.
+        progress : bool
+            Show progress on stderr.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be read.
+        ConflictError
+            If the stream is there with another pipeline or mode.
+        """
+        folder = Path(path).resolve()
+        found = scan(folder, Selection(pattern, recursive))
+        submission = self.open_submission(
+            stream_id or stream_id_for(folder),
+            pipeline=pipeline,
+            mode=mode,
+            site=site,
+            priority=priority,
+            index_from=index_from,
+            progress=progress,
+        )
+        submission.report(found.unreadable)
+        submission.add(found.files)
+        return submission
+
+    def open_submission(
+        self,
+        stream_id: str,
+        *,
+        pipeline: str = "focus-tier",
+        mode: str = "observe",
+        site: str = DEFAULT_SITE,
+        priority: float | PriorityFunction = 1.0,
+        index_from: int | None = None,
+        progress: bool = False,
+    ) -> Submission:
+        """Make or join a stream, to `Submission.add` images to it as they come; see `submit_directory`."""
+        stream = self.create_stream(stream_id, pipeline=pipeline, mode=mode)
+        return Submission(
+            self,
+            stream,
+            roots=self.roots,
+            site=site,
+            priority=priority,
+            index_from=index_from,
+            show_progress=progress,
+        )
+
+    # Jobs
+
+    def submit_job(self, spec: Mapping[str, Any]) -> JobAnswer:
+        """Submit one job spec; answers with the job that is there if the object was submitted before."""
+        return JobAnswer.model_validate(self._connection.post("/HASTE/job/", dict(spec)))
+
+    def submit_jobs(self, specs: Sequence[Mapping[str, Any]]) -> list[BulkAnswer]:
+        """Submit many job specs; each is accepted or refused on its own."""
+        answers: list[BulkAnswer] = []
+        for start in range(0, len(specs), BULK_LIMIT):
+            part = [dict(spec) for spec in specs[start : start + BULK_LIMIT]]
+            answer = self._connection.post("/HASTE/jobs/", {"jobs": part})
+            answers += [BulkAnswer.model_validate(item) for item in answer["results"]]
+        return answers
+
+    def job(self, job_id: int) -> JobAnswer:
+        """Fetch one job with the present states of its tasks."""
+        return JobAnswer.model_validate(self._connection.get(f"/HASTE/job/{job_id}"))
+
+    def jobs(
+        self,
+        *,
+        stream_id: str | None = None,
+        state: str | int | None = None,
+        source_id: str | None = None,
+        ended_since: float | None = None,
+    ) -> Iterator[JobAnswer]:
+        """Go through jobs, page by page.
+
+        Parameters
+        ----------
+        stream_id, source_id : str, optional
+        state : {"open", "done", "failed"} or int, optional
+            A word, or one code.
+        ended_since : float, optional
+            Only jobs that ended at or after this time (seconds since 1970), in the order of their ends.
+        """
+        wanted = {"stream_id": stream_id, "state": state, "source_id": source_id, "ended_since": ended_since}
+        for job in self._pages("/HASTE/jobs/", "jobs", params=wanted, limit=_PAGE):
+            yield JobAnswer.model_validate(job)
+
+    def jobs_in_progress(self) -> Iterator[int]:
+        """Go through the ids of all open jobs."""
+        return self._pages("/HASTE/job/inprogress", "jobs", limit=_PAGE)
+
+    def search(self, source_id: str) -> Iterator[int]:
+        """Go through the ids of all jobs of one object, in any stream."""
+        return self._pages(f"/HASTE/search/{quote(source_id)}", "jobs", limit=_PAGE)
+
+    def retry_job(self, job_id: int) -> JobAnswer:
+        """Run the failed tasks of a job again; raises ConflictError if there are none."""
+        return JobAnswer.model_validate(self._connection.post(f"/HASTE/job/{job_id}/retry"))
+
+    def delete_job(self, job_id: int) -> None:
+        """Cancel a job and forget it."""
+        self._connection.delete(f"/HASTE/job/{job_id}")
+
+    def set_priorities(self, priorities: Mapping[int, float]) -> PriorityAnswer:
+        """Change the priorities of jobs, at most 10,000 at once; counts from their next hand-out on."""
+        body = {str(job_id): priority for job_id, priority in priorities.items()}
+        return PriorityAnswer.model_validate(self._connection.patch("/HASTE/priority", body))
+
+    def set_priorities_by_index(self, stream_id: str, priorities: Mapping[int, float]) -> PriorityAnswer:
+        """Change the priorities of a stream's jobs by the images' numbers."""
+        numbered = {str(index): priority for index, priority in priorities.items()}
+        body = {"stream_id": stream_id, "priorities": numbered}
+        return PriorityAnswer.model_validate(self._connection.patch("/HASTE/priority", body))
+
+    # Tasks
+
+    def task(self, task_id: int) -> TaskAnswer:
+        """Fetch one task."""
+        return TaskAnswer.model_validate(self._connection.get(f"/HASTE/task/{task_id}")["Task"])
+
+    def retry_task(self, task_id: int, *, force: bool = False) -> TaskAnswer:
+        """Run a failed task again; with `force` whatever its state is."""
+        return self._change_task(task_id, "forceretry" if force else "retry")
+
+    def reset_task(self, task_id: int) -> TaskAnswer:
+        """Take a task back to its beginning; it waits there until somebody asks for a retry."""
+        return self._change_task(task_id, "reset")
+
+    # Streams
+
+    def create_stream(
+        self, stream_id: str, *, pipeline: str = "focus-tier", mode: str = "observe"
+    ) -> StreamAnswer:
+        """Make a stream, or join the one that is there; raises ConflictError if that one differs."""
+        body = {"stream_id": stream_id, "pipeline": pipeline, "mode": mode}
+        return StreamAnswer.model_validate(self._connection.post("/HASTE/stream/", body))
+
+    def stream(self, stream_id: str) -> StreamAnswer:
+        """Fetch a stream with its progress and its tiers."""
+        return StreamAnswer.model_validate(self._connection.get(f"/HASTE/stream/{quote(stream_id)}"))
+
+    def streams(self) -> Iterator[StreamAnswer]:
+        """Go through all streams."""
+        for stream in self._pages("/HASTE/stream/", "streams", limit=_STREAMS_PAGE):
+            yield StreamAnswer.model_validate(stream)
+
+    def set_mode(self, stream_id: str, mode: str) -> StreamAnswer:
+        """Let a stream only observe, or enforce its decisions from now on."""
+        answer = self._connection.post(f"/HASTE/stream/{quote(stream_id)}/mode", {"mode": mode})
+        return StreamAnswer.model_validate(answer)
+
+    def sources(self, stream_id: str) -> Iterator[KnownSource]:
+        """Go through the objects that were submitted to a stream."""
+        path = f"/HASTE/stream/{quote(stream_id)}/sources"
+        for source in self._pages(path, "sources", limit=_SOURCES_PAGE):
+            yield KnownSource.model_validate(source)
+
+    def pipelines(self) -> list[PipelineName]:
+        """List the pipelines that the server offers."""
+        answer = self._connection.get("/HASTE/pipelines/")
+        return [PipelineName.model_validate(item) for item in answer["pipelines"]]
+
+    # The server
+
+    def upload_file(self, stream_id: str, name: str, path: Path) -> Place:
+        """Send a file to the server's landing area, checked by its SHA-256; returns where it is there."""
+        with path.open("rb") as file:
+            digest = base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()
+        answer = self._connection.put_file(
+            f"/HASTE/files/{quote(stream_id)}/{quote(name)}",
+            path,
+            headers={"Repr-Digest": f"sha-256=:{digest}:"},
+        )
+        return Place.model_validate(answer["place"])
+
+    def workers(self) -> WorkersAnswer:
+        """Fetch who works, and what waits for whom."""
+        return WorkersAnswer.model_validate(self._connection.get("/HASTE/workers/"))
+
+    def check_ready(self) -> Readiness:
+        """Ask whether database, broker and engine work; raises OutageError if one does not."""
+        readiness = Readiness.model_validate(self._connection.get("/readyz"))
+        if not readiness.ready:
+            raise OutageError(f"the server is not ready: {readiness}")
+        return readiness
+
+    def _change_task(self, task_id: int, change: str) -> TaskAnswer:
+        answer = self._connection.post(f"/HASTE/task/{task_id}/{change}")
+        return TaskAnswer.model_validate(answer["Task"])
+
+    def _pages(
+        self, path: str, name: str, *, limit: int, params: Mapping[str, Any] | None = None
+    ) -> Iterator[Any]:
+        asked = {key: value for key, value in (params or {}).items() if value is not None}
+        cursor = None
+        while True:
+            page = self._connection.get(path, {**asked, "limit": limit, "cursor": cursor})
+            yield from page[name]
+            cursor = page["next"]
+            if cursor is None:
+                return

@@ -1,0 +1,196 @@
+"""One HTTP session with a HASTE server: time-outs, retries, and answers that become values or errors."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+import stamina
+
+from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
+from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, Problem
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 60.0  # a bulk call of 1000 jobs on a busy disk takes seconds, not minutes
+
+# A server that has not answered yet is more likely not running than on its way back.
+FIRST_ANSWER_S = 3.0
+
+_TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})  # 502 and 504 are said by proxies before the server
+
+
+class Connection:
+    """Speaks JSON with one server.
+
+    Parameters
+    ----------
+    url : str
+        The server's address, for example ``http://127.0.0.1:5510``.
+    token : str, optional
+        Sent as a bearer token.
+    retry_for_s : float
+        How long a call goes on trying while the server is unreachable or has an outage; until its first
+        answer, at most `FIRST_ANSWER_S`.
+    """
+
+    def __init__(self, url: str, *, token: str | None = None, retry_for_s: float = 15.0) -> None:
+        self.url = url.rstrip("/")
+        self._retry_for_s = retry_for_s
+        self._has_answered = False
+        self._session = requests.Session()
+        self._session.headers["Accept"] = "application/json"
+        if token:
+            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def close(self) -> None:
+        """Close the session's sockets."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Ask for something."""
+        return self._retrying(lambda: self._call("GET", path, params=params))
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """Ask for a change; all retries of one call carry one Idempotency-Key."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        return self._retrying(lambda: self._call("POST", path, json=body, headers=headers))
+
+    def patch(self, path: str, body: Any) -> Any:
+        """Change values of something that exists."""
+        return self._retrying(lambda: self._call("PATCH", path, json=body))
+
+    def delete(self, path: str) -> None:
+        """Take something back."""
+        self._retrying(lambda: self._call("DELETE", path))
+
+    def put_file(self, path: str, source: Path, *, headers: Mapping[str, str]) -> Any:
+        """Send a file's bytes, streamed."""
+
+        def send() -> Any:
+            with source.open("rb") as body:
+                return self._call("PUT", path, data=body, headers=headers)
+
+        return self._retrying(send)
+
+    def _retrying(self, call: Callable[[], Any]) -> Any:
+        for attempt in stamina.retry_context(
+            on=self._wait_before_retry, attempts=None, timeout=self._patience_s, wait_max=2.0, wait_jitter=0.2
+        ):
+            with attempt:
+                return call()
+        raise AssertionError("stamina gives a result or raises")  # pragma: no cover
+
+    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            response = self._session.request(
+                method, self.url + path, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), **arguments
+            )
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+        ) as error:
+            raise ServerUnreachableError(self.url, _reason(error)) from error
+        except requests.RequestException as error:
+            raise InvalidError([Problem("url", f"{self.url!r} is no server's address: {error}")]) from error
+        self._has_answered = True
+        if not response.ok:
+            raise _error_of(response)
+        return _json_of(response)
+
+    @property
+    def _patience_s(self) -> float:
+        return self._retry_for_s if self._has_answered else min(self._retry_for_s, FIRST_ANSWER_S)
+
+    def _wait_before_retry(self, error: Exception) -> bool | float:
+        if isinstance(error, OutageError) and error.retry_after_s is not None:
+            return error.retry_after_s if error.retry_after_s < self._retry_for_s else False
+        return isinstance(error, ServerUnreachableError | OutageError)
+
+
+def _json_of(response: requests.Response) -> Any:
+    if not response.content:
+        return None
+    try:
+        return response.json()
+    except requests.exceptions.JSONDecodeError as error:
+        raise ServerError(
+            f"{response.url} answered something that is not JSON; is this a HASTE server?"
+        ) from error
+
+
+def _error_of(response: requests.Response) -> HasteError:
+    """Read a problem document (RFC 9457) as the error that it stands for."""
+    problem = _problem_document(response)
+    detail = str(problem.get("detail") or problem.get("title") or _parts(problem) or response.reason)
+    status = response.status_code
+    if status in _TRANSIENT_STATUSES:
+        return OutageError(detail, retry_after_s=_seconds(response.headers.get("Retry-After")))
+    if status in (401, 403):
+        return AccessDeniedError(f"{detail} (HTTP {status}); set HASTE_TOKEN to a token that allows this")
+    if status == 404:
+        return NotFoundError(detail)
+    if status == 409:
+        return ConflictError(detail)
+    if 400 <= status < 500:
+        return InvalidError(problems_of(problem) or [Problem("", detail)])
+    return ServerError(f"{response.url}: {detail} (HTTP {status})")
+
+
+def problems_of(document: Mapping[str, Any]) -> list[Problem]:
+    """Read the problems that the server lists in a 400 answer."""
+    return [
+        Problem(str(entry.get("where", "")), str(entry.get("what", "")))
+        for entry in document.get("problems", ())
+    ]
+
+
+def _problem_document(response: requests.Response) -> Mapping[str, Any]:
+    try:
+        document = response.json()
+    except requests.exceptions.JSONDecodeError:
+        # A proxy's page: its status has to do.
+        return {}
+    return document if isinstance(document, Mapping) else {}
+
+
+def _parts(document: Mapping[str, Any]) -> str:
+    """Read the answer of /readyz, which names each part of the server and what ails it."""
+    return "; ".join(f"{part}: {trouble}" for part, trouble in document.items() if trouble != "ok")
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return max(0.0, float(retry_after)) if retry_after else None
+    except ValueError:
+        # Retry-After may be a date, too; then the usual back-off decides.
+        return None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {CONNECT_TIMEOUT_S:g} s"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {READ_TIMEOUT_S:g} s"
+    text = str(error)
+    for known in (
+        "Connection refused",
+        "Name or service not known",
+        "Connection reset",
+        "getaddrinfo failed",
+    ):
+        if known in text:
+            return known.lower()
+    return text

@@ -1,0 +1,134 @@
+"""Where the server is and which folders it knows: arguments > environment > YAML file > defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+
+import yaml
+from pydantic import AnyHttpUrl, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
+
+from haste_core.errors import InvalidError, Problem
+from haste_core.jobspec import problems_of
+from haste_core.routing import Roots
+
+CONFIG_VARIABLE = "HASTE_CLIENT_CONFIG"
+DEFAULT_SERVER_URL = "http://127.0.0.1:5510"
+
+
+class ClientSettings(BaseSettings):
+    """What a client needs to know.
+
+    Attributes
+    ----------
+    server_url : str
+        Environment: ``HASTE_SERVER_URL``.
+    token : SecretStr, optional
+        Environment: ``HASTE_TOKEN``.
+    roots : dict
+        Local folders by the names under which server and workers know them, so that a file below one of
+        them is submitted as ``root://NAME/…``. Environment: ``HASTE_ROOTS``, a JSON object; those of
+        environment and file add up.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="HASTE_")
+
+    server_url: str = DEFAULT_SERVER_URL
+    token: SecretStr | None = None
+    roots: dict[str, str] = {}
+
+    @field_validator("server_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        AnyHttpUrl(url)
+        return url.rstrip("/")
+
+    @field_validator("roots")
+    @classmethod
+    def _are_roots(cls, roots: dict[str, str]) -> dict[str, str]:
+        Roots.parse(roots)
+        return roots
+
+    def local_roots(self) -> Roots:
+        """Return the roots as absolute paths without links, as the paths of submitted files are."""
+        return Roots.parse({name: _resolved(path) for name, path in self.roots.items()})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the YAML file below the environment."""
+        yaml_file = YamlConfigSettingsSource(settings_cls, yaml_file=config_path())
+        return init_settings, env_settings, yaml_file, dotenv_settings, file_secret_settings
+
+
+def _resolved(path: str) -> PurePath:
+    pure = Roots.parse({"root": path}).folders["root"]
+    # A path of the other operating system can only be compared, not looked up.
+    return Path(path).resolve() if isinstance(Path(), type(pure)) else pure
+
+
+def config_path() -> Path:
+    """Name the client's YAML file: ``$HASTE_CLIENT_CONFIG``, else in the user's configuration folder."""
+    given = os.environ.get(CONFIG_VARIABLE)
+    if given:
+        return Path(given)
+    from platformdirs import user_config_path
+
+    return user_config_path("haste") / "client.yaml"
+
+
+def load_settings(
+    *,
+    url: str | None = None,
+    token: str | None = None,
+    roots: Mapping[str, str | Path] | None = None,
+) -> ClientSettings:
+    """Combine the arguments that are given with environment, file and defaults.
+
+    Parameters
+    ----------
+    url, token : str, optional
+    roots : mapping, optional
+        Replaces the roots of environment and file.
+
+    Raises
+    ------
+    InvalidError
+        With every setting that is wrong.
+    """
+    given = {"server_url": url, "token": token}
+    try:
+        settings = ClientSettings.model_validate(
+            {name: value for name, value in given.items() if value is not None}
+        )
+    except ValidationError as error:
+        raise InvalidError(problems_of(error)) from error
+    except SettingsError as error:
+        raise InvalidError([Problem("environment", f"{error}: {error.__cause__}")]) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidError([Problem(str(config_path()), f"cannot be read as YAML: {error}")]) from error
+    return settings if roots is None else _with_roots(settings, roots)
+
+
+def _with_roots(settings: ClientSettings, roots: Mapping[str, str | Path]) -> ClientSettings:
+    named = {name: str(path) for name, path in roots.items()}
+    try:
+        Roots.parse(named)
+    except ValueError as error:
+        raise InvalidError([Problem("roots", str(error))]) from error
+    # Not by the constructor, which would add them to those of environment and file.
+    return settings.model_copy(update={"roots": named})

@@ -1,0 +1,292 @@
+"""The images of one folder on their way through a stream: submitted, followed, prioritised."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from haste_client.answers import BulkAnswer, JobAnswer, KnownSource, PriorityAnswer, StreamAnswer
+from haste_client.connection import problems_of
+from haste_client.directory import ImageFile
+from haste_client.errors import OutageError, ServerUnreachableError
+from haste_client.following import EndedJobs
+from haste_client.priorities import ImageView, Prioritiser, PriorityFunction
+from haste_client.progress import progress_bar
+from haste_client.results import Result
+from haste_core.errors import Problem
+from haste_core.routing import Roots
+
+BULK_SIZE = 500
+PRIORITIES_PER_CALL = 10_000
+OUTAGE_S = 300.0
+
+_SHORTEST_POLL_S, _LONGEST_POLL_S = 0.2, 2.0
+
+
+class JobService(Protocol):
+    """What a submission asks of a server; `HasteClient` is one."""
+
+    def sources(self, stream_id: str) -> Iterable[KnownSource]:
+        """Go through the objects that were submitted to a stream."""
+
+    def submit_jobs(self, specs: Sequence[Mapping[str, Any]]) -> list[BulkAnswer]:
+        """Submit many job specs; each is accepted or refused on its own."""
+
+    def jobs(self, *, stream_id: str, ended_since: float) -> Iterable[JobAnswer]:
+        """Go through the jobs of a stream that have ended, in the order of their ends."""
+
+    def set_priorities(self, priorities: Mapping[int, float]) -> PriorityAnswer:
+        """Change the priorities of jobs."""
+
+
+@dataclass(frozen=True)
+class SubmissionProgress:
+    """How far a submission is.
+
+    Attributes
+    ----------
+    jobs, open, done, failed : int
+        ``jobs = open + done + failed``.
+    refused : int
+        Images that did not become a job.
+    """
+
+    jobs: int
+    open: int
+    done: int
+    failed: int
+    refused: int
+
+
+class Submission:
+    """The jobs of one folder's images.
+
+    Made by `HasteClient.submit_directory` and `HasteClient.open_submission`.
+
+    Parameters
+    ----------
+    service : JobService
+        The server.
+    stream : StreamAnswer
+        The stream that the images belong to; its pipeline's tasks become theirs.
+    roots : Roots
+        Names of local folders.
+    site : str
+        Where the files can be reached.
+    priority : float or callable
+        Of the jobs; a callable ``(ImageView, Known) -> float`` is asked again as results arrive.
+    index_from : int, optional
+        Number of the next image; by default the number of images that the stream has.
+    show_progress : bool
+        Show progress on stderr.
+    """
+
+    def __init__(
+        self,
+        service: JobService,
+        stream: StreamAnswer,
+        *,
+        roots: Roots,
+        site: str,
+        priority: float | PriorityFunction = 1.0,
+        index_from: int | None = None,
+        show_progress: bool = False,
+    ) -> None:
+        self.stream_id = stream.stream_id
+        self._service = service
+        self._tasks = stream.pipeline.tasks
+        self._roots = roots
+        self._site = site
+        self._show_progress = show_progress
+        self._prioritiser = Prioritiser(priority) if callable(priority) else None
+        self._fixed_priority = 1.0 if callable(priority) else float(priority)
+        self._known = {
+            (known.source_id, known.source_version): known.job_id
+            for known in service.sources(stream.stream_id)
+        }
+        self._next_index = len(self._known) if index_from is None else index_from
+        self._job_ids: dict[str, int] = {}
+        self._results: dict[str, Result] = {}
+        self._problems: list[Problem] = []
+        self._ended = EndedJobs(lambda since: service.jobs(stream_id=self.stream_id, ended_since=since))
+        self.new_jobs = 0
+
+    @property
+    def job_ids(self) -> Mapping[str, int]:
+        """The job of each image, by source_id; for an image that has changed, the job of its last version."""
+        return self._job_ids
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """Images that did not become a job, and why; `where` is their source_id."""
+        return self._problems
+
+    def knows(self, file: ImageFile) -> bool:
+        """Tell whether the stream has this very version of an image."""
+        return (file.source_id, file.version) in self._known
+
+    def report(self, problems: Iterable[Problem]) -> None:
+        """Add problems that were found before the server was asked."""
+        self._problems += problems
+
+    def add(self, files: Iterable[ImageFile]) -> list[str]:
+        """Submit images; those that the stream knows in this very version are followed, not sent again.
+
+        Returns
+        -------
+        list of str
+            The source_ids of those that are jobs now.
+        """
+        added: list[str] = []
+        files = list(files)
+        with progress_bar("submitting", total=len(files), shown=self._show_progress) as bar:
+            for batch in _batches(files, BULK_SIZE):
+                known = [file for file in batch if self.knows(file)]
+                added += [self._join(file) for file in known]
+                added += self._send([file for file in batch if not self.knows(file)])
+                bar.advance(len(batch))
+                if self._prioritiser:
+                    self.refresh()
+        return added
+
+    def refresh(self) -> list[Result]:
+        """Ask once what has ended; compute priorities again if they are computed; return what is new."""
+        news = [self._take(job) for job in self._ended.poll() if self._is_mine(job)]
+        if self._prioritiser:
+            self._update_priorities(self._prioritiser)
+        return news
+
+    def wait(self, timeout_s: float | None = None, *, outage_s: float = OUTAGE_S) -> Submission:
+        """Wait until every job has ended.
+
+        Parameters
+        ----------
+        timeout_s : float, optional
+            Default: as long as it takes.
+        outage_s : float
+            How long the server may be unreachable in the meantime, for example while it is restarted.
+
+        Raises
+        ------
+        TimeoutError
+            If jobs are still open then. They go on; `wait` may be called again.
+        TransientError
+            If the server stays away.
+        """
+        deadline = time.monotonic() + timeout_s if timeout_s is not None else None
+        with progress_bar("working", total=len(self._job_ids), shown=self._show_progress) as bar:
+            for _ in self._refreshes(outage_s):
+                bar.update(len(self._results))
+                if not self.progress().open:
+                    return self
+                if deadline is not None and time.monotonic() >= deadline:
+                    break
+        still_open = self.progress().open
+        raise TimeoutError(f"{still_open} of {len(self._job_ids)} jobs are still open after {timeout_s:g} s")
+
+    def progress(self) -> SubmissionProgress:
+        """Count the jobs as of the last `refresh` or `wait`."""
+        done = sum(result.state == "done" for result in self._results.values())
+        jobs, ended = len(self._job_ids), len(self._results)
+        return SubmissionProgress(jobs, jobs - ended, done, ended - done, len(self._problems))
+
+    def results(self) -> list[Result]:
+        """List the outcome of each image as of the last `refresh` or `wait`, in the order of submission."""
+        return [
+            self._results.get(source_id) or Result(source_id, job_id, state="open", code=201)
+            for source_id, job_id in self._job_ids.items()
+        ]
+
+    def _join(self, file: ImageFile) -> str:
+        self._follow(file, self._known[file.source_id, file.version])
+        return file.source_id
+
+    def _follow(self, file: ImageFile, job_id: int) -> None:
+        if self._job_ids.get(file.source_id) != job_id:
+            self._results.pop(file.source_id, None)
+        self._job_ids[file.source_id] = job_id
+        self._known[file.source_id, file.version] = job_id
+
+    def _send(self, files: Sequence[ImageFile]) -> list[str]:
+        if not files:
+            return []
+        views = [_view(file, self._next_index + offset) for offset, file in enumerate(files)]
+        priorities = self._prioritiser.first(views, self._results) if self._prioritiser else {}
+        specs = [
+            self._spec(file, view, priorities.get(file.source_id, self._fixed_priority))
+            for file, view in zip(files, views, strict=True)
+        ]
+        answers = self._service.submit_jobs(specs)
+        self._next_index += len(files)
+        if self._prioritiser:
+            self._prioritiser.confirm(priorities)
+        return [
+            file.source_id for file, answer in zip(files, answers, strict=True) if self._accept(file, answer)
+        ]
+
+    def _spec(self, file: ImageFile, view: ImageView, priority: float) -> dict[str, Any]:
+        return {
+            "source_url": self._roots.url_of(file.path),
+            "source_id": file.source_id,
+            "source_version": file.version,
+            "site": self._site,
+            "stream_id": self.stream_id,
+            "index": view.index,
+            "timestamp": view.modified_at,
+            "priority": priority,
+            "tasks": self._tasks,
+        }
+
+    def _accept(self, file: ImageFile, answer: BulkAnswer) -> bool:
+        if answer.job_id is None:
+            problems = problems_of({"problems": answer.problems})
+            self._problems.append(Problem(file.source_id, "; ".join(str(problem) for problem in problems)))
+            return False
+        self._follow(file, answer.job_id)
+        self.new_jobs += answer.status == 201
+        return True
+
+    def _is_mine(self, job: JobAnswer) -> bool:
+        return self._job_ids.get(job.source_id) == job.job_id
+
+    def _take(self, job: JobAnswer) -> Result:
+        result = self._results[job.source_id] = Result.of(job)
+        return result
+
+    def _update_priorities(self, prioritiser: Prioritiser) -> None:
+        open_ids = [source_id for source_id in self._job_ids if source_id not in self._results]
+        changed = prioritiser.changed(open_ids, self._results)
+        for part in _batches(list(changed), PRIORITIES_PER_CALL):
+            self._service.set_priorities({self._job_ids[name]: changed[name] for name in part})
+            prioritiser.confirm({name: changed[name] for name in part})
+
+    def _refreshes(self, outage_s: float) -> Iterator[None]:
+        """Refresh for ever, at a pace that leaves the server to its work, and through its restarts."""
+        last_answer = time.monotonic()
+        pause_s = _SHORTEST_POLL_S
+        while True:
+            began = time.monotonic()
+            try:
+                news = self.refresh()
+                last_answer = time.monotonic()
+            except (ServerUnreachableError, OutageError):
+                if time.monotonic() - last_answer > outage_s:
+                    raise
+                news = []
+            yield
+            spent_s = time.monotonic() - began
+            pause_s = _SHORTEST_POLL_S if news else min(1.5 * pause_s, _LONGEST_POLL_S)
+            time.sleep(max(pause_s, min(2 * spent_s, _LONGEST_POLL_S)))
+
+
+def _view(file: ImageFile, index: int) -> ImageView:
+    return ImageView(file.source_id, file.path, index, file.size_bytes, file.mtime_ns / 1e9)
+
+
+def _batches(items: Sequence[Any], size: int) -> Iterator[Any]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch

@@ -1,0 +1,49 @@
+from typing import Any
+
+import pytest
+
+from haste_apps.suspicions import suspicions
+from haste_client import Result
+
+GREY = {"dtype": "uint16", "width": 512, "height": 512}
+
+
+def images(scores: list[float | None], **features: Any) -> list[Result]:
+    return [
+        Result(f"{n}", n, state="done", code=200, interestingness=score, features={**GREY, **features})
+        for n, score in enumerate(scores)
+    ]
+
+
+def test_scores_that_spread_raise_no_suspicion() -> None:
+    assert suspicions(images([0.02, 0.2, 0.4, 0.6, 0.8, 0.97])) == []
+
+
+@pytest.mark.parametrize(
+    ("crowd", "end", "advice"), [(0.01, "near 0", "lower x0"), (0.99, "near 1", "higher x0")]
+)
+def test_a_crowd_at_one_end_is_told_with_what_to_change(crowd: float, end: str, advice: str) -> None:
+    (said,) = suspicions(images([crowd] * 9 + [0.5]))
+    assert end in said
+    assert advice in said
+
+
+def test_a_crowd_at_both_ends_asks_for_a_flatter_curve() -> None:
+    (said,) = suspicions(images([0.01, 0.99] * 5))
+    assert "smaller k" in said
+
+
+def test_images_without_a_score_crowd_nowhere() -> None:
+    assert suspicions(images([None] * 20)) == []
+    assert suspicions(images([0.01, 0.02])) == []
+
+
+@pytest.mark.parametrize("other", [{"dtype": "uint8"}, {"width": 1024, "height": 1024}])
+def test_mixed_kinds_are_told(other: dict[str, Any]) -> None:
+    mixed = images([0.5] * 3) + images([0.5] * 2, **other)
+    (said,) = suspicions(mixed)
+    assert said.startswith("the images are of different kinds (3 of uint16 512 x 512, 2 of")
+
+
+def test_a_cropped_row_is_no_other_kind() -> None:
+    assert suspicions(images([0.5] * 3) + images([0.5] * 3, height=500)) == []

@@ -1,0 +1,171 @@
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from haste_client.connection import Connection
+from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
+from haste_core.errors import ConflictError, InvalidError, NotFoundError, Problem
+
+
+class ScriptedServer:
+    """A real HTTP server that gives prepared answers, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, dict[str, str], bytes]] = []
+        self.asked: list[tuple[str, str, dict[str, str], Any]] = []
+        script = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                length = int(self.headers.get("Content-Length", 0))
+                body = json.loads(self.rfile.read(length)) if length else None
+                script.asked.append((self.command, self.path, dict(self.headers), body))
+                status, headers, content = script.answers.pop(0)
+                if status == 0:  # hang up
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def will_answer(self, status: int, document: Any = None, **headers: str) -> None:
+        content = b"" if document is None else json.dumps(document).encode()
+        self.answers.append(
+            (status, {name.replace("_", "-"): text for name, text in headers.items()}, content)
+        )
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    scripted = ScriptedServer()
+    yield scripted
+    scripted.stop()
+
+
+@pytest.fixture
+def connection(server: ScriptedServer) -> Iterator[Connection]:
+    with Connection(server.url, token="a-secret", retry_for_s=5) as made:
+        yield made
+
+
+def test_the_token_is_sent_and_json_comes_back(server: ScriptedServer, connection: Connection) -> None:
+    server.will_answer(200, {"status": "ok"})
+    assert connection.get("/healthz", {"limit": 5, "cursor": None}) == {"status": "ok"}
+    method, path, headers, _ = server.asked[0]
+    assert (method, path) == ("GET", "/healthz?limit=5")
+    assert headers["Authorization"] == "Bearer a-secret"
+
+
+def test_an_outage_is_waited_for_as_long_as_the_server_says(
+    server: ScriptedServer, connection: Connection
+) -> None:
+    server.will_answer(503, {"detail": "the database is away"}, Retry_After="0.4")
+    server.will_answer(429, {"detail": "too much"}, Retry_After="0")
+    server.will_answer(200, [1])
+    began = time.monotonic()
+    assert connection.get("/") == [1]
+    assert time.monotonic() - began >= 0.4
+
+
+def test_all_retries_of_a_post_carry_one_key(server: ScriptedServer, connection: Connection) -> None:
+    server.will_answer(503, Retry_After="0")
+    server.answers.append((0, {}, b""))
+    server.will_answer(201, {"job_id": 1})
+    server.will_answer(201, {"job_id": 2})
+    assert connection.post("/HASTE/job/", {"a": 1}) == {"job_id": 1}
+    connection.post("/HASTE/job/", {"a": 1})
+    keys = [headers["Idempotency-Key"] for _, _, headers, _ in server.asked]
+    assert len(keys) == 4
+    assert len(set(keys[:3])) == 1
+    assert keys[3] != keys[0]
+
+
+def test_an_outage_that_lasts_says_which(server: ScriptedServer, connection: Connection) -> None:
+    server.will_answer(503, {"title": "Unavailable", "detail": "the broker is away"}, Retry_After="3600")
+    with pytest.raises(OutageError, match="the broker is away"):
+        connection.get("/")
+
+
+def test_readiness_names_the_part_that_ails(server: ScriptedServer, connection: Connection) -> None:
+    answer = {"database": "ok", "broker": "connection refused", "engine": "ok"}
+    server.will_answer(503, answer, Retry_After="3600")
+    with pytest.raises(OutageError, match=r"^broker: connection refused$"):
+        connection.get("/readyz")
+
+
+def test_a_server_that_is_not_there_is_named_with_what_to_do() -> None:
+    with Connection("http://127.0.0.1:9/", retry_for_s=0.3) as connection:
+        began = time.monotonic()
+        with pytest.raises(ServerUnreachableError, match=r"127\.0\.0\.1:9 .*refused.*haste-server"):
+            connection.get("/")
+        assert time.monotonic() - began < 5
+
+
+def test_a_name_that_does_not_resolve_is_unreachable() -> None:
+    with (
+        Connection("http://no-such-host.invalid", retry_for_s=0.1) as connection,
+        pytest.raises(ServerUnreachableError, match=r"no-such-host\.invalid"),
+    ):
+        connection.get("/")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (404, NotFoundError),
+        (409, ConflictError),
+        (401, AccessDeniedError),
+        (403, AccessDeniedError),
+        (413, InvalidError),
+        (500, ServerError),
+    ],
+)
+def test_each_status_is_an_error_of_its_own(
+    server: ScriptedServer, connection: Connection, status: int, error: type[Exception]
+) -> None:
+    server.will_answer(status, {"title": "No", "detail": "this is why"})
+    with pytest.raises(error, match="this is why"):
+        connection.get("/")
+    assert len(server.asked) == 1
+
+
+def test_every_problem_of_a_bad_request_is_told(server: ScriptedServer, connection: Connection) -> None:
+    problems = [{"where": "tasks", "what": "is required"}, {"where": "site", "what": "is no name"}]
+    server.will_answer(400, {"title": "Bad", "problems": problems})
+    with pytest.raises(InvalidError) as caught:
+        connection.post("/HASTE/job/", {})
+    assert caught.value.problems == (Problem("tasks", "is required"), Problem("site", "is no name"))
+
+
+def test_a_page_that_is_no_json_is_no_haste_server(server: ScriptedServer, connection: Connection) -> None:
+    server.answers.append((200, {}, b"<html>welcome</html>"))
+    with pytest.raises(ServerError, match="is this a HASTE server"):
+        connection.get("/")
+
+
+def test_an_answer_without_content_is_none(server: ScriptedServer, connection: Connection) -> None:
+    server.will_answer(204)
+    connection.delete("/HASTE/job/1")
+    assert server.asked[0][:2] == ("DELETE", "/HASTE/job/1")

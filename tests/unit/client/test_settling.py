@@ -1,0 +1,98 @@
+from pathlib import Path
+
+from haste_client.directory import ImageFile
+from haste_client.settling import Settling
+
+
+def image(size_bytes: int, name: str = "a.tif") -> ImageFile:
+    return ImageFile(Path("/plate") / name, name, size_bytes, 1000 + size_bytes)
+
+
+def whole(_path: Path) -> None:
+    return None
+
+
+def test_a_file_is_complete_once_it_has_rested() -> None:
+    settling = Settling(2.0, examine=whole)
+    settling.saw(image(10), 100.0)
+    assert settling.complete(101.9, at_most=9) == []
+    settling.saw(image(10), 101.9)
+    assert settling.complete(102.0, at_most=9) == [image(10)]
+    settling.saw(image(10), 103.0)
+    assert settling.complete(110.0, at_most=9) == []
+
+
+def test_a_file_that_grows_starts_its_rest_again() -> None:
+    settling = Settling(2.0, examine=whole)
+    settling.saw(image(10), 100.0)
+    settling.saw(image(20), 101.0)
+    assert settling.complete(102.5, at_most=9) == []
+    assert settling.complete(103.0, at_most=9) == [image(20)]
+
+
+def test_a_closed_file_is_complete_at_once() -> None:
+    settling = Settling(2.0, examine=whole)
+    settling.closed(image(10), 100.0)
+    assert settling.complete(100.0, at_most=9) == [image(10)]
+
+
+def test_a_changed_file_is_complete_again() -> None:
+    settling = Settling(0.0, examine=whole)
+    settling.saw(image(10), 100.0)
+    assert settling.complete(100.0, at_most=9) == [image(10)]
+    settling.saw(image(20), 200.0)
+    assert settling.complete(200.0, at_most=9) == [image(20)]
+
+
+def test_an_unfinished_image_is_looked_into_ever_more_rarely() -> None:
+    looks = []
+
+    def lacking(path: Path) -> str:
+        looks.append(path)
+        return "page 2 is missing"
+
+    settling = Settling(1.0, examine=lacking)
+    settling.saw(image(10), 0.0)
+    assert not settling.at_rest
+    for second in range(600):
+        assert settling.complete(float(second), at_most=9) == []
+    assert settling.at_rest
+    assert 10 <= len(looks) <= 20
+    assert settling.unfinished(600.0)[0].lacks == "page 2 is missing"
+    assert settling.unfinished(600.0)[0].unchanged_s == 600.0
+
+
+def test_an_unfinished_image_is_complete_when_its_rest_has_come() -> None:
+    lacks: list[str | None] = ["its end is missing", None]
+    settling = Settling(1.0, examine=lambda _path: lacks.pop(0))
+    settling.closed(image(10), 0.0)
+    assert settling.complete(0.0, at_most=9) == []
+    settling.closed(image(20), 5.0)
+    assert settling.complete(5.0, at_most=9) == [image(20)]
+    assert settling.unfinished(5.0) == []
+
+
+def test_a_file_that_cannot_be_opened_is_tried_again() -> None:
+    def locked(_path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    settling = Settling(0.0, examine=locked)
+    settling.saw(image(10), 0.0)
+    assert settling.complete(0.0, at_most=9) == []
+    assert settling.unfinished(0.0)[0].lacks == "it cannot be opened: Permission denied"
+
+
+def test_a_file_that_was_gone_is_new() -> None:
+    settling = Settling(0.0, examine=whole)
+    settling.saw(image(10), 0.0)
+    settling.complete(0.0, at_most=9)
+    settling.forget(settling.names)
+    settling.saw(image(10), 1.0)
+    assert settling.complete(1.0, at_most=9) == [image(10)]
+
+
+def test_files_come_in_batches() -> None:
+    settling = Settling(0.0, examine=whole)
+    for number in range(5):
+        settling.saw(image(10, f"{number}.tif"), 0.0)
+    assert [len(settling.complete(0.0, at_most=2)) for _ in range(4)] == [2, 2, 1, 0]
