@@ -1,0 +1,97 @@
+"""What a handler is, and what it may answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from haste_core.errors import PermanentError
+from haste_core.messages import Place, TaskMessage
+
+if TYPE_CHECKING:
+    from haste_workers.context import TaskContext
+
+MAX_ANSWER_BYTES = 1_000_000
+"""An answer is stored with its job and travels with each later task; pixels belong in a file."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A handler's answer that says more than the response.
+
+    Attributes
+    ----------
+    response : mapping
+        Stored with the job under the task's key; JSON only.
+    place : Place, optional
+        Where the object is now, if the task moved or replaced it; later tasks read it there.
+    message : str
+        For the user, in a sentence.
+    """
+
+    response: Mapping[str, Any] = field(default_factory=dict)
+    place: Place | None = None
+    message: str = ""
+
+
+Handler: TypeAlias = "Callable[[Mapping[str, Any], TaskMessage, TaskContext], Mapping[str, Any] | Answer]"
+"""The function that does a task: ``(job, task, context) -> response``."""
+
+
+class UnusableAnswerError(PermanentError):
+    """The handler answered something that JSON cannot hold."""
+
+
+def as_answer(value: Any) -> Answer:
+    """Read what a handler returned.
+
+    Raises
+    ------
+    UnusableAnswerError
+        If it is neither a mapping nor an `Answer`, or holds something else than JSON.
+    """
+    answer = value if isinstance(value, Answer) else Answer(response=value)
+    if not isinstance(answer.response, Mapping):
+        raise UnusableAnswerError(
+            f"the handler answered a {type(value).__name__}; it should return a dict (or an Answer)"
+        )
+    if not isinstance(answer.place, Place | None):
+        raise UnusableAnswerError("the place of an Answer is a Place, for example context.place_of(path)")
+    return Answer(_plain(answer.response, "response"), answer.place, sendable(str(answer.message)))
+
+
+def sendable(text: str) -> str:
+    """Replace what UTF-8 cannot hold, such as the broken bytes of a file name."""
+    return text.encode(errors="replace").decode()
+
+
+def _plain(value: Any, where: str) -> Any:
+    if isinstance(value, str):
+        return sendable(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise UnusableAnswerError(
+                f"{where} is {value}, which is no number; answer None where it is undefined"
+            )
+        return float(value)
+    if isinstance(value, Mapping):
+        return {_name(key, where): _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return [_plain(item, f"{where}[{number}]") for number, item in enumerate(value)]
+    # numpy's scalars: np.float32(1.5), np.int64(3), np.bool_(True)
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return _plain(value.item(), where)
+    raise UnusableAnswerError(
+        f"{where} is a {type(value).__module__}.{type(value).__name__}, which JSON cannot hold; "
+        "answer numbers, strings, lists and dicts"
+    )
+
+
+def _name(key: Any, where: str) -> str:
+    if not isinstance(key, str):
+        raise UnusableAnswerError(f"{where} has the key {key!r}; keys should be strings")
+    return sendable(key)

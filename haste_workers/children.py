@@ -1,0 +1,220 @@
+"""A worker's view of one of its child processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from haste_workers.attempts import Attempt
+from haste_workers.child import run_child
+from haste_workers.records import AttemptKey, Kind, Record, pack, unpack
+from haste_workers.settings import WorkerSettings
+
+# Fork would copy the transport's threads and locks in whatever state they are.
+_spawning = get_context("spawn")
+_EXIT_WAIT_S = 2.0
+
+
+@dataclass(frozen=True)
+class ChildPlan:
+    """How children are made.
+
+    Attributes
+    ----------
+    handlers : mapping
+        ``module:function`` by task key.
+    scratch : Path
+        Each child gets a folder in it for temporary files.
+    """
+
+    settings: WorkerSettings
+    handlers: Mapping[str, str]
+    worker_id: str
+    scratch: Path
+
+    def spawn(self, number: int) -> Child:
+        """Start a child process; it takes tasks once it has said that it is ready."""
+        ours, theirs = _spawning.Pipe(duplex=True)
+        scratch = self.scratch / f"child-{number}"
+        process = _spawning.Process(
+            target=run_child,
+            args=(theirs, self.settings, self.handlers, self.worker_id, scratch),
+            name=f"haste-worker-child-{number}",
+        )
+        process.start()
+        # Else the end of the child would not be seen: this process would keep its end open.
+        theirs.close()
+        return Child(process, ours, scratch)
+
+
+class Child:
+    """One child process: what it was given, what it runs, and for how long.
+
+    Parameters
+    ----------
+    process : Process
+        Started.
+    connection : Connection
+    scratch : Path
+        Its temporary folder.
+    """
+
+    def __init__(self, process: SpawnProcess, connection: Connection, scratch: Path) -> None:
+        self._process = process
+        self.connection = connection
+        self._scratch = scratch
+        self.ready = False
+        self.unusable: str | None = None
+        self.recalled = False
+        self.running: Attempt | None = None
+        self.ahead: deque[Attempt] = deque()
+        self._running_since = 0.0
+        self._stopped: Attempt | None = None
+
+    @property
+    def idle(self) -> bool:
+        """True if it waits for a task."""
+        return self.ready and self.running is None and not self.ahead and self._stopped is None
+
+    @property
+    def was_killed_here(self) -> bool:
+        """True if it was killed since its task had reached the time limit."""
+        return self._stopped is not None
+
+    @property
+    def deadline(self) -> float | None:
+        """When the running task has used up its time, by `time.monotonic`."""
+        if self.running is None or self._stopped is not None:
+            return None
+        return self._running_since + self.running.timeout_s
+
+    @property
+    def running_s(self) -> float:
+        """How long the running task has been running."""
+        return time.monotonic() - self._running_since if self.running is not None else 0.0
+
+    def book(self, attempt: Attempt) -> Attempt:
+        """Reserve a place for a task that `give` is about to send."""
+        self.ahead.append(attempt)
+        return attempt
+
+    def give(self, attempts: Sequence[Attempt]) -> None:
+        """Send booked tasks, to be run in this order. If the child is gone, its connection tells so soon."""
+        self._send([Record(Kind.TASK, attempt.body) for attempt in attempts])
+
+    def recall(self) -> None:
+        """Ask for the tasks that are not started; it answers with a RETURNED record."""
+        self.recalled = True
+        self._send([Record(Kind.RECALL)])
+
+    def records(self) -> Iterator[Record]:
+        """Read what the child has said.
+
+        Raises
+        ------
+        EOFError
+            After the last record of a child that is gone.
+        """
+        try:
+            while self.connection.poll():
+                yield from unpack(self.connection.recv_bytes())
+        except OSError as error:
+            raise EOFError from error
+
+    def started(self, key: AttemptKey) -> Attempt | None:
+        """Note that a task has begun to run."""
+        attempt = self._take_ahead(key)
+        if attempt is not None:
+            self.running = attempt
+            self._running_since = time.monotonic()
+        return attempt
+
+    def progressed(self, task_id: int, attempt: int, fraction: float | None, note: str) -> None:
+        """Note how far the running task is."""
+        if self.running is not None and self.running.key == (task_id, attempt):
+            self.running.fraction, self.running.note = fraction, note
+
+    def ended(self, key: AttemptKey) -> Attempt | None:
+        """Note that a task has ended, or was found expired."""
+        if self.running is None or self.running.key != key:
+            return self._take_ahead(key)
+        ended, self.running = self.running, None
+        return ended
+
+    def returned(self, keys: Sequence[AttemptKey]) -> list[Attempt]:
+        """Note what the child gave back."""
+        self.recalled = False
+        taken = [self._take_ahead(key) for key in keys]
+        return [attempt for attempt in taken if attempt is not None]
+
+    def stop_at_limit(self) -> None:
+        """Kill the process, since its task has reached its time limit."""
+        self._stopped = self.running
+        self.kill()
+
+    def killed_for(self, attempt: Attempt) -> str | None:
+        """Say why the process was killed, if it was for this task."""
+        if self._stopped is None or self._stopped.key != attempt.key:
+            return None
+        return f"stopped at its time limit of {attempt.timeout_s:g} s"
+
+    def quit(self) -> None:
+        """Let the process end after what it has."""
+        self._send([Record(Kind.QUIT)])
+
+    def kill(self) -> None:
+        """Kill the process and all programs that its handlers have started."""
+        if hasattr(os, "killpg") and self._process.pid is not None:
+            # EPERM: macOS says so of a group whose processes are all dead.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+
+    def bury(self) -> str:
+        """Wait for the end, remove what the process left, and tell how it ended."""
+        self._process.join(_EXIT_WAIT_S)
+        self.kill()
+        self._process.join()
+        self.connection.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        exit_code = self._process.exitcode
+        self._process.close()
+        return _description(exit_code or 0)
+
+    def has_exited(self) -> bool:
+        """Tell whether the process is gone."""
+        return self._process.exitcode is not None
+
+    def _take_ahead(self, key: AttemptKey) -> Attempt | None:
+        attempt = next((attempt for attempt in self.ahead if attempt.key == key), None)
+        if attempt is not None:
+            self.ahead.remove(attempt)
+        return attempt
+
+    def _send(self, records: Sequence[Record]) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.send_bytes(pack(records))
+
+
+def _description(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"ended by itself with exit code {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    hint = {
+        "SIGKILL": ", probably since the machine ran out of memory",
+        "SIGSEGV": ", a fault in compiled code that the handler uses",
+    }.get(name, "")
+    return f"was killed by {name}{hint}"

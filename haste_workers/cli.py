@@ -1,0 +1,144 @@
+"""The program ``haste-worker``: takes tasks of some keys at one site, and runs their handlers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from haste_core.errors import InvalidError, Problem
+from haste_core.ports import WorkerTransport
+from haste_workers.handlers.registry import HandlerUnusableError, choose_handlers
+from haste_workers.logs import configure_logging
+from haste_workers.pipes import take_standard_streams
+from haste_workers.runner import Runner
+from haste_workers.scratch import scratch_folder
+from haste_workers.settings import WorkerSettings, load_settings
+from haste_workers.transports.pipe import PipeTransport
+
+DONE, USAGE, TRY_AGAIN = 0, 2, 5
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_log = structlog.get_logger(__name__)
+
+
+Keys = Annotated[
+    str | None, typer.Option(help="Task keys to take, comma-separated; default: all with a usable handler.")
+]
+Site = Annotated[str | None, typer.Option(help="Where this worker stands.")]
+Concurrency = Annotated[int | None, typer.Option(help="Tasks at once; default: one per core.")]
+Handlers = Annotated[
+    list[str] | None,
+    typer.Option(help="[KEY=]module:function; the key defaults to the function's name, with - for _."),
+]
+Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
+BrokerUrl = Annotated[str | None, typer.Option(help="amqp://user:password@host:5672/vhost")]
+ServerUrl = Annotated[str | None, typer.Option(help="The server that `upload` sends to.")]
+RootFolders = Annotated[
+    list[str] | None, typer.Option(help="NAME=FOLDER: a folder that may be read, as root://NAME/.")
+]
+Piped = Annotated[
+    bool, typer.Option("--pipe", help="Take tasks from standard input; for the server's own workers.")
+]
+
+
+@app.command()
+def work(
+    keys: Keys = None,
+    site: Site = None,
+    concurrency: Concurrency = None,
+    handler: Handlers = None,
+    config: Config = None,
+    broker_url: BrokerUrl = None,
+    server_url: ServerUrl = None,
+    root: RootFolders = None,
+    pipe: Piped = False,
+) -> None:
+    """Take tasks from a broker and run their handlers, until SIGTERM or Ctrl-C.
+
+    Then the running tasks are finished, the others handed back. A second signal stops the running ones too.
+    Each option can also be given as HASTE_… in the environment, or in the YAML file.
+
+    Exit codes: 0 stopped as asked, 2 wrong usage or settings, 5 the server is gone.
+    """
+    try:
+        settings = load_settings(
+            config,
+            keys=keys,
+            site=site,
+            concurrency=concurrency,
+            broker_url=broker_url,
+            server_url=server_url,
+            handlers=_handlers(handler) if handler else None,
+            roots=_pairs(root, "--root") if root else None,
+        )
+        configure_logging(settings.log_level)
+        ended_well = _work(settings, pipe=pipe)
+    except (InvalidError, HandlerUnusableError) as error:
+        for problem in error.problems if isinstance(error, InvalidError) else [error]:
+            typer.echo(f"haste-worker: {problem}", err=True)
+        raise typer.Exit(USAGE) from error
+    raise typer.Exit(DONE if ended_well else TRY_AGAIN)
+
+
+def _work(settings: WorkerSettings, *, pipe: bool) -> bool:
+    handlers = choose_handlers(settings)
+    worker_id = f"{_host()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+    def server_gone() -> None:
+        _log.error("the server is gone", action="server-gone")
+        runner.abandon()
+
+    transport = _pipe_transport(server_gone) if pipe else _amqp_transport(settings, worker_id)
+    if settings.handlers:
+        sys.path.append(str(Path.cwd()))  # where users keep them; last, so that nothing there hides a library
+    with scratch_folder(settings.work_dir, worker_id) as scratch:
+        runner = Runner(transport, settings=settings, handlers=handlers, worker_id=worker_id, scratch=scratch)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: runner.stop())
+        return runner.run()
+
+
+def _pipe_transport(on_closed: Callable[[], None]) -> WorkerTransport:
+    reader, writer = take_standard_streams()
+    return PipeTransport(reader, writer, on_closed=on_closed)
+
+
+def _amqp_transport(settings: WorkerSettings, worker_id: str) -> WorkerTransport:
+    if settings.broker_url is None:
+        what = "give the URL of the RabbitMQ broker: --broker-url amqp://user:password@host:5672/vhost"
+        raise InvalidError([Problem("broker_url", what)])
+    from haste_workers.transports.amqp import AmqpTransport  # the embedded shape starts without pika
+
+    return AmqpTransport(settings.broker_url.get_secret_value(), worker_id)
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.-]", "-", platform.node())[:60] or "host"
+
+
+def _handlers(given: Iterable[str]) -> dict[str, str]:
+    """Read ``[KEY=]module:function`` options; a function ``count_cells`` has the key ``count-cells``."""
+    keyed = [text if "=" in text else f"{text.rpartition(':')[2].replace('_', '-')}={text}" for text in given]
+    return _pairs(keyed, "--handler")
+
+
+def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    problems = [Problem(option, f"{name!r} should be NAME=VALUE") for name, sign, _ in pairs if not sign]
+    if problems:
+        raise InvalidError(problems)
+    return {name: value for name, _, value in pairs}
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,174 @@
+"""What a handler is given besides its job: the source as a local file, folders, parameters, progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import JsonValue
+
+from haste_core.errors import BadInputError, PermanentError, SourceDeniedError
+from haste_core.messages import DecisionNote, Place, TaskMessage
+from haste_core.routing import Roots
+from haste_workers.durable import sha256_of
+from haste_workers.naming import object_name
+from haste_workers.settings import WorkerSettings
+from haste_workers.sources import download, local_path, named_roots, readable_roots
+from haste_workers.tiers.by_name import open_tier
+from haste_workers.tiers.storage import TierStorage
+
+_PROGRESS_EVERY_S = 0.2
+
+ProgressListener = Callable[[float | None, str], None]
+
+
+class TaskContext:
+    """The surroundings of one attempt of one task.
+
+    Parameters
+    ----------
+    message : TaskMessage
+    settings : WorkerSettings
+    scratch : Path
+        The folder that becomes `temp_dir`; whoever runs the handler removes it afterwards.
+    on_progress : callable
+        Is told fraction and note, at most every 0.2 s.
+    """
+
+    def __init__(
+        self, message: TaskMessage, *, settings: WorkerSettings, scratch: Path, on_progress: ProgressListener
+    ) -> None:
+        self.message = message
+        self.settings = settings
+        self._scratch = scratch
+        self._on_progress = on_progress
+        self._progress_told_at = 0.0
+        self.found_source: Path | None = None
+
+    @property
+    def parameters(self) -> Mapping[str, JsonValue]:
+        """The handler's parameters, from the stream's pipeline."""
+        return self.message.parameters
+
+    @property
+    def decision(self) -> DecisionNote | None:
+        """What was decided about the object; only `tier` tasks have it."""
+        return self.message.decision
+
+    @property
+    def stream_id(self) -> str:
+        """The acquisition that the object belongs to."""
+        return str(self.message.job["stream_id"])
+
+    @property
+    def source_id(self) -> str:
+        """The object's name in its stream."""
+        return str(self.message.job["source_id"])
+
+    @cached_property
+    def roots(self) -> Roots:
+        """The folders that may be read here."""
+        return readable_roots(self.settings)
+
+    def source_path(self) -> Path:
+        """Find the object as a local file (or folder, for containers), where it is now.
+
+        Sources on the web are downloaded to `temp_dir` first. Links are resolved.
+
+        Raises
+        ------
+        SourceDeniedError
+            403: it lies outside the folders that may be read here.
+        SourceMissingError
+            404: it is not there.
+        TransientError
+            503: the share is not mounted, or the web server is in trouble.
+        """
+        if self.found_source is None:
+            self.found_source = self._find_source(self.message.place.url)
+        return self.found_source
+
+    def source_file(self) -> Path:
+        """Find the object as `source_path` does, and refuse folders.
+
+        Raises
+        ------
+        BadInputError
+            502: it is a folder.
+        """
+        path = self.source_path()
+        if path.is_dir():
+            raise BadInputError(f"{path} is a folder; this task works on single files")
+        return path
+
+    def _find_source(self, url: str) -> Path:
+        scheme = urlsplit(url).scheme.lower()
+        if scheme in ("http", "https"):
+            return download(
+                url,
+                self.temp_dir,
+                hosts=self.settings.http_hosts,
+                limit_bytes=self.settings.download_limit_bytes,
+            )
+        if scheme == "s3":
+            raise SourceDeniedError(f"{url}: no S3 sources are configured at this worker")
+        return local_path(url, self.roots)
+
+    @cached_property
+    def temp_dir(self) -> Path:
+        """An empty folder that is removed after the task, however it ends."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        return self._scratch
+
+    @cached_property
+    def output_dir(self) -> Path:
+        """A folder for what shall stay: one for each job and task key, below the worker's `work_dir`.
+
+        A second attempt finds what the first has left there.
+        """
+        folder = (
+            self.settings.work_dir
+            / "output"
+            / object_name(self.stream_id)
+            / object_name(self.source_id)
+            / f"{self.message.task_key}-{self.message.job_id}"
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def place_of(self, path: Path) -> Place:
+        """Describe a file as a new place of the object, with its hash and size.
+
+        Later tasks read the object there if the handler answers it.
+        """
+        url = named_roots(self.settings).url_of(path.absolute())
+        return Place(url=url, site=self.settings.site, sha256=sha256_of(path), size_bytes=path.stat().st_size)
+
+    def tier(self, name: str) -> TierStorage:
+        """Open a tier of this worker's settings.
+
+        Raises
+        ------
+        UnknownTierError
+        """
+        return open_tier(name, self.settings.tiers)
+
+    def progress(self, fraction: float | None, note: str = "") -> None:
+        """Tell how far the task is; shown on the page and by the API.
+
+        Parameters
+        ----------
+        fraction : float or None
+            In [0, 1]; None if it is not known.
+        note : str
+            What is being done.
+        """
+        if fraction is not None and not 0 <= fraction <= 1:
+            raise PermanentError(f"progress({fraction}) should be a fraction in [0, 1]")
+        now = time.monotonic()
+        if now - self._progress_told_at >= _PROGRESS_EVERY_S:
+            self._progress_told_at = now
+            self._on_progress(None if fraction is None else float(fraction), str(note)[:200])

@@ -1,0 +1,151 @@
+"""Files that are either wholly there, checked and on disk, or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+_STALE_S = 24 * 3600.0  # no copy takes this long: its process died
+
+
+class CopyDamagedError(OSError):
+    """What was written does not read back as it was."""
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A complete copy under a temporary name.
+
+    Attributes
+    ----------
+    path : Path
+    sha256 : str
+        Of the content, in hex.
+    size_bytes : int
+    """
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file's content without holding it in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stage_copy(source: Path, staging: Path) -> StagedFile:
+    """Copy a file to a temporary name, flush it to disk, and verify it by reading it back.
+
+    Parameters
+    ----------
+    source : Path
+    staging : Path
+        A folder on the file system of the final place; made if it is missing.
+
+    Raises
+    ------
+    CopyDamagedError
+        If the copy differs from what was read.
+    OSError
+        If the disk is full, for example. No temporary file is left.
+    """
+    staging.mkdir(parents=True, exist_ok=True)
+    temporary = staging / f"{secrets.token_hex(16)}.part"
+    try:
+        staged = _copy(source, temporary)
+        _verify(staged)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return staged
+
+
+def _verify(staged: StagedFile) -> None:
+    if sha256_of(staged.path) != staged.sha256:
+        raise CopyDamagedError(f"the copy in {staged.path.parent} does not read back as it was written")
+
+
+def _copy(source: Path, temporary: Path) -> StagedFile:
+    digest = hashlib.sha256()
+    size_bytes = 0
+    with source.open("rb") as reader, temporary.open("xb") as writer:
+        while chunk := reader.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            writer.write(chunk)
+            size_bytes += len(chunk)
+        writer.flush()
+        os.fsync(writer.fileno())
+        _forget_cached_pages(writer.fileno())
+    return StagedFile(temporary, digest.hexdigest(), size_bytes)
+
+
+def _forget_cached_pages(descriptor: int) -> None:
+    # Otherwise reading back would verify the memory and not the disk.
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file's content to disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def publish(temporary: Path, target: Path) -> None:
+    """Give a complete file its final name, durably, unless something else has that name.
+
+    Raises
+    ------
+    FileExistsError
+        If the name is taken; neither file is changed.
+    """
+    make_durable_folder(target.parent)
+    try:
+        # A hard link is the one atomic step that does not replace what somebody else just put there.
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links on this file system (FAT, some SMB shares)
+        if target.exists():
+            raise FileExistsError(target) from None
+        temporary.rename(target)
+    else:
+        temporary.unlink()
+    sync_folder(target.parent)
+
+
+def make_durable_folder(folder: Path) -> None:
+    """Make a folder and its parents so that they are still there after a power cut."""
+    missing = [folder, *folder.parents]
+    missing = missing[: next((i for i, parent in enumerate(missing) if parent.is_dir()), len(missing))]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        sync_folder(made.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk, where the system can."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_stale_parts(staging: Path, *, now: float | None = None) -> None:
+    """Remove temporary files whose copying was interrupted more than a day ago."""
+    for part in staging.glob("*.part"):
+        try:
+            if (now or time.time()) - part.stat().st_mtime > _STALE_S:
+                part.unlink()
+        except FileNotFoundError:
+            continue  # another worker was quicker

@@ -1,0 +1,68 @@
+"""Task ``focus-score``: how sharp an image is, and whether it shows anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from haste_core.errors import BadInputError
+from haste_core.messages import TaskMessage
+from haste_workers.context import TaskContext
+from haste_workers.durable import sha256_of
+from haste_workers.handlers.parameters import HandlerParameters
+from haste_workers.imaging.read import read_image
+from haste_workers.imaging.stack import sharpest
+
+ORIGINAL_PIXELS = "original"
+
+
+def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> dict[str, Any]:
+    """Measure the features of an image; of a stack, those of its sharpest plane.
+
+    Returns
+    -------
+    dict
+        ``plls`` (None where `undefined` says why), ``signal_fraction`` in [0, 1], ``empty``; ``pixels``:
+        ``original``, or the lossy operator that the pixels went through, so that scores of the two are not
+        mixed; ``width`` and ``height`` in pixels, ``dtype``, ``sha256`` and ``size_bytes`` of the file.
+
+    Raises
+    ------
+    BadInputError
+        If it is no readable image, or has changed since its place was recorded.
+    """
+    HandlerParameters.of(context)
+    path = context.source_file()
+    image = read_image(path)
+    sha256 = sha256_of(path)
+    if task.place.sha256 not in (None, sha256):
+        raise BadInputError(
+            f"{path} has changed since it was put there: its SHA-256 is not what was recorded"
+        )
+    plane, features = sharpest(image)
+    height, width = image.shape
+    stack = {"planes": len(image.planes), "plane": plane} if len(image.planes) > 1 else {}
+    undefined = {"undefined": features.undefined} if features.undefined is not None else {}
+    return {
+        "plls": features.plls,
+        "signal_fraction": features.signal_fraction,
+        "empty": features.empty,
+        **undefined,
+        **stack,
+        "pixels": _pixels(job.get("response", {})),
+        "width": width,
+        "height": height,
+        "dtype": image.dtype,
+        "sha256": sha256,
+        "size_bytes": path.stat().st_size,
+    }
+
+
+def _pixels(responses: Mapping[str, Any]) -> str:
+    """Name what was done to the pixels before: handlers that change them answer ``lossless: false``."""
+    done = [
+        str(response.get("description") or response.get("operator") or "unknown operator")
+        for response in responses.values()
+        if isinstance(response, Mapping) and response.get("lossless") is False
+    ]
+    return " then ".join(done) or ORIGINAL_PIXELS

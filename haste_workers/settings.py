@@ -1,0 +1,221 @@
+"""What a worker is told: where its tasks come from, what it may read and write, and its limits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+import yaml
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from haste_core.errors import InvalidError, Problem
+from haste_core.jobspec import Name, problems_of
+from haste_core.routing import DEFAULT_SITE
+
+WORK_ROOT = "work"
+"""The root under which a worker's own outputs are named; its folder is `WorkerSettings.work_dir`."""
+
+_GIB = 2**30
+
+
+def _local_folder(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _comma_separated(value: Any) -> Any:
+    return [item for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+LocalFolder = Annotated[Path, AfterValidator(_local_folder)]
+HandlerReference = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_comma_separated)]
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
+
+
+class PosixTier(BaseModel):
+    """A tier that is a folder of a mounted file system.
+
+    Attributes
+    ----------
+    root : Path
+        The folder; it is made if it is missing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    driver: Literal["posix"] = "posix"
+    root: LocalFolder
+
+
+class WorkerSettings(BaseModel):
+    """All settings of one worker.
+
+    Attributes
+    ----------
+    broker_url : SecretStr, optional
+        ``amqp(s)://user:password@host:port/vhost`` of the RabbitMQ broker.
+    server_url : str, optional
+        The server that `upload` sends to, for example ``https://haste.example.org``.
+    token : SecretStr, optional
+        API token for that server.
+    site : str
+        Where this worker stands; it takes the tasks whose objects can be reached from there.
+    keys : tuple of str
+        The task keys to take; empty: all that it has usable handlers for.
+    handlers : dict of str
+        The user's own handlers, ``module:function`` by task key.
+    concurrency : int
+        How many tasks run at once, each in a process of its own.
+    prefetch : int, optional
+        How many tasks may be here at a time, running ones included; None: twice the concurrency for each key.
+        More helps only where tasks take about a millisecond, and keeps tasks from other workers where they
+        take long.
+    roots : dict of Path
+        The folders that may be read, by the name that ``root://NAME/…`` uses at all sites.
+    tiers : dict of PosixTier
+        The tiers that data can be put to, by name.
+    work_dir : Path
+        For temporary files, and for what handlers write; readable as ``root://work/…``.
+    programs : dict of Path
+        The programs that `command` may start, by the name that pipelines use.
+    http_hosts : tuple of str
+        The hosts that sources may be downloaded from; none by default.
+    download_limit_bytes : int
+        The largest source that is downloaded.
+    heartbeat_s : float
+        How often the worker tells that it lives; a fraction of the server's lease.
+    task_timeout_s : float
+        After this time a task's process is stopped. The pipeline's parameter ``timeout_s`` overrules it.
+    task_memory_bytes : int, optional
+        How much memory a task's process may take; None: no limit. Not enforced on Windows and macOS.
+    log_level : str
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    broker_url: SecretStr | None = None
+    server_url: str | None = None
+    token: SecretStr | None = None
+    site: Name = DEFAULT_SITE
+    keys: Names = ()
+    handlers: dict[Name, HandlerReference] = Field(default_factory=dict)
+    concurrency: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 256), ge=1, le=256)
+    prefetch: int | None = Field(default=None, ge=1, le=100)
+    roots: dict[Name, LocalFolder] = Field(default_factory=dict)
+    tiers: dict[str, PosixTier] = Field(default_factory=dict)
+    work_dir: LocalFolder = Field(default_factory=lambda: platformdirs.user_data_path("haste") / "work")
+    programs: dict[str, LocalFolder] = Field(default_factory=dict)
+    http_hosts: Hosts = ()
+    download_limit_bytes: int = Field(default=2 * _GIB, gt=0)
+    heartbeat_s: float = Field(default=5.0, gt=0, le=60)
+    task_timeout_s: float = Field(default=600.0, gt=0)
+    # Interpreter and libraries take 0.2 GiB; the largest image that is read, 2 GB, is held about twice.
+    task_memory_bytes: int | None = Field(default=4 * _GIB, ge=_GIB // 4)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("roots")
+    @classmethod
+    def _work_is_reserved(cls, roots: dict[str, Path]) -> dict[str, Path]:
+        if WORK_ROOT in roots:
+            raise ValueError(
+                f"the root {WORK_ROOT!r} is this worker's work_dir; give the folder another name"
+            )
+        return roots
+
+    @field_validator("server_url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is not None:
+            AnyHttpUrl(url)
+            return url.rstrip("/")
+        return None
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_amqp(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("amqp", "amqps") or not parts.hostname or parts.port == 0:
+                raise ValueError("should be amqp://user:password@host:5672/vhost, or amqps:// for TLS")
+        return url
+
+    def prefetch_for(self, *, queues: int) -> int:
+        """Choose how many tasks may be at this worker at a time, running ones included.
+
+        A broker shares them out among the queues, and all slots shall be busy whichever queue has work.
+        """
+        return self.prefetch or min(100, 2 * self.concurrency * queues)
+
+
+def load_settings(config: Path | None = None, **command_line: Any) -> WorkerSettings:
+    """Gather the settings: command line, then environment (``HASTE_…``), then YAML file, then defaults.
+
+    Parameters
+    ----------
+    config : Path, optional
+        The YAML file.
+    **command_line
+        Settings by name; None means "not given".
+
+    Raises
+    ------
+    InvalidError
+        With everything that is wrong, unknown settings included.
+    """
+    from_file = {} if config is None else _read_yaml(config)
+
+    class Sources(WorkerSettings, BaseSettings):
+        model_config = SettingsConfigDict(env_prefix="HASTE_", extra="forbid", frozen=True)
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class names it
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class names it
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=from_file)
+
+    try:
+        gathered = Sources(**{name: value for name, value in command_line.items() if value is not None})
+    except ValidationError as error:
+        raise InvalidError(problems_of(error)) from error
+    except SettingsError as error:
+        raise InvalidError([Problem("environment", f"{error}: {error.__cause__}")]) from error
+    # The plain class can be handed to child processes, and reads no environment there.
+    return WorkerSettings.model_validate(gathered.model_dump())
+
+
+def _read_yaml(config: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidError([Problem(str(config), f"cannot be read as YAML: {error}")]) from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise InvalidError([Problem(str(config), "should be a mapping of settings, `name: value`")])
+    return value

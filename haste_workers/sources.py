@@ -1,0 +1,143 @@
+"""From an object's place to a local file that this site allows to be read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from haste_core.errors import (
+    BadInputError,
+    PermanentError,
+    SourceDeniedError,
+    SourceMissingError,
+    TransientError,
+)
+from haste_core.routing import OutsideRootsError, Roots
+from haste_workers.settings import WORK_ROOT, WorkerSettings
+
+_TIMEOUTS_S = (10.0, 60.0)  # to connect; between two pieces
+_CHUNK_BYTES = 1 << 20
+
+
+def named_roots(settings: WorkerSettings) -> Roots:
+    """Return the folders by whose names new places are told: the site's roots, and the worker's own."""
+    return Roots.parse({**settings.roots, WORK_ROOT: settings.work_dir})
+
+
+def readable_roots(settings: WorkerSettings) -> Roots:
+    """Return all folders that handlers may read: the named ones, and what was put to tiers."""
+    tiers = {f"tier-{number}": tier.root for number, tier in enumerate(settings.tiers.values())}
+    return Roots.parse({**settings.roots, WORK_ROOT: settings.work_dir, **tiers})
+
+
+def local_path(url: str, roots: Roots) -> Path:
+    """Find the file or folder that a ``root://`` or ``file://`` URL names here, all links resolved.
+
+    Raises
+    ------
+    SourceDeniedError
+        If it lies outside the roots, directly or through a link, or may not be read.
+    SourceMissingError
+        If it is not there.
+    TransientError
+        If its whole root is not there, as with a share that is not mounted.
+    BadInputError
+        If it is neither a file nor a folder.
+    """
+    try:
+        path = Path(roots.path_of(url))
+        resolved = path.resolve()
+    except OutsideRootsError as error:
+        raise SourceDeniedError(
+            f"{error}. To allow its folder, name it under `roots:` in the worker's settings, "
+            "or start the worker with --root NAME=FOLDER"
+        ) from error
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a NUL in the name
+        raise SourceDeniedError(f"{url} names no file: {error}") from error
+    folders = [Path(folder) for folder in roots.folders.values()]
+    if not any(resolved.is_relative_to(folder.resolve()) for folder in folders):
+        raise SourceDeniedError(
+            f"{path} is a link to {resolved}, outside the folders that may be read ({roots})"
+        )
+    _refuse_unreadable(path, resolved, folders)
+    return resolved
+
+
+def _refuse_unreadable(path: Path, resolved: Path, folders: list[Path]) -> None:
+    try:
+        mode = resolved.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        for folder in folders:
+            if path.is_relative_to(folder) and not folder.exists():
+                raise TransientError(
+                    f"the folder {folder} is not there now: is the share mounted?"
+                ) from error
+        raise SourceMissingError(f"there is no file {path}") from error
+    except PermissionError as error:
+        raise SourceDeniedError(f"{path} may not be read by the worker's user account") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise BadInputError(f"{path} is neither a file nor a folder")
+    if not os.access(resolved, os.R_OK):
+        raise SourceDeniedError(f"{path} may not be read by the worker's user account")
+
+
+def download(url: str, folder: Path, *, hosts: tuple[str, ...], limit_bytes: int) -> Path:
+    """Stream an ``http(s)://`` source into a folder.
+
+    Parameters
+    ----------
+    url : str
+    folder : Path
+        Exists already.
+    hosts : tuple of str
+        The hosts that may be asked. Redirects are not followed, since they could lead elsewhere.
+    limit_bytes : int
+        Nothing larger is taken.
+
+    Raises
+    ------
+    SourceDeniedError, SourceMissingError, BadInputError, TransientError, PermanentError
+    """
+    parts = urlsplit(url)
+    if (parts.hostname or "") not in hosts:
+        raise SourceDeniedError(
+            f"{url}: nothing may be downloaded from {parts.hostname!r} here; "
+            "to allow it, name it under `http_hosts:` in the worker's settings"
+        )
+    name = unquote(parts.path).replace("\\", "/").rsplit("/", 1)[-1].replace("\x00", "")
+    target = folder / f"source{Path(name).suffix[:12]}"
+    try:
+        with requests.get(url, stream=True, timeout=_TIMEOUTS_S, allow_redirects=False) as answer:
+            _refuse_bad_status(url, answer)
+            _save(answer, target, limit_bytes)
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        raise TransientError(f"{url} cannot be fetched now: {error}") from error
+    return target
+
+
+def _refuse_bad_status(url: str, answer: requests.Response) -> None:
+    said = f"{url}: its server says {answer.status_code} {answer.reason}"
+    if answer.status_code in (401, 403):
+        raise SourceDeniedError(said)
+    if answer.status_code in (404, 410):
+        raise SourceMissingError(said)
+    if answer.status_code == 429 or answer.status_code >= 500:
+        raise TransientError(said)
+    if answer.status_code != 200:
+        raise PermanentError(said)
+
+
+def _save(answer: requests.Response, target: Path, limit_bytes: int) -> None:
+    size_bytes = 0
+    with target.open("wb") as file:
+        for chunk in answer.iter_content(_CHUNK_BYTES):
+            size_bytes += len(chunk)
+            if size_bytes > limit_bytes:
+                raise BadInputError(
+                    f"{answer.url} is larger than {limit_bytes} bytes, the worker's `download_limit_bytes`"
+                )
+            file.write(chunk)

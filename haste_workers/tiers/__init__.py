@@ -1,0 +1,1 @@
+"""Tiers: named places for data, each behind a driver."""

@@ -1,0 +1,108 @@
+"""A tier in a folder: disks, NFS and SMB mounts."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path, PurePosixPath
+
+from haste_core.errors import BadInputError, PermanentError, SourceMissingError, TransientError
+from haste_core.routing import file_url
+from haste_workers.durable import (
+    CopyDamagedError,
+    StagedFile,
+    make_durable_folder,
+    publish,
+    remove_stale_parts,
+    sha256_of,
+    stage_copy,
+)
+from haste_workers.naming import marked, object_name
+from haste_workers.tiers.storage import StoredObject
+
+# Inside the root, so that the final rename stays on one file system. No stream's name starts with a dot.
+_STAGING = ".haste-incoming"
+_PERMANENT_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG})
+
+
+class PosixTierStorage:
+    """Keeps each object as ``<root>/<stream_id>/<source_id>``.
+
+    Parameters
+    ----------
+    root : Path
+        Made if it is missing.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, source: Path, *, stream_id: str, source_id: str, sha256: str | None = None) -> StoredObject:
+        """Copy a file into the folder and verify the copy; see `TierStorage.put`."""
+        name = object_name(stream_id) / object_name(source_id, suffix=source.suffix)
+        try:
+            make_durable_folder(self._root)
+            return self._already_there(source, name, sha256) or self._copy_in(source, name, sha256)
+        except CopyDamagedError as error:
+            raise TransientError(f"{error}; the disk of the tier {self._root} may be failing") from error
+        except OSError as error:
+            raise self._explained(error, source) from error
+
+    def _already_there(self, source: Path, name: PurePosixPath, expected: str | None) -> StoredObject | None:
+        target = self._root / name
+        if not self._is_file(target) or target.stat().st_size != source.stat().st_size:
+            return None
+        sha256 = _checked(sha256_of(source), expected, source)
+        return self._stored(target, sha256) if sha256_of(target) == sha256 else None
+
+    def _copy_in(self, source: Path, name: PurePosixPath, expected: str | None) -> StoredObject:
+        staging = self._root / _STAGING
+        remove_stale_parts(staging)
+        staged = stage_copy(source, staging)
+        try:
+            _checked(staged.sha256, expected, source)
+            return self._give_name(staged, name)
+        finally:
+            staged.path.unlink(missing_ok=True)
+
+    def _give_name(self, staged: StagedFile, name: PurePosixPath) -> StoredObject:
+        mark = staged.sha256[:16]
+        # The last one is for a folder that has the name of a file, or the other way round.
+        for candidate in (name, marked(name, mark), PurePosixPath(f"{staged.sha256}{name.suffix}")):
+            target = self._root / candidate
+            try:
+                self._refuse_detour(target)
+                publish(staged.path, target)
+            except (FileExistsError, NotADirectoryError):
+                if self._is_file(target) and sha256_of(target) == staged.sha256:
+                    return self._stored(target, staged.sha256)
+            else:
+                return self._stored(target, staged.sha256)
+        raise PermanentError(
+            f"{self._root / name} and its other names are taken by other content; look at them"
+        )
+
+    def _refuse_detour(self, target: Path) -> None:
+        if not target.parent.resolve().is_relative_to(self._root.resolve()):
+            raise PermanentError(f"{target.parent} leads out of the tier {self._root} through a link")
+
+    def _is_file(self, target: Path) -> bool:
+        return target.is_file() and not target.is_symlink()
+
+    def _stored(self, target: Path, sha256: str) -> StoredObject:
+        return StoredObject(file_url(target), sha256, target.stat().st_size)
+
+    def _explained(self, error: OSError, source: Path) -> TransientError | PermanentError:
+        if isinstance(error, FileNotFoundError) and error.filename == str(source):
+            return SourceMissingError(f"there is no file {source}")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return TransientError(f"the disk of the tier {self._root} is full; {source.name} waits for space")
+        said = f"{source.name} cannot be put to the tier {self._root}: {error.strerror or error}"
+        return PermanentError(said) if error.errno in _PERMANENT_ERRNOS else TransientError(said)
+
+
+def _checked(sha256: str, expected: str | None, source: Path) -> str:
+    if expected not in (None, sha256):
+        raise BadInputError(
+            f"{source} has changed since it was decided about: its SHA-256 is not the one that was recorded"
+        )
+    return sha256

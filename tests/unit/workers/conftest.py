@@ -1,0 +1,51 @@
+"""A worker's surroundings, and a way to run one task in this process."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tifffile
+
+from haste_core.messages import TaskMessage, TaskResult
+from haste_workers.execution import Executor
+from haste_workers.handlers.registry import BUILT_IN, load_handler
+from haste_workers.settings import WorkerSettings
+from tests.unit.workers.bench import RunTask, cells
+from tests.unit.workers.messages import task_message
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Return the folder that the worker's root ``data`` names."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def run_task(tmp_path: Path, data_dir: Path) -> RunTask:
+    """Return a function that runs one task with a built-in handler and returns its result."""
+
+    def run(
+        task_key: str, source: Path | str, *, settings: dict[str, Any] | None = None, **message: Any
+    ) -> TaskResult:
+        url = source.as_uri() if isinstance(source, Path) else source
+        worker = WorkerSettings(
+            **{"work_dir": tmp_path / "work", "roots": {"data": data_dir}, **(settings or {})}
+        )
+        handlers = {task_key: load_handler(BUILT_IN[task_key])}
+        executor = Executor(handlers, settings=worker, worker_id="w", scratch=tmp_path / "work" / "tmp")
+        task: TaskMessage = task_message(1, task_key, url=url, **message)
+        result = executor.run(task, on_progress=lambda *_: None)
+        assert not list((tmp_path / "work").glob("tmp/*"))
+        return result
+
+    return run
+
+
+@pytest.fixture
+def cells_tiff(data_dir: Path) -> Path:
+    """Return an uncompressed TIFF of cells."""
+    path = data_dir / "A01_s1.tif"
+    tifffile.imwrite(path, cells())
+    return path

@@ -1,0 +1,40 @@
+"""Task messages as a server would send them."""
+
+import time
+from typing import Any
+
+from haste_core.messages import DecisionNote, Place, TaskMessage
+
+
+def task_message(
+    task_id: int = 1,
+    task_key: str = "echo",
+    *,
+    parameters: dict[str, Any] | None = None,
+    expires_at: float | None = None,
+    url: str = "file:///nowhere/field.tif",
+    site: str = "default",
+    sha256: str | None = None,
+    source_id: str | None = None,
+    response: dict[str, Any] | None = None,
+    decision: DecisionNote | None = None,
+) -> TaskMessage:
+    job = {
+        "job_id": 1000 + task_id,
+        "stream_id": "plate7",
+        "source_id": source_id or f"field-{task_id}.tif",
+        "source_url": url,
+        "response": response or {},
+    }
+    return TaskMessage(
+        task_id=task_id,
+        job_id=1000 + task_id,
+        attempt=1,
+        task_key=task_key,
+        site=site,
+        expires_at=expires_at if expires_at is not None else time.time() + 1e6,
+        place=Place(url=url, site=site, sha256=sha256),
+        parameters=parameters or {},
+        decision=decision,
+        job=job,
+    )

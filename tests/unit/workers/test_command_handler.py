@@ -1,0 +1,141 @@
+"""The handler of `command`, with real programs."""
+
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haste_core.messages import TaskResult
+from haste_core.states import TaskState
+from tests.unit.workers.bench import RunTask
+
+
+class Bench:
+    """A worker that allows one program, a Python script of the test's."""
+
+    def __init__(self, run_task: RunTask, folder: Path, source: Path) -> None:
+        self._run_task = run_task
+        self._program = folder / "program"
+        self._source = source
+
+    def run(self, code: str, *arguments: str, **parameters: Any) -> TaskResult:
+        self._program.write_text(f"#!{sys.executable}\nimport json, os, sys\n{code}\n")
+        self._program.chmod(self._program.stat().st_mode | stat.S_IXUSR)
+        return self._run_task(
+            "command",
+            self._source,
+            settings={"programs": {"measure": self._program}},
+            parameters={"argv": ["measure", *arguments], **parameters},
+        )
+
+
+@pytest.fixture
+def bench(run_task: RunTask, tmp_path: Path, data_dir: Path) -> Bench:
+    source = data_dir / "with space & $(touch x); 'quote'.tif"
+    source.write_bytes(b"pixels")
+    return Bench(run_task, tmp_path, source)
+
+
+def test_json_on_standard_output_is_the_response(bench: Bench) -> None:
+    code = "print(json.dumps({'args': sys.argv[1:], 'size': os.path.getsize(sys.argv[2])}))"
+    result = bench.run(code, "--in", "{source}", "--json={}")
+    assert result.state is TaskState.DONE, result.message
+    assert result.response["size"] == 6
+    assert result.response["args"][0] == "--in"
+    assert result.response["args"][1].endswith("with space & $(touch x); 'quote'.tif")
+    assert result.response["args"][2] == "--json={}"
+
+
+def test_first_row_of_a_table_is_the_response(bench: Bench, tmp_path: Path) -> None:
+    code = (
+        "open(os.path.join(sys.argv[1], 'Run_Image.csv'), 'w').write("
+        "'Name,Slope,Count,Bad\\nA01,-1.5,12,nan\\nA02,0,0,0\\n')"
+    )
+    result = bench.run(code, "{output_dir}", csv="*_Image.csv")
+    assert result.response == {"Name": "A01", "Slope": -1.5, "Count": 12, "Bad": None}
+    assert list((tmp_path / "work" / "output").rglob("Run_Image.csv"))
+    assert bench.run(code, "{output_dir}", csv="*_Image.csv", columns=["Slope"]).response == {"Slope": -1.5}
+
+
+def test_table_of_an_earlier_attempt_does_not_count(bench: Bench) -> None:
+    write = "open(os.path.join(sys.argv[1], 'Run_Image.csv'), 'w').write('Count\\n1\\n')"
+    assert bench.run(write, "{output_dir}", csv="*_Image.csv").state is TaskState.DONE
+    result = bench.run("pass", "{output_dir}", csv="*_Image.csv")
+    assert result.state is TaskState.ERROR
+    assert "left 0 files" in result.message
+
+
+def test_file_list_holds_the_source(bench: Bench) -> None:
+    result = bench.run("print(json.dumps({'list': open(sys.argv[1]).read()}))", "{file_list}")
+    assert result.response["list"].endswith("'quote'.tif\n")
+
+
+def test_program_sees_no_secrets_and_no_input(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HASTE_TOKEN", "secret")
+    code = "print(json.dumps({'input': sys.stdin.read(), 'names': [n for n in os.environ if 'HASTE' in n]}))"
+    assert bench.run(code).response == {"input": "", "names": []}
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("sys.exit('no such channel')", "failed with exit code 1: no such channel"),
+        ("os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
+        ("print('done!')", "is no JSON object: 'done!'"),
+        ("print('[1, 2]')", "JSON but no object"),
+        ("print('x' * 2_000_000)", "not a small JSON object"),
+        ("sys.stderr.write('early\\n' * 9999 + 'last words'); sys.exit(3)", "last words"),
+        ("print('{\"score\": NaN}')", "score is nan"),
+    ],
+)
+def test_failures_say_what_the_program_said(bench: Bench, code: str, said: str) -> None:
+    result = bench.run(code)
+    assert result.state is TaskState.ERROR
+    assert said in result.message
+    assert len(result.message) < 3000
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"argv": ["sh", "-c", "true"]}, "'sh' is not allowed on this worker (allowed: measure)"),
+        ({"argv": ["/bin/true"]}, "'/bin/true' is not allowed"),
+        ({"argv": []}, "argv"),
+        ({}, "argv: is required"),
+        ({"argv": ["measure", "{sauce}"]}, "{sauce} in argv means nothing"),
+        ({"argv": ["measure"], "csv": "../../*.csv"}, "below the output folder"),
+        ({"argv": ["measure"], "shell": True}, "shell"),
+    ],
+)
+def test_what_is_not_allowed_is_named(
+    run_task: RunTask, data_dir: Path, parameters: dict[str, Any], said: str
+) -> None:
+    (data_dir / "a.tif").touch()
+    programs = {"programs": {"measure": Path(sys.executable)}}
+    result = run_task("command", data_dir / "a.tif", settings=programs, parameters=parameters)
+    assert result.state is TaskState.ERROR
+    assert said in result.message
+
+
+def test_program_that_is_not_installed(run_task: RunTask, data_dir: Path) -> None:
+    (data_dir / "a.tif").touch()
+    programs = {"programs": {"fiji": "/no/such/fiji"}}
+    result = run_task("command", data_dir / "a.tif", settings=programs, parameters={"argv": ["fiji"]})
+    assert result.state is TaskState.ERROR
+    assert "/no/such/fiji cannot be started here" in result.message
+
+
+def test_missing_source_is_404(bench: Bench, run_task: RunTask, data_dir: Path) -> None:
+    settings = {"programs": {"measure": Path(sys.executable)}}
+    parameters = {"argv": ["measure", "{source}"]}
+    result = run_task("command", data_dir / "gone.tif", settings=settings, parameters=parameters)
+    assert result.state is TaskState.SOURCE_MISSING
+
+
+def test_answer_survives_its_way_through_json(bench: Bench) -> None:
+    answer = {"text": "Größe µm", "list": [1, 2.5, None, {"deep": True}]}
+    result = bench.run(f"print(json.dumps({answer!r}))")
+    assert json.loads(json.dumps(result.response)) == answer

@@ -1,0 +1,90 @@
+"""What docs/handlers.md tells users works as it says."""
+
+import importlib.util
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+from haste_core.errors import BadInputError
+from haste_core.pipelines import Pipeline
+from haste_workers import Answer, TaskContext
+from haste_workers.handlers.command import CommandParameters
+from haste_workers.handlers.registry import choose_handlers
+from haste_workers.settings import WorkerSettings, load_settings
+from tests.unit.workers.messages import task_message
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+
+def example(name: str) -> Callable[..., Any]:
+    spec = importlib.util.spec_from_file_location(name, DOCS / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function: Callable[..., Any] = getattr(module, name)
+    return function
+
+
+def context_of(source: Path, tmp_path: Path, **parameters: Any) -> TaskContext:
+    return TaskContext(
+        task_message(url=source.as_uri(), parameters=parameters),
+        settings=WorkerSettings(work_dir=tmp_path / "work", roots={"data": source.parent}),
+        scratch=tmp_path / "scratch",
+        on_progress=lambda *_: None,
+    )
+
+
+def test_count_nuclei(tmp_path: Path) -> None:
+    image = np.zeros((100, 100), np.uint16)
+    image[10:20, 10:20] = image[50:70, 50:70] = 1000
+    image[90, 90] = 1000  # a hot pixel
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    context = context_of(tmp_path / "a.tif", tmp_path, threshold=500)
+    answer = example("count_nuclei")(context.message.job, context.message, context)
+    assert answer == {"nuclei": 2, "mean_area_px": 250}
+
+
+def test_write_mask(tmp_path: Path) -> None:
+    image = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    context = context_of(tmp_path / "a.tif", tmp_path)
+    answer = example("write_mask")(context.message.job, context.message, context)
+    assert isinstance(answer, Answer)
+    assert np.array_equal(tifffile.imread(context.output_dir / "mask.tif"), image > image.mean())
+    tifffile.imwrite(tmp_path / "b.tif", np.full((64, 64), 7, np.uint16))
+    uniform = context_of(tmp_path / "b.tif", tmp_path)
+    with pytest.raises(BadInputError):
+        example("write_mask")(uniform.message.job, uniform.message, uniform)
+
+
+def test_yaml_of_the_guide_is_valid(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "handlers.md").read_text(), re.DOTALL)
+    settings, pipelines = [b for b in blocks if "worker.yaml" in b], [b for b in blocks if "name:" in b]
+    assert (len(settings), len(pipelines)) == (1, 3)
+    (tmp_path / "worker.yaml").write_text(settings[0])
+    programs = load_settings(tmp_path / "worker.yaml").programs
+    for block in pipelines:
+        pipeline = Pipeline.parse(yaml.safe_load(block))
+        if "command" in pipeline.parameters:
+            parameters = CommandParameters.model_validate(pipeline.parameters["command"])
+            assert parameters.argv[0] in programs
+
+
+def test_entry_points_of_installed_packages_are_handlers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "my_lab-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: my-lab\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[haste.handlers]\ncount-nuclei = my_lab.count:count_nuclei\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert choose_handlers(WorkerSettings())["count-nuclei"] == "my_lab.count:count_nuclei"
+    own = WorkerSettings(handlers={"count-nuclei": "mine:f"})
+    assert choose_handlers(own)["count-nuclei"] == "mine:f"

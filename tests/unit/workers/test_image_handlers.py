@@ -1,0 +1,199 @@
+"""The handlers that read pixels: focus-score and preprocess."""
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from haste_core.features import measure
+from haste_core.routing import Roots
+from haste_core.states import TaskState
+from tests.unit.workers.bench import RunTask, cells
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class TestFocusScore:
+    def test_measures_the_original_pixels(self, run_task: RunTask, cells_tiff: Path) -> None:
+        result = run_task("focus-score", cells_tiff)
+        assert result.state is TaskState.DONE, result.message
+        features = measure(cells())
+        assert result.response == {
+            "plls": features.plls,
+            "signal_fraction": features.signal_fraction,
+            "empty": False,
+            "pixels": "original",
+            "width": 256,
+            "height": 256,
+            "dtype": "uint16",
+            "sha256": sha256(cells_tiff),
+            "size_bytes": cells_tiff.stat().st_size,
+        }
+        assert result.place is None
+
+    def test_reads_through_a_root(self, run_task: RunTask, cells_tiff: Path) -> None:
+        assert run_task("focus-score", "root://data/A01_s1.tif").state is TaskState.DONE
+
+    def test_stack_is_as_sharp_as_its_sharpest_plane(self, run_task: RunTask, data_dir: Path) -> None:
+        sharp = cells().astype(float)
+        blurred = sum(np.roll(sharp, shift, (0, 1)) for shift in range(-6, 7)) / 13
+        path = data_dir / "stack.tif"
+        planes = np.stack([blurred, sharp, blurred]).astype(np.uint16)
+        tifffile.imwrite(path, planes, photometric="minisblack")
+        response = run_task("focus-score", path).response
+        assert (response["planes"], response["plane"]) == (3, 1)
+        assert response["plls"] == pytest.approx(measure(planes[1]).plls)
+
+    def test_undefined_score_says_why_and_is_no_failure(self, run_task: RunTask, data_dir: Path) -> None:
+        path = data_dir / "flat.tif"
+        tifffile.imwrite(path, np.full((64, 64), 7, np.uint16))
+        result = run_task("focus-score", path)
+        assert result.state is TaskState.DONE
+        assert result.response["plls"] is None
+        assert result.response["undefined"]
+        assert result.response["empty"] is True
+
+    def test_lossy_operator_is_part_of_what_was_measured(self, run_task: RunTask, cells_tiff: Path) -> None:
+        responses = {
+            "preprocess": {
+                "operator": "floodfill",
+                "description": "floodfill(threshold=30)",
+                "lossless": False,
+            },
+            "upload": {"url": "root://landing/x"},
+        }
+        result = run_task("focus-score", cells_tiff, response=responses)
+        assert result.response["pixels"] == "floodfill(threshold=30)"
+        responses["preprocess"]["lossless"] = True
+        assert run_task("focus-score", cells_tiff, response=responses).response["pixels"] == "original"
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"II*\0", b"<html>404 Not Found</html>", b"\x89PNG\r\n\x1a\n" + bytes(50)]
+    )
+    def test_unreadable_image_is_502(self, run_task: RunTask, data_dir: Path, content: bytes) -> None:
+        path = data_dir / "bad.tif"
+        path.write_bytes(content)
+        result = run_task("focus-score", path)
+        assert result.state is TaskState.BAD_INPUT
+        assert result.message.startswith("not a readable image: ")
+
+    def test_truncated_image_is_502(self, run_task: RunTask, cells_tiff: Path) -> None:
+        cells_tiff.write_bytes(cells_tiff.read_bytes()[:60_000])
+        result = run_task("focus-score", cells_tiff)
+        assert result.state is TaskState.BAD_INPUT
+        assert result.message.startswith("not a readable image: ")
+
+    def test_missing_file_is_404_with_its_path(self, run_task: RunTask, data_dir: Path) -> None:
+        result = run_task("focus-score", data_dir / "gone.tif")
+        assert result.state is TaskState.SOURCE_MISSING
+        assert str(data_dir / "gone.tif") in result.message
+
+    def test_changed_file_is_refused(self, run_task: RunTask, cells_tiff: Path) -> None:
+        assert run_task("focus-score", cells_tiff, sha256=sha256(cells_tiff)).state is TaskState.DONE
+        result = run_task("focus-score", cells_tiff, sha256="0" * 64)
+        assert result.state is TaskState.BAD_INPUT
+        assert "has changed" in result.message
+
+    def test_unknown_parameter_is_named(self, run_task: RunTask, cells_tiff: Path) -> None:
+        result = run_task("focus-score", cells_tiff, parameters={"treshold": 3})
+        assert result.state is TaskState.ERROR
+        assert "treshold" in result.message
+
+    def test_real_images_get_their_reference_slope(self, run_task: RunTask, shared_dir: Path) -> None:
+        images = shared_dir / "data" / "images"
+        with (images / "index.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))[::6]
+        for row in rows:
+            path = images / row["file"]
+            result = run_task("focus-score", path, settings={"roots": {"images": images}})
+            assert result.response["plls"] == pytest.approx(float(row["plls_reference_f64"]), abs=1e-6)
+
+
+class TestPreprocess:
+    def read(self, tmp_path: Path, url: str) -> Path:
+        return Path(Roots.parse({"work": tmp_path / "work"}).path_of(url))
+
+    def test_smaller_file_with_the_same_pixels_becomes_the_place(
+        self, run_task: RunTask, cells_tiff: Path, tmp_path: Path
+    ) -> None:
+        before = cells_tiff.read_bytes()
+        result = run_task("preprocess", cells_tiff)
+        assert result.state is TaskState.DONE, result.message
+        assert result.place is not None
+        smaller = self.read(tmp_path, result.place.url)
+        assert np.array_equal(tifffile.imread(smaller), cells())
+        assert (result.place.sha256, result.place.size_bytes) == (sha256(smaller), smaller.stat().st_size)
+        assert smaller.name == f"{result.place.sha256}.tif"
+        assert result.response["lossless"] is True
+        assert result.response["operator"] == "recompress"
+        assert result.response["bytes_before"] == len(before)
+        assert result.response["bytes_after"] == smaller.stat().st_size < len(before)
+        assert result.response["cpu_s"] >= 0
+        assert cells_tiff.read_bytes() == before
+
+    def test_again_is_the_same_place(self, run_task: RunTask, cells_tiff: Path) -> None:
+        first, second = run_task("preprocess", cells_tiff), run_task("preprocess", cells_tiff)
+        assert first.place == second.place
+
+    def test_what_would_not_get_smaller_is_kept(self, run_task: RunTask, data_dir: Path) -> None:
+        path = data_dir / "packed.tif"
+        tifffile.imwrite(path, cells(), compression="zlib", predictor=True, compressionargs={"level": 9})
+        first = run_task("preprocess", path)
+        packed = path if first.place is None else self.read(data_dir.parent, first.place.url)
+        result = run_task("preprocess", packed)
+        assert result.state is TaskState.DONE
+        assert result.place is None
+        assert result.response["kept"] is True
+        assert result.response["bytes_after"] == result.response["bytes_before"]
+
+    def test_next_task_reads_the_new_place(self, run_task: RunTask, cells_tiff: Path) -> None:
+        place = run_task("preprocess", cells_tiff).place
+        assert place is not None
+        score = run_task("focus-score", place.url, sha256=place.sha256)
+        assert score.response["plls"] == measure(cells()).plls
+
+    def test_flood_fill_is_a_marked_derivative(
+        self, run_task: RunTask, data_dir: Path, tmp_path: Path
+    ) -> None:
+        path = data_dir / "grid.tif"
+        image = np.full((128, 128), 180, np.uint8)
+        image[:, :30] = np.random.default_rng(0).integers(0, 25, (128, 30))
+        image[60:70, 60:70] = 5  # dark, but inside the specimen
+        tifffile.imwrite(path, image, metadata=None)
+        result = run_task("preprocess", path, parameters={"operator": "floodfill", "threshold": 30})
+        assert result.state is TaskState.DONE, result.message
+        assert result.response["lossless"] is False
+        assert result.response["parameters"]["threshold"] == 30
+        filled = tifffile.imread(self.read(tmp_path, result.place.url))
+        assert (filled[:, :30] == 0).all()
+        assert (filled[60:70, 60:70] == 5).all()
+        score = run_task("focus-score", path, response={"preprocess": result.response})
+        assert score.response["pixels"] == result.response["description"] != "original"
+
+    @pytest.mark.parametrize(
+        ("parameters", "said"),
+        [
+            ({"operator": "sharpen"}, "operator"),
+            ({"threshold": 30}, "floodfill"),
+            ({"operator": "floodfill", "threshold": 300}, "300"),
+            ({"operator": "floodfill", "threshold": -1}, "threshold"),
+        ],
+    )
+    def test_wrong_parameters_are_named(
+        self, run_task: RunTask, cells_tiff: Path, parameters: dict, said: str
+    ) -> None:
+        result = run_task("preprocess", cells_tiff, parameters=parameters)
+        assert result.state is TaskState.ERROR
+        assert said in result.message
+
+    def test_unreadable_image_is_502(self, run_task: RunTask, data_dir: Path) -> None:
+        path = data_dir / "bad.tif"
+        path.write_bytes(b"nothing")
+        result = run_task("preprocess", path)
+        assert result.state is TaskState.BAD_INPUT
+        assert result.place is None

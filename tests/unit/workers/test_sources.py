@@ -1,0 +1,208 @@
+"""Sources: found through the site's roots, and nowhere else."""
+
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from haste_core.errors import (
+    BadInputError,
+    PermanentError,
+    SourceDeniedError,
+    SourceMissingError,
+    TransientError,
+)
+from haste_core.routing import Roots
+from haste_workers.context import TaskContext
+from haste_workers.settings import WorkerSettings
+from haste_workers.sources import download, local_path
+from tests.unit.workers.messages import task_message
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "nas"
+    (folder / "plate7").mkdir(parents=True)
+    (folder / "plate7" / "A 01.tif").write_bytes(b"pixels")
+    (tmp_path / "secret.txt").write_text("secret")
+    return folder
+
+
+@pytest.fixture
+def roots(folder: Path) -> Roots:
+    return Roots.parse({"nas": folder})
+
+
+class TestLocalSources:
+    def test_root_and_file_urls(self, folder: Path, roots: Roots) -> None:
+        path = folder / "plate7" / "A 01.tif"
+        for url in ("root://nas/plate7/A%2001.tif", "root://NAS/plate7/A%2001.tif", path.as_uri()):
+            assert local_path(url, roots) == path
+
+    def test_folders_are_objects_too(self, folder: Path, roots: Roots) -> None:
+        assert local_path("root://nas/plate7", roots) == folder / "plate7"
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "root://nas/../secret.txt",
+            "root://nas/plate7/../../secret.txt",
+            "root://nas/%2e%2e/secret.txt",
+            "root://other/x.tif",
+            "root://nas//etc/passwd/../../../../secret.txt",
+            "file:///etc/passwd",
+            "file://server/share/x.tif",
+            "root://nas/nul%00.tif",
+            "ftp://nas/x.tif",
+        ],
+    )
+    def test_what_leaves_the_roots_is_denied(self, roots: Roots, url: str) -> None:
+        with pytest.raises(SourceDeniedError):
+            local_path(url, roots)
+
+    def test_denial_says_what_may_be_read_and_how_to_allow_more(self, roots: Roots, folder: Path) -> None:
+        with pytest.raises(SourceDeniedError) as denied:
+            local_path("file:///elsewhere/x.tif", roots)
+        assert f"nas={folder}" in str(denied.value)
+        assert "--root NAME=FOLDER" in str(denied.value)
+
+    def test_link_out_is_denied_and_link_within_is_followed(
+        self, folder: Path, roots: Roots, tmp_path: Path
+    ) -> None:
+        (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
+        (folder / "within.tif").symlink_to(folder / "plate7" / "A 01.tif")
+        (folder / "up").symlink_to(tmp_path)
+        (folder / "loop").symlink_to(folder / "loop")
+        for name in ("out.txt", "up/secret.txt", "loop"):
+            with pytest.raises(SourceDeniedError):
+                local_path(f"root://nas/{name}", roots)
+        assert local_path("root://nas/within.tif", roots) == folder / "plate7" / "A 01.tif"
+
+    def test_root_that_is_a_link_itself(self, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "alias").symlink_to(folder)
+        found = local_path("root://nas/plate7/A%2001.tif", Roots.parse({"nas": tmp_path / "alias"}))
+        assert found == folder / "plate7" / "A 01.tif"
+
+    def test_missing_file_is_named(self, folder: Path, roots: Roots) -> None:
+        with pytest.raises(SourceMissingError, match=str(folder / "plate7" / "B01.tif")):
+            local_path("root://nas/plate7/B01.tif", roots)
+        with pytest.raises(SourceMissingError):
+            local_path("root://nas/plate7/A%2001.tif/deeper.tif", roots)
+
+    def test_share_that_is_not_mounted_is_passing_trouble(self, tmp_path: Path) -> None:
+        with pytest.raises(TransientError, match="is the share mounted"):
+            local_path("root://nas/x.tif", Roots.parse({"nas": tmp_path / "gone"}))
+
+    def test_fifo_is_refused_at_once(self, folder: Path, roots: Roots) -> None:
+        os.mkfifo(folder / "fifo.tif")
+        with pytest.raises(BadInputError, match="neither a file nor a folder"):
+            local_path("root://nas/fifo.tif", roots)
+
+
+class _Web(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status = int(self.path.rsplit("/", 1)[-1].split(".")[0])
+        body = b"p" * 1000 if status == 200 else b""
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "http://169.254.169.254/secret")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Web) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class TestWebSources:
+    def test_allowed_host_is_downloaded_to_the_temporary_folder(self, web: str, tmp_path: Path) -> None:
+        settings = WorkerSettings(work_dir=tmp_path / "work", http_hosts=("127.0.0.1",))
+        message = task_message(url=f"{web}/plate7/200.tif")
+        context = TaskContext(
+            message, settings=settings, scratch=tmp_path / "scratch", on_progress=lambda *_: None
+        )
+        path = context.source_path()
+        assert path.read_bytes() == b"p" * 1000
+        assert path.suffix == ".tif"
+        assert path.is_relative_to(context.temp_dir)
+
+    def test_no_host_is_allowed_by_default(self, web: str, tmp_path: Path) -> None:
+        with pytest.raises(SourceDeniedError, match="http_hosts"):
+            download(f"{web}/200.tif", tmp_path, hosts=(), limit_bytes=10**6)
+
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [
+            (302, PermanentError),
+            (401, SourceDeniedError),
+            (403, SourceDeniedError),
+            (404, SourceMissingError),
+            (418, PermanentError),
+            (429, TransientError),
+            (503, TransientError),
+        ],
+    )
+    def test_statuses(self, web: str, tmp_path: Path, status: int, error: type[Exception]) -> None:
+        with pytest.raises(error, match=str(status)):
+            download(f"{web}/{status}.tif", tmp_path, hosts=("127.0.0.1",), limit_bytes=10**6)
+
+    def test_too_large_is_refused(self, web: str, tmp_path: Path) -> None:
+        with pytest.raises(BadInputError, match="download_limit_bytes"):
+            download(f"{web}/200.tif", tmp_path, hosts=("127.0.0.1",), limit_bytes=999)
+
+    def test_server_that_is_away_is_passing_trouble(self, tmp_path: Path) -> None:
+        with pytest.raises(TransientError):
+            download("http://127.0.0.1:9/x.tif", tmp_path, hosts=("127.0.0.1",), limit_bytes=10)
+
+    def test_s3_is_denied(self, tmp_path: Path) -> None:
+        context = TaskContext(
+            task_message(url="s3://bucket/x.tif"),
+            settings=WorkerSettings(work_dir=tmp_path),
+            scratch=tmp_path / "scratch",
+            on_progress=lambda *_: None,
+        )
+        with pytest.raises(SourceDeniedError, match="no S3 sources are configured"):
+            context.source_path()
+
+
+class TestContext:
+    def context(self, tmp_path: Path, **message: object) -> TaskContext:
+        settings = WorkerSettings(work_dir=tmp_path / "work", site="lab1", roots={"nas": tmp_path / "nas"})
+        return TaskContext(
+            task_message(7, **message),
+            settings=settings,
+            scratch=tmp_path / "scratch",
+            on_progress=lambda *_: None,
+        )
+
+    def test_output_folder_is_kept_below_the_work_folder(self, tmp_path: Path) -> None:
+        context = self.context(tmp_path, source_id="plate7/../A01.tif")
+        assert context.output_dir.is_dir()
+        assert context.output_dir.is_relative_to(tmp_path / "work" / "output" / "plate7")
+        assert self.context(tmp_path, source_id="plate7/../A01.tif").output_dir == context.output_dir
+
+    def test_places_are_told_by_the_names_that_all_sites_know(self, tmp_path: Path, folder: Path) -> None:
+        context = self.context(tmp_path)
+        own = context.output_dir / "mask.tif"
+        own.write_bytes(b"mask")
+        assert context.place_of(own).url.startswith("root://work/output/plate7/")
+        place = context.place_of(folder / "plate7" / "A 01.tif")
+        assert (place.url, place.site, place.size_bytes) == ("root://nas/plate7/A%2001.tif", "lab1", 6)
+        assert local_path(context.place_of(own).url, context.roots) == own
+
+    def test_progress_beyond_its_range_is_a_mistake(self, tmp_path: Path) -> None:
+        with pytest.raises(PermanentError, match=r"\[0, 1\]"):
+            self.context(tmp_path).progress(50)
