@@ -6,25 +6,17 @@ import os
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 
-import yaml
-from pydantic import AnyHttpUrl, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    YamlConfigSettingsSource,
-)
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, SecretStr, field_validator
 
 from haste_core.errors import InvalidError, Problem
-from haste_core.jobspec import problems_of
 from haste_core.routing import Roots
+from haste_runtime.configuration import gather
 
 CONFIG_VARIABLE = "HASTE_CLIENT_CONFIG"
 DEFAULT_SERVER_URL = "http://127.0.0.1:5510"
 
 
-class ClientSettings(BaseSettings):
+class ClientSettings(BaseModel):
     """What a client needs to know.
 
     Attributes
@@ -39,7 +31,7 @@ class ClientSettings(BaseSettings):
         environment and file add up.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="HASTE_")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     server_url: str = DEFAULT_SERVER_URL
     token: SecretStr | None = None
@@ -60,19 +52,6 @@ class ClientSettings(BaseSettings):
     def local_roots(self) -> Roots:
         """Return the roots as absolute paths without links, as the paths of submitted files are."""
         return Roots.parse({name: _resolved(path) for name, path in self.roots.items()})
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the YAML file below the environment."""
-        yaml_file = YamlConfigSettingsSource(settings_cls, yaml_file=config_path())
-        return init_settings, env_settings, yaml_file, dotenv_settings, file_secret_settings
 
 
 def _resolved(path: str) -> PurePath:
@@ -110,17 +89,9 @@ def load_settings(
     InvalidError
         With every setting that is wrong.
     """
+    path = config_path()
     given = {"server_url": url, "token": token}
-    try:
-        settings = ClientSettings.model_validate(
-            {name: value for name, value in given.items() if value is not None}
-        )
-    except ValidationError as error:
-        raise InvalidError(problems_of(error)) from error
-    except SettingsError as error:
-        raise InvalidError([Problem("environment", f"{error}: {error.__cause__}")]) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidError([Problem(str(config_path()), f"cannot be read as YAML: {error}")]) from error
+    settings = gather(ClientSettings, path if path.is_file() else None, given).settings
     return settings if roots is None else _with_roots(settings, roots)
 
 

@@ -12,12 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from haste_core.errors import HasteError, InvalidError, Problem, TransientError
+from haste_runtime.configuration import Gathered
+from haste_runtime.logs import configure_logging
 from haste_server.bootstrap import Server, build
-from haste_server.configuration import LoadedSettings, load_settings
-from haste_server.logs import configure_logging
+from haste_server.configuration import explain, load_settings
 from haste_server.processes.children import ChildProcess
 from haste_server.processes.claims import DataFolderClaim, UrlFile
 from haste_server.processes.supervisor import run_until_stopped, supervise
+from haste_server.settings import ServerSettings
 
 DONE, USAGE, TRY_AGAIN = 0, 2, 5
 STOP_MARGIN_S = 60.0  # beyond shutdown_s: web and engine end by themselves long before
@@ -82,8 +84,8 @@ def serve(
 @app.command("check-config")
 def check_config(context: typer.Context) -> None:
     """Show all settings with their origins, and say what is wrong with them."""
-    loaded: LoadedSettings = context.obj
-    typer.echo(loaded.explain())
+    loaded: Gathered[ServerSettings] = context.obj
+    typer.echo(explain(loaded))
     with _explained():
         server = build(loaded.settings)
     shape = "distributed" if loaded.settings.distributed else "one process"

@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from haste_core.messages import TaskMessage
+from haste_runtime.logs import configure_logging
 from haste_workers.context import ProgressListener
 from haste_workers.execution import Executor
 from haste_workers.handlers.registry import HandlerUnusableError, load_handler
-from haste_workers.logs import configure_logging
 from haste_workers.records import Kind, Record, pack, unpack
 from haste_workers.settings import WorkerSettings
 

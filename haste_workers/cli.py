@@ -17,8 +17,8 @@ import typer
 
 from haste_core.errors import InvalidError, Problem
 from haste_core.ports import WorkerTransport
+from haste_runtime.logs import configure_logging
 from haste_workers.handlers.registry import HandlerUnusableError, choose_handlers
-from haste_workers.logs import configure_logging
 from haste_workers.pipes import take_standard_streams
 from haste_workers.runner import Runner
 from haste_workers.scratch import scratch_folder

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-import yaml
 from pydantic import (
     AfterValidator,
     AnyHttpUrl,
@@ -17,21 +16,13 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     field_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic_settings import NoDecode
 
-from haste_core.errors import InvalidError, Problem
-from haste_core.jobspec import Name, problems_of
+from haste_core.jobspec import Name
 from haste_core.routing import DEFAULT_SITE
+from haste_runtime.configuration import gather
 
 WORK_ROOT = "work"
 """The root under which a worker's own outputs are named; its folder is `WorkerSettings.work_dir`."""
@@ -171,51 +162,9 @@ class WorkerSettings(BaseModel):
 def load_settings(config: Path | None = None, **command_line: Any) -> WorkerSettings:
     """Gather the settings: command line, then environment (``HASTE_…``), then YAML file, then defaults.
 
-    Parameters
-    ----------
-    config : Path, optional
-        The YAML file.
-    **command_line
-        Settings by name; None means "not given".
-
     Raises
     ------
     InvalidError
         With everything that is wrong, unknown settings included.
     """
-    from_file = {} if config is None else _read_yaml(config)
-
-    class Sources(WorkerSettings, BaseSettings):
-        model_config = SettingsConfigDict(env_prefix="HASTE_", extra="forbid", frozen=True)
-
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class names it
-            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class names it
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=from_file)
-
-    try:
-        gathered = Sources(**{name: value for name, value in command_line.items() if value is not None})
-    except ValidationError as error:
-        raise InvalidError(problems_of(error)) from error
-    except SettingsError as error:
-        raise InvalidError([Problem("environment", f"{error}: {error.__cause__}")]) from error
-    # The plain class can be handed to child processes, and reads no environment there.
-    return WorkerSettings.model_validate(gathered.model_dump())
-
-
-def _read_yaml(config: Path) -> dict[str, Any]:
-    try:
-        value = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidError([Problem(str(config), f"cannot be read as YAML: {error}")]) from error
-    if value is None:
-        return {}
-    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise InvalidError([Problem(str(config), "should be a mapping of settings, `name: value`")])
-    return value
+    return gather(WorkerSettings, config, command_line).settings

@@ -20,9 +20,8 @@ from haste_core.errors import InvalidError
 from haste_core.messages import Outcome, Presence, TaskMessage, TaskResult
 from haste_core.ports import BrokerListener, ResultDelivery, UndeliveredTask
 from haste_core.routing import Route
-from haste_server.brokers.queues import Assignment, QueuedTask, Taker, TaskQueues
-from haste_wire.frames import FrameError, FrameReader, FrameSender
-from haste_wire.pipe import (
+from haste_runtime.frames import FrameError, FrameReader, FrameSender
+from haste_runtime.pipe import (
     Hello,
     PresenceFrame,
     ResultFrame,
@@ -30,6 +29,7 @@ from haste_wire.pipe import (
     UnreadableFrame,
     parse_frame,
 )
+from haste_server.brokers.queues import Assignment, QueuedTask, Taker, TaskQueues
 
 log = structlog.get_logger(__name__)
 

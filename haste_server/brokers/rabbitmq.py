@@ -13,9 +13,9 @@ from haste_core.errors import InvalidError
 from haste_core.messages import Presence, TaskMessage, TaskResult
 from haste_core.ports import BrokerListener, ResultDelivery, UndeliveredTask
 from haste_core.routing import RESULT_QUEUE, TASK_EXCHANGE, Route
-from haste_wire.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
-from haste_wire.confirms import Fate, Outgoing
-from haste_wire.topology import engine_topology, presence_queue
+from haste_runtime.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
+from haste_runtime.confirms import Fate, Outgoing
+from haste_runtime.topology import engine_topology, presence_queue
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any
 from haste_core.decisions import Decision, decide
 from haste_core.interestingness import BUILT_IN, InterestingnessError, InterestingnessFunction
 from haste_core.ports import Undecidable, Undecided
+from haste_runtime.frames import FrameReader, write_frames
 from haste_server.engine.evaluator import question, verdict
-from haste_wire.frames import FrameReader, write_frames
 
 
 def build(function: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 
 from haste_core.decisions import Decision
 from haste_core.ports import Clock, TaskStore, Undecidable, Undecided
+from haste_runtime.frames import FrameError, FrameReader, write_frames
 from haste_server.engine.collector import log_changes
-from haste_wire.frames import FrameError, FrameReader, write_frames
 
 log = structlog.get_logger(__name__)
 

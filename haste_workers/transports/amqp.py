@@ -15,9 +15,9 @@ from haste_core.errors import InvalidError
 from haste_core.messages import Presence, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery
 from haste_core.routing import CONTROL_EXCHANGE, RESULT_QUEUE, Route
-from haste_wire.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
-from haste_wire.confirms import Fate, Outgoing
-from haste_wire.topology import PRESENCE_KEY, worker_topology
+from haste_runtime.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
+from haste_runtime.confirms import Fate, Outgoing
+from haste_runtime.topology import PRESENCE_KEY, worker_topology
 
 log = structlog.get_logger(__name__)
 

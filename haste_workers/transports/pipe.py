@@ -13,8 +13,8 @@ from haste_core.errors import InvalidError
 from haste_core.messages import Presence, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery
 from haste_core.routing import Route
-from haste_wire.frames import FrameError, FrameReader, FrameSender
-from haste_wire.pipe import Hello, PresenceFrame, ResultFrame, TaskFrame, UnreadableFrame, parse_frame
+from haste_runtime.frames import FrameError, FrameReader, FrameSender
+from haste_runtime.pipe import Hello, PresenceFrame, ResultFrame, TaskFrame, UnreadableFrame, parse_frame
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ class PipeTransport:
     ----------
     reader, writer : binary file
         From and to the server, blocking. `reader` should be raw (``buffering=0``), see
-        `haste_wire.frames.FrameReader`. Closed by the transport.
+        `haste_runtime.frames.FrameReader`. Closed by the transport.
     on_closed : callable
         Called once, from the transport's thread, when the server is gone: the worker has nobody left to work
         for. Not called after `stop`.

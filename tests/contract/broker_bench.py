@@ -14,10 +14,10 @@ from haste_core.messages import Outcome, Place, Presence, TaskMessage, TaskResul
 from haste_core.ports import Broker, ResultDelivery, TaskDelivery, UndeliveredTask, WorkerTransport
 from haste_core.routing import DEAD_LETTER_QUEUE, RESULT_QUEUE, Route
 from haste_core.states import TaskState
+from haste_runtime.frames import write_frames
+from haste_runtime.pipe import ResultFrame
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.brokers.rabbitmq import RabbitBroker
-from haste_wire.frames import write_frames
-from haste_wire.pipe import ResultFrame
 from haste_workers.transports.amqp import AmqpTransport
 from haste_workers.transports.pipe import PipeTransport
 

@@ -14,9 +14,9 @@ import requests
 from structlog.testing import capture_logs
 
 from haste_core.routing import CONTROL_EXCHANGE, DEAD_LETTER_QUEUE, RESULT_QUEUE, TASK_EXCHANGE, Route
-from haste_wire.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
-from haste_wire.confirms import Fate, Outgoing
-from haste_wire.topology import Topology, engine_topology, worker_topology
+from haste_runtime.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
+from haste_runtime.confirms import Fate, Outgoing
+from haste_runtime.topology import Topology, engine_topology, worker_topology
 from tests.contract.broker_bench import wait_until
 from tests.integration.tcp_proxy import TcpProxy
 from tests.services.process import free_port

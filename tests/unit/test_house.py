@@ -28,7 +28,7 @@ def test_all_packages_are_found() -> None:
         "haste_client",
         "haste_core",
         "haste_server",
-        "haste_wire",
+        "haste_runtime",
         "haste_workers",
     }
 

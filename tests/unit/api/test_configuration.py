@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from haste_core.errors import InvalidError
-from haste_server.configuration import load_settings
+from haste_server.configuration import explain, load_settings
 from haste_server.settings import ServerSettings, TierFolder
 
 
@@ -143,7 +143,7 @@ def test_tiers_that_pipelines_name_have_a_folder(tmp_path: Path) -> None:
 def test_secrets_are_not_shown(url: str, shown: str) -> None:
     loaded = load_settings(database_url=url, token="0123456789abcdef")
 
-    explanation = loaded.explain()
+    explanation = explain(loaded)
 
     assert f"database_url: {shown}  # command line" in explanation
     assert "token: ***  # command line" in explanation

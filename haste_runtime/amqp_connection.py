@@ -16,8 +16,8 @@ from pika.exceptions import (
     StreamLostError,
 )
 
-from haste_wire.confirms import Outgoing
-from haste_wire.topology import Topology
+from haste_runtime.confirms import Outgoing
+from haste_runtime.topology import Topology
 
 _HEARTBEAT_S = 20
 _BLOCKED_TIMEOUT_S = 60.0

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haste_core.routing import Route
-from haste_wire.frames import FrameError
-from haste_wire.pipe import (
+from haste_runtime.frames import FrameError
+from haste_runtime.pipe import (
     Hello,
     PipeFrame,
     PresenceFrame,

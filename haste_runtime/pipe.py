@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from haste_core.routing import Route
-from haste_wire.frames import FrameError
+from haste_runtime.frames import FrameError
 
 _VERSION = 1
 _TAG = struct.Struct(">Q")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haste_wire.frames import MAX_FRAME_BYTES, FrameError, FrameReader, FrameSender, write_frames
+from haste_runtime.frames import MAX_FRAME_BYTES, FrameError, FrameReader, FrameSender, write_frames
 
 
 class _Dripping(io.RawIOBase):

@@ -1,7 +1,7 @@
 """The topology says what the design says."""
 
 from haste_core.routing import DEAD_LETTER_QUEUE, RESULT_QUEUE, TASK_EXCHANGE, Route
-from haste_wire.topology import Binding, engine_topology, worker_topology
+from haste_runtime.topology import Binding, engine_topology, worker_topology
 
 _ROUTES = [Route("focus-score", "lab1"), Route("tier", "lab1")]
 

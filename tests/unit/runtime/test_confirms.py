@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haste_wire.confirms import ConfirmWindow, Fate, Outgoing
+from haste_runtime.confirms import ConfirmWindow, Fate, Outgoing
 
 
 def _messages(count: int) -> list[Outgoing]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Literal
 
 import structlog
 from structlog.typing import Processor
 
-_OWN_LOGGERS = ("haste_workers", "haste_wire")
+_OUR_LOGGERS = ("haste_runtime", "haste_server", "haste_workers")
+_LOUD_LIBRARIES = ("pika",)  # it tells each failed connection in ten errors; the link tells it in one line
 
 
-def configure_logging(level: str) -> None:
-    """Send the logs of this process to standard error, as lines of ``key=value``.
-
-    Libraries are heard from a warning on.
+def configure_logging(level: str, style: Literal["console", "json"] = "console") -> None:
+    """Send the logs of this process to standard error; libraries are heard from a warning on.
 
     Parameters
     ----------
     level : {'debug', 'info', 'warning', 'error'}
+    style : {'console', 'json'}
+        Lines of ``key=value``, or one JSON object each.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
@@ -26,7 +28,12 @@ def configure_logging(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "action", "event"])
+    renderer: Processor = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "action", "event"])
+    )
+    # Not by way of the standard library, which would cost each task's line several times as much.
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -41,5 +48,7 @@ def configure_logging(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
-    for name in _OWN_LOGGERS:
+    for name in _OUR_LOGGERS:
         logging.getLogger(name).setLevel(threshold)
+    for name in _LOUD_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

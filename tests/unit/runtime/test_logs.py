@@ -1,4 +1,4 @@
-"""The server's logs."""
+"""Logs of two kinds of loggers."""
 
 import json
 import subprocess
@@ -8,15 +8,15 @@ import pytest
 
 PROGRAM = """
 import logging, structlog
-from haste_server.logs import configure_logging
+from haste_runtime.logs import configure_logging
 configure_logging("info", {style!r})
-logging.getLogger("haste.a").info("moved %s", "A01", extra={{"action": "moved", "task_id": 7}})
-structlog.get_logger("haste.b").info("moved", action="moved", task_id=8)
-logging.getLogger("haste.a").debug("not shown")
+logging.getLogger("haste_server.a").info("moved %s", "A01", extra={{"action": "moved", "task_id": 7}})
+structlog.get_logger("haste_server.b").info("moved", action="moved", task_id=8)
+logging.getLogger("haste_server.a").debug("not shown")
 try:
     1 / 0
 except ZeroDivisionError:
-    logging.getLogger("haste.a").exception("oh")
+    logging.getLogger("haste_server.a").exception("oh")
 """
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import structlog
 from pika.adapters.select_connection import IOLoop
 
-from haste_wire.amqp_connection import (
+from haste_runtime.amqp_connection import (
     Connection,
     address_of,
     connection_parameters,
@@ -24,9 +24,9 @@ from haste_wire.amqp_connection import (
     explain,
     publish,
 )
-from haste_wire.backoff import Backoff
-from haste_wire.confirms import ConfirmWindow, Fate, Outgoing
-from haste_wire.topology import Topology
+from haste_runtime.backoff import Backoff
+from haste_runtime.confirms import ConfirmWindow, Fate, Outgoing
+from haste_runtime.topology import Topology
 
 log = structlog.get_logger(__name__)
 

@@ -4,10 +4,10 @@ import socket
 import threading
 import time
 
-from haste_wire.amqp import AmqpLink
-from haste_wire.backoff import Backoff
-from haste_wire.confirms import Fate, Outgoing
-from haste_wire.topology import engine_topology
+from haste_runtime.amqp import AmqpLink
+from haste_runtime.backoff import Backoff
+from haste_runtime.confirms import Fate, Outgoing
+from haste_runtime.topology import engine_topology
 
 
 def test_waits_double_up_to_the_longest_and_vary() -> None:

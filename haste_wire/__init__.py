@@ -1,1 +1,0 @@
-"""How programs talk: an AMQP link with confirms, and frames on a pipe."""
