@@ -1,4 +1,4 @@
-"""A `haste-server` as its user starts it, with all processes that belong to it."""
+"""Servers and workers as their users start them, with all processes that belong to them."""
 
 import os
 import signal
@@ -121,20 +121,41 @@ def running_server(
     data_dir.mkdir(exist_ok=True)
     log = data_dir.with_suffix(".log")
     environment = environment or {}
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
-    with log.open("a") as stream:
-        process = subprocess.Popen(
-            server_command("--data-dir", data_dir, "--url-file", data_dir / "url", "--port", port, *options),
-            env=inherited | environment,
-            stderr=stream,
-            text=True,
-            start_new_session=True,
-        )
+    command = server_command("--data-dir", data_dir, "--url-file", data_dir / "url", "--port", port, *options)
+    process = _start(command, log, environment)
     server = ServerProcess(process, data_dir, log, environment.get("HASTE_TOKEN"))
     try:
         yield server
     finally:
         server.kill_all()
+
+
+@contextmanager
+def running_worker(
+    log: Path, *options: object, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a worker; at the end it has to stop in good order, unless it was killed."""
+    process = _start([sys.executable, "-m", "haste_workers.cli", *map(str, options)], log, environment)
+    try:
+        yield process
+        if process.poll() is None:
+            process.terminate()
+            assert process.wait(30) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _start(command: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    with log.open("a") as stream:
+        return subprocess.Popen(
+            command, env=_clean() | environment, stderr=stream, text=True, start_new_session=True
+        )
+
+
+def _clean() -> dict[str, str]:
+    """Return this environment without settings of a HASTE server that the tester may have."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
 
 
 def server_command(*options: object) -> list[str]:
@@ -143,9 +164,8 @@ def server_command(*options: object) -> list[str]:
 
 def run_briefly(*options: object) -> subprocess.CompletedProcess[str]:
     """Run a server that should end by itself."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
     return subprocess.run(
-        server_command(*options), capture_output=True, text=True, timeout=60, env=inherited, check=False
+        server_command(*options), capture_output=True, text=True, timeout=60, env=_clean(), check=False
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.e2e.programs import Server
+from tests.e2e.server_process import running_server
 
 HANDLERS = "tests.e2e.dane_handlers"
 
@@ -34,13 +34,14 @@ class Dane:
 
 @pytest.fixture(scope="module")
 def dane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dane]:
-    server = Server(
-        tmp_path_factory.mktemp("dane"),
-        *("--handler", f"download={HANDLERS}:download", "--handler", f"asr={HANDLERS}:asr"),
-        environ={"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-    )
-    yield Dane(server.url)
-    assert server.stop() == 0
+    handlers = (f"--handler={key}={HANDLERS}:{key}" for key in ("download", "asr"))
+    importable = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with running_server(
+        tmp_path_factory.mktemp("dane") / "data", *handlers, environment=importable
+    ) as server:
+        server.wait_until_ready()
+        yield Dane(server.url)
+        assert server.stop() == 0
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """RabbitMQ, MariaDB, one server and two workers give the same numbers as the embedded shape."""
 
 import csv
+import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,54 +14,52 @@ import tifffile
 
 from haste_client import HasteClient, Result, Submission
 from haste_core.features.plls import plls
-from tests.e2e.programs import Program, Server, upgrade_database
+from tests.e2e.server_process import run_briefly, running_server, running_worker, wait_for
 
 LEASE = {"HASTE_LEASE_S": "4", "HASTE_HEARTBEAT_S": "1"}
 
 
 @dataclass
 class Distributed:
-    """One server, two workers, and a folder of images that all may read."""
+    """One server, and workers that may read some folders."""
 
-    server: Server
-    workers: list[Program]
-    images: Path
+    folder: Path
+    url: str
+    amqp_url: str
+    cleanup: ExitStack
+    workers: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def submit(self, **more: object) -> Submission:
-        with HasteClient(self.server.url, roots={"images": self.images}) as client:
-            return client.submit_directory(self.images, stream_id="plate", **more)
+    def start_worker(self, images: Path) -> None:
+        number = len(self.workers)
+        worker = running_worker(
+            self.folder / f"worker{number}.log",
+            *("--keys", "focus-score,tier", "--concurrency", 1, "--root", f"images={images}"),
+            environment={
+                "HASTE_BROKER_URL": self.amqp_url,
+                "HASTE_WORK_DIR": str(self.folder / f"work{number}"),
+                **LEASE,
+            },
+        )
+        self.workers.append(self.cleanup.enter_context(worker))
 
-
-def start_distributed(
-    folder: Path, images: Path, database_url: str, amqp_url: str, cleanup: ExitStack
-) -> Distributed:
-    environ = {"HASTE_DATABASE_URL": database_url, "HASTE_BROKER_URL": amqp_url, **LEASE}
-    upgrade_database(folder / "upgrade", database_url)
-    server = Server(folder / "server", environ=environ)
-    cleanup.callback(server.stop)
-    workers = []
-    for number in (1, 2):
-        arguments = ("--keys", "focus-score,tier", "--concurrency", "1", "--root", f"images={images}")
-        settings = {
-            "HASTE_BROKER_URL": amqp_url,
-            "HASTE_WORK_DIR": str(folder / f"work{number}"),
-            **LEASE,
-        }
-        worker = Program(f"worker{number}", "haste_workers.cli", *arguments, folder=folder, environ=settings)
-        cleanup.callback(worker.stop)
-        workers.append(worker)
-    return Distributed(server, workers, images)
+    def submit(self, images: Path) -> Submission:
+        with HasteClient(self.url, roots={"images": images}) as client:
+            return client.submit_directory(images, stream_id="plate")
 
 
 @pytest.fixture
-def cleanup() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
+def system(tmp_path: Path, mariadb_url: str, amqp_url: str) -> Iterator[Distributed]:
+    upgraded = run_briefly("--data-dir", tmp_path / "data", "--database-url", mariadb_url, "db", "upgrade")
+    assert upgraded.returncode == 0, upgraded.stderr
+    environment = {"HASTE_DATABASE_URL": mariadb_url, "HASTE_BROKER_URL": amqp_url, **LEASE}
+    with running_server(tmp_path / "data", environment=environment) as server, ExitStack() as cleanup:
+        server.wait_until_ready()
+        yield Distributed(tmp_path, server.url, amqp_url, cleanup)
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Return a folder of 40 generated images, some in sub-folders."""
+    """Return a folder of 40 generated images in sub-folders."""
     folder = tmp_path / "images"
     generator = np.random.default_rng(3)
     for number in range(40):
@@ -72,66 +70,54 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def by_source(results: list[Result]) -> dict[str, tuple[float | None, float | None, str | None]]:
-    return {result.source_id: (result.plls, result.interestingness, result.tier) for result in results}
+def scores(results: list[Result]) -> dict[str, float | None]:
+    return {result.source_id: result.plls for result in results}
 
 
-def test_every_image_gets_its_score(
-    tmp_path: Path, images: Path, mariadb_url: str, amqp_url: str, cleanup: ExitStack
-) -> None:
-    system = start_distributed(tmp_path, images, mariadb_url, amqp_url, cleanup)
-    results = system.submit().wait(timeout_s=60).results()
-    assert [result.state for result in results] == ["done"] * 40
-    for result in results:
-        pixels = tifffile.imread(images / result.source_id)
-        assert result.plls == pytest.approx(plls(pixels), abs=1e-9)
+def scores_without_any_server(images: Path) -> dict[str, float]:
+    return {
+        path.relative_to(images).as_posix(): plls(tifffile.imread(path)) for path in images.rglob("*.tif")
+    }
 
 
-def test_a_worker_killed_in_the_middle_changes_nothing(
-    tmp_path: Path, images: Path, mariadb_url: str, amqp_url: str, cleanup: ExitStack
-) -> None:
-    system = start_distributed(tmp_path, images, mariadb_url, amqp_url, cleanup)
-    submission = system.submit()
-    killer = threading.Thread(target=kill_in_the_middle, args=(submission, system.workers[0]))
+def test_a_worker_killed_in_the_middle_changes_nothing(system: Distributed, images: Path) -> None:
+    for _ in range(2):
+        system.start_worker(images)
+    submission = system.submit(images)
+
+    def kill_in_the_middle() -> None:
+        wait_for(lambda: submission.progress().done >= 5)
+        system.workers[0].kill()
+
+    killer = threading.Thread(target=kill_in_the_middle)
     killer.start()
     results = submission.wait(timeout_s=90).results()
     killer.join()
+
     assert [result.state for result in results] == ["done"] * 40
-    undisturbed = {
-        str(path.relative_to(images).as_posix()): plls(tifffile.imread(path))
-        for path in images.rglob("*.tif")
-    }
-    assert {result.source_id: result.plls for result in results} == pytest.approx(undisturbed, abs=1e-9)
+    assert scores(results) == pytest.approx(scores_without_any_server(images), abs=1e-9)
 
 
-def kill_in_the_middle(submission: Submission, worker: Program) -> None:
-    deadline = time.monotonic() + 30
-    while submission.progress().done < 5 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    worker.kill()
-
-
-def test_a_folder_that_was_submitted_is_not_submitted_again(
-    tmp_path: Path, images: Path, mariadb_url: str, amqp_url: str, cleanup: ExitStack
-) -> None:
-    system = start_distributed(tmp_path, images, mariadb_url, amqp_url, cleanup)
-    first = system.submit().wait(timeout_s=60)
+def test_a_folder_that_was_submitted_is_not_submitted_again(system: Distributed, images: Path) -> None:
+    system.start_worker(images)
+    first = system.submit(images).wait(timeout_s=60).results()
     tifffile.imwrite(images / "well0" / "new.tif", np.eye(64, dtype="u2"))
-    second = system.submit().wait(timeout_s=60)
-    assert len(first.results()) == 40
-    assert {result.source_id for result in second.results()} - {r.source_id for r in first.results()} == {
-        "well0/new.tif"
-    }
+
+    second = system.submit(images).wait(timeout_s=60).results()
+
+    assert len(first) == 40
+    assert {result.job_id for result in first} < {result.job_id for result in second}
+    assert set(scores(second)) - set(scores(first)) == {"well0/new.tif"}
 
 
-def test_real_images_score_as_their_reference(
-    shared_dir: Path, tmp_path: Path, mariadb_url: str, amqp_url: str, cleanup: ExitStack
-) -> None:
+def test_real_images_score_as_their_reference(system: Distributed, shared_dir: Path) -> None:
     images = shared_dir / "data" / "images"
-    system = start_distributed(tmp_path, images, mariadb_url, amqp_url, cleanup)
-    results = system.submit().wait(timeout_s=120).results()
+    for _ in range(2):
+        system.start_worker(images)
+
+    results = system.submit(images).wait(timeout_s=120).results()
+
     with (images / "index.csv").open(newline="") as table:
         reference = {row["file"]: float(row["plls_reference_f64"]) for row in csv.DictReader(table)}
-    assert len(results) == len(reference)
-    assert {result.source_id: result.plls for result in results} == pytest.approx(reference, abs=1e-5)
+    assert scores(results) == pytest.approx(reference, abs=1e-5)
     assert {result.state for result in results} == {"done"}
