@@ -24,9 +24,10 @@ test: $(TEST) ## Run the tests against real RabbitMQ and MariaDB (minutes)
 	@tools/install_test_services.sh
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-all: $(TEST) ## Run the tests and the slow proofs (up to an hour)
+test-all: $(TEST) ## Run the tests, the slow proofs, and the unit tests on other Pythons (up to an hour)
 	@tools/install_test_services.sh
 	$(BIN)/python -m pytest $(ARGS)
+	tools/test_on_other_pythons.sh
 
 lint: style layout types imports ## Check style, layout, types and import rules
 
@@ -53,7 +54,7 @@ lock: ## Write the newest versions that work into constraints.txt
 	tools/lock.sh
 
 clean: ## Remove .venv and all that was made by these commands
-	rm -rf $(VENV) .haste haste-demo build dist *.egg-info .hypothesis .*_cache
+	rm -rf $(VENV) $(VENV)-* .haste haste-demo build dist *.egg-info .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BASE): $(INSTALLED_FROM)

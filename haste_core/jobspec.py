@@ -6,6 +6,7 @@ of sequential and parallel containers; its leaves, numbered depth first, are the
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
@@ -72,6 +73,14 @@ def _known_scheme(url: str) -> str:
     return url
 
 
+def _plain_json(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise ValueError("may not hold numbers that are infinite or not a number") from None
+    return value
+
+
 def _non_empty_list(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         raise ValueError("should be a list of tasks")  # noqa: TRY004 - pydantic wants it
@@ -89,6 +98,7 @@ PlainText = Annotated[str, AfterValidator(_plain_text)]
 StreamName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 SourceName = Annotated[PlainText, Field(max_length=255), AfterValidator(_safe_relative_name)]
 Number = Annotated[FiniteFloat, BeforeValidator(_not_a_bool)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_plain_json)]
 Condition = Annotated[str, AfterValidator(_readable_expression)]
 
 
@@ -267,9 +277,9 @@ class JobSpec(_Strict):
     timestamp: Number | None = None
     location: tuple[Number, ...] = Field(default=(), max_length=8)
     substream_id: Annotated[PlainText, Field(max_length=100)] | None = None
-    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    metadata: JsonObject = Field(default_factory=dict)
     priority: Number = 1.0
-    response: dict[str, JsonValue] = Field(default_factory=dict)
+    response: JsonObject = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

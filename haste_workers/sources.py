@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -79,6 +80,10 @@ def _refuse_unreadable(path: Path, resolved: Path, folders: list[Path]) -> None:
         raise SourceMissingError(f"there is no file {path}") from error
     except PermissionError as error:
         raise SourceDeniedError(f"{path} may not be read by the worker's user account") from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # from Python 3.13 on, resolving such a path does not raise
+            raise SourceDeniedError(f"{path} names no file: {error}") from error
+        raise
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise BadInputError(f"{path} is neither a file nor a folder")
     if not os.access(resolved, os.R_OK):

@@ -50,6 +50,13 @@ def test_priorities_are_finite(priority: float) -> None:
         parse_job_spec({**FIXTURE["base"], "priority": priority})
 
 
+@pytest.mark.parametrize("field", ["metadata", "response"])
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_numbers_that_json_does_not_have_are_refused(field: str, number: float) -> None:
+    with pytest.raises(InvalidError, match=f"{field}: may not hold"):
+        parse_job_spec({**FIXTURE["base"], field: {"deep": [{"x": number}]}})
+
+
 def test_trees_are_bounded() -> None:
     deep: Any = "a"
     for _ in range(MAX_DEPTH + 1):
@@ -70,7 +77,11 @@ _tasks = st.recursive(
     max_leaves=12,
 )
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=10,
 )
