@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from flask import Request
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Unauthorized, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, Unauthorized, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
 from haste_core.errors import InvalidError, Problem
@@ -34,7 +34,10 @@ class StrictRequest(Request):
         """
         if self.mimetype != "application/json":
             raise UnsupportedMediaType("send the body as JSON, with 'Content-Type: application/json'")
-        return parse_json_object(self.get_data())
+        try:
+            return parse_json_object(self.get_data())
+        except RequestEntityTooLarge:
+            _refuse(f"the body is larger than {self.max_content_length:,} bytes; send fewer jobs at a time")
 
 
 class IdConverter(BaseConverter):

@@ -30,7 +30,7 @@ blueprint = APIBlueprint(
     "/stream/",
     summary="Create a stream",
     description="One that is there already, alike, is answered with 200.",
-    responses={200: StreamAnswer, 201: StreamAnswer, **documented(408, 409, 413, 415)},
+    responses={200: StreamAnswer, 201: StreamAnswer, **documented(408, 409, 415)},
 )
 def create(body: NewStream) -> Shown:
     """Create a stream, or join it."""
@@ -61,7 +61,7 @@ def show(path: StreamPath) -> Shown:
     "/stream/<stream_id>/mode",
     summary="Observe or enforce",
     description="Decisions that are made from now on are recorded only, or move their objects.",
-    responses={200: StreamAnswer, **documented(404, 408, 413, 415)},
+    responses={200: StreamAnswer, **documented(404, 408, 415)},
 )
 def set_mode(path: StreamPath, body: NewMode) -> Shown:
     """Let a stream observe or enforce."""

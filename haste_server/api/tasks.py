@@ -69,7 +69,7 @@ def reset(path: TaskPath) -> Shown:
     "/priority",
     summary="Change priorities",
     description="They count from the next hand-out of the jobs' waiting tasks on.",
-    responses={200: PrioritiesChanged, **documented(404, 408, 413, 415)},
+    responses={200: PrioritiesChanged, **documented(404, 408, 415)},
 )
 def change_priorities(body: NewPriorities) -> Shown:
     """Change the priorities of up to ten thousand jobs."""

@@ -33,8 +33,9 @@ def load_jobs(connection: Connection, job_ids: Collection[int], *, lock: bool) -
     Parameters
     ----------
     lock : bool
-        Hold the jobs' rows to the end of the transaction. Whoever changes more than one task of a job holds
-        its row, and rows are taken in the order of their ids, so that no two wait for each other.
+        Hold the rows of the jobs and of their tasks to the end of the transaction. Whoever changes more than
+        one task of a job holds its row, and rows are taken in the order of their ids, so that no two wait for
+        each other. The tasks' rows are held as well, since a claim does without the job's.
     """
     if not job_ids:
         return {}
@@ -47,6 +48,8 @@ def load_jobs(connection: Connection, job_ids: Collection[int], *, lock: bool) -
         .where(schema.tasks.c.job_id.in_([row.job_id for row in rows]))
         .order_by(schema.tasks.c.job_id, schema.tasks.c.position)
     )
+    if lock:
+        task_rows = task_rows.with_for_update()
     tasks: defaultdict[int, list[TaskRecord]] = defaultdict(list)
     for row in connection.execute(task_rows):
         tasks[row.job_id].append(task_record(row))

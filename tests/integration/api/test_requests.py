@@ -70,8 +70,9 @@ def test_an_oversize_body_is_refused(api: Api, method: str, path: str) -> None:
 
     answer = api.client.open(path, method=method, data=body, content_type="application/json")
 
-    assert answer.status_code == 413
+    assert answer.status_code == 400
     assert answer.content_type == "application/problem+json"
+    assert "larger than" in answer.get_json()["problems"][0]["what"]
 
 
 def test_what_is_just_allowed_is_stored_as_it_was_sent(api: Api) -> None:
