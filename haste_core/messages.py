@@ -70,6 +70,8 @@ class DecisionNote(BaseModel):
         In a sentence.
     enforce : bool
         False: record only, move nothing.
+    sha256 : str, optional
+        Of the content that the features were measured on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +81,7 @@ class DecisionNote(BaseModel):
     tier: str
     reason: str
     enforce: bool
+    sha256: str | None = None
 
 
 class TaskMessage(_Message):

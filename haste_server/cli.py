@@ -52,6 +52,10 @@ def serve(
         str | None, typer.Option(help="amqp://user:password@host/vhost; default: none needed.")
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.")] = None,
+    parent: Annotated[
+        int | None,
+        typer.Option(help="End when this process, which started the server, is gone (not on Windows)."),
+    ] = None,
 ) -> None:
     """Store jobs, hand their tasks out, and show it all, until SIGTERM or Ctrl-C.
 
@@ -78,7 +82,7 @@ def serve(
         context.obj = loaded
         configure_logging(loaded.settings.log_level, loaded.settings.log_format)
         if context.invoked_subcommand is None:
-            _serve(build(loaded.settings))
+            _serve(build(loaded.settings), parent_pid=parent)
 
 
 @app.command("check-config")
@@ -123,17 +127,17 @@ def web(context: typer.Context, parent: Annotated[int, typer.Option()]) -> None:
         _serve_with_gunicorn(server, processes=server.settings.web_processes, parent_pid=parent)
 
 
-def _serve(server: Server) -> None:
+def _serve(server: Server, *, parent_pid: int | None) -> None:
     settings = server.settings
     claim = DataFolderClaim(settings.data_dir)
     server.prepare_database()
     server.prepare_folders()
     if settings.distributed:
-        supervise(_own_parts(), timeout_s=settings.shutdown_s + STOP_MARGIN_S)
+        supervise(_own_parts(), timeout_s=settings.shutdown_s + STOP_MARGIN_S, parent_pid=parent_pid)
     elif os.name == "nt":
-        _serve_with_waitress(server)
+        _serve_with_waitress(server, parent_pid=parent_pid)
     else:
-        _serve_with_gunicorn(server, processes=1, parent_pid=None)
+        _serve_with_gunicorn(server, processes=1, parent_pid=parent_pid)
     claim.release()
 
 
@@ -148,7 +152,7 @@ def _own_parts() -> list[ChildProcess]:
     ]
 
 
-def _serve_with_waitress(server: Server) -> None:
+def _serve_with_waitress(server: Server, *, parent_pid: int | None) -> None:
     from haste_server.processes.waitress_web import serve_in_one_process  # installed on Windows only
 
     settings = server.settings
@@ -158,6 +162,7 @@ def _serve_with_waitress(server: Server) -> None:
         threads=settings.threads,
         url_file=UrlFile(settings.url_file),
         make=server.whole,
+        parent_pid=parent_pid,
     )
 
 

@@ -14,6 +14,9 @@ from haste_workers.records import AttemptKey
 # More than a worker can have unconfirmed when its connection breaks: the largest prefetch is 100.
 _REMEMBERED_RESULTS = 200
 
+LONGEST_TASK_S = 30 * 24 * 3600
+"""No task takes a month; a larger limit is a slip, and sums with it may overflow."""
+
 
 def key_of(message: TaskMessage | TaskResult) -> AttemptKey:
     """Return (task_id, attempt)."""
@@ -69,12 +72,13 @@ def time_limit_s(message: TaskMessage, *, default_s: float) -> float:
     Raises
     ------
     PermanentError
-        If the parameter is no positive number.
+        If the parameter is no positive number, or more than `LONGEST_TASK_S`.
     """
     given = message.parameters.get("timeout_s", default_s)
-    if isinstance(given, bool) or not isinstance(given, int | float) or not given > 0:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given <= LONGEST_TASK_S:
         raise PermanentError(
-            f"the pipeline's timeout_s for {message.task_key!r} is {given!r}; not a number of seconds"
+            f"the pipeline's timeout_s for {message.task_key!r} is {str(given)[:40]}; "
+            f"not a number of seconds up to {LONGEST_TASK_S}"
         )
     return float(given)
 

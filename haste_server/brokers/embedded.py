@@ -47,6 +47,7 @@ class _AttachedWorker:
     stream: BinaryIO
     sender: FrameSender
     taker: Taker | None = None
+    presence: Presence | None = None
     listening: threading.Thread = field(init=False)
 
     def has_ended(self, *, timeout_s: float) -> bool:
@@ -202,8 +203,12 @@ class EmbeddedBroker:
             del self._senders[worker.taker]
             assigned, stranded = self._queues.leave(worker.taker)
             self._hand_over(assigned)
+            gone = [] if worker.presence is None else [_farewell(worker.presence)]
             self._add_news(
-                [self._lost(task) if task.redelivered else _undelivered(task) for task in stranded]
+                [
+                    *gone,
+                    *(self._lost(task) if task.redelivered else _undelivered(task) for task in stranded),
+                ]
             )
         log.info("a worker left", action="worker_left", worker=worker.name)
 
@@ -263,12 +268,19 @@ class EmbeddedBroker:
 
 def _read_presence(worker: _AttachedWorker, body: bytes) -> list[_News]:
     try:
-        return [Presence.decode(body)]
+        presence = Presence.decode(body)
     except InvalidError as error:
         log.warning(
             "a heartbeat cannot be read", action="presence_unreadable", worker=worker.name, why=str(error)
         )
         return []
+    worker.presence = presence
+    return [presence]
+
+
+def _farewell(presence: Presence) -> Presence:
+    """Say for a worker whose pipe closed that it takes no more tasks; it may not have had the time."""
+    return presence.model_copy(update={"leaving": True, "held": ()})
 
 
 def _undelivered(task: QueuedTask) -> UndeliveredTask:

@@ -16,6 +16,7 @@ from gunicorn.glogging import Logger
 
 from haste_server.processes.children import BackOff
 from haste_server.processes.claims import UrlFile
+from haste_server.processes.parents import is_orphaned
 from haste_server.processes.parts import Parts, server_url
 
 logger = logging.getLogger(__name__)
@@ -161,8 +162,8 @@ class _PatientArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
     handle_ttou = handle_usr2 = handle_ttin
 
     def murder_workers(self) -> None:
-        if self._parent_pid is not None and os.getppid() != self._parent_pid:
-            logger.warning("the supervisor is gone", extra={"action": "orphaned"})
+        if is_orphaned(self._parent_pid):
+            logger.warning("the parent is gone", extra={"action": "orphaned"})
             raise StopIteration
         super().murder_workers()
 

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 from haste_server.processes.children import ChildProcess
+from haste_server.processes.parents import is_orphaned
 
 logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 
 
-def supervise(children: Sequence[ChildProcess], *, timeout_s: float) -> None:
-    """Run programs until SIGTERM or Ctrl-C, then let them end together.
+def supervise(children: Sequence[ChildProcess], *, timeout_s: float, parent_pid: int | None = None) -> None:
+    """Run programs until SIGTERM or Ctrl-C or the end of the parent, then let them end together.
 
     Parameters
     ----------
     children : sequence of ChildProcess
     timeout_s : float
         How long they may take to end.
+    parent_pid : int, optional
+        The process without which this one must not go on.
     """
     for child in children:
         child.start()
-    stop_requested().wait()
+    run_until_stopped(parent_pid=parent_pid)
     for child in children:
         child.ask_to_stop()
     deadline = time.monotonic() + timeout_s
@@ -46,8 +48,8 @@ def run_until_stopped(*, parent_pid: int | None, each_second: Callable[[], None]
     """
     requested = stop_requested()
     while not requested.wait(LOOK_S):
-        if parent_pid is not None and os.getppid() != parent_pid:
-            logger.warning("the supervisor is gone", extra={"action": "orphaned"})
+        if is_orphaned(parent_pid):
+            logger.warning("the parent is gone", extra={"action": "orphaned"})
             return
         each_second()
 

@@ -16,7 +16,13 @@ logger = logging.getLogger(__name__)
 
 
 def serve_in_one_process(
-    host: str, port: int, *, threads: int, url_file: UrlFile, make: Callable[[str], Parts]
+    host: str,
+    port: int,
+    *,
+    threads: int,
+    url_file: UrlFile,
+    make: Callable[[str], Parts],
+    parent_pid: int | None = None,
 ) -> None:
     """Serve until a signal ends it.
 
@@ -28,6 +34,8 @@ def serve_in_one_process(
     url_file : UrlFile
     make : callable
         Makes the parts of the process; told the server's URL.
+    parent_pid : int, optional
+        The process without which this one must not go on.
     """
     parts: Parts | None = None
 
@@ -44,7 +52,7 @@ def serve_in_one_process(
     url_file.write(url)
     logger.info("serving at %s", url, extra={"action": "serving", "url": url})
     try:
-        run_until_stopped(parent_pid=None)
+        run_until_stopped(parent_pid=parent_pid)
     finally:
         server.close()
         parts.stop()

@@ -251,9 +251,14 @@ def _decision_notes(connection: Connection, claimed: Sequence[TaskRecord]) -> di
             tier=row.tier,
             reason=row.reason,
             enforce=row.mode == "enforce",
+            sha256=_text(row.features.get("sha256")),
         )
         for row in rows
     }
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _history_row(result: TaskResult, message: str, now: float) -> dict[str, Any]:

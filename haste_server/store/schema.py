@@ -25,7 +25,8 @@ from sqlalchemy.dialects.mysql import LONGTEXT
 NO_INDEX = 2**62
 """Stands for "no number in the stream", so that such tasks come last among equal ranks."""
 
-# SQLite numbers rows by itself only where the column is exactly INTEGER.
+# SQLite numbers rows by itself only where the column is exactly INTEGER; and with `sqlite_autoincrement` it
+# never gives the number of a deleted row again, so that a late result cannot be taken for another task's.
 _Id = BigInteger().with_variant(Integer, "sqlite")
 _LongText = Text().with_variant(LONGTEXT(), "mysql")
 # Names are compared byte by byte: well a01 is not well A01.
@@ -67,6 +68,7 @@ jobs = Table(
     Index("ix_jobs_stream_index", "stream_id", "stream_index"),
     Index("ix_jobs_stream_ended", "stream_id", "ended_at", "job_id"),
     Index("ix_jobs_stream_state", "stream_id", "state"),
+    sqlite_autoincrement=True,
     **_MYSQL,
 )
 
@@ -101,6 +103,7 @@ tasks = Table(
     Index("ix_tasks_hand_out", "phase", "task_key", "site", "order_key", "stream_index", "task_id"),
     Index("ix_tasks_due", "phase", "due_at"),
     Index("ix_tasks_age", "phase", "task_key", "site", "ready_at"),
+    sqlite_autoincrement=True,
     **_MYSQL,
 )
 
@@ -139,6 +142,7 @@ decisions = Table(
     Column("supersedes", BigInteger),
     Index("ix_decisions_task", "task_id", "decision_id"),
     Index("ix_decisions_stream", "stream_id", "tier"),
+    sqlite_autoincrement=True,
     **_MYSQL,
 )
 

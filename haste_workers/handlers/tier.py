@@ -12,7 +12,7 @@ from haste_workers.context import TaskContext
 from haste_workers.handlers.parameters import HandlerParameters
 
 
-def tier(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Answer:
+def tier(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Answer:
     """Copy the object into its tier and verify the copy; the original stays.
 
     A decision of an observing stream is only told: nothing is copied.
@@ -38,15 +38,9 @@ def tier(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Ans
         source,
         stream_id=context.stream_id,
         source_id=context.source_id,
-        sha256=_scored_sha256(job, task.place),
+        sha256=task.place.sha256 or decision.sha256,
     )
     place = Place(
         url=stored.url, site=context.settings.site, sha256=stored.sha256, size_bytes=stored.size_bytes
     )
     return Answer({**told, "moved": True, "size_bytes": stored.size_bytes, "url": stored.url}, place)
-
-
-def _scored_sha256(job: Mapping[str, Any], place: Place) -> str | None:
-    scored = job.get("response", {}).get("focus-score", {})
-    sha256 = place.sha256 or (scored.get("sha256") if isinstance(scored, Mapping) else None)
-    return str(sha256) if sha256 is not None else None

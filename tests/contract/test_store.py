@@ -315,13 +315,14 @@ def test_a_decision_makes_its_task_ready_and_travels_with_it(store: SqlStore) ->
     assert claim(store, "tier") == []
     [waiting] = store.undecided(limit=10)
     assert waiting.scored.features == {"plls": -1.2}
-    decision = Decision(0.75, "hot", "because", "f" * 64, waiting.scored.features)
+    decision = Decision(0.75, "hot", "because", "f" * 64, {"plls": -1.2, "sha256": "a" * 64})
     store.record_decisions({waiting.task_id: decision}, now=NOW)
     assert store.undecided(limit=10) == []
     store.set_mode("s", "enforce")
     [tier] = claim(store, "tier")
     assert tier.decision is not None
     assert (tier.decision.score, tier.decision.tier, tier.decision.enforce) == (0.75, "hot", False)
+    assert tier.decision.sha256 == "a" * 64
     store.record([done(tier, response={"size_bytes": 7})], now=NOW)
     progress = store.progress("s")
     assert (progress.open, progress.done, progress.failed) == (0, 1, 0)
@@ -417,6 +418,15 @@ def test_a_deleted_job_is_gone_and_its_result_harmless(store: SqlStore) -> None:
         store.job(job_id)
     with pytest.raises(NotFoundError):
         store.job_of_task(message.task_id)
+
+
+def test_the_numbers_of_deleted_jobs_are_never_given_again(store: SqlStore) -> None:
+    [first] = submitted(store, spec())
+    task_id = store.job(first).tasks[0].task_id
+    store.delete(first)
+    [second] = submitted(store, spec())
+    assert second > first
+    assert store.job(second).tasks[0].task_id > task_id
 
 
 def test_streams_are_joined_by_those_who_mean_the_same(store: SqlStore) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from haste_core.messages import Outcome
 from haste_core.states import TaskState
-from haste_workers.handlers.registry import HandlerUnusableError
+from haste_workers.handlers.registry import BUILT_IN, HandlerUnusableError
 from haste_workers.runner import Runner
 from haste_workers.settings import WorkerSettings
+from tests.unit.imaging.pictures import bare_tiff, page_tags
 from tests.unit.workers.memory_transport import MemoryTransport
 from tests.unit.workers.messages import task_message
 
@@ -35,7 +36,7 @@ HANDLERS = {
         "start_program",
         "tell_progress",
     )
-}
+} | {"focus-score": BUILT_IN["focus-score"]}
 
 
 class RunningWorker:
@@ -71,10 +72,13 @@ class RunningWorker:
         assert not self.thread.is_alive()
         return self._returned[0]
 
-    def run(self, task_key: str, task_id: int | None = None, **parameters: Any) -> Any:
+    def run(
+        self, task_key: str, task_id: int | None = None, url: str | None = None, **parameters: Any
+    ) -> Any:
         """Run one task and return its result."""
         task_id = next(self._task_ids) if task_id is None else task_id
-        self.transport.deliver(task_message(task_id, task_key, parameters=parameters))
+        source = {} if url is None else {"url": url}
+        self.transport.deliver(task_message(task_id, task_key, parameters=parameters, **source))
         self.transport.wait_until(lambda: any(r.task_id == task_id for r, _ in self.transport.results))
         return self.transport.result_of(task_id)
 
@@ -221,7 +225,18 @@ class TestFailures:
         # What a handler leaked must not starve the tasks after it.
         assert worker.run("echo").response["pid"] != pid
 
-    @pytest.mark.parametrize("given", ["soon", 0, -1, True])
+    def test_an_image_too_large_for_the_limit_is_not_called_damaged(
+        self, start: Callable[..., RunningWorker], tmp_path: Path
+    ) -> None:
+        image = tmp_path / "whole-slide.tif"
+        image.write_bytes(bare_tiff(page_tags(20_000, 20_000, 800_000_000)))
+        os.truncate(image, 200 + 800_000_000)  # takes no room on disk
+        worker = start(task_memory_bytes=2**29, roots={"nas": tmp_path})
+        result = worker.run("focus-score", url=image.as_uri())
+        assert (result.outcome, result.state) == (Outcome.ENDED, TaskState.ERROR)
+        assert "0.5 GiB, the worker's `task_memory_bytes`" in result.message
+
+    @pytest.mark.parametrize("given", ["soon", 0, -1, True, 10**400, 1e300])
     def test_time_limit_that_is_no_time_is_refused(self, lasting: RunningWorker, given: Any) -> None:
         result = lasting.run("nothing", timeout_s=given)
         assert (result.outcome, result.state) == (Outcome.ENDED, TaskState.ERROR)

@@ -95,8 +95,9 @@ def test_task_without_decision(run_task: RunTask, source: Path, tiers: dict[str,
 def test_file_that_changed_after_it_was_scored_is_not_put(
     run_task: RunTask, source: Path, tiers: dict[str, Any], tmp_path: Path
 ) -> None:
-    scored = {"focus-score": {"sha256": hashlib.sha256(b"earlier pixels").hexdigest()}}
-    result = run_task("tier", source, settings=tiers, decision=decision(), response=scored)
+    earlier = hashlib.sha256(b"earlier pixels").hexdigest()
+    decided = decision().model_copy(update={"sha256": earlier})
+    result = run_task("tier", source, settings=tiers, decision=decided)
     assert result.state is TaskState.BAD_INPUT
     assert "has changed" in result.message
     assert not list((tmp_path / "tiers").rglob("*.tif"))

@@ -31,7 +31,8 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('decision_id'),
     mysql_charset='utf8mb4',
     mysql_collate='utf8mb4_bin',
-    mysql_engine='InnoDB'
+    mysql_engine='InnoDB',
+    sqlite_autoincrement=True
     )
     with op.batch_alter_table('decisions', schema=None) as batch_op:
         batch_op.create_index('ix_decisions_stream', ['stream_id', 'tier'], unique=False)
@@ -62,7 +63,8 @@ def upgrade() -> None:
     sa.UniqueConstraint('stream_id', 'source_id', 'source_version', name='uq_jobs_source'),
     mysql_charset='utf8mb4',
     mysql_collate='utf8mb4_bin',
-    mysql_engine='InnoDB'
+    mysql_engine='InnoDB',
+    sqlite_autoincrement=True
     )
     with op.batch_alter_table('jobs', schema=None) as batch_op:
         batch_op.create_index('ix_jobs_source_id', ['source_id', 'job_id'], unique=False)
@@ -124,7 +126,8 @@ def upgrade() -> None:
     sa.UniqueConstraint('job_id', 'position', name='uq_tasks_position'),
     mysql_charset='utf8mb4',
     mysql_collate='utf8mb4_bin',
-    mysql_engine='InnoDB'
+    mysql_engine='InnoDB',
+    sqlite_autoincrement=True
     )
     with op.batch_alter_table('tasks', schema=None) as batch_op:
         batch_op.create_index('ix_tasks_age', ['phase', 'task_key', 'site', 'ready_at'], unique=False)
