@@ -63,13 +63,18 @@ def _safe_relative_name(name: str) -> str:
     return name
 
 
-def _known_scheme(url: str) -> str:
-    scheme = urlsplit(url).scheme.lower()
-    if scheme not in SOURCE_SCHEMES:
+def _unmistakable_url(url: str) -> str:
+    """Accept only what every reader of URLs takes for the same place."""
+    parts = urlsplit(url)
+    if parts.scheme.lower() not in SOURCE_SCHEMES:
         raise ValueError(
             f"{url!r} has no scheme that is offered ({', '.join(sorted(SOURCE_SCHEMES))}); "
             "a local file is file:///folder/name.tif or root://NAME/name.tif"
         )
+    if "\\" in url or "@" in parts.netloc:
+        raise ValueError("may hold neither a backslash nor a user name")
+    if parts.scheme.lower() in ("root", "file") and ("#" in url or "?" in url):
+        raise ValueError("holds '#' or '?', which end a path in a URL; write them as %23 and %3F")
     return url
 
 
@@ -267,7 +272,7 @@ class JobSpec(_Strict):
         Answers that are known beforehand, by task key.
     """
 
-    source_url: Annotated[PlainText, Field(max_length=2000), AfterValidator(_known_scheme)]
+    source_url: Annotated[PlainText, Field(max_length=2000), AfterValidator(_unmistakable_url)]
     source_id: SourceName
     tasks: Node
     source_version: Annotated[PlainText, Field(max_length=128)] | None = None

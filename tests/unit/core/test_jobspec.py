@@ -57,6 +57,25 @@ def test_numbers_that_json_does_not_have_are_refused(field: str, number: float) 
         parse_job_spec({**FIXTURE["base"], field: {"deep": [{"x": number}]}})
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "root://nas/plate#7/a.tif",
+        "file:///data/a?.tif",
+        "root://nas/a\\b.tif",
+        "http://127.0.0.1\\@images.example/a.tif",
+        "https://me:secret@images.example/a.tif",
+        "gopher://x/a",
+        "root://nas/a\x00.tif",
+        "",
+    ],
+)
+def test_urls_that_could_be_taken_for_another_place_are_refused(url: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        parse_job_spec({**FIXTURE["base"], "source_url": url})
+    assert [problem.where for problem in caught.value.problems] == ["source_url"]
+
+
 def test_trees_are_bounded() -> None:
     deep: Any = "a"
     for _ in range(MAX_DEPTH + 1):
