@@ -103,6 +103,7 @@ PlainText = Annotated[str, AfterValidator(_plain_text)]
 StreamName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 SourceName = Annotated[PlainText, Field(max_length=255), AfterValidator(_safe_relative_name)]
 Number = Annotated[FiniteFloat, BeforeValidator(_not_a_bool)]
+Priority = Annotated[Number, Field(ge=-1e9, le=1e9)]
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_plain_json)]
 Condition = Annotated[str, AfterValidator(_readable_expression)]
 
@@ -131,7 +132,7 @@ class Task(_Strict):
     task_key: Name
     optional: bool = False
     when: Condition | None = None
-    priority: Number | None = None
+    priority: Priority | None = None
     priority_from: Name | None = None
 
     @model_validator(mode="before")
@@ -283,7 +284,7 @@ class JobSpec(_Strict):
     location: tuple[Number, ...] = Field(default=(), max_length=8)
     substream_id: Annotated[PlainText, Field(max_length=100)] | None = None
     metadata: JsonObject = Field(default_factory=dict)
-    priority: Number = 1.0
+    priority: Priority = 1.0
     response: JsonObject = Field(default_factory=dict)
 
     @model_validator(mode="before")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
 
 from haste_core.errors import InvalidError
 from haste_core.jobspec import problems_of
 from haste_core.states import TaskState
+
+RowId = Annotated[int, Field(ge=0, lt=2**63)]
+WorkerId = Annotated[str, Field(max_length=100)]
 
 
 class _Message(BaseModel):
@@ -129,16 +132,16 @@ class TaskResult(_Message):
         Where the object is now, if the task moved or replaced it.
     """
 
-    task_id: int
-    attempt: int
-    worker_id: str
+    task_id: RowId
+    attempt: Annotated[int, Field(ge=0, lt=2**31)]
+    worker_id: WorkerId
     outcome: Outcome
     state: TaskState = TaskState.ERROR
     message: str = ""
     response: dict[str, JsonValue] = Field(default_factory=dict)
     place: Place | None = None
-    started_at: float | None = None
-    ended_at: float | None = None
+    started_at: FiniteFloat | None = None
+    ended_at: FiniteFloat | None = None
 
 
 class HeldAttempt(BaseModel):
@@ -146,9 +149,9 @@ class HeldAttempt(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task_id: int
-    attempt: int
-    started_at: float | None = None
+    task_id: RowId
+    attempt: Annotated[int, Field(ge=0, lt=2**31)]
+    started_at: FiniteFloat | None = None
     fraction: Annotated[float, Field(ge=0, le=1)] | None = None
     note: str = ""
 
@@ -164,7 +167,7 @@ class Presence(_Message):
         It takes no more tasks.
     """
 
-    worker_id: str
+    worker_id: WorkerId
     host: str
     pid: int
     keys: tuple[str, ...]

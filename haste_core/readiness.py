@@ -132,11 +132,17 @@ class _Survey:
         if not node.in_order:
             passed = [self.visit(child, overtakes) for child in node.children]  # each must be looked at
             return all(passed)
+        passed_by: set[int] = set()
         for child in node.children:
-            if not self.visit(child, overtakes):
-                if not self._can_be_overtaken(child):
-                    return False
-                overtakes |= set(_span(child))
+            if self.visit(child, overtakes | passed_by):
+                continue
+            if not self._can_be_overtaken(child):
+                return False
+            passed_by.update(_span(child))
+        for position in passed_by:  # all that follows is done or not needed, so nobody waits for these
+            del self.startable[position]
+            self.states[position] = TaskState.SKIPPED
+            self.skipped[position] = "not needed: what it was to prepare for is not"
         return True
 
     def job_state(self, *, passed: bool) -> TaskState:

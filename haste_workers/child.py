@@ -19,6 +19,7 @@ from pathlib import Path
 from haste_core.messages import TaskMessage
 from haste_runtime.logs import configure_logging
 from haste_workers.context import ProgressListener
+from haste_workers.descendants import adopt_orphans, kill_descendants
 from haste_workers.execution import Executor
 from haste_workers.handlers.registry import HandlerUnusableError, load_handler
 from haste_workers.records import Kind, Record, pack, unpack
@@ -160,6 +161,7 @@ def _stand_apart() -> None:
     os.dup2(2, 1)
     if hasattr(os, "setsid"):
         os.setsid()  # programs that handlers start can be stopped as a group; Ctrl-C does not reach it
+    adopt_orphans()
     # The parent decides when to end. Not SIG_IGN, which programs started by handlers would inherit.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
@@ -181,6 +183,9 @@ def _limit_memory(limit_bytes: int | None) -> None:
 
 def _die_with_parent() -> None:
     """End this process and all that its handlers have started; nobody is left to take a result."""
-    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
-        os.killpg(os.getpid(), signal.SIGKILL)
-    os._exit(1)
+    try:
+        kill_descendants(os.getpid())
+    finally:  # even if memory is short
+        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
+        os._exit(1)

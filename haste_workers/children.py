@@ -17,6 +17,7 @@ from pathlib import Path
 
 from haste_workers.attempts import Attempt
 from haste_workers.child import run_child
+from haste_workers.descendants import kill_descendants
 from haste_workers.records import AttemptKey, Kind, Record, pack, unpack
 from haste_workers.settings import WorkerSettings
 
@@ -174,6 +175,9 @@ class Child:
 
     def kill(self) -> None:
         """Kill the process and all programs that its handlers have started."""
+        if hasattr(signal, "SIGSTOP") and self._process.exitcode is None and self._process.pid is not None:
+            os.kill(self._process.pid, signal.SIGSTOP)  # that it starts no more of them
+            kill_descendants(self._process.pid)
         if hasattr(os, "killpg") and self._process.pid is not None:
             # EPERM: macOS says so of a group whose processes are all dead.
             with contextlib.suppress(ProcessLookupError, PermissionError):

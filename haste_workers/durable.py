@@ -113,12 +113,26 @@ def publish(temporary: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # no hard links on this file system (FAT, some SMB shares)
-        if target.exists():
-            raise FileExistsError(target) from None
-        temporary.rename(target)
+        _rename_to_free_name(temporary, target)
     else:
         temporary.unlink()
     sync_folder(target.parent)
+
+
+def _rename_to_free_name(temporary: Path, target: Path) -> None:
+    """Rename in two steps, look and move, while no other worker does so with the same target."""
+    # Named by the way to the target, which is the same however the file system is mounted. It lies with the
+    # temporary files, so that a killed worker's is removed with these; until then the name counts as taken.
+    way = os.path.relpath(target, temporary.parent)
+    reservation = temporary.with_name(f"{hashlib.sha256(os.fsencode(way)).hexdigest()}.part")
+    with reservation.open("xb"):
+        pass
+    try:
+        if os.path.lexists(target):
+            raise FileExistsError(target)
+        temporary.rename(target)
+    finally:
+        reservation.unlink()
 
 
 def make_durable_folder(folder: Path) -> None:
@@ -139,6 +153,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folders(folder: Path, *, up_to: Path) -> None:
+    """Flush a folder's entries to disk, and those of the folders above it up to and with a given one.
+
+    Raises
+    ------
+    ValueError
+        If `folder` is not below `up_to`.
+    """
+    depth = len(folder.relative_to(up_to).parts)
+    for each in (folder, *folder.parents[:depth]):
+        sync_folder(each)
 
 
 def remove_stale_parts(staging: Path, *, now: float | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,9 +20,14 @@ from haste_core.errors import (
 )
 from haste_core.routing import OutsideRootsError, Roots
 from haste_workers.settings import WORK_ROOT, WorkerSettings
+from haste_workers.web import asked_url, host_of, session_for
 
 _TIMEOUTS_S = (10.0, 60.0)  # to connect; between two pieces
 _CHUNK_BYTES = 1 << 20
+
+_LANDING_ROOT = "landing"  # by this name a server's own workers are told where uploads are
+_TIER_ROOT = "haste-tier-{}"
+_OWN_ROOTS = re.compile(rf"{WORK_ROOT}|{_LANDING_ROOT}|{_TIER_ROOT.format('[0-9]+')}")
 
 
 def named_roots(settings: WorkerSettings) -> Roots:
@@ -31,7 +37,7 @@ def named_roots(settings: WorkerSettings) -> Roots:
 
 def readable_roots(settings: WorkerSettings) -> Roots:
     """Return all folders that handlers may read: the named ones, and what was put to tiers."""
-    tiers = {f"tier-{number}": tier.root for number, tier in enumerate(settings.tiers.values())}
+    tiers = {_TIER_ROOT.format(number): tier.root for number, tier in enumerate(settings.tiers.values())}
     return Roots.parse({**settings.roots, WORK_ROOT: settings.work_dir, **tiers})
 
 
@@ -53,19 +59,24 @@ def local_path(url: str, roots: Roots) -> Path:
         path = Path(roots.path_of(url))
         resolved = path.resolve()
     except OutsideRootsError as error:
-        raise SourceDeniedError(
-            f"{error}. To allow its folder, name it under `roots:` in the worker's settings, "
-            "or start the worker with --root NAME=FOLDER"
-        ) from error
+        raise SourceDeniedError(_outside(url, roots)) from error
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a NUL in the name
         raise SourceDeniedError(f"{url} names no file: {error}") from error
     folders = [Path(folder) for folder in roots.folders.values()]
     if not any(resolved.is_relative_to(folder.resolve()) for folder in folders):
-        raise SourceDeniedError(
-            f"{path} is a link to {resolved}, outside the folders that may be read ({roots})"
-        )
+        raise SourceDeniedError(_outside(f"{path} is a link to {resolved}, which", roots))
     _refuse_unreadable(path, resolved, folders)
     return resolved
+
+
+def _outside(what: str, roots: Roots) -> str:
+    """Say what lies outside, naming the folders that an administrator has chosen, not the program's own."""
+    chosen = {name: folder for name, folder in roots.folders.items() if not _OWN_ROOTS.fullmatch(name)}
+    return (
+        f"{what} is outside the folders that may be read here ({Roots(chosen)}). To allow its folder, name "
+        "it under `roots:` in the settings, or start haste-server (haste-worker, where workers run apart) "
+        "with --root NAME=FOLDER"
+    )
 
 
 def _refuse_unreadable(path: Path, resolved: Path, folders: list[Path]) -> None:
@@ -83,6 +94,8 @@ def _refuse_unreadable(path: Path, resolved: Path, folders: list[Path]) -> None:
     except OSError as error:
         if error.errno == errno.ELOOP:  # from Python 3.13 on, resolving such a path does not raise
             raise SourceDeniedError(f"{path} names no file: {error}") from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise SourceMissingError(f"there is no file {path}: the name is too long for its disk") from error
         raise
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise BadInputError(f"{path} is neither a file nor a folder")
@@ -107,21 +120,32 @@ def download(url: str, folder: Path, *, hosts: tuple[str, ...], limit_bytes: int
     ------
     SourceDeniedError, SourceMissingError, BadInputError, TransientError, PermanentError
     """
-    parts = urlsplit(url)
-    if (parts.hostname or "") not in hosts:
-        raise SourceDeniedError(
-            f"{url}: nothing may be downloaded from {parts.hostname!r} here; "
-            "to allow it, name it under `http_hosts:` in the worker's settings"
-        )
-    name = unquote(parts.path).replace("\\", "/").rsplit("/", 1)[-1].replace("\x00", "")
+    asked = _allowed_url(url, hosts)
+    name = unquote(urlsplit(asked).path).replace("\\", "/").rsplit("/", 1)[-1].replace("\x00", "")
     target = folder / f"source{Path(name).suffix[:12]}"
     try:
-        with requests.get(url, stream=True, timeout=_TIMEOUTS_S, allow_redirects=False) as answer:
+        with (
+            session_for(asked) as session,
+            session.get(asked, stream=True, timeout=_TIMEOUTS_S, allow_redirects=False) as answer,
+        ):
             _refuse_bad_status(url, answer)
             _save(answer, target, limit_bytes)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise TransientError(f"{url} cannot be fetched now: {error}") from error
     return target
+
+
+def _allowed_url(url: str, hosts: tuple[str, ...]) -> str:
+    try:
+        asked = asked_url(url)
+    except requests.RequestException as error:
+        raise SourceDeniedError(f"{url} cannot be downloaded: {error}") from error
+    if host_of(asked) not in hosts:
+        raise SourceDeniedError(
+            f"{url}: nothing may be downloaded from {host_of(asked)!r} here; "
+            "to allow it, name it under `http_hosts:` in the worker's settings"
+        )
+    return asked
 
 
 def _refuse_bad_status(url: str, answer: requests.Response) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
 
-from haste_core.jobspec import JobSpec, Number, StreamName
+from haste_core.jobspec import JobSpec, Priority, StreamName
 from haste_server.api.parameters import NumericId
 
 MAX_BULK = 1000
@@ -66,17 +66,17 @@ class NewMode(_Body):
     mode: Literal["observe", "enforce"]
 
 
-class PrioritiesByJob(RootModel[dict[NumericId, Number]]):
+class PrioritiesByJob(RootModel[dict[NumericId, Priority]]):
     """Priorities by the numbers of jobs."""
 
-    root: Annotated[dict[NumericId, Number], Field(max_length=MAX_PRIORITIES)]
+    root: Annotated[dict[NumericId, Priority], Field(max_length=MAX_PRIORITIES)]
 
 
 class PrioritiesByIndex(_Body):
     """Priorities by the objects' numbers in their stream."""
 
     stream_id: StreamName
-    priorities: Annotated[dict[NumericId, Number], Field(max_length=MAX_PRIORITIES)]
+    priorities: Annotated[dict[NumericId, Priority], Field(max_length=MAX_PRIORITIES)]
 
 
 class NewPriorities(RootModel[dict[str, JsonValue]]):

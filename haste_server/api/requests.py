@@ -15,7 +15,7 @@ from werkzeug.routing import BaseConverter
 
 from haste_core.errors import InvalidError, Problem
 
-MAX_NESTING = 64  # far below what any JSON reader on a task's way refuses, worker and database included
+MAX_NESTING = 24  # MariaDB refuses JSON deeper than 32, and a job's parts are stored inside others
 MAX_ID = 10**18 - 1  # fits the database's BIGINT, and a path of digits can be judged by its length
 
 

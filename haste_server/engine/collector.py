@@ -95,7 +95,14 @@ class Collector:
                 "place": None,
             }
         )
-        return self._store.record([failure], now=self._clock())
+        try:
+            return self._store.record([failure], now=self._clock())
+        except TransientError:
+            raise
+        except Exception:
+            # Nothing of it can be stored. Its lease will end; what waits behind it must not wait for that.
+            log.exception("result is given up", action="result_given_up", task_id=result.task_id)
+            return []
 
 
 def _as_result(arrival: ResultDelivery | UndeliveredTask) -> TaskResult:

@@ -85,6 +85,7 @@ class Engine:
         """End the threads and store what has arrived; what is under way is collected by the next engine."""
         for loop in self._loops:
             loop.stop()
+        self._evaluator.stop()
         self._inbox.results.close()
         self._inbox.presences.close()
         self.wake()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import BinaryIO, cast
 
@@ -13,6 +14,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from haste_core.decisions import Decision
+from haste_core.errors import TransientError
 from haste_core.ports import Clock, TaskStore, Undecidable, Undecided
 from haste_runtime.frames import FrameError, FrameReader, write_frames
 from haste_server.engine.collector import log_changes
@@ -21,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 100
 LOOK_AGAIN_S = 1.0
+RECORD_EVERY_S = 1.0  # slow functions' decisions must not wait for a whole batch
 START_LIMIT_S = 30.0  # a child's first answer also waits for its start
 
 question = TypeAdapter(Undecided)
@@ -38,23 +41,55 @@ class Evaluator:
         self._clock = clock
         self._child = EvaluatorChild(time_limit_s=time_limit_s)
         self._awake = threading.Event()
+        self._stopping = threading.Event()
 
     def wake(self) -> None:
         """Look at once: features may have arrived."""
         self._awake.set()
 
+    def stop(self) -> None:
+        """Leave the object in hand undecided, so that the thread can end soon."""
+        self._stopping.set()
+        self._awake.set()
+        self._child.kill()
+
     def step(self) -> None:
         """Wait to be woken, then decide everything that can be decided."""
         self._awake.wait(LOOK_AGAIN_S)
         self._awake.clear()
-        while waiting := self._store.undecided(limit=BATCH):
-            decided = {item.task_id: self._child.ask(item) for item in waiting}
-            log_changes(self._store.record_decisions(decided, now=self._clock()))
+        while not self._stopping.is_set() and (waiting := self._store.undecided(limit=BATCH)):
+            self._record(self._decide(waiting))
             self._released()
 
     def close(self) -> None:
         """End the child process."""
         self._child.close()
+
+    def _decide(self, waiting: Sequence[Undecided]) -> dict[int, Decision | Undecidable]:
+        decided: dict[int, Decision | Undecidable] = {}
+        record_by = time.monotonic() + RECORD_EVERY_S
+        for item in waiting:
+            answer = self._child.ask(item)
+            if self._stopping.is_set():
+                break  # the answer may be that we ended the child
+            decided[item.task_id] = answer
+            if time.monotonic() > record_by:
+                break
+        return decided
+
+    def _record(self, decided: dict[int, Decision | Undecidable]) -> None:
+        try:
+            log_changes(self._store.record_decisions(decided, now=self._clock()))
+        except TransientError:
+            raise
+        except Exception:
+            log.exception("decisions cannot be stored", action="decisions_refused", task_ids=list(decided))
+            if len(decided) > 1:  # one of them cannot be stored; the others must be
+                for task_id, answer in decided.items():
+                    self._record({task_id: answer})
+                return
+            why = Undecidable("the decision could not be stored; the server's log has the reason")
+            log_changes(self._store.record_decisions(dict.fromkeys(decided, why), now=self._clock()))
 
 
 class EvaluatorChild:
@@ -84,10 +119,19 @@ class EvaluatorChild:
             return Undecidable(f"the interestingness function took longer than {self._time_limit_s:g} s")
         except OSError:
             answer = None
-        if answer is None:
-            self.close()
-            return Undecidable("the interestingness function's process died; the server's log may tell why")
-        return verdict.validate_json(answer)
+        try:
+            if answer is not None:
+                return verdict.validate_json(answer)
+        except ValueError as error:
+            log.warning("evaluator's answer cannot be read", action="evaluator_broke", trouble=str(error))
+        self.close()
+        return Undecidable("the interestingness function's process died; the server's log may tell why")
+
+    def kill(self) -> None:
+        """End the process under whoever waits for its answer."""
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def close(self) -> None:
         """End the process and everything that belongs to it."""

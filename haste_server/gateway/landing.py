@@ -71,6 +71,9 @@ class FolderLandingArea:
         target = self.folder / relative
         is_new = not target.exists()
         size_bytes = self._write(body, target, sha256) if is_new else _read_through(body, sha256)
+        # Also of a file that was there: who wrote it may have been killed before its name was on disk.
+        for folder in (target.parent, target.parent.parent, self.folder):
+            _sync_folder(folder)
         place = Place(
             url=f"root://{ROOT_NAME}/{relative}", site=self.site, sha256=sha256, size_bytes=size_bytes
         )
@@ -93,7 +96,6 @@ class FolderLandingArea:
             os.fsync(file.fileno())
             target.parent.mkdir(parents=True, exist_ok=True)
             Path(file.name).replace(target)
-        _sync_folder(target.parent)
         return size_bytes
 
     @contextlib.contextmanager

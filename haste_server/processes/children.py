@@ -114,6 +114,16 @@ class ChildProcess:
                 "a process died and is started again",
                 extra={"action": "child_died", "child": self.name, "exit_code": code, "pause_s": pause_s},
             )
-            if self._stopping.wait(pause_s):
-                return
-            process = self._spawn()
+            while True:
+                if self._stopping.wait(pause_s):
+                    return
+                try:
+                    process = self._spawn()
+                    break
+                except OSError as error:  # no memory for a moment, or the program is being replaced
+                    pause_s = back_off.pause_s(0.0)
+                    logger.warning(
+                        "a process cannot be started: %s",
+                        error,
+                        extra={"action": "child_failed", "child": self.name, "pause_s": pause_s},
+                    )

@@ -13,6 +13,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
 
 from haste_server.processes.children import BackOff
 from haste_server.processes.claims import UrlFile
@@ -81,7 +82,7 @@ class _WebServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         host = f"[{listening.host}]" if ":" in listening.host else listening.host
         options: dict[str, Any] = {
             "bind": f"{host}:{listening.port}",
-            "worker_class": "gthread",
+            "worker_class": _WebProcess,
             "workers": listening.processes,
             "threads": listening.threads,
             "timeout": HANG_S,
@@ -179,6 +180,18 @@ class _PatientArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         if now >= self._not_before:  # else the arbiter asks again within a second
             self._spawned_at = now
             super().spawn_workers()
+
+
+class _WebProcess(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """A web process that lets go of its clients as soon as its arbiter has been killed."""
+
+    def is_parent_alive(self) -> bool:
+        # gunicorn's own goes on to keep connections alive, and with them this process, which holds the claim
+        # on the data folder that the next server waits for.
+        there = bool(super().is_parent_alive())
+        if not there:
+            self.alive = False
+        return there
 
 
 class _QuietLogger(Logger):  # type: ignore[misc] # gunicorn has no types

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from haste_core.errors import TransientError
 
@@ -25,8 +26,18 @@ CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 60  # a statement that takes longer hangs; better to reconnect
 MAX_DEADLOCK_RETRIES = 8
 
+_SQLITE_OUTAGES = (
+    "SQLITE_BUSY",
+    "SQLITE_CANTOPEN",
+    "SQLITE_FULL",
+    "SQLITE_IOERR",
+    "SQLITE_LOCKED",
+    "SQLITE_READONLY",
+)
 _DEADLOCK_CODES = {1205, 1213}  # MariaDB: lock wait timeout, deadlock found
-_READ_ONLY_OR_FULL = {1021, 1114, 1290, 1836, 3, 28}
+# MariaDB: no connection (1040 too many, 1053 shutting down, 1927 and 2xxx lost or never made), locks that
+# stay held, full (1021, 1114, 28) or read-only (1290, 1836).
+_OUTAGE_CODES = {28, 1021, 1040, 1053, 1114, 1205, 1213, 1290, 1836, 1927, 2002, 2003, 2006, 2013, 2055}
 
 
 class Database:
@@ -141,8 +152,12 @@ def _is_deadlock(error: DBAPIError) -> bool:
 
 
 def _raise_if_outage(error: DBAPIError) -> None:
-    """Tell outages, which pass, from our own faults, which must be seen."""
-    code = error.orig.args[0] if error.orig and error.orig.args else None
-    outage = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-    if outage or code in _READ_ONLY_OR_FULL:
-        raise TransientError(f"the database is not available: {error.orig}") from error
+    """Tell outages, which pass, from our own faults and unfit data, which must be seen."""
+    cause = error.orig
+    if isinstance(cause, sqlite3.OperationalError):
+        outage = getattr(cause, "sqlite_errorname", "").startswith(_SQLITE_OUTAGES)
+    else:
+        outage = bool(cause and cause.args and cause.args[0] in _OUTAGE_CODES)
+    # PyMySQL tells a connection that was closed under it by an InterfaceError without a code.
+    if outage or error.connection_invalidated or isinstance(error, InterfaceError):
+        raise TransientError(f"the database is not available: {cause}") from error

@@ -276,7 +276,9 @@ def _history_row(result: TaskResult, message: str, now: float) -> dict[str, Any]
 
 _LEASE = (
     sa.update(tasks)
-    .where(tasks.c.task_id.in_(sa.bindparam("ids", expanding=True)), tasks.c.phase == Phase.READY)
+    # By number alone: these rows were found ready, and held, in this transaction. With the phase as well,
+    # SQLite would walk all ready tasks.
+    .where(tasks.c.task_id.in_(sa.bindparam("ids", expanding=True)))
     .values(
         phase=Phase.HANDED_OUT,
         state=TaskState.RUNNING,

@@ -224,7 +224,8 @@ _MOVE_WAITING_TASKS = (
     sa.update(tasks)
     .where(
         tasks.c.job_id == sa.bindparam("id"),
-        sa.or_(tasks.c.phase == Phase.READY, tasks.c.phase == Phase.DELAYED),
+        # Handed-out tasks too: they may come back.
+        tasks.c.phase.between(Phase.READY, Phase.HANDED_OUT),
         tasks.c.priority.is_(None),
     )
     .values(order_key=tasks.c.order_key + sa.bindparam("later_by"))

@@ -112,18 +112,26 @@ def _identity(spec: JobSpec) -> _Identity:
 
 
 def _undecidable(job: JobRecord, pipeline: Pipeline) -> tuple[Problem, ...]:
-    """Find the tasks that would wait for a score which the stream cannot give."""
-    if pipeline.interestingness is not None and pipeline.policy is not None:
-        return ()
-    return tuple(
-        Problem(
-            "tasks",
-            f"{task.task_key!r} needs a score, but the pipeline {pipeline.name!r} of stream "
-            f"{job.spec.stream_id!r} has no interestingness function and policy",
-        )
-        for task in job.tasks
-        if lifecycle.needs_decision(job, task.position)
-    )
+    """Find the tasks that would wait for a score which can never be made."""
+    spec = pipeline.interestingness
+    problems = []
+    for task, asked in zip(job.tasks, job.plan.tasks, strict=True):
+        if not lifecycle.needs_decision(job, task.position):
+            continue
+        if spec is None or pipeline.policy is None:
+            what = (
+                f"{task.task_key!r} needs a score, but the pipeline {pipeline.name!r} of stream "
+                f"{job.spec.stream_id!r} has no interestingness function and policy"
+            )
+            problems.append(Problem("tasks", what))
+            continue
+        earlier = {before.task_key for before in job.tasks[: task.position]} | set(job.spec.response)
+        needed = {spec.features_from, asked.priority_from or spec.features_from}
+        problems += [
+            Problem("tasks", f"{task.task_key!r} needs the answer of {key!r}, which is no task before it")
+            for key in sorted(needed - earlier)
+        ]
+    return tuple(problems)
 
 
 def _known_jobs(connection: Connection, specs: Sequence[JobSpec]) -> dict[_Identity, int]:

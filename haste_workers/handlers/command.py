@@ -132,9 +132,12 @@ def _file_list(context: TaskContext) -> Path:
 
 
 def _ending(exit_code: int) -> str:
-    if exit_code < 0:
+    if exit_code >= 0:
+        return f"failed with exit code {exit_code}"
+    try:
         return f"was killed by {signal.Signals(-exit_code).name}"
-    return f"failed with exit code {exit_code}"
+    except ValueError:  # most real-time signals have no name
+        return f"was killed by signal {-exit_code}"
 
 
 def _last_words(stderr: Path) -> str:

@@ -24,7 +24,8 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
     dict
         ``plls`` (None where `undefined` says why), ``signal_fraction`` in [0, 1], ``empty``; ``pixels``:
         ``original``, or the lossy operator that the pixels went through, so that scores of the two are not
-        mixed; ``width`` and ``height`` in pixels, ``dtype``, ``sha256`` and ``size_bytes`` of the file.
+        mixed; ``width`` and ``height`` in pixels, ``dtype`` of a channel, ``colour`` (then its luminance was
+        measured); ``sha256`` and ``size_bytes`` of the file.
 
     Raises
     ------
@@ -53,6 +54,7 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
         "width": width,
         "height": height,
         "dtype": image.dtype,
+        "colour": image.colour,
         "sha256": sha256,
         "size_bytes": path.stat().st_size,
     }

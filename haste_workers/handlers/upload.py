@@ -19,9 +19,11 @@ from haste_workers.context import TaskContext
 from haste_workers.durable import sha256_of
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.naming import object_name
+from haste_workers.web import session_for
 
 _TIMEOUTS_S = (10.0, 120.0)  # to connect; for the server to write the file to disk and answer
 _TRY_LATER = frozenset({408, 425, 429})
+_OTHER_CONTENT = 400  # among other reasons: what arrived does not have the announced SHA-256
 
 
 class _Landed(BaseModel):
@@ -36,7 +38,8 @@ def upload(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> 
     Raises
     ------
     TransientError
-        If the server cannot be reached, or is in trouble; the task is tried again.
+        If the server cannot be reached, or is in trouble, or the file changes while it is sent; the task is
+        tried again.
     PermanentError
         If the server refuses the object.
     """
@@ -48,6 +51,8 @@ def upload(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> 
     url = f"{context.settings.server_url}/HASTE/files/{context.stream_id}/{quote(name.as_posix())}"
     sha256 = task.place.sha256 or sha256_of(path)
     answer = _send(url, path, sha256=sha256, context=context)
+    if answer.status_code == _OTHER_CONTENT and task.place.sha256 is None:
+        sha256, answer = _send_as_it_is_now(url, path, refused=(sha256, answer), context=context)
     place = _place(url, answer)
     if place.sha256 not in (None, sha256):
         raise TransientError(f"{url}: the server has stored something else than what was sent")
@@ -60,13 +65,29 @@ def _send(url: str, path: Path, *, sha256: str, context: TaskContext) -> request
     if context.settings.token is not None:
         headers["Authorization"] = f"Bearer {context.settings.token.get_secret_value()}"
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, session_for(url) as session:
             body = _CountedFile(file, path.stat().st_size, context)
-            return requests.put(url, data=body, headers=headers, timeout=_TIMEOUTS_S, allow_redirects=False)
+            return session.put(url, data=body, headers=headers, timeout=_TIMEOUTS_S, allow_redirects=False)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise TransientError(
             f"the server {context.settings.server_url} cannot be reached now: {error}"
         ) from error
+    except requests.RequestException as error:
+        raise TransientError(f"the answer of {context.settings.server_url} broke off: {error}") from error
+
+
+def _send_as_it_is_now(
+    url: str, path: Path, *, refused: tuple[str, requests.Response], context: TaskContext
+) -> tuple[str, requests.Response]:
+    """Send again a file that was written to between hashing and sending; return its hash and the answer."""
+    announced, answer = refused
+    sha256 = sha256_of(path)
+    if sha256 == announced:
+        return announced, answer
+    answer = _send(url, path, sha256=sha256, context=context)
+    if answer.status_code == _OTHER_CONTENT and sha256_of(path) != sha256:
+        raise TransientError(f"{path} is still being written; it is sent again later")
+    return sha256, answer
 
 
 def _place(url: str, answer: requests.Response) -> Place:
@@ -101,7 +122,9 @@ class _CountedFile:
         return self._size_bytes
 
     def read(self, count: int = -1) -> bytes:
-        piece: bytes = self._file.read(count)
+        # Not beyond the announced length: the file may be growing.
+        left_bytes = self._size_bytes - self._sent_bytes
+        piece: bytes = self._file.read(left_bytes if count < 0 else min(count, left_bytes))
         self._sent_bytes += len(piece)
         self._context.progress(min(1.0, self._sent_bytes / max(1, self._size_bytes)), "sending")
         return piece

@@ -15,6 +15,7 @@ from haste_workers.durable import (
     remove_stale_parts,
     sha256_of,
     stage_copy,
+    sync_folders,
 )
 from haste_workers.naming import marked, object_name
 from haste_workers.tiers.storage import StoredObject
@@ -49,10 +50,11 @@ class PosixTierStorage:
 
     def _already_there(self, source: Path, name: PurePosixPath, expected: str | None) -> StoredObject | None:
         target = self._root / name
+        self._refuse_detour(target)
         if not self._is_file(target) or target.stat().st_size != source.stat().st_size:
             return None
         sha256 = _checked(sha256_of(source), expected, source)
-        return self._stored(target, sha256) if sha256_of(target) == sha256 else None
+        return self._found(target, sha256) if sha256_of(target) == sha256 else None
 
     def _copy_in(self, source: Path, name: PurePosixPath, expected: str | None) -> StoredObject:
         staging = self._root / _STAGING
@@ -74,7 +76,7 @@ class PosixTierStorage:
                 publish(staged.path, target)
             except (FileExistsError, NotADirectoryError):
                 if self._is_file(target) and sha256_of(target) == staged.sha256:
-                    return self._stored(target, staged.sha256)
+                    return self._found(target, staged.sha256)
             else:
                 return self._stored(target, staged.sha256)
         raise PermanentError(
@@ -87,6 +89,11 @@ class PosixTierStorage:
 
     def _is_file(self, target: Path) -> bool:
         return target.is_file() and not target.is_symlink()
+
+    def _found(self, target: Path, sha256: str) -> StoredObject:
+        # Who put it there may have been killed before its name was on disk.
+        sync_folders(target.parent, up_to=self._root)
+        return self._stored(target, sha256)
 
     def _stored(self, target: Path, sha256: str) -> StoredObject:
         return StoredObject(file_url(target), sha256, target.stat().st_size)

@@ -5,9 +5,10 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from haste_core.decisions import Decision
-from haste_core.errors import ConflictError, NotFoundError
+from haste_core.errors import ConflictError, NotFoundError, TransientError
 from haste_core.jobspec import JobSpec, parse_job_spec
 from haste_core.lifecycle import Rules
 from haste_core.messages import HeldAttempt, Outcome, Place, Presence, TaskMessage, TaskResult
@@ -70,7 +71,7 @@ def done(message: TaskMessage, /, **more: object) -> TaskResult:
         task_id=message.task_id,
         attempt=message.attempt,
         worker_id="w1",
-        outcome=Outcome.ENDED,
+        outcome=more.pop("outcome", Outcome.ENDED),
         state=more.pop("state", TaskState.DONE),
         started_at=NOW,
         **more,
@@ -149,6 +150,36 @@ def test_a_score_that_cannot_be_made_is_refused_at_once(store: SqlStore) -> None
     assert "interestingness" in bad.problems[0].what
 
 
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        "tier",
+        {"taskSequential": ["tier", "focus-score"]},
+        {"taskSequential": ["focus-score", {"Task": {"task_key": "b", "priority_from": "nope"}}]},
+    ],
+)
+def test_a_score_of_what_does_not_come_before_is_refused(store: SqlStore, tasks: object) -> None:
+    [answer] = store.submit([spec(tasks)], now=NOW)
+    assert isinstance(answer, Refused)
+    assert "no task before it" in answer.problems[0].what
+
+
+def test_an_answer_that_the_database_refuses_is_no_outage(store: SqlStore) -> None:
+    [job_id] = submitted(store, spec())
+    [message] = claim(store, "a")
+    deep: object = 1
+    for _ in range(60):
+        deep = [deep]
+    try:
+        store.record([done(message, response={"deep": deep})], now=NOW)
+    except TransientError:
+        pytest.fail("trying again would never help")
+    except DBAPIError:
+        assert store.job(job_id).tasks[0].state is TaskState.RUNNING
+    else:
+        assert store.job(job_id).responses == {"a": {"deep": deep}}
+
+
 def test_the_way_of_a_sequence(store: SqlStore) -> None:
     [job_id] = submitted(store, spec({"taskSequential": ["a", "b"]}, metadata={"m": 1}))
     assert claim(store, "b") == []
@@ -212,6 +243,16 @@ def test_a_changed_priority_counts_at_the_next_hand_out(store: SqlStore) -> None
     [first] = claim(store, "a", limit=1)
     assert (first.job["source_id"], first.job["priority"]) == ("low", 3.0)
     assert store.job(high).priority == 2.5
+
+
+def test_a_priority_changed_while_its_task_is_handed_out_counts_when_it_comes_back(store: SqlStore) -> None:
+    back, other = submitted(store, spec(source_id="back", priority=5), spec(source_id="other", priority=1))
+    [message] = claim(store, "a", limit=1)
+    assert message.job_id == back
+    store.set_priorities({back: -100.0})
+    store.record([done(message, outcome=Outcome.HANDED_BACK)], now=NOW)
+    store.release_due(now=NOW + 1)
+    assert [waiting.job_id for waiting in claim(store, "a", now=NOW + 1)] == [other, back]
 
 
 def test_priorities_by_index(store: SqlStore) -> None:
@@ -331,7 +372,7 @@ def test_a_decision_makes_its_task_ready_and_travels_with_it(store: SqlStore) ->
 
 
 def test_a_decision_that_cannot_be_made_is_an_error_with_a_message(store: SqlStore) -> None:
-    [job_id] = submitted(store, spec("tier"))
+    [job_id] = submitted(store, spec("tier", response={"focus-score": {}}))
     [waiting] = store.undecided(limit=10)
     [change] = store.record_decisions({waiting.task_id: Undecidable("no plls")}, now=NOW)
     assert change.state is TaskState.ERROR

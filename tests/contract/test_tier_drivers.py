@@ -204,6 +204,17 @@ class TestHostileNames:
             open_tier(root).put(source, stream_id="plate7", source_id="a.tif")
         assert list(outside.iterdir()) == []
 
+    def test_link_that_leads_out_is_refused_also_where_the_object_is(
+        self, open_tier: OpenTier, root: Path, source: Path, tmp_path: Path
+    ) -> None:
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        (outside / "a.tif").write_bytes(source.read_bytes())
+        root.mkdir(parents=True)
+        (root / "plate7").symlink_to(outside)
+        with pytest.raises(PermanentError, match="leads out of the tier"):
+            open_tier(root).put(source, stream_id="plate7", source_id="a.tif")
+
     def test_link_with_the_name_of_the_object_is_not_followed(
         self, open_tier: OpenTier, root: Path, source: Path, tmp_path: Path
     ) -> None:

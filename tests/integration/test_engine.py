@@ -207,6 +207,28 @@ def test_objects_are_decided_between_scoring_and_tiering(system: System) -> None
     assert "'plls'" in jobs["broken"].tasks[1].message
 
 
+def test_a_stop_leaves_what_is_undecided_for_the_next_engine(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "import time\ndef slow():\n    return lambda scored: time.sleep(0.2) or 0.5\n"
+    (tmp_path / "slow_function.py").write_text(slow)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    shown = PIPELINE.to_json()
+    shown["interestingness"] |= {"function": "slow_function:slow", "parameters": {}}
+    system.store.create_stream("slow", Pipeline.parse(shown), "observe", now=0)
+    job_ids = system.submit(
+        *(spec("tier", stream_id="slow", source_id=str(i), response={"score": {}}) for i in range(60))
+    )
+    time.sleep(2)
+
+    began = time.monotonic()
+    system.engine.stop()
+
+    assert time.monotonic() - began < 8
+    assert {system.store.job(job_id).state for job_id in job_ids} == {TaskState.REGISTERED}
+    assert 0 < len(system.store.undecided(limit=100)) < 60
+
+
 def test_tasks_wait_for_a_worker_of_their_key(system: System) -> None:
     [job_id] = system.submit(spec("late"))
     system.worker("other", answer=result)

@@ -92,6 +92,24 @@ def test_other_content_is_refused_also_where_the_right_one_is(area: FolderLandin
         area.receive(io.BytesIO(b"hello"), stream_id="s", name="a", sha256=NOTHING)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_folders_are_on_disk_before_the_answer_also_of_a_file_that_was_there(
+    area: FolderLandingArea, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[Path] = set()
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    for _ in range(2):
+        synced.clear()
+        area.receive(io.BytesIO(b""), stream_id="s", name="a.tif", sha256=NOTHING)
+        assert {area.folder, area.folder / "s", area.folder / "s" / NOTHING[:2]} <= synced
+
+
 def test_what_uploads_left_long_ago_is_cleared_away(area: FolderLandingArea) -> None:
     area.prepare()
     old, fresh = (area.folder / ".incoming" / name for name in ("old", "fresh"))

@@ -109,7 +109,7 @@ _json = st.recursive(
 @given(
     tasks=_tasks,
     metadata=st.dictionaries(st.text(), _json, max_size=3),
-    priority=st.floats(allow_nan=False, allow_infinity=False),
+    priority=st.floats(-1e9, 1e9),
     index=st.none() | st.integers(0, 2**40),
     location=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3),
 )

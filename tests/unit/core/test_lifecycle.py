@@ -80,9 +80,10 @@ class JobLife(RuleBasedStateMachine):
         again = lifecycle.apply_result(job, position, result, now=self.now, jitter=0.5, rules=RULES)
         assert again is None, "a second copy changes nothing"
 
+    @precondition(lambda self: any(task.attempt for task in self.job.tasks))
     @rule(data=st.data())
     def late_result(self, data: st.DataObject) -> None:
-        task = data.draw(st.sampled_from(self.job.tasks))
+        task = data.draw(st.sampled_from([task for task in self.job.tasks if task.attempt]))
         late = TaskResult(
             task_id=task.task_id,
             attempt=task.attempt - 1,

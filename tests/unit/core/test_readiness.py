@@ -92,6 +92,14 @@ def test_a_condition_on_an_optional_task_waits_for_its_answer() -> None:
     assert startable(tree, *[S.REGISTERED] * 3) == [0]
 
 
+def test_an_optional_task_is_not_needed_when_what_follows_is_not() -> None:
+    tree = {"taskSequential": ["a", OPTIONAL, {"Task": {"task_key": "up", "when": "a.n > 0"}}]}
+    found = plan(tree).readiness([S.DONE, S.REGISTERED, S.REGISTERED], {"a": {"n": 0}})
+    assert found.job_state is S.DONE
+    assert sorted(found.skipped) == [1, 2]
+    assert found.startable == {}
+
+
 @pytest.mark.parametrize(
     ("states", "expected"),
     [

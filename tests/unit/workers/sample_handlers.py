@@ -110,6 +110,19 @@ def start_program(job, task, context):
     return {}
 
 
+def start_background_program(job, task, context):
+    pause = "import time; time.sleep(300)"
+    background = (
+        "import subprocess, sys; "
+        f"print(subprocess.Popen([sys.executable, '-c', {pause!r}], stdout=2, start_new_session=True).pid)"
+    )
+    # The program in the middle ends at once, so that nobody is left who knows the one that stays.
+    started = subprocess.run([sys.executable, "-c", background], check=True, stdout=subprocess.PIPE)
+    Path(context.parameters["tell"]).write_bytes(started.stdout)
+    time.sleep(300)
+    return {}
+
+
 def tell_progress(job, task, context):
     context.progress(0.5, "half way")
     time.sleep(0.6)

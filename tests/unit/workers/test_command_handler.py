@@ -84,6 +84,7 @@ def test_program_sees_no_secrets_and_no_input(bench: Bench, monkeypatch: pytest.
     [
         ("sys.exit('no such channel')", "failed with exit code 1: no such channel"),
         ("os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
+        ("os.kill(os.getpid(), 40)", "was killed by signal 40: it wrote nothing"),
         ("print('done!')", "is no JSON object: 'done!'"),
         ("print('[1, 2]')", "JSON but no object"),
         ("print('x' * 2_000_000)", "not a small JSON object"),

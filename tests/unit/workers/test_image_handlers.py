@@ -31,6 +31,7 @@ class TestFocusScore:
             "width": 256,
             "height": 256,
             "dtype": "uint16",
+            "colour": False,
             "sha256": sha256(cells_tiff),
             "size_bytes": cells_tiff.stat().st_size,
         }
@@ -48,6 +49,11 @@ class TestFocusScore:
         response = run_task("focus-score", path).response
         assert (response["planes"], response["plane"]) == (3, 1)
         assert response["plls"] == pytest.approx(measure(planes[1]).plls)
+
+    def test_colour_is_told(self, run_task: RunTask, data_dir: Path) -> None:
+        path = data_dir / "stained.tif"
+        tifffile.imwrite(path, np.stack([cells()] * 3, axis=2), photometric="rgb")
+        assert run_task("focus-score", path).response["colour"] is True
 
     def test_undefined_score_says_why_and_is_no_failure(self, run_task: RunTask, data_dir: Path) -> None:
         path = data_dir / "flat.tif"

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ HANDLERS = {
         "print_much",
         "write_temporary",
         "start_program",
+        "start_background_program",
         "tell_progress",
     )
 } | {"focus-score": BUILT_IN["focus-score"]}
@@ -256,9 +258,21 @@ class TestCrashes:
         assert said in result.message
         assert lasting.run("echo").response["pid"] != first_pid
 
-    def test_time_limit_stops_the_task_and_its_programs(self, lasting: RunningWorker, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "task_key",
+        [
+            "start-program",
+            pytest.param(
+                "start-background-program",
+                marks=pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
+            ),
+        ],
+    )
+    def test_time_limit_stops_the_task_and_its_programs(
+        self, lasting: RunningWorker, tmp_path: Path, task_key: str
+    ) -> None:
         tell = tmp_path / "pid"
-        result = lasting.run("start-program", tell=str(tell), timeout_s=1.0)
+        result = lasting.run(task_key, tell=str(tell), timeout_s=1.0)
         assert result.outcome is Outcome.CRASHED
         assert result.message == "stopped at its time limit of 1 s"
         assert result.ended_at - result.started_at >= 0.9

@@ -18,7 +18,7 @@ from haste_core.errors import (
 from haste_core.routing import Roots
 from haste_workers.context import TaskContext
 from haste_workers.settings import WorkerSettings
-from haste_workers.sources import download, local_path
+from haste_workers.sources import download, local_path, readable_roots
 from tests.unit.workers.messages import task_message
 
 
@@ -69,6 +69,38 @@ class TestLocalSources:
         assert f"nas={folder}" in str(denied.value)
         assert "--root NAME=FOLDER" in str(denied.value)
 
+    def test_denial_names_no_folder_of_the_programs_own(self, folder: Path, tmp_path: Path) -> None:
+        settings = WorkerSettings(
+            work_dir=tmp_path / "work",
+            roots={"nas": folder, "landing": tmp_path / "landing"},
+            tiers={"tierA": {"root": tmp_path / "best"}, "tierB": {"root": tmp_path / "good"}},
+        )
+        (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
+        roots = readable_roots(settings)
+        for url in ("file:///elsewhere/x.tif", "root://gone/x.tif", "root://nas/out.txt"):
+            with pytest.raises(SourceDeniedError) as denied:
+                local_path(url, roots)
+            said = str(denied.value)
+            assert f"may be read here (nas={folder})" in said
+            assert "--root NAME=FOLDER" in said
+            assert not any(word in said for word in ("tier", "landing", "work="))
+
+    def test_denial_without_any_folder_says_so(self, tmp_path: Path) -> None:
+        roots = readable_roots(WorkerSettings(work_dir=tmp_path / "work"))
+        with pytest.raises(SourceDeniedError, match=r"may be read here \(none\)"):
+            local_path("file:///elsewhere/x.tif", roots)
+
+    def test_what_was_put_to_a_tier_may_be_read_beside_any_root(self, folder: Path, tmp_path: Path) -> None:
+        stored = tmp_path / "best" / "A01.tif"
+        stored.parent.mkdir()
+        stored.write_bytes(b"pixels")
+        tiers = {"tierA": {"root": stored.parent}}
+        roots = readable_roots(
+            WorkerSettings(work_dir=tmp_path / "work", roots={"tier-0": folder}, tiers=tiers)
+        )
+        assert local_path(stored.as_uri(), roots) == stored
+        assert local_path("root://tier-0/plate7", roots) == folder / "plate7"
+
     def test_link_out_is_denied_and_link_within_is_followed(
         self, folder: Path, roots: Roots, tmp_path: Path
     ) -> None:
@@ -91,6 +123,10 @@ class TestLocalSources:
             local_path("root://nas/plate7/B01.tif", roots)
         with pytest.raises(SourceMissingError):
             local_path("root://nas/plate7/A%2001.tif/deeper.tif", roots)
+
+    def test_name_that_no_disk_can_hold_is_a_missing_file(self, roots: Roots) -> None:
+        with pytest.raises(SourceMissingError, match="the name is too long"):
+            local_path(f"root://nas/plate7/{'x' * 300}.tif", roots)
 
     def test_share_that_is_not_mounted_is_passing_trouble(self, tmp_path: Path) -> None:
         with pytest.raises(TransientError, match="is the share mounted"):
@@ -142,6 +178,29 @@ class TestWebSources:
     def test_no_host_is_allowed_by_default(self, web: str, tmp_path: Path) -> None:
         with pytest.raises(SourceDeniedError, match="http_hosts"):
             download(f"{web}/200.tif", tmp_path, hosts=(), limit_bytes=10**6)
+
+    @pytest.mark.parametrize(
+        "disguise", ["{web}\\@images.lab.example/200.tif", "http://images.lab.example@{address}/200.tif"]
+    )
+    def test_host_that_is_checked_is_the_host_that_is_asked(
+        self, web: str, tmp_path: Path, disguise: str
+    ) -> None:
+        url = disguise.format(web=web, address=web.removeprefix("http://"))
+        with pytest.raises(SourceDeniedError, match=r"downloaded from '127\.0\.0\.1'"):
+            download(url, tmp_path, hosts=("images.lab.example",), limit_bytes=10**6)
+
+    def test_url_without_a_host_is_denied(self, tmp_path: Path) -> None:
+        with pytest.raises(SourceDeniedError, match="cannot be downloaded"):
+            download("http:///200.tif", tmp_path, hosts=("",), limit_bytes=10**6)
+
+    def test_this_machine_is_not_asked_through_a_proxy(
+        self, web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        path = download(f"{web}/200.tif", tmp_path, hosts=("127.0.0.1",), limit_bytes=10**6)
+        assert path.read_bytes() == b"p" * 1000
 
     @pytest.mark.parametrize(
         ("status", "error"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from haste_core.states import TaskState
+from haste_workers.durable import sha256_of
 from tests.unit.workers.bench import RunTask
 
 
@@ -26,6 +27,7 @@ class Landing:
     refusal: tuple[int, dict[str, Any]] | None = None
     nonsense: bytes | None = None
     breaks_off: bool = False
+    answers_half: bool = False
 
 
 def _handler(landing: Landing) -> type[BaseHTTPRequestHandler]:
@@ -55,7 +57,7 @@ def _handler(landing: Landing) -> type[BaseHTTPRequestHandler]:
         def answer(self, status: int, value: dict[str, Any]) -> None:
             body = landing.nonsense or json.dumps(value).encode()
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) + landing.answers_half))
             self.end_headers()
             self.wfile.write(body)
 
@@ -157,6 +159,59 @@ def test_broken_connection_is_tried_again(run_task: RunTask, landing: Landing, s
     landing.breaks_off = True
     result = run_task("upload", source, settings={"server_url": landing.url})
     assert result.state is TaskState.REMOTE_TROUBLE
+
+
+def test_answer_that_breaks_off_is_tried_again(run_task: RunTask, landing: Landing, source: Path) -> None:
+    landing.answers_half = True
+    result = run_task("upload", source, settings={"server_url": landing.url})
+    assert result.state is TaskState.REMOTE_TROUBLE
+    assert "broke off" in result.message
+
+
+class ChangedAfterHashing:
+    """Has the file change each time when it has been hashed, so many times."""
+
+    def __init__(self, source: Path, times: int) -> None:
+        self._source = source
+        self._left = times
+
+    def __call__(self, path: Path) -> str:
+        digest = sha256_of(path)
+        if self._left > 0:
+            self._left -= 1
+            with self._source.open("ab") as file:
+                file.write(b"more pixels")
+        return digest
+
+
+def test_file_that_changes_between_hashing_and_sending_is_sent_as_it_is_then(
+    run_task: RunTask, landing: Landing, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haste_workers.handlers.upload.sha256_of", ChangedAfterHashing(source, 1))
+    result = run_task("upload", source, settings={"server_url": landing.url})
+    assert result.state is TaskState.DONE, result.message
+    assert list(landing.files.values()) == [source.read_bytes()]
+    assert result.response["sha256"] == sha256_of(source)
+
+
+def test_file_that_goes_on_changing_is_sent_later(
+    run_task: RunTask, landing: Landing, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haste_workers.handlers.upload.sha256_of", ChangedAfterHashing(source, 9))
+    result = run_task("upload", source, settings={"server_url": landing.url})
+    assert result.state is TaskState.REMOTE_TROUBLE
+    assert "still being written" in result.message
+    assert landing.files == {}
+
+
+def test_proxy_of_the_lab_is_not_asked_for_this_machine(
+    run_task: RunTask, landing: Landing, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    result = run_task("upload", source, settings={"server_url": landing.url})
+    assert result.state is TaskState.DONE, result.message
 
 
 def test_server_that_is_away_is_tried_again(run_task: RunTask, source: Path) -> None:
