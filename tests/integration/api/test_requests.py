@@ -77,7 +77,7 @@ def test_an_oversize_body_is_refused(api: Api, method: str, path: str) -> None:
 
 def test_what_is_just_allowed_is_stored_as_it_was_sent(api: Api) -> None:
     metadata: dict[str, Any] = {"big": 10**300, "text": "\u0000 \U0001f52c é", "tiny": 5e-324}
-    for _ in range(60):
+    for _ in range(20):
         metadata = {"inner": metadata}
 
     job = api.submit(metadata=metadata)
