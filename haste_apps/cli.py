@@ -13,6 +13,9 @@ from haste_apps.exits import explained_errors
 if TYPE_CHECKING:
     from haste_client import HasteClient
 
+RETRY_FOR_S = 15.0
+"""How long a command waits for a server that is being restarted."""
+
 
 class Kind(StrEnum):
     """What the simulated microscope shows."""
@@ -128,10 +131,16 @@ def watch(
     token: Token = None,
 ) -> None:
     """Submit a folder's images as they are written, each when it is complete, until Ctrl-C."""
-    from haste_apps.submitting import SubmitOptions, stopped_by_signals, watch_folder
+    from haste_apps.submitting import OUTAGE_PAUSE_S, SubmitOptions, stopped_by_signals, watch_folder
 
     options = SubmitOptions(stream, pipeline, pattern, recursive, priority, mode, site)
-    with explained_errors(), _client(server, token) as client, stopped_by_signals() as stop:
+    # A lasting watch tries again by itself, and listens to Ctrl-C in between.
+    retry_for_s = RETRY_FOR_S if once else OUTAGE_PAUSE_S
+    with (
+        explained_errors(),
+        _client(server, token, retry_for_s=retry_for_s) as client,
+        stopped_by_signals() as stop,
+    ):
         code = watch_folder(
             client, directory, options, once=once, settle_s=settle_s, as_json=as_json, stop=stop
         )
@@ -197,19 +206,28 @@ def simulate(
     kind: Annotated[Kind, typer.Option("--kind", help="What the fields show.")] = Kind.EMPTY_MIX,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal images.")] = 7,
     as_json: AsJson = False,
+    parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
 ) -> None:
     """Write images as a microscope does, some slowly, with the truth in a CSV file beside them."""
     from haste_apps.simulating import run_simulation
 
     with explained_errors():
-        run_simulation(directory, kind=kind.value, count=count, rate_hz=rate_hz, seed=seed, as_json=as_json)
+        run_simulation(
+            directory,
+            kind=kind.value,
+            count=count,
+            rate_hz=rate_hz,
+            seed=seed,
+            as_json=as_json,
+            parent_pid=parent,
+        )
 
 
-def _client(server: str | None, token: str | None) -> HasteClient:
+def _client(server: str | None, token: str | None, *, retry_for_s: float = RETRY_FOR_S) -> HasteClient:
     from haste_client import HasteClient
 
     _quiet_libraries()
-    return HasteClient(server, token)
+    return HasteClient(server, token, retry_for_s=retry_for_s)
 
 
 def _quiet_libraries() -> None:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import shutil
 import sys
 from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
 from typing import IO, Any
+
+_WIDEST = 10_000
+"""Characters of a line, where no terminal sets a limit."""
 
 
 def say(message: str) -> None:
@@ -25,18 +32,37 @@ def print_table(
     numbers: Container[str] = (),
     file: IO[str] | None = None,
 ) -> None:
-    """Print a table for people, by default on stdout; the columns named in `numbers` are set right."""
+    """Print a table for people, by default on stdout; the columns named in `numbers` are set right.
+
+    On a terminal it is as wide as that, and long cells are folded; elsewhere every row is one line.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table()
     for head in heads:
-        table.add_column(head, justify="right" if head in numbers else "left")
+        table.add_column(head, justify="right" if head in numbers else "left", overflow="fold")
     for row in rows:
         # Names of files may hold what rich takes for markup.
         table.add_row(*(Text(cell) for cell in row))
-    Console(file=file or sys.stdout).print(table)
+    target = file or sys.stdout
+    Console(file=target, width=None if target.isatty() else _WIDEST).print(table)
+
+
+def as_called(program: str) -> str:
+    """Write one of our programs as the user can call it: its name, or its path where the name is not enough.
+
+    After ``make demo`` the programs are in ``.venv/bin``, which is not on the PATH.
+    """
+    found = shutil.which(program, path=str(Path(sys.executable).parent))
+    on_path = shutil.which(program)
+    if found is None or (on_path is not None and Path(on_path).samefile(found)):
+        return program
+    own, here = Path(found), Path.cwd()
+    if own.parent == here:
+        return shlex.quote(f".{os.sep}{own.name}")  # a shell would look for the bare name on the PATH
+    return shlex.quote(str(own.relative_to(here) if own.is_relative_to(here) else own))
 
 
 def size_text(size_bytes: float) -> str:

@@ -20,7 +20,7 @@ from haste_client.watching import FolderWatch, watch
 
 PROBLEMS_SHOWN = 20
 UNFINISHED_AFTER_S = 30.0
-OUTAGE_PAUSE_S = 5.0
+OUTAGE_PAUSE_S = 2.0
 LOOK_FOR_WORKERS_EVERY_S = 10.0
 
 
@@ -53,6 +53,8 @@ def submit(
         progress=True,
     )
     _say_problems(submission.problems)
+    if submission.namesakes:
+        say(_namesakes_text(submission))
     known = len(submission.job_ids) - submission.new_jobs
     say(f"stream {submission.stream_id}: {submission.new_jobs} new images, {known} known already")
     if not wait:
@@ -91,7 +93,7 @@ def watch_folder(
         for source_id in added:
             if as_json:
                 print_json({"source_id": source_id, "job_id": submission.job_ids[source_id]})
-        say(f"{len(added)} images submitted, {submission.new_jobs} since the start")
+        reporter.submitted(submission, added)
 
     say(f"watching {directory} for stream {submission.stream_id}" + ("" if once else "; Ctrl-C ends it"))
     unfinished = watch(
@@ -105,7 +107,6 @@ def watch_folder(
         on_look=reporter.look,
     )
     reporter.say_unfinished(unfinished)
-    _say_problems(submission.problems)
     return ExitCode.WORK_FAILED if submission.problems or (once and unfinished) else ExitCode.DONE
 
 
@@ -140,23 +141,35 @@ def _add(
 
 
 class _WatchReporter:
-    """Says each thing that a watched folder has against it once."""
+    """Says what becomes of a watched folder: what happens, as it happens; what stays as it is, once."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
+        self._trouble = ""
+        self._problems = 0
+
+    def submitted(self, submission: Submission, added: list[str]) -> None:
+        if added:
+            say(f"{len(added)} images submitted, {submission.new_jobs} since the start")
+        if submission.namesakes:
+            self.say_once(_namesakes_text(submission))
+        _say_problems(submission.problems[self._problems :])
+        self._problems = len(submission.problems)
 
     def look(self, folder: FolderWatch) -> None:
-        for trouble in (folder.trouble, folder.events_trouble):
-            self._say_once(trouble)
+        if folder.trouble != self._trouble:
+            say(f"{folder.trouble}. Waiting for it." if folder.trouble else "The folder is there again.")
+            self._trouble = folder.trouble
+        self.say_once(folder.events_trouble)
         for problem in folder.unreadable:
-            self._say_once(str(problem))
+            self.say_once(str(problem))
         self.say_unfinished(entry for entry in folder.unfinished() if entry.unchanged_s >= UNFINISHED_AFTER_S)
 
     def say_unfinished(self, entries: Iterable[Unfinished]) -> None:
         for entry in entries:
-            self._say_once(f"{entry.file.source_id} is not complete and not submitted: {entry.lacks}")
+            self.say_once(f"{entry.file.source_id} is not complete and not submitted: {entry.lacks}")
 
-    def _say_once(self, message: str) -> None:
+    def say_once(self, message: str) -> None:
         if message and message not in self._said:
             self._said.add(message)
             say(message)
@@ -166,7 +179,7 @@ def _show_outcome(submission: Submission, *, as_json: bool) -> ExitCode:
     results = submission.results()
     for result in [result for result in results if result.state == "failed"][:PROBLEMS_SHOWN]:
         say(f"{result.source_id}: {result.message}")
-    show_tiers(results, as_json=as_json)
+    show_tiers(results, left_out=len(submission.problems), as_json=as_json)
     if as_json:
         print_json(summary_json(results, refused=len(submission.problems)))
     progress = submission.progress()
@@ -180,6 +193,14 @@ def _counts_json(submission: Submission) -> dict[str, object]:
         "new": submission.new_jobs,
         "refused": len(submission.problems),
     }
+
+
+def _namesakes_text(submission: Submission) -> str:
+    return (
+        f"Warning: stream {submission.stream_id} already has images of another folder under the same names, "
+        f"such as {submission.namesakes[0]}. Each is a job of its own; to keep the folders apart, give each "
+        "its own --stream"
+    )
 
 
 def _say_problems(problems: Iterable[Problem]) -> None:

@@ -14,20 +14,27 @@ _DEFOCUS_HEAD = "mean true defocus (µm)"
 
 
 def show_tiers(
-    results: Sequence[Result], *, mean_defocus: Mapping[str, float] | None = None, as_json: bool
+    results: Sequence[Result],
+    *,
+    left_out: int = 0,
+    mean_defocus: Mapping[str, float] | None = None,
+    as_json: bool,
 ) -> None:
     """Print the table of tiers on stdout, or on stderr if stdout is for JSON; and how many images ended how.
 
     Parameters
     ----------
     results : sequence of Result
+    left_out : int
+        Files and folders that did not become jobs.
     mean_defocus : mapping of str to float, optional
         In micrometres, by tier; where the truth is known.
     as_json : bool
     """
     done = sum(result.state == "done" for result in results)
     failed = sum(result.state == "failed" for result in results)
-    say(f"{len(results)} images: {done} done, {failed} failed")
+    more = f"; {left_out} left out" if left_out else ""
+    say(f"{len(results)} images: {done} done, {failed} failed{more}")
     tiers = tiers_of(results)
     if not tiers:
         return

@@ -28,9 +28,11 @@ from haste_client.errors import OutageError
 from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
 from haste_client.submission import Submission
+from haste_core.errors import InvalidError, Problem
 from haste_core.routing import DEFAULT_SITE
 
 BULK_LIMIT = 1000
+_STATE_WORDS = ("open", "done", "failed")
 _PAGE, _SOURCES_PAGE, _STREAMS_PAGE = 1000, 10_000, 100
 
 
@@ -117,7 +119,8 @@ class HasteClient:
         path : path
             The folder.
         stream_id : str, optional
-            Default: the folder's name, made valid. The stream is made, or joined if it is there.
+            Default: the folder's name, made valid. The stream is made, or joined if it is there; see
+            `Submission.namesakes` for folders of one name.
         pipeline : str
             What happens to the images.
         pattern : str, optional
@@ -218,7 +221,15 @@ class HasteClient:
             A word, or one code.
         ended_since : float, optional
             Only jobs that ended at or after this time (seconds since 1970), in the order of their ends.
+
+        Raises
+        ------
+        InvalidError
+            If `state` is another word.
         """
+        if isinstance(state, str) and state not in _STATE_WORDS and not state.isdecimal():
+            words = ", ".join(_STATE_WORDS)
+            raise InvalidError([Problem("state", f"{state!r} is none of {words}, nor a code such as 502")])
         wanted = {"stream_id": stream_id, "state": state, "source_id": source_id, "ended_since": ended_since}
         for job in self._pages("/HASTE/jobs/", "jobs", params=wanted, limit=_PAGE):
             yield JobAnswer.model_validate(job)

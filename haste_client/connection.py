@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any, Self
 
 import requests
 import stamina
+from requests.utils import get_environ_proxies, select_proxy
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
 from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, Problem
@@ -42,6 +46,8 @@ class Connection:
         self._retry_for_s = retry_for_s
         self._has_answered = False
         self._session = requests.Session()
+        # A lab's HTTP_PROXY is set for the world outside; the proxy's own 127.0.0.1 is another machine.
+        self._session.trust_env = not _is_this_machine(self.url)
         self._session.headers["Accept"] = "application/json"
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
@@ -102,13 +108,22 @@ class Connection:
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            raise ServerUnreachableError(self.url, _reason(error)) from error
+            raise ServerUnreachableError(self.url, _reason(error) + self._by_way_of()) from error
         except requests.RequestException as error:
             raise InvalidError([Problem("url", f"{self.url!r} is no server's address: {error}")]) from error
         self._has_answered = True
         if not response.ok:
             raise _error_of(response)
         return _json_of(response)
+
+    def _by_way_of(self) -> str:
+        """Name the proxy that is asked, if any: its address is what the user may have to change."""
+        proxies = get_environ_proxies(self.url) if self._session.trust_env else {}
+        proxy = select_proxy(self.url, proxies)
+        if not proxy:
+            return ""
+        shown = parse_url(proxy)._replace(auth=None).url  # without its password
+        return f" (asked through the proxy {shown}; add the server to NO_PROXY to ask it directly)"
 
     @property
     def _patience_s(self) -> float:
@@ -118,6 +133,17 @@ class Connection:
         if isinstance(error, OutageError) and error.retry_after_s is not None:
             return error.retry_after_s if error.retry_after_s < self._retry_for_s else False
         return isinstance(error, ServerUnreachableError | OutageError)
+
+
+def _is_this_machine(url: str) -> bool:
+    try:
+        host = (parse_url(url).host or "").strip("[]")
+    except LocationParseError:  # said when it is asked
+        return False
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _json_of(response: requests.Response) -> Any:

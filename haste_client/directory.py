@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -147,7 +148,7 @@ def look_at(root: Path, source_id: str) -> ImageFile | None:
         return None
     path = root / source_id
     try:
-        if not path.resolve().is_relative_to(root) or not path.is_file():
+        if not path.is_file() or not path.resolve().is_relative_to(root):
             return None
         status = path.stat()
     except OSError:
@@ -167,9 +168,8 @@ def _walk(root: Path, relative: str, selection: Selection, unreadable: list[Prob
     for entry in entries:
         source_id = f"{relative}/{entry.name}" if relative else entry.name
         if entry.is_dir(follow_symlinks=False):
-            if selection.takes_folder(entry.name):
-                yield from _walk(root, source_id, selection, unreadable)
-        elif entry.is_symlink() and entry.is_dir():
+            yield from _walk_below(root, source_id, selection, unreadable)
+        elif entry.is_symlink() and Path(entry.path).is_dir():
             if selection.takes_folder(entry.name):
                 unreadable.append(
                     Problem(source_id, "this is a link to a folder; such links are not followed")
@@ -180,14 +180,26 @@ def _walk(root: Path, relative: str, selection: Selection, unreadable: list[Prob
                 yield image
 
 
+def _walk_below(
+    root: Path, relative: str, selection: Selection, unreadable: list[Problem]
+) -> Iterator[ImageFile]:
+    """Look into a sub-folder. One that is named like an image, and holds none, is told of."""
+    holds_images = False
+    if selection.takes_folder(PurePath(relative).name):
+        for image in _walk(root, relative, selection, unreadable):
+            holds_images = True
+            yield image
+    if not holds_images and _has_image_suffix(relative) and selection.takes_file(relative):
+        where = relative.encode(errors="replace").decode()
+        unreadable.append(Problem(where, "this is a folder, though it is named like an image"))
+
+
 def _image_of(
     root: Path, entry: os.DirEntry[str], source_id: str, unreadable: list[Problem]
 ) -> ImageFile | None:
     trouble = _trouble_with(root, entry, source_id)
     if trouble:
         unreadable.append(Problem(source_id.encode(errors="replace").decode(), trouble))
-        return None
-    if not entry.is_file():
         return None
     try:
         status = entry.stat()
@@ -196,10 +208,15 @@ def _image_of(
     except OSError as error:
         unreadable.append(Problem(source_id, f"this file cannot be looked at: {error.strerror}"))
         return None
+    if not stat.S_ISREG(status.st_mode):
+        unreadable.append(Problem(source_id, "this is no regular file"))
+        return None
     return ImageFile(root / source_id, source_id, status.st_size, status.st_mtime_ns)
 
 
 def _trouble_with(root: Path, entry: os.DirEntry[str], source_id: str) -> str | None:
+    if entry.is_symlink() and not Path(entry.path).exists():  # also a link to itself, which has no end
+        return "this link leads to nothing"
     if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
         return "this is a link out of the folder; such links are not followed"
     return trouble_with_name(source_id)

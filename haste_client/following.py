@@ -21,6 +21,12 @@ class EndedJobs:
     ----------
     list_ended_since : callable
         Lists the jobs that ended at or after a time (seconds since 1970), in the order of their ends.
+
+    Attributes
+    ----------
+    looked_at_all : bool
+        Whether the last `poll` was one of the rare looks at all ended jobs: the moment to ask for what is
+        never told as news, such as jobs that were deleted.
     """
 
     def __init__(self, list_ended_since: Callable[[float], Iterable[JobAnswer]]) -> None:
@@ -29,6 +35,7 @@ class EndedJobs:
         self._newest = 0.0
         self._sweep_pause_s = _SWEEP_AFTER_S
         self._sweep_at = time.monotonic() + _SWEEP_AFTER_S
+        self.looked_at_all = False
 
     def poll(self) -> list[JobAnswer]:
         """Ask once; return the jobs that ended, or ended again after a retry, since the last call."""
@@ -42,6 +49,7 @@ class EndedJobs:
             self._sweep_pause_s = min(2 * self._sweep_pause_s, _SWEEP_AT_MOST_EVERY_S)
         if news or sweeping:
             self._sweep_at = now + self._sweep_pause_s
+        self.looked_at_all = sweeping
         return news
 
     def _is_new(self, job: JobAnswer) -> bool:

@@ -79,6 +79,11 @@ class Prioritiser:
         self._images.update(added)
         return self._compute(added.values(), results)
 
+    def join(self, image: ImageView, priority: float) -> None:
+        """Add an image that the server has already, with the priority that it has there."""
+        self._images[image.source_id] = image
+        self._sent[image.source_id] = priority
+
     def changed(self, open_ids: Iterable[str], results: Mapping[str, Result]) -> dict[str, float]:
         """Compute the priorities of open jobs again, and return those that differ from what was sent.
 

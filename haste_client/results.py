@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from haste_client.answers import JobAnswer, Place
+from haste_client.answers import JobAnswer, Place, TaskAnswer
 from haste_core.states import TaskState
 
 FEATURES_KEY = "focus-score"
@@ -35,7 +35,7 @@ class Result:
     tier : str or None
         Where the object was put, or would be put if the stream only observes.
     message : str
-        What went wrong, or why this tier.
+        What went wrong, what an open job waits for, or why this tier.
     features : mapping
         Everything that `focus-score` measured.
     size_bytes : int or None
@@ -71,7 +71,7 @@ class Result:
             signal_fraction=features.get("signal_fraction"),
             interestingness=tiering.get("interestingness"),
             tier=tiering.get("tier"),
-            message=_failure(job) or str(tiering.get("reason", "")),
+            message=_trouble(job) or str(tiering.get("reason", "")),
             features=features,
             size_bytes=tiering.get("size_bytes"),
             place=job.place,
@@ -88,8 +88,14 @@ def _word_for(job: JobAnswer) -> str:
     return "done" if job.done else "failed"
 
 
-def _failure(job: JobAnswer) -> str:
-    if not job.ended or job.done:
+def _trouble(job: JobAnswer) -> str:
+    """Say why a job has failed, or what an open one waits for."""
+    if job.ended and job.done:
         return ""
-    failed = (task for task in job.task_list() if TaskState(task.task_state).failed)
-    return "; ".join(f"{task.task_key}: {task.task_msg or task.task_state}" for task in failed)
+    ailing = (task for task in job.task_list() if _ails(task, job_ended=job.ended))
+    return "; ".join(f"{task.task_key}: {task.task_msg or task.task_state}" for task in ailing)
+
+
+def _ails(task: TaskAnswer, *, job_ended: bool) -> bool:
+    state = TaskState(task.task_state)
+    return state.failed if job_ended else not state.ended and task.task_msg != ""

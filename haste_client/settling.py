@@ -13,6 +13,9 @@ from haste_client.directory import ImageFile
 # A file that stays incomplete is opened ever more rarely, for a folder may hold thousands of them.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 
+# Who renames a file into place has finished it. A copy's time of change may still be set afterwards.
+RENAMED_REST_S = 0.3
+
 
 @dataclass
 class _Watched:
@@ -20,7 +23,7 @@ class _Watched:
 
     file: ImageFile
     unchanged_since_s: float
-    closed: bool = False
+    renamed: bool = False
     lacks: str = ""
     pause_s: float = _FIRST_PAUSE_S
     check_at_s: float = 0.0
@@ -48,8 +51,9 @@ class Unfinished:
 class Settling:
     """Tells of each version of each file, once, that it is complete.
 
-    A file is complete when its size and time of change have stood still for `settle_s`, or since its writer
-    closed it, and the structure of the image is all there.
+    A file is complete when its size and time of change have stood still for `settle_s`, or for
+    `RENAMED_REST_S` since it was renamed to its name, and the structure of the image is all there. That a
+    writer closes a file shortens nothing: programs open and close a stack for each page that they append.
 
     Parameters
     ----------
@@ -72,11 +76,11 @@ class Settling:
         if watched is None or watched.file.version != file.version:
             self._watched[file.source_id] = _Watched(file, now_s)
 
-    def closed(self, file: ImageFile, now_s: float) -> None:
-        """Note that the file's writer has closed it, or renamed it to this name, in this very version."""
+    def renamed(self, file: ImageFile, now_s: float) -> None:
+        """Note that the file has been given this name, in this very version."""
         self.saw(file, now_s)
         if file.source_id in self._watched:
-            self._watched[file.source_id].closed = True
+            self._watched[file.source_id].renamed = True
 
     @property
     def names(self) -> frozenset[str]:
@@ -117,8 +121,8 @@ class Settling:
         return all(entry.lacks for entry in self._watched.values())
 
     def _is_complete(self, entry: _Watched, now_s: float) -> bool:
-        rested = now_s - entry.unchanged_since_s >= self.settle_s
-        if not (rested or entry.closed) or now_s < entry.check_at_s:
+        rest_s = min(self.settle_s, RENAMED_REST_S) if entry.renamed else self.settle_s
+        if now_s - entry.unchanged_since_s < rest_s or now_s < entry.check_at_s:
             return False
         try:
             lacks = self.examine(entry.file.path)
@@ -128,7 +132,7 @@ class Settling:
         if lacks is None:
             return True
         entry.lacks = lacks
-        entry.closed = False
+        entry.renamed = False
         entry.check_at_s = now_s + entry.pause_s
         entry.pause_s = min(2 * entry.pause_s, _LONGEST_PAUSE_S)
         return False

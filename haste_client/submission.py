@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,12 +17,15 @@ from haste_client.following import EndedJobs
 from haste_client.priorities import ImageView, Prioritiser, PriorityFunction
 from haste_client.progress import progress_bar
 from haste_client.results import Result
+from haste_client.versions import SourceVersions, origin_in
 from haste_core.errors import Problem
 from haste_core.routing import Roots
+from haste_core.states import TaskState
 
 BULK_SIZE = 500
 PRIORITIES_PER_CALL = 10_000
 OUTAGE_S = 300.0
+DELETED = "its job was deleted at the server before it had ended"
 
 _SHORTEST_POLL_S, _LONGEST_POLL_S = 0.2, 2.0
 
@@ -35,8 +39,8 @@ class JobService(Protocol):
     def submit_jobs(self, specs: Sequence[Mapping[str, Any]]) -> list[BulkAnswer]:
         """Submit many job specs; each is accepted or refused on its own."""
 
-    def jobs(self, *, stream_id: str, ended_since: float) -> Iterable[JobAnswer]:
-        """Go through the jobs of a stream that have ended, in the order of their ends."""
+    def jobs(self, *, stream_id: str, ended_since: float | None = None) -> Iterable[JobAnswer]:
+        """Go through the jobs of a stream; or through those that have ended, in the order of their ends."""
 
     def set_priorities(self, priorities: Mapping[int, float]) -> PriorityAnswer:
         """Change the priorities of jobs."""
@@ -103,11 +107,15 @@ class Submission:
         self._show_progress = show_progress
         self._prioritiser = Prioritiser(priority) if callable(priority) else None
         self._fixed_priority = 1.0 if callable(priority) else float(priority)
-        self._known = {
-            (known.source_id, known.source_version): known.job_id
-            for known in service.sources(stream.stream_id)
-        }
+        self._versions = SourceVersions(roots)
+        self._known: dict[tuple[str, str | None], int] = {}
+        self._origins: defaultdict[str, set[str]] = defaultdict(set)
+        for known in service.sources(stream.stream_id):
+            self._remember(known.source_id, known.source_version, known.job_id)
         self._next_index = len(self._known) if index_from is None else index_from
+        # A priority function asks for all images, also for those that an earlier run has submitted.
+        self._earlier = self._jobs_so_far() if self._prioritiser and self._known else {}
+        self._namesakes: list[str] = []
         self._job_ids: dict[str, int] = {}
         self._results: dict[str, Result] = {}
         self._problems: list[Problem] = []
@@ -124,9 +132,17 @@ class Submission:
         """Images that did not become a job, and why; `where` is their source_id."""
         return self._problems
 
+    @property
+    def namesakes(self) -> Sequence[str]:
+        """Names, as source_ids, under which the stream already had an image of another folder.
+
+        Both images are jobs of the stream. It is a sign that two folders share a stream by mistake.
+        """
+        return self._namesakes
+
     def knows(self, file: ImageFile) -> bool:
         """Tell whether the stream has this very version of an image."""
-        return (file.source_id, file.version) in self._known
+        return (file.source_id, self._versions.of(file)) in self._known
 
     def report(self, problems: Iterable[Problem]) -> None:
         """Add problems that were found before the server was asked."""
@@ -145,7 +161,7 @@ class Submission:
         with progress_bar("submitting", total=len(files), shown=self._show_progress) as bar:
             for batch in _batches(files, BULK_SIZE):
                 known = [file for file in batch if self.knows(file)]
-                added += [self._join(file) for file in known]
+                added += self._join(known)
                 added += self._send([file for file in batch if not self.knows(file)])
                 bar.advance(len(batch))
                 if self._prioritiser:
@@ -155,12 +171,14 @@ class Submission:
     def refresh(self) -> list[Result]:
         """Ask once what has ended; compute priorities again if they are computed; return what is new."""
         news = [self._take(job) for job in self._ended.poll() if self._is_mine(job)]
+        if self._ended.looked_at_all:
+            news += self._deleted()
         if self._prioritiser:
             self._update_priorities(self._prioritiser)
         return news
 
     def wait(self, timeout_s: float | None = None, *, outage_s: float = OUTAGE_S) -> Submission:
-        """Wait until every job has ended.
+        """Wait until every job has ended, or was deleted at the server, which counts as failed.
 
         Parameters
         ----------
@@ -200,15 +218,33 @@ class Submission:
             for source_id, job_id in self._job_ids.items()
         ]
 
-    def _join(self, file: ImageFile) -> str:
-        self._follow(file, self._known[file.source_id, file.version])
-        return file.source_id
+    def _join(self, files: Sequence[ImageFile]) -> list[str]:
+        for file in files:
+            job_id = self._known[file.source_id, self._versions.of(file)]
+            self._follow(file, job_id)
+            if self._prioritiser and job_id in self._earlier:
+                index, priority = self._earlier[job_id]
+                self._prioritiser.join(_view(file, index), priority)
+        return [file.source_id for file in files]
+
+    def _jobs_so_far(self) -> dict[int, tuple[int, float]]:
+        """Fetch index and priority of each job that the stream has."""
+        jobs = enumerate(self._service.jobs(stream_id=self.stream_id))
+        return {
+            job.job_id: (position if job.index is None else job.index, job.priority) for position, job in jobs
+        }
+
+    def _remember(self, source_id: str, version: str | None, job_id: int) -> None:
+        self._known[source_id, version] = job_id
+        origin = origin_in(version)
+        if origin is not None:
+            self._origins[source_id].add(origin)
 
     def _follow(self, file: ImageFile, job_id: int) -> None:
         if self._job_ids.get(file.source_id) != job_id:
             self._results.pop(file.source_id, None)
         self._job_ids[file.source_id] = job_id
-        self._known[file.source_id, file.version] = job_id
+        self._remember(file.source_id, self._versions.of(file), job_id)
 
     def _send(self, files: Sequence[ImageFile]) -> list[str]:
         if not files:
@@ -231,7 +267,7 @@ class Submission:
         return {
             "source_url": self._roots.url_of(file.path),
             "source_id": file.source_id,
-            "source_version": file.version,
+            "source_version": self._versions.of(file),
             "site": self._site,
             "stream_id": self.stream_id,
             "index": view.index,
@@ -245,6 +281,9 @@ class Submission:
             problems = problems_of({"problems": answer.problems})
             self._problems.append(Problem(file.source_id, "; ".join(str(problem) for problem in problems)))
             return False
+        others = self._origins[file.source_id]
+        if others and self._versions.origin(file) not in others:
+            self._namesakes.append(file.source_id)
         self._follow(file, answer.job_id)
         self.new_jobs += answer.status == 201
         return True
@@ -255,6 +294,20 @@ class Submission:
     def _take(self, job: JobAnswer) -> Result:
         result = self._results[job.source_id] = Result.of(job)
         return result
+
+    def _deleted(self) -> list[Result]:
+        """Find the open jobs that the server no longer has; their images may be submitted again."""
+        open_jobs = {job_id: name for name, job_id in self._job_ids.items() if name not in self._results}
+        if not open_jobs:
+            return []
+        gone = open_jobs.keys() - {known.job_id for known in self._service.sources(self.stream_id)}
+        self._known = {version: job_id for version, job_id in self._known.items() if job_id not in gone}
+        deleted = [
+            Result(open_jobs[job_id], job_id, state="failed", code=TaskState.CANCELLED, message=DELETED)
+            for job_id in sorted(gone)
+        ]
+        self._results.update((result.source_id, result) for result in deleted)
+        return deleted
 
     def _update_priorities(self, prioritiser: Prioritiser) -> None:
         open_ids = [source_id for source_id in self._job_ids if source_id not in self._results]

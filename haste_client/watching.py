@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import Self
 
 from watchdog.events import (
-    EVENT_TYPE_CLOSED,
     EVENT_TYPE_CREATED,
     EVENT_TYPE_MODIFIED,
     EVENT_TYPE_MOVED,
@@ -38,14 +37,13 @@ _SCAN_SHARE = 0.1
 
 _AWAY_PAUSE_S = 5.0
 
-_LOOKED_AT = frozenset({EVENT_TYPE_CREATED, EVENT_TYPE_MODIFIED, EVENT_TYPE_MOVED, EVENT_TYPE_CLOSED})
-_FINISHING = frozenset({EVENT_TYPE_MOVED, EVENT_TYPE_CLOSED})
+_LOOKED_AT = frozenset({EVENT_TYPE_CREATED, EVENT_TYPE_MODIFIED, EVENT_TYPE_MOVED})
 
 
 @dataclass(frozen=True)
 class _Hint:
     source_id: str
-    finished: bool
+    renamed: bool
 
 
 class FolderWatch:
@@ -57,7 +55,8 @@ class FolderWatch:
     selection : Selection, optional
         Which names count; default: all images, in sub-folders too.
     settle_s : float
-        Seconds for which a file must rest before it is looked into, unless its writer was seen to close it.
+        Seconds for which a file must rest before it is looked into; some tenths of one if it was renamed
+        into place.
     poll_s : float
         Seconds between two looks; longer for a folder that is so big that looking takes long.
     already : callable, optional
@@ -150,7 +149,7 @@ class FolderWatch:
         except OSError as error:
             if not self._was_seen:
                 raise
-            self.trouble = str(error)
+            self.trouble = f"{self._root} cannot be read now: {error.strerror or error}"
             self._scan_at_s = now_s + _AWAY_PAUSE_S
         else:
             self._was_seen, self.trouble = True, ""
@@ -166,12 +165,12 @@ class FolderWatch:
         took_s = time.monotonic() - now_s
         self._scan_at_s = now_s + max(self._poll_s, took_s / _SCAN_SHARE)
 
-    def _look_at_one(self, source_id: str, now_s: float, *, finished: bool = False) -> None:
+    def _look_at_one(self, source_id: str, now_s: float, *, renamed: bool = False) -> None:
         file = look_at(self._root, source_id)
         if file is None:
             self._settling.forget([source_id])
-        elif finished and not self._already(file):
-            self._settling.closed(file, now_s)
+        elif renamed and not self._already(file):
+            self._settling.renamed(file, now_s)
         elif not self._already(file):
             self._settling.saw(file, now_s)
 
@@ -181,7 +180,7 @@ class FolderWatch:
                 hint = self._hints.get_nowait()
             except queue.Empty:
                 return
-            self._look_at_one(hint.source_id, now_s, finished=hint.finished)
+            self._look_at_one(hint.source_id, now_s, renamed=hint.renamed)
 
     def _hint(self, event: FileSystemEvent) -> None:
         """Take an event, in the observer's thread."""
@@ -198,7 +197,7 @@ class FolderWatch:
             source_id = file.relative_to(self._root).as_posix()
             if not self._selection.takes_file(source_id):
                 return
-            self._hints.put(_Hint(source_id, event.event_type in _FINISHING))
+            self._hints.put(_Hint(source_id, event.event_type == EVENT_TYPE_MOVED))
         self._woken.set()
 
 

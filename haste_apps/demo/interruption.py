@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from haste_server.processes.parents import is_orphaned
+
+_LOOK_S = 1.0
 
 
 @contextmanager
@@ -23,6 +28,18 @@ def ends_like_ctrl_c() -> Iterator[None]:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def end_with_parent(parent_pid: int | None) -> None:
+    """End this process soon after its parent is gone; it may be in the middle of anything."""
+
+    def watch() -> None:
+        while not is_orphaned(parent_pid):
+            time.sleep(_LOOK_S)
+        signal.raise_signal(signal.SIGTERM)
+
+    if parent_pid is not None:
+        threading.Thread(target=watch, name="parent watch", daemon=True).start()
 
 
 def wait_for_ctrl_c() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,13 @@ class Microscope:
 
     def __init__(self, directory: Path, *, count: int, rate_hz: float, seed: int) -> None:
         self.directory = directory
-        options = {"--count": count, "--rate": rate_hz, "--seed": seed, "--kind": KIND}
+        options = {
+            "--count": count,
+            "--rate": rate_hz,
+            "--seed": seed,
+            "--kind": KIND,
+            "--parent": os.getpid(),
+        }
         self._arguments = [str(part) for option in options.items() for part in option]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -9,11 +9,12 @@ from haste_apps.demo.outcome import show_end
 from haste_apps.demo.server import EmbeddedServer
 from haste_apps.demo.workspace import prepare_work_dir
 from haste_apps.exits import ExitCode
-from haste_apps.output import say
+from haste_apps.output import as_called, say
 from haste_apps.report import ReportInput, write_report
 from haste_apps.suspicions import suspicions
 from haste_apps.tables import show_tiers
 from haste_client import HasteClient, InvalidError, Problem, Submission
+from haste_client.directory import Selection, scan
 
 PIPELINE = "focus-tier"
 FAILURES_SHOWN = 20
@@ -37,8 +38,7 @@ def score_own_images(
     as_json : bool
         Print the outcome as one JSON object.
     """
-    if not images.is_dir():
-        raise InvalidError([Problem("--images", f"there is no folder {images}")])
+    _refuse_without_images(images, pattern)
     folder = prepare_work_dir(work_dir, images=images)
     roots = {"images": images.resolve()}
     say("Starting a server on this machine …")
@@ -49,8 +49,6 @@ def score_own_images(
         submission = client.submit_directory(
             images, pipeline=PIPELINE, pattern=pattern, mode="observe", progress=True
         )
-        if not submission.job_ids and not submission.problems:
-            raise InvalidError([Problem("--images", f"{images} holds no TIFF, PNG or JPEG image")])
         submission.wait()
         policy = client.stream(submission.stream_id).pipeline.policy or {}
         report = _report(submission, images.resolve(), folder / "report.html", policy)
@@ -60,6 +58,21 @@ def score_own_images(
             wait_for_ctrl_c()
     progress = submission.progress()
     return ExitCode.WORK_FAILED if progress.failed or progress.refused else ExitCode.DONE
+
+
+def _refuse_without_images(images: Path, pattern: str | None) -> None:
+    """Find a wrong folder while nothing has been started, and nothing of an earlier demo removed."""
+    if not images.exists():
+        trouble = f"there is no folder {images}"
+    elif not images.is_dir():
+        trouble = f"{images} is no folder; name the one that it is in, and choose it with --pattern"
+    else:
+        found = scan(images, Selection(pattern))
+        if found.files or found.unreadable:
+            return
+        wanted = "TIFF, PNG or JPEG image" if pattern is None else f"file whose name is like {pattern}"
+        trouble = f"{images} holds no {wanted}"
+    raise InvalidError([Problem("--images", trouble)])
 
 
 def _report(submission: Submission, images: Path, path: Path, policy: dict[str, object]) -> Path:
@@ -86,11 +99,14 @@ def _show(submission: Submission, report: Path, *, as_json: bool) -> None:
         say(f"… and {len(failed) - FAILURES_SHOWN} more failures")
     for warning in suspicions(results):
         say(f"Warning: {warning}")
-    show_tiers(results, as_json=as_json)
+    show_tiers(results, left_out=len(submission.problems), as_json=as_json)
     show_end(
         results,
         refused=len(submission.problems),
         report=report,
-        hints=["Your images were only read. To go on: start haste-server, then `haste submit DIR`."],
+        hints=[
+            f"Your images were only read. To go on: start {as_called('haste-server')}, "
+            f"then `{as_called('haste')} submit DIR`."
+        ],
         as_json=as_json,
     )

@@ -44,6 +44,7 @@ class EmbeddedServer:
         self._log = data_dir / "server.log"
         self._arguments = [
             *("--data-dir", str(data_dir), "--port", "0", "--url-file", str(self._url_file)),
+            *("--parent", str(os.getpid())),  # should we be killed, it ends by itself
             *(part for name, path in roots.items() for part in ("--root", f"{name}={path}")),
         ]
         self._process: subprocess.Popen[bytes] | None = None

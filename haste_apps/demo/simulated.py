@@ -14,7 +14,7 @@ from haste_apps.demo.stages import StageDisplay
 from haste_apps.demo.verdict import Truth, faults, mean_defocus_by_tier
 from haste_apps.demo.workspace import prepare_work_dir
 from haste_apps.exits import ExitCode
-from haste_apps.output import say
+from haste_apps.output import as_called, say
 from haste_apps.report import ReportInput, write_report
 from haste_apps.tables import show_tiers
 from haste_client import HasteClient, HasteError, Result, Submission
@@ -137,7 +137,7 @@ def _show(
         report=report,
         hints=[
             f"The tiers' folders: {folder / 'server' / 'tiers'}",
-            "Your own images, which are only read: haste demo --images FOLDER",
+            f"Your own images, which are only read: {as_called('haste')} demo --images FOLDER",
         ],
         as_json=as_json,
     )

@@ -75,10 +75,12 @@ def as_image_errors(path: Path) -> Iterator[None]:
         This worker may not read the file.
     TransientError
         A drive is in trouble: the network away, the disk full.
+    MemoryError
+        As it comes: the file may be as it should, and more memory help.
     """
     try:
         yield
-    except HasteError:
+    except (HasteError, MemoryError):
         raise
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceMissingError(f"there is no file {path}") from error
@@ -86,7 +88,7 @@ def as_image_errors(path: Path) -> Iterator[None]:
         raise UnreadableImageError("it is a folder") from error
     except PermissionError as error:
         raise PermanentError(f"the worker's account may not read {path}") from error
-    # Decoders fail on damaged files in every way that Python has, struct.error to MemoryError.
+    # Decoders fail on damaged files in every way that Python has, struct.error to RecursionError.
     except Exception as error:
         if isinstance(error, OSError) and error.errno not in _DECODERS_OWN:
             raise TransientError(f"{path.name} cannot be handled for now: {error}") from error

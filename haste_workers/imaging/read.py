@@ -45,6 +45,8 @@ def read_image(path: Path, *, max_bytes: int = MAX_BYTES) -> Image:
         This worker may not read the file.
     TransientError
         The file's drive is in trouble.
+    MemoryError
+        This process may not take as much memory as the image needs.
     """
     with as_image_errors(path), path.open("rb") as file:
         decode = _DECODERS[format_of(file)]

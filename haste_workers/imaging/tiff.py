@@ -212,14 +212,19 @@ def check_segments(page: TiffPage, *, file_bytes: int) -> None:
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if len(segments) < np.prod(page.chunked) or not all(offset and size for offset, size in segments):
         raise UnreadableImageError(f"page {page.index + 1} of the TIFF lacks some of its data")
-    if page.compression == COMPRESSION.NONE:
-        # Old writers round the last strip's size up; tifffile itself counts uncompressed bytes.
-        return
-    if max(offset + size for offset, size in segments) > file_bytes:
+    if _needed_end(page, segments) > file_bytes:
         raise UnreadableImageError(
             f"page {page.index + 1} of the TIFF goes beyond the end of the file; was the file still "
             "being written or copied?"
         )
+
+
+def _needed_end(page: TiffPage, segments: list[tuple[int, int]]) -> int:
+    """Return the byte up to which the file must reach at least, to hold a page."""
+    if page.compression != COMPRESSION.NONE:
+        return max(offset + size for offset, size in segments)
+    # Old writers round the last strip's size up; without compression the pixels tell it.
+    return int(page.size) * page.bitspersample // 8
 
 
 def _undeclared_planes(tiff: TiffFile, page: TiffPage, *, max_bytes: int) -> Planes | None:

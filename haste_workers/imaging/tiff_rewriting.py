@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from tifffile import COMPRESSION, PREDICTOR, TiffFile, TiffPage, TiffTag, TiffWriter
 
+from haste_workers.imaging.descriptions import noted
 from haste_workers.imaging.image import MAX_BYTES, Planes, check_size
 from haste_workers.imaging.tiff import (
     check_page_chain,
@@ -166,7 +167,7 @@ def _write_page(writer: TiffWriter, page: TiffPage, pixels: Planes, note: str | 
                 (code, dtype, len(raw), raw, False) for code, (dtype, raw) in _described(page, note).items()
             ],
         )
-    except OSError:
+    except (OSError, MemoryError):
         raise
     # A TIFF may hold what tifffile reads but does not write; it refuses in several ways.
     except Exception:
@@ -181,7 +182,7 @@ def _described(page: TiffPage, note: str | None) -> dict[int, tuple[int, bytes]]
     tags = {tag.code: (int(tag.dtype), _raw(page, tag)) for tag in page.tags if tag.code not in ours}
     if note is not None:
         _, description = tags.get(_DESCRIPTION, (_ASCII, b""))
-        tags[_DESCRIPTION] = (_ASCII, _noted(description, note) + b"\0")
+        tags[_DESCRIPTION] = (_ASCII, noted(description, note) + b"\0")
     return tags
 
 
@@ -191,15 +192,6 @@ def _raw(page: TiffPage, tag: TiffTag) -> bytes:
     raw: bytes = file.read(tag.valuebytecount)
     # Text ends with NUL by the standard, and does not in many files.
     return raw.rstrip(b"\0") + b"\0" if tag.dtype == _ASCII else raw
-
-
-def _noted(description: bytes, note: str) -> bytes:
-    """Add a note to a description, in OME-XML as a comment so that it stays XML."""
-    description = description.rstrip(b"\0")
-    if description.lstrip().startswith(b"<?xml"):
-        declaration, end, rest = description.partition(b"?>")
-        return declaration + end + f"<!-- {note} -->".encode() + rest
-    return b"\n".join(part for part in (description, note.encode()) if part)
 
 
 def _same(old: list[TiffPage], new: list[TiffPage], change: Change | None, note: str | None) -> bool:

@@ -169,6 +169,13 @@ def run_briefly(*options: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+def ended_pid() -> int:
+    """Return the number of a process that has just ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
 def _parent(pid: int) -> int | None:
     try:
         return int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])

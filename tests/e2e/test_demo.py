@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from haste_apps.demo.workspace import prepare_work_dir
 from haste_apps.simulate import simulate
 
 PROC = Path("/proc")
@@ -119,11 +120,47 @@ def test_a_damaged_image_fails_alone(work_dir: Path, tmp_path: Path) -> None:
     assert "cut.tif: focus-score: not a readable image" in err
 
 
-def test_a_folder_without_images_is_wrong_usage(work_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    code, out, err = run_demo("--images", str(tmp_path / "empty"), work_dir=work_dir)
+def test_odd_files_fail_alone_and_equal_names_stay_apart(work_dir: Path, tmp_path: Path) -> None:
+    images = tmp_path / "plate"
+    for seed, folder in enumerate(["week1", "week2", "week3.tif"]):
+        simulate(images / folder, kind="cells", count=1, rate_hz=float("inf"), seed=seed, size_px=(128, 128))
+    (images / "empty.tif").touch()
+    (images / "text.png").write_text("not an image")
+    (images / "lost.tif").symlink_to(tmp_path / "plate" / "unmounted.tif")
+    code, out, err = run_demo("--images", str(images), "--json", work_dir=work_dir)
+    assert code == 1
+    summary = outcome(out)
+    assert (summary["jobs"], summary["done"], summary["failed"]) == (6, 3, 3)
+    plls = {image["source_id"]: image["plls"] for image in summary["images"] if image["state"] == "done"}
+    assert set(plls) == {f"{week}/A01/site1.tif" for week in ("week1", "week2", "week3.tif")}
+    assert len(set(plls.values())) == 3
+    assert "empty.tif: focus-score: not a readable image: the file is empty" in err
+    assert "text.png: focus-score: not a readable image: the file is neither TIFF" in err
+    assert "lost.tif: this link leads to nothing" in err
+    assert "5 images: 3 done, 2 failed; 1 left out" in err
+
+
+@pytest.mark.parametrize(
+    ("folder", "pattern", "said"),
+    [
+        ("plate", "*_DAPI.tif", "holds no file whose name is like *_DAPI.tif"),
+        ("plate/notes", None, "holds no TIFF, PNG or JPEG image"),
+        ("plate/a.tif", None, "is no folder; name the one that it is in"),
+        ("nowhere", None, "there is no folder"),
+    ],
+)
+def test_a_folder_without_images_is_wrong_usage(
+    work_dir: Path, tmp_path: Path, folder: str, pattern: str | None, said: str
+) -> None:
+    (tmp_path / "plate/notes").mkdir(parents=True)
+    (tmp_path / "plate/a.tif").touch()
+    earlier = prepare_work_dir(work_dir) / "report.html"
+    earlier.write_text("of the demo before")
+    options = [] if pattern is None else ["--pattern", pattern]
+    code, out, err = run_demo("--images", str(tmp_path / folder), *options, "--json", work_dir=work_dir)
     assert (code, out) == (2, "")
-    assert "holds no TIFF, PNG or JPEG" in err
+    assert said in err
+    assert earlier.exists()
 
 
 def test_a_labs_own_settings_do_not_lead_the_demo_astray(work_dir: Path, tmp_path: Path) -> None:
@@ -140,15 +177,33 @@ def test_a_labs_own_settings_do_not_lead_the_demo_astray(work_dir: Path, tmp_pat
     assert code == 0, err
 
 
-@pytest.mark.skipif(not PROC.is_dir(), reason="needs POSIX signals and /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing_running(work_dir: Path, number: signal.Signals) -> None:
-    demo = start_demo("--count", "500", "--rate", "20", work_dir=work_dir)
+def start_endless_demo(work_dir: Path) -> subprocess.Popen[str]:
+    """Start a demo, and wait until all its processes are at work."""
+    demo = start_demo("--count", "5000", "--rate", "20", work_dir=work_dir)
     deadline = time.monotonic() + 60
     while not list(work_dir.glob("server/landing/demo/**/*.tif")):
         assert demo.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    return demo
+
+
+@pytest.mark.skipif(not PROC.is_dir(), reason="needs POSIX signals and /proc")
+def test_a_killed_demo_leaves_nothing_running(work_dir: Path) -> None:
+    demo = start_endless_demo(work_dir)
+    assert len(processes_about(work_dir)) >= 4  # demo, microscope, server, its worker
+    demo.kill()
+    demo.communicate(timeout=10)
+    deadline = time.monotonic() + 30
+    while processes_about(work_dir):
+        assert time.monotonic() < deadline, processes_about(work_dir)
+        time.sleep(0.2)
+
+
+@pytest.mark.skipif(not PROC.is_dir(), reason="needs POSIX signals and /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_running(work_dir: Path, number: signal.Signals) -> None:
+    demo = start_endless_demo(work_dir)
     demo.send_signal(number)
     _, err = demo.communicate(timeout=60)
     assert demo.returncode == 130

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server_process import PROC, ServerProcess, run_briefly, running_server, wait_for
+from tests.e2e.server_process import (
+    PROC,
+    ServerProcess,
+    ended_pid,
+    run_briefly,
+    running_server,
+    wait_for,
+)
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
@@ -99,6 +106,14 @@ def test_all_end_when_the_first_process_is_killed(server: ServerProcess) -> None
     server.process.kill()
 
     wait_for(lambda: not server.pids(), timeout_s=20)
+
+
+def test_all_end_when_the_process_that_started_them_is_gone(urls: dict[str, str], tmp_path: Path) -> None:
+    database = ("--database-url", urls["HASTE_DATABASE_URL"])
+    assert run_briefly("--data-dir", tmp_path / "data", *database, "db", "upgrade").returncode == 0
+    with running_server(tmp_path / "data", "--parent", str(ended_pid()), environment=urls) as server:
+        assert server.process.wait(60) == 0
+        assert server.pids() == []
 
 
 def test_a_broker_alone_makes_one_process_without_workers(amqp_url: str, tmp_path: Path) -> None:

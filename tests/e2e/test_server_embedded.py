@@ -1,6 +1,7 @@
 """The server in one process, with real processes: it works, survives kills, and leaves nothing behind."""
 
 import base64
+import contextlib
 import hashlib
 import os
 import signal
@@ -12,9 +13,18 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import requests
 import tifffile
 
-from tests.e2e.server_process import PROC, ServerProcess, run_briefly, running_server, wait_for
+from haste_server.processes import claims
+from tests.e2e.server_process import (
+    PROC,
+    ServerProcess,
+    ended_pid,
+    run_briefly,
+    running_server,
+    wait_for,
+)
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
@@ -142,6 +152,30 @@ def test_all_end_when_the_first_process_is_killed_and_a_new_server_goes_on(
         job = again.wait_for_job(job_id)
 
     assert job["state"] == 200
+
+
+def test_a_client_that_keeps_asking_holds_nothing_up_when_the_first_process_is_killed(
+    server: ServerProcess,
+) -> None:
+    with requests.Session() as session:
+        url = server.url + "/healthz"
+        session.get(url, timeout=10)
+        server.process.kill()
+        deadline = time.monotonic() + claims.LOCK_WAIT_S  # as long as the next server waits for this one
+        while server.pids():
+            assert time.monotonic() < deadline, server.pids()
+            with contextlib.suppress(requests.ConnectionError):
+                session.get(url, timeout=10)
+            time.sleep(0.1)
+
+
+def test_a_server_ends_when_the_process_that_started_it_is_gone(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data", "--parent", str(os.getpid())) as server:
+        server.wait_until_ready()
+        assert server.stop() == 0
+    ended = run_briefly("--data-dir", tmp_path / "data", "--port", 0, "--parent", ended_pid())
+    assert ended.returncode == 0
+    assert "the parent is gone" in ended.stderr
 
 
 def test_a_data_folder_serves_one_server_only(server: ServerProcess) -> None:

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
+from haste_apps.submitting import OUTAGE_PAUSE_S
 from haste_client import ConflictError, HasteClient, ImageView, InvalidError, Known, NotFoundError
+from haste_client.directory import scan
 from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the server's fixture looks into /proc")
@@ -136,6 +139,80 @@ def test_changed_priorities_reach_the_server(client: HasteClient, plate: Path) -
     assert any("no worker" in message for message in waiting)
 
 
+def test_a_priority_function_is_asked_for_what_an_earlier_run_submitted(
+    client: HasteClient, plate: Path
+) -> None:
+    client.submit_directory(plate, site="nowhere", index_from=10)
+    write_image(plate / "late.tif", seed=9)
+
+    def priority(image: ImageView, known: Known) -> float:
+        return 100.0 * len(known.images) + image.index
+
+    submission = client.submit_directory(plate, site="nowhere", index_from=16, priority=priority)
+    expected = [700.0 + index for index in range(10, 17)]
+    wait_for(
+        lambda: (
+            submission.refresh()
+            or sorted(job.priority for job in client.jobs(stream_id=plate.name)) == expected
+        )
+    )
+
+
+def test_folders_of_one_name_do_not_get_each_others_results(
+    server: ServerProcess, client: HasteClient, root: Path, plate: Path
+) -> None:
+    twin = root / "exp2" / plate.name
+    for number in range(2):
+        write_image(twin / f"A00/site{2 * number}.tif", seed=50 + number)
+        original = (plate / f"A00/site{2 * number}.tif").stat()
+        os.utime(twin / f"A00/site{2 * number}.tif", ns=(original.st_mtime_ns, original.st_mtime_ns))
+        assert (twin / f"A00/site{2 * number}.tif").stat().st_size == original.st_size
+    first = client.submit_directory(plate).wait(timeout_s=60)
+    assert first.namesakes == []
+    run = haste("submit", str(twin), "--wait", "--json", url=server.url, roots={"nas": root})
+    assert run.returncode == 0, run.stderr
+    assert "another folder" in run.stderr
+    assert "--stream" in run.stderr
+    scores = {image["source_id"]: image["plls"] for image in json.loads(run.stdout)["images"]}
+    assert len(scores) == 2
+    for result in first.results():
+        assert scores.get(result.source_id) != result.plls
+    again = client.submit_directory(plate)
+    assert (again.new_jobs, again.namesakes) == (0, [])
+
+
+def test_a_job_that_is_deleted_is_waited_for_no_longer(
+    client: HasteClient, plate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haste_client.following._SWEEP_AFTER_S", 0.5)
+    submission = client.submit_directory(plate, site="nowhere")
+    gone = ["A00/site0.tif", "A01/site1.tif"]
+    for name in gone:
+        client.delete_job(submission.job_ids[name])
+    with pytest.raises(TimeoutError, match="4 of 6 jobs are still open"):
+        submission.wait(timeout_s=3)
+    failed = {result.source_id: result for result in submission.results() if result.state == "failed"}
+    assert set(failed) == set(gone)
+    assert failed[gone[0]].code == 410
+    assert "deleted at the server" in failed[gone[0]].message
+    # Whoever asks for the folder again gets jobs for these images again.
+    assert client.submit_directory(plate, site="nowhere").new_jobs == 2
+    submission.add(scan(plate).files)
+    assert submission.progress().open == 6
+
+
+def test_the_command_tells_what_an_open_job_waits_for(
+    server: ServerProcess, client: HasteClient, root: Path, plate: Path
+) -> None:
+    submission = client.submit_directory(plate, site="nowhere")
+    said = "waiting: no worker for key 'focus-score' at site 'nowhere'"
+    listed = haste("jobs", "--stream", plate.name, url=server.url, roots={})
+    shown = haste("job", str(submission.job_ids["A00/site0.tif"]), url=server.url, roots={})
+    for run in (listed, shown):
+        assert run.returncode == 0, run.stderr
+        assert said in run.stdout
+
+
 def test_a_stream_that_differs_is_a_conflict(client: HasteClient, plate: Path) -> None:
     client.submit_directory(plate)
     with pytest.raises(ConflictError):
@@ -239,6 +316,66 @@ def test_watching_goes_on_where_it_was_after_restarts_of_both(tmp_path: Path) ->
         once = haste(*arguments, "--once", "--json", url=url, roots={"nas": folder})
         assert once.returncode == 0
         assert [json.loads(line)["source_id"] for line in once.stdout.splitlines()] == ["after.tif"]
+
+
+@contextmanager
+def watching(
+    folder: Path, said: Path, *, url: str, roots: dict[str, Path]
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `haste watch`, its words in a file, until the end of the block at the latest."""
+    arguments = ["watch", str(folder), "--stream", folder.name, "--settle", "0.3"]
+    with said.open("w") as stream:
+        watcher = subprocess.Popen(
+            [sys.executable, "-m", "haste_apps.cli", *arguments],
+            stderr=stream,
+            text=True,
+            env=environment(url, roots),
+        )
+    try:
+        yield watcher
+    finally:
+        watcher.kill()
+        watcher.wait()
+
+
+def test_a_watch_tells_what_happens_when_it_happens(
+    server: ServerProcess, client: HasteClient, root: Path, plate: Path, tmp_path: Path
+) -> None:
+    said, away = tmp_path / "said.txt", plate.with_name("away")
+
+    def jobs() -> int:
+        return len(list(client.jobs(stream_id=plate.name, state="done")))
+
+    with watching(plate, said, url=server.url, roots={"nas": root}) as watcher:
+        wait_for(lambda: jobs() == 6)
+        write_image(plate / ("d" * 120) / ("e" * 130) / "long.tif")
+        wait_for(lambda: "long.tif: source_id" in said.read_text())
+        for times in (1, 2):
+            plate.rename(away)
+            wait_for(lambda times=times: said.read_text().count("cannot be read now") == times)
+            away.rename(plate)
+            wait_for(lambda times=times: said.read_text().count("is there again") == times)
+        write_image(plate / "A01/after.tif", seed=7)
+        wait_for(lambda: jobs() == 7)
+        watcher.send_signal(signal.SIGINT)
+        assert watcher.wait(20) == 1
+    assert said.read_text().count("not submitted") == 1
+    assert jobs() == 7
+
+
+def test_a_watch_ends_soon_when_asked_though_the_server_is_away(tmp_path: Path) -> None:
+    folder, said = tmp_path / "plate", tmp_path / "said.txt"
+    folder.mkdir()
+    with running_server(tmp_path / "data", "--root", f"nas={folder}") as server:
+        server.wait_until_ready()
+        with watching(folder, said, url=server.url, roots={"nas": folder}) as watcher:
+            wait_for(lambda: "watching" in said.read_text())
+            server.stop()
+            write_image(folder / "a.tif")
+            wait_for(lambda: "Trying again" in said.read_text())
+            watcher.send_signal(signal.SIGINT)
+            assert watcher.wait(OUTAGE_PAUSE_S + 5) == 0
+    assert "Traceback" not in said.read_text()
 
 
 def test_waiting_outlives_a_restart_of_the_server(tmp_path: Path) -> None:

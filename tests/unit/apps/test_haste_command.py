@@ -68,3 +68,10 @@ def test_simulate_writes_images_and_tells_them_as_json_lines(tmp_path: Path) -> 
     assert run.returncode == 0
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     assert [(tmp_path / line["file"]).is_file() for line in lines] == [True] * 3
+
+
+def test_a_state_that_is_none_is_answered_with_those_that_are() -> None:
+    run = haste("jobs", "--state", "nonsense", "--server", NOBODY)
+    assert run.returncode == 2
+    for part in ("'nonsense'", "open", "done", "failed", "code"):
+        assert part in run.stderr

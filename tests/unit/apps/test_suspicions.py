@@ -45,5 +45,10 @@ def test_mixed_kinds_are_told(other: dict[str, Any]) -> None:
     assert said.startswith("the images are of different kinds (3 of uint16 512 x 512, 2 of")
 
 
+def test_colour_among_grey_is_told() -> None:
+    (said,) = suspicions(images([0.5] * 3) + images([0.5] * 2, colour=True))
+    assert "2 of uint16 colour 512 x 512" in said
+
+
 def test_a_cropped_row_is_no_other_kind() -> None:
     assert suspicions(images([0.5] * 3) + images([0.5] * 3, height=500)) == []

@@ -42,6 +42,17 @@ def test_an_open_job_tells_what_is_known() -> None:
     assert (result.state, result.plls, result.tier) == ("open", -1.2, None)
 
 
+def test_an_open_job_tells_what_it_waits_for() -> None:
+    task = {"task_key": "focus-score", "task_id": 1, "job_id": 7, "task_state": 201}
+    message = "waiting: no worker for key 'focus-score' at site 'lab1'"
+    waits = {**task, "task_msg": message}
+    after = {**task, "task_key": "tier", "task_id": 2}
+    overtaken = {**task, "task_key": "preprocess", "task_id": 3, "task_state": 500, "task_msg": "optional"}
+    tree = {"taskSequential": [{"Task": one} for one in (overtaken, waits, after)]}
+    result = Result.of(job(state=201, ended_at=None, tasks=tree, response={}))
+    assert (result.state, result.message) == ("open", f"focus-score: {message}")
+
+
 def test_an_empty_field_has_a_tier_and_no_score() -> None:
     tiering = {"tier": "empty", "interestingness": None, "reason": "no score: empty"}
     result = Result.of(job(response={"tier": tiering}))

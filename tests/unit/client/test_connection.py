@@ -131,6 +131,34 @@ def test_a_name_that_does_not_resolve_is_unreachable() -> None:
         connection.get("/")
 
 
+@pytest.fixture
+def dead_proxy(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the environment name a proxy that nobody runs."""
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://lab:a-password@127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return "http://127.0.0.1:9"
+
+
+@pytest.mark.usefixtures("dead_proxy")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_is_asked_without_the_labs_proxy(server: ScriptedServer, host: str) -> None:
+    server.will_answer(200, [1])
+    with Connection(server.url.replace("127.0.0.1", host), retry_for_s=0.3) as connection:
+        assert connection.get("/") == [1]
+
+
+def test_a_proxy_on_the_way_is_named_without_its_password(dead_proxy: str) -> None:
+    with (
+        Connection("http://haste.example:5510", retry_for_s=0.1) as connection,
+        pytest.raises(ServerUnreachableError, match="NO_PROXY") as caught,
+    ):
+        connection.get("/")
+    assert f"through the proxy {dead_proxy}" in str(caught.value)
+    assert "a-password" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [

@@ -61,10 +61,36 @@ def test_links_out_of_the_folder_are_reported_and_not_followed(tmp_path: Path) -
     (folder / "folder").symlink_to(outside)
     (folder / "alias.tif").symlink_to(folder / "inside.tif")
     (folder / "broken.tif").symlink_to(folder / "nowhere.tif")
+    (folder / "endless.tif").symlink_to(folder / "endless.tif")
     found = scan(folder)
     assert [file.source_id for file in found.files] == ["alias.tif", "inside.tif"]
-    assert {problem.where for problem in found.unreadable} == {"link.tif", "folder"}
+    assert {problem.where for problem in found.unreadable} == {
+        "link.tif",
+        "folder",
+        "broken.tif",
+        "endless.tif",
+    }
+    assert look_at(folder.resolve(), "endless.tif") is None
     assert look_at(folder.resolve(), "link.tif") is None
+
+
+def test_folders_that_are_named_like_images_are_reported_unless_they_hold_some(tmp_path: Path) -> None:
+    (tmp_path / "empty.tif").mkdir()
+    make(tmp_path, "bundle.tif/a.tif", "notes/readme.txt", ".hidden.tif/a.tif")
+    found = scan(tmp_path)
+    assert [file.source_id for file in found.files] == ["bundle.tif/a.tif"]
+    assert [problem.where for problem in found.unreadable] == ["empty.tif"]
+    assert "folder" in found.unreadable[0].what
+    flat = scan(tmp_path, Selection(recursive=False))
+    assert {problem.where for problem in flat.unreadable} == {"empty.tif", "bundle.tif"}
+    assert scan(tmp_path, Selection("*.txt")).unreadable == ()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_what_is_no_regular_file_is_reported(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    (problem,) = scan(tmp_path).unreadable
+    assert (problem.where, problem.what) == ("pipe.tif", "this is no regular file")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that are no Unicode")

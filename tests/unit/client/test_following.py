@@ -73,5 +73,6 @@ def test_without_news_everything_is_looked_at_again_ever_more_rarely(
     for second in range(1, 601):
         clock[0] = float(second)
         seen += [one.job_id for one in ended.poll()]
+        assert ended.looked_at_all == (server.asked[-1] == 0.0)
     assert seen == [1]
     assert 4 <= server.asked.count(0.0) <= 9

@@ -53,6 +53,14 @@ def test_images_that_were_found_later_are_known_too() -> None:
     assert prioritiser.first([image(1), image(2)], {}) == {"1.tif": 3.0, "2.tif": 3.0}
 
 
+def test_images_of_an_earlier_run_are_known_and_sent_only_if_their_priority_changed() -> None:
+    wanted = {"0.tif": 5.0, "1.tif": 1.0}
+    prioritiser = Prioritiser(lambda image, known: wanted[image.source_id] + len(known.images))
+    prioritiser.join(image(0), 7.0)
+    prioritiser.join(image(1), 2.0)
+    assert eventually(lambda: prioritiser.changed(["0.tif", "1.tif"], {})) == {"1.tif": 3.0}
+
+
 def test_a_slow_function_is_given_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("haste_client.priorities.time.monotonic", lambda: clock[0])

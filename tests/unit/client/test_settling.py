@@ -30,10 +30,19 @@ def test_a_file_that_grows_starts_its_rest_again() -> None:
     assert settling.complete(103.0, at_most=9) == [image(20)]
 
 
-def test_a_closed_file_is_complete_at_once() -> None:
+def test_a_file_that_was_renamed_into_place_rests_for_some_tenths_of_a_second() -> None:
     settling = Settling(2.0, examine=whole)
-    settling.closed(image(10), 100.0)
-    assert settling.complete(100.0, at_most=9) == [image(10)]
+    settling.renamed(image(10), 100.0)
+    assert settling.complete(100.2, at_most=9) == []
+    assert settling.complete(100.4, at_most=9) == [image(10)]
+
+
+def test_a_renamed_file_that_grows_rests_like_any_other() -> None:
+    settling = Settling(2.0, examine=whole)
+    settling.renamed(image(10), 100.0)
+    settling.saw(image(20), 100.2)
+    assert settling.complete(102.1, at_most=9) == []
+    assert settling.complete(102.2, at_most=9) == [image(20)]
 
 
 def test_a_changed_file_is_complete_again() -> None:
@@ -65,11 +74,11 @@ def test_an_unfinished_image_is_looked_into_ever_more_rarely() -> None:
 def test_an_unfinished_image_is_complete_when_its_rest_has_come() -> None:
     lacks: list[str | None] = ["its end is missing", None]
     settling = Settling(1.0, examine=lambda _path: lacks.pop(0))
-    settling.closed(image(10), 0.0)
-    assert settling.complete(0.0, at_most=9) == []
-    settling.closed(image(20), 5.0)
-    assert settling.complete(5.0, at_most=9) == [image(20)]
-    assert settling.unfinished(5.0) == []
+    settling.saw(image(10), 0.0)
+    assert settling.complete(1.0, at_most=9) == []
+    settling.saw(image(20), 5.0)
+    assert settling.complete(6.0, at_most=9) == [image(20)]
+    assert settling.unfinished(6.0) == []
 
 
 def test_a_file_that_cannot_be_opened_is_tried_again() -> None:

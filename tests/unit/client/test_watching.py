@@ -1,3 +1,4 @@
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -86,7 +87,9 @@ def test_a_half_written_file_is_left_until_it_is_whole(start: Callable[..., Watc
     assert watcher.seen[0].size_bytes == len(data)
 
 
-def test_a_closed_or_renamed_file_need_not_rest(start: Callable[..., Watcher], tmp_path: Path) -> None:
+def test_a_file_that_is_renamed_into_place_need_not_rest(
+    start: Callable[..., Watcher], tmp_path: Path
+) -> None:
     data = image_bytes(tmp_path)
     watcher = start(settle_s=3600)
     time.sleep(0.2)
@@ -94,7 +97,32 @@ def test_a_closed_or_renamed_file_need_not_rest(start: Callable[..., Watcher], t
     (tmp_path / "renamed.tif.tmp").write_bytes(data)
     time.sleep(0.2)
     (tmp_path / "renamed.tif.tmp").rename(tmp_path / "renamed.tif")
-    watcher.wait_for("closed.tif", "renamed.tif")
+    watcher.wait_for("renamed.tif")
+
+
+def test_a_stack_that_is_closed_after_each_page_is_one_image(
+    start: Callable[..., Watcher], tmp_path: Path
+) -> None:
+    watcher = start(settle_s=1.5)
+    for _page in range(6):
+        tifffile.imwrite(tmp_path / "stack.tif", PIXELS, append=True)
+        time.sleep(0.3)
+    watcher.wait_for("stack.tif")
+    with tifffile.TiffFile(tmp_path / "stack.tif") as stack:
+        assert len(stack.pages) == 6
+    assert [file.size_bytes for file in watcher.seen] == [(tmp_path / "stack.tif").stat().st_size]
+
+
+def test_a_copy_that_gets_its_times_last_is_one_image(start: Callable[..., Watcher], tmp_path: Path) -> None:
+    original = tmp_path.parent / f"{tmp_path.name}.tif"
+    tifffile.imwrite(original, PIXELS)
+    watcher = start(settle_s=0.5)
+    for number in range(10):
+        shutil.copyfile(original, tmp_path / f"{number}.tif")
+        time.sleep(0.06)
+        shutil.copystat(original, tmp_path / f"{number}.tif")
+    watcher.wait_for(*(f"{number}.tif" for number in range(10)))
+    assert len(watcher.seen) == 10
 
 
 def test_a_changed_file_is_a_new_version(start: Callable[..., Watcher], tmp_path: Path) -> None:

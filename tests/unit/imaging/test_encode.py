@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import imagecodecs
 import numpy as np
@@ -241,8 +242,24 @@ def test_flood_fill_keeps_ome_xml_readable(tmp_path: Path, target_dir: Path) -> 
     with tifffile.TiffFile(target) as tiff:
         assert tiff.series[0].kind == "ome"
         assert "derivative" in str(tiff.ome_metadata)
+        ElementTree.fromstring(str(tiff.ome_metadata))
         expected = [floodfill(plane, 30) for plane in stack]
         np.testing.assert_array_equal(tiff.series[0].asarray(), expected)
+
+
+def test_flood_fill_keeps_what_tifffile_writes_readable(tmp_path: Path, target_dir: Path) -> None:
+    source = tmp_path / "tile.tif"
+    for pixels in (_on_a_grid(), np.stack([_on_a_grid(), _on_a_grid()[::-1]])):
+        tifffile.imwrite(source, pixels, photometric="minisblack", metadata={"objective": "20x"})
+        target = floodfill_file(source, target_dir, Floodfill(threshold=30))
+        assert target is not None
+        expected = [floodfill(plane, 30) for plane in pixels.reshape(-1, 256, 256)]
+        np.testing.assert_array_equal(tifffile.imread(target), np.reshape(expected, pixels.shape))
+        with tifffile.TiffFile(target) as tiff:
+            told = tiff.shaped_metadata
+        assert told is not None
+        assert (told[0]["shape"], told[0]["objective"]) == (list(pixels.shape), "20x")
+        assert "not original pixels" in told[0]["haste"]
 
 
 @pytest.mark.parametrize(

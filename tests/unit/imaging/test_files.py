@@ -22,7 +22,8 @@ from haste_workers.imaging.image import UnreadableImageError
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), TransientError, "No space left"),
         (OSError("image file is truncated"), UnreadableImageError, "truncated"),
         (ValueError("bad strip"), UnreadableImageError, "bad strip"),
-        (MemoryError(), UnreadableImageError, "MemoryError"),
+        # The file is not to blame; the runner names the limit that was hit.
+        (MemoryError("Unable to allocate 3 GiB"), MemoryError, "3 GiB"),
         (BadInputError("needs grey"), BadInputError, "needs grey"),
     ],
 )

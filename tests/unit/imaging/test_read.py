@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +296,15 @@ def test_a_flipped_bit_in_a_png_is_found(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     with pytest.raises(UnreadableImageError, match="checksum"):
         read(tmp_path, bytes(content))
+
+
+def test_a_header_that_promises_more_than_the_file_holds_asks_for_no_memory(tmp_path: Path) -> None:
+    damaged = bare_tiff(page_tags(30_000, 30_000, 200), bytes(200))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableImageError, match="beyond the end of the file"):
+            read(tmp_path, damaged)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 50_000_000
