@@ -373,6 +373,7 @@ def test_a_watch_ends_soon_when_asked_though_the_server_is_away(tmp_path: Path) 
             server.stop()
             write_image(folder / "a.tif")
             wait_for(lambda: "Trying again" in said.read_text())
+            time.sleep(OUTAGE_PAUSE_S + 0.5)  # into the next call
             watcher.send_signal(signal.SIGINT)
             assert watcher.wait(OUTAGE_PAUSE_S + 5) == 0
     assert "Traceback" not in said.read_text()
