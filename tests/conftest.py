@@ -1,6 +1,7 @@
 """Fixtures for all tests: real services, started when a test first asks, and the shared data."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _needs_private_server(item: pytest.Item) -> bool:
     marked = item.get_closest_marker("private_services") is not None
     return marked or not _PRIVATE_SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def pytest_configure() -> None:
+    """Let the programs under test hear Ctrl-C; a shell that started us in the background ignored it for all."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
