@@ -40,7 +40,7 @@ def _needs_private_server(item: pytest.Item) -> bool:
 
 
 def pytest_configure() -> None:
-    """Let the programs under test hear Ctrl-C; a shell that started us in the background ignored it for all."""
+    """Let the programs under test hear Ctrl-C; a shell that started us in the background did not."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
