@@ -25,10 +25,17 @@ _WAITING = frozenset({Phase.READY, Phase.UNDECIDED, Phase.DELAYED})
 
 @dataclass(frozen=True)
 class Rules:
-    """What the server's configuration says about the life of tasks."""
+    """What the server's configuration says about the life of tasks.
+
+    Attributes
+    ----------
+    hearsay_grace_s : float
+        How long the holder of an attempt has to say that it lives after another worker told it lost.
+    """
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     ageing_per_s: float = 0.001
+    hearsay_grace_s: float = 10.0
 
 
 def register(spec: JobSpec, *, now: float, rules: Rules) -> JobRecord:
@@ -101,10 +108,16 @@ def leased(task: TaskRecord, *, until: float) -> TaskRecord:
 def apply_result(
     job: JobRecord, position: int, result: TaskResult, *, now: float, jitter: float, rules: Rules
 ) -> JobRecord | None:
-    """Record what became of an attempt; None if it is stale and changes nothing."""
+    """Record what became of an attempt; None if it is stale and changes nothing.
+
+    A loss that another worker tells than the attempt's holder ends nothing: a broker delivers a task again
+    when its holder's connection breaks, and the holder may live. It only shortens the lease.
+    """
     task = job.tasks[position]
     if task.phase is not Phase.HANDED_OUT or task.attempt != result.attempt:
         return None
+    if result.outcome is Outcome.LOST and result.worker_id not in ("", task.worker_id):
+        return _with_shorter_lease(job, task, until=now + rules.hearsay_grace_s)
     task = replace(
         task,
         worker_id=result.worker_id or task.worker_id,
@@ -246,6 +259,12 @@ def _after_loss(task: TaskRecord, *, now: float, rules: Rules) -> TaskRecord:
             return replace(_again(task, message, delay_s=delay_s, now=now), losses=losses)
         case GiveUp(reason):
             return replace(_end(task, Event.END, TaskState.ERROR, reason, now), losses=losses)
+
+
+def _with_shorter_lease(job: JobRecord, task: TaskRecord, *, until: float) -> JobRecord | None:
+    if task.due_at is not None and task.due_at <= until:
+        return None
+    return _with_task(job, replace(task, due_at=until))
 
 
 def _again(task: TaskRecord, message: str, *, delay_s: float, now: float) -> TaskRecord:

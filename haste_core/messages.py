@@ -92,8 +92,9 @@ class TaskMessage(_Message):
 
     Attributes
     ----------
-    expires_at : float
-        Seconds since 1970; an attempt that starts later is dropped unrun, since it may be handed out again.
+    ttl_s : float
+        How long it may wait in a queue, and once more at a worker. After that it is dropped unrun, since it
+        may be handed out again. A length of time, for the clocks of server and worker may differ.
     parameters : dict
         The handler's, from the stream's pipeline.
     job : dict
@@ -105,7 +106,7 @@ class TaskMessage(_Message):
     attempt: int
     task_key: str
     site: str
-    expires_at: float
+    ttl_s: Annotated[FiniteFloat, Field(ge=0)]
     place: Place
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     decision: DecisionNote | None = None
@@ -118,7 +119,7 @@ class Outcome(StrEnum):
     ENDED = "ended"  # the handler answered or failed; `state` tells
     CRASHED = "crashed"  # the child process died, or was killed at a limit
     HANDED_BACK = "handed_back"  # not started: expired, or the worker stops
-    LOST = "lost"  # delivered again after its worker vanished; may have run
+    LOST = "lost"  # its worker vanished, or was stopped while it ran; may have run
 
 
 class TaskResult(_Message):
@@ -165,6 +166,8 @@ class Presence(_Message):
         How many tasks it runs at once.
     leaving : bool
         It takes no more tasks.
+    sent_at : float
+        By the worker's clock, seconds since 1970.
     """
 
     worker_id: WorkerId

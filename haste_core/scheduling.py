@@ -7,6 +7,7 @@ from dataclasses import dataclass
 WINDOW_TIME_S = 0.05  # work in flight beyond the slots: hides a round trip, and keeps the rank binding late
 WINDOW_PER_SLOT = 2  # one task runs, one waits in the worker
 WINDOW_PER_WORKER = 100
+GRACE_PER_LEASE = 1 / 3  # two heartbeats, where a lease is six
 
 
 def window_size(*, slots: int, workers: int, rate_per_s: float) -> int:
@@ -36,6 +37,11 @@ def order_key(*, priority: float, ready_at: float, ageing_per_s: float) -> float
     ``rank = priority - ageing_per_s * ready_at``.
     """
     return ageing_per_s * ready_at - priority
+
+
+def grace_s(*, lease_s: float) -> float:
+    """How long a living worker may take to make itself heard once it could: two of its heartbeats."""
+    return lease_s * GRACE_PER_LEASE
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 _WINDOW_MESSAGES = 500
 _FIRST_WAIT_S = 0.2
-_LONGEST_WAIT_S = 15.0
+_LONGEST_WAIT_S = 5.0  # well within the grace that leases have after an outage
 _STABLE_S = 10.0  # a connection that broke sooner does not shorten the waits again
 _FAREWELL_S = 3.0  # how long a broker may take to answer that the connection may be closed
 

@@ -97,6 +97,8 @@ def publish(channel: Any, message: Outgoing, *, message_id: str) -> None:
         content_type="application/json",
         delivery_mode=_TRANSIENT if message.expendable else _PERSISTENT,
         message_id=message_id,
+        expiration=None if message.ttl_s is None else str(round(1000 * message.ttl_s)),
+        headers=message.headers,
     )
     channel.basic_publish(
         message.exchange,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,9 @@ class Outgoing:
         The sender's own name for the message, by which it recognises the message's fate.
     expendable : bool
         It may get lost: it is not written to the broker's disk and not returned if nobody takes it.
+    ttl_s : float, optional
+        The broker forgets it if it has waited in a queue for that long.
+    headers : mapping, optional
     """
 
     exchange: str
@@ -25,6 +29,8 @@ class Outgoing:
     body: bytes
     ref: Hashable = None
     expendable: bool = False
+    ttl_s: float | None = None
+    headers: Mapping[str, Any] | None = None
 
 
 class Fate(StrEnum):

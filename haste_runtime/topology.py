@@ -67,10 +67,13 @@ class Topology:
 
 
 def worker_topology(routes: Sequence[Route]) -> Topology:
-    """List what a worker needs that takes tasks of these routes."""
+    """List what a worker needs that takes tasks of these routes.
+
+    The queues of tasks have no dead letters: tasks expire there, and RabbitMQ would take those for dead too.
+    """
     return Topology(
         exchanges=(TASK_EXCHANGE, CONTROL_EXCHANGE),
-        queues=(*_SHARED_QUEUES, *(_dead_lettering(route.queue) for route in routes)),
+        queues=(*_SHARED_QUEUES, *(Queue(route.queue, _CLASSIC) for route in routes)),
         bindings=tuple(Binding(route.queue, TASK_EXCHANGE, route.routing_key) for route in routes),
     )
 
@@ -96,11 +99,7 @@ def presence_queue(engine_id: str) -> str:
     return f"haste.presence.{engine_id}"
 
 
-def _dead_lettering(name: str) -> Queue:
-    return Queue(name, {**_CLASSIC, **_DEAD_LETTERING})
-
-
 _SHARED_QUEUES = (
     Queue(DEAD_LETTER_QUEUE, {**_CLASSIC, "x-max-length": _MAX_DEAD_LETTERS}),
-    _dead_lettering(RESULT_QUEUE),
+    Queue(RESULT_QUEUE, {**_CLASSIC, **_DEAD_LETTERING}),
 )

@@ -34,6 +34,8 @@ class Attempt:
     body : bytes
         The message, as it goes to the child.
     timeout_s : float
+    expires_at : float
+        By `time.monotonic`; it is handed back if no child was free by then.
     started_at : float, optional
         Seconds since 1970.
     """
@@ -41,6 +43,7 @@ class Attempt:
     delivery: TaskDelivery
     body: bytes
     timeout_s: float
+    expires_at: float
     started_at: float | None = None
     fraction: float | None = None
     note: str = ""

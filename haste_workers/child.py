@@ -136,11 +136,9 @@ class ParentLink:
 
 def _run_tasks(link: ParentLink, executor: Executor) -> None:
     while not executor.worn_out and (message := link.next_task()) is not None:
-        result = executor.expired(message)
-        if result is None:
-            # On its way before the handler runs: if that kills this process, the parent knows which one did.
-            link.send(Record.of(Kind.STARTED, (message.task_id, message.attempt)))
-            result = executor.run(message, on_progress=_progress_teller(link, message))
+        # On its way before the handler runs: if that kills this process, the parent knows which one did.
+        link.send(Record.of(Kind.STARTED, (message.task_id, message.attempt)))
+        result = executor.run(message, on_progress=_progress_teller(link, message))
         link.send_soon(Record(Kind.ENDED, result.encode()))
     link.send()
 

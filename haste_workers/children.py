@@ -83,6 +83,11 @@ class Child:
         self._stopped: Attempt | None = None
 
     @property
+    def pid(self) -> int | None:
+        """The process's number."""
+        return self._process.pid
+
+    @property
     def idle(self) -> bool:
         """True if it waits for a task."""
         return self.ready and self.running is None and not self.ahead and self._stopped is None
@@ -146,9 +151,9 @@ class Child:
             self.running.fraction, self.running.note = fraction, note
 
     def ended(self, key: AttemptKey) -> Attempt | None:
-        """Note that a task has ended, or was found expired."""
+        """Note that a task has ended."""
         if self.running is None or self.running.key != key:
-            return self._take_ahead(key)
+            return None
         ended, self.running = self.running, None
         return ended
 

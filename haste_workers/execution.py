@@ -51,18 +51,6 @@ class Executor:
     clock: Callable[[], float] = time.time
     worn_out: bool = False
 
-    def expired(self, message: TaskMessage) -> TaskResult | None:
-        """Hand the attempt back if it starts too late: it may run elsewhere by now."""
-        if self.clock() <= message.expires_at:
-            return None
-        return TaskResult(
-            task_id=message.task_id,
-            attempt=message.attempt,
-            worker_id=self.worker_id,
-            outcome=Outcome.HANDED_BACK,
-            message="expired before it could start",
-        )
-
     def run(self, message: TaskMessage, *, on_progress: ProgressListener) -> TaskResult:
         """Run the task's handler. Never raises: failures are results."""
         started_at = self.clock()

@@ -28,7 +28,7 @@ from haste_workers.settings import WorkerSettings
 
 _log = structlog.get_logger(__name__)
 
-_STARTED_NEWS_S = 0.2  # a started task is told soon, but not each of a thousand a second
+_NEWS_S = 0.2  # what was taken or started is told soon, but not each of a thousand a second
 _REPORT_WAIT_S = 10.0
 
 
@@ -129,7 +129,7 @@ class Runner:
     def started(self, attempt: Attempt) -> None:
         """Note when a task began; the server hears it soon."""
         attempt.started_at = time.time()
-        self._presence_due = min(self._presence_due, time.monotonic() + _STARTED_NEWS_S)
+        self._announce_soon()
 
     def finished(self, result: TaskResult) -> None:
         """Report what a handler answered."""
@@ -180,8 +180,9 @@ class Runner:
         # These came while the last tasks finished. Handed back at once, they would have come here again.
         while self._inbox:
             delivery = self._inbox.popleft()
-            result = self._unrun(delivery.message, Outcome.HANDED_BACK, "the worker is stopping")
-            self._transport.report(result, delivery)
+            if not self._answered_unheld(delivery):
+                result = self._unrun(delivery.message, Outcome.HANDED_BACK, "the worker is stopping")
+                self._transport.report(result, delivery)
         self._announce()
         self._transport.stop(timeout_s=_REPORT_WAIT_S)
 
@@ -192,18 +193,22 @@ class Runner:
             self._arrived(self._inbox.popleft())
 
     def _arrived(self, delivery: TaskDelivery) -> None:
-        message = delivery.message
-        held = self._book.held.get(key_of(message))
-        reported = self._book.reported(message)
+        held = self._book.held.get(key_of(delivery.message))
         if held is not None:
             held.delivery = delivery  # after a reconnect; what was delivered before cannot be acknowledged
-        elif reported is not None:
-            self._transport.report(reported, delivery)
-        elif delivery.redelivered:
-            why = "its worker vanished; it may have run there"
-            self._transport.report(self._unrun(message, Outcome.LOST, why), delivery)
-        else:
+        elif not self._answered_unheld(delivery):
             self._hold(delivery)
+
+    def _answered_unheld(self, delivery: TaskDelivery) -> bool:
+        """Answer a delivery that is not to be run here: it ended here, or another worker had it."""
+        answer = self._book.reported(delivery.message)
+        if answer is None and delivery.redelivered:
+            why = "another worker had it and was cut off; it may run there"
+            answer = self._unrun(delivery.message, Outcome.LOST, why)
+        if answer is None:
+            return False
+        self._transport.report(answer, delivery)
+        return True
 
     def _hold(self, delivery: TaskDelivery) -> None:
         message = delivery.message
@@ -212,12 +217,14 @@ class Runner:
         except PermanentError as error:
             self._transport.report(self._unrun(message, Outcome.ENDED, str(error)), delivery)
         else:
-            self._book.add(Attempt(delivery, message.encode(), timeout_s))
+            expires_at = time.monotonic() + message.ttl_s
+            self._book.add(Attempt(delivery, message.encode(), timeout_s, expires_at))
+            self._announce_soon()  # it may have waited for most of its lease
 
     def _hand_back_waiting(self) -> None:
-        now = time.time()
+        now = time.monotonic()
         why = "the worker is stopping" if self._leaving else "expired before a child was free"
-        for attempt in [a for a in self._book.waiting if self._leaving or a.message.expires_at < now]:
+        for attempt in [a for a in self._book.waiting if self._leaving or a.expires_at <= now]:
             self._book.waiting.remove(attempt)
             self._report(self._unrun(attempt.message, Outcome.HANDED_BACK, why))
 
@@ -245,6 +252,9 @@ class Runner:
             state=int(result.state) if result.outcome is Outcome.ENDED else None,
             duration_s=round((result.ended_at or 0.0) - (result.started_at or 0.0), 4),
         )
+
+    def _announce_soon(self) -> None:
+        self._presence_due = min(self._presence_due, time.monotonic() + _NEWS_S)
 
     def _announce(self) -> None:
         self._presence_due = time.monotonic() + self._settings.heartbeat_s

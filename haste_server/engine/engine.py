@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from haste_core.ports import Broker, Clock, TaskStore
+from haste_core.scheduling import grace_s
 from haste_server.engine.attendance import Attendance
 from haste_server.engine.collector import Collector
 from haste_server.engine.dispatcher import Dispatcher
@@ -64,8 +65,9 @@ class Engine:
             presences=self._inbox.presences,
             attendance=attendance,
             released=self.wake,
+            can_hear=broker.is_up,
             lease_s=settings.lease_s,
-            grace_s=settings.lease_s / 3,
+            grace_s=grace_s(lease_s=settings.lease_s),
             clock=clock,
         )
         self._loops = [

@@ -39,7 +39,7 @@ class HandOut(SqlPart):
             claimed = {row.task_id for row in rows if not row.contended}
             claimed |= self._claim_contended(connection, rows, now=now, lease_s=lease_s)
             in_order = [(row.task_id, row.job_id) for row in rows if row.task_id in claimed]
-            return _messages(connection, in_order)
+            return _messages(connection, in_order, ttl_s=lease_s)
 
         return self.database.write(work)
 
@@ -93,8 +93,10 @@ class HandOut(SqlPart):
                     jitter=random.random(),  # noqa: S311 - spreads retries
                     rules=self.rules,
                 )
-                if applied is not None:
-                    after[job_id] = applied
+                if applied is None:
+                    continue
+                after[job_id] = applied
+                if applied.tasks[position].phase is not Phase.HANDED_OUT:  # else only its lease is shorter
                     history.append(_history_row(result, applied.tasks[position].message, now))
             changes = [(before[job_id], after[job_id]) for job_id in before]
             save_changes(connection, changes)
@@ -204,20 +206,27 @@ def _first_ready(route: Route, limit: int) -> sa.Select[Any]:
     )
 
 
-def _messages(connection: Connection, claimed: Sequence[tuple[int, int]]) -> list[TaskMessage]:
+def _messages(
+    connection: Connection, claimed: Sequence[tuple[int, int]], *, ttl_s: float
+) -> list[TaskMessage]:
     """Write the messages of claimed (task, job) pairs, in their order."""
     found = load_jobs(connection, {job_id for _, job_id in claimed}, lock=False)
     by_id = {task.task_id: task for job in found.values() for task in job.tasks}
     pipelines = _pipelines_of(connection, found.values())
     notes = _decision_notes(connection, [by_id[task_id] for task_id, _ in claimed])
     return [
-        _message(found[job_id], by_id[task_id], pipelines[found[job_id].spec.stream_id], notes)
+        _message(found[job_id], by_id[task_id], pipelines[found[job_id].spec.stream_id], notes, ttl_s=ttl_s)
         for task_id, job_id in claimed
     ]
 
 
 def _message(
-    job: JobRecord, task: TaskRecord, pipeline: dict[str, Any], notes: dict[int, DecisionNote]
+    job: JobRecord,
+    task: TaskRecord,
+    pipeline: dict[str, Any],
+    notes: dict[int, DecisionNote],
+    *,
+    ttl_s: float,
 ) -> TaskMessage:
     return TaskMessage(
         task_id=task.task_id,
@@ -225,7 +234,7 @@ def _message(
         attempt=task.attempt,
         task_key=task.task_key,
         site=task.site,
-        expires_at=task.due_at or 0.0,
+        ttl_s=ttl_s,
         place=job.place_before(task.position),
         parameters=parameters_of(pipeline, task.task_key),
         decision=notes.get(task.decision_id or 0),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
 from haste_core.errors import InvalidError
 from haste_core.messages import Presence, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery
-from haste_core.routing import CONTROL_EXCHANGE, RESULT_QUEUE, Route
+from haste_core.routing import CONTROL_EXCHANGE, DEAD_LETTER_QUEUE, RESULT_QUEUE, Route
 from haste_runtime.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
 from haste_runtime.confirms import Fate, Outgoing
 from haste_runtime.topology import PRESENCE_KEY, worker_topology
@@ -26,7 +27,7 @@ _FAREWELL_S = 1.0
 
 @dataclass(slots=True)
 class _Report:
-    """A result until the broker has confirmed it."""
+    """A result, or a dead letter, until the broker has confirmed it."""
 
     message: Outgoing
     task: DeliveryToken
@@ -54,6 +55,7 @@ class AmqpTransport:
         self._link: AmqpLink | None = None
         self._reports: dict[int, _Report] = {}
         self._report_numbers = itertools.count()
+        self._last_word: Outgoing | None = None
         self._changed = threading.Condition()
 
     def start(
@@ -80,16 +82,12 @@ class AmqpTransport:
 
     def report(self, result: TaskResult, delivery: TaskDelivery) -> None:
         """Send a result, persistent and confirmed, and acknowledge its task after that."""
-        number = next(self._report_numbers)
-        message = Outgoing("", RESULT_QUEUE, result.encode(), ref=number)
-        with self._changed:
-            self._reports[number] = _Report(message, cast(DeliveryToken, delivery.token))
-        self._started().publish([message])
+        self._settle_with(RESULT_QUEUE, result.encode(), cast(DeliveryToken, delivery.token))
 
     def announce(self, presence: Presence) -> None:
-        """Send a heartbeat to all engines; without a connection it is dropped."""
-        message = Outgoing(CONTROL_EXCHANGE, PRESENCE_KEY, presence.encode(), expendable=True)
-        self._started().publish([message])
+        """Send a heartbeat to all engines; without a connection the last one is sent after the reconnect."""
+        self._last_word = Outgoing(CONTROL_EXCHANGE, PRESENCE_KEY, presence.encode(), expendable=True)
+        self._started().publish([self._last_word])
 
     def trouble(self) -> str:
         """Say why nothing can be sent now; empty if it can."""
@@ -107,6 +105,15 @@ class AmqpTransport:
                 log.warning("results could not be sent", action="results_lost", count=len(self._reports))
         self._link.close(timeout_s=_FAREWELL_S)
 
+    def _settle_with(
+        self, queue: str, body: bytes, task: DeliveryToken, *, headers: Mapping[str, Any] | None = None
+    ) -> None:
+        number = next(self._report_numbers)
+        message = Outgoing("", queue, body, ref=number, headers=headers)
+        with self._changed:
+            self._reports[number] = _Report(message, task)
+        self._started().publish([message])
+
     def _started(self) -> AmqpLink:
         if self._link is None:
             raise RuntimeError("the transport was not started")
@@ -119,7 +126,9 @@ class AmqpTransport:
             message = TaskMessage.decode(delivery.body)
         except InvalidError as error:
             log.warning("a task cannot be read", action="dead_letter", why=str(error))
-            self._started().reject(delivery.token)
+            self._settle_with(
+                DEAD_LETTER_QUEUE, delivery.body, delivery.token, headers=_death(delivery.queue)
+            )
             return
         on_task(TaskDelivery(message, delivery.redelivered, delivery.token))
 
@@ -146,4 +155,10 @@ class AmqpTransport:
             waiting = [report for report in self._reports.values() if not report.under_way]
             for report in waiting:
                 report.under_way = True
-        self._started().publish([report.message for report in waiting])
+        last_word = [] if self._last_word is None else [self._last_word]
+        self._started().publish([*last_word, *(report.message for report in waiting)])
+
+
+def _death(queue: str) -> dict[str, Any]:
+    """Write down where a dead letter came from, in the form that RabbitMQ itself uses."""
+    return {"x-death": [{"queue": queue, "reason": "rejected", "time": datetime.now(UTC)}]}

@@ -15,7 +15,7 @@ from haste_core.lifecycle import Rules
 from haste_core.messages import HeldAttempt, Outcome, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Broker, JobFilter, TaskDelivery, WorkerTransport
-from haste_core.routing import Route
+from haste_core.routing import MAX_MESSAGE_BYTES, Route
 from haste_core.scheduling import RetryPolicy
 from haste_core.states import TaskState
 from haste_server.brokers.embedded import EmbeddedBroker
@@ -258,6 +258,25 @@ def test_what_a_silent_worker_holds_is_given_to_another(system: System) -> None:
     second = system.worker("a", answer=result, worker_id="w2")
     assert system.wait(job_id) == [TaskState.DONE]
     assert second.seen[-1].attempt >= 2
+
+
+def test_a_task_that_no_broker_can_carry_ends_once_with_the_reason(system: System) -> None:
+    def answer(message: TaskMessage) -> TaskResult:
+        large = message.task_key == "a" and message.job["source_id"] == "1"
+        return result(message, response={"mask": "0" * (MAX_MESSAGE_BYTES if large else 1)})
+
+    worker = system.worker("a", "b", answer=answer)
+    job_ids = system.submit(*(spec({"taskSequential": ["a", "b"]}, source_id=str(i)) for i in range(3)))
+
+    assert system.wait(*job_ids) == [TaskState.DONE, TaskState.ERROR, TaskState.DONE]
+    _, refused = system.store.job(job_ids[1]).tasks
+    assert refused.attempt == 1
+    assert f"at most {MAX_MESSAGE_BYTES:,}" in refused.message
+    assert f"the response of 'a' with {MAX_MESSAGE_BYTES + 11:,}" in refused.message
+    assert sorted(message.job["source_id"] for message in worker.seen if message.task_key == "b") == [
+        "0",
+        "2",
+    ]
 
 
 def test_the_highest_priority_goes_first_when_a_worker_comes(system: System) -> None:

@@ -198,15 +198,15 @@ class TestAcks:
         owner.close()
 
     def test_a_rejected_delivery_is_a_dead_letter(self, amqp_url: str) -> None:
-        owner = _Owner(amqp_url, consumes=_ROUTE.queue)
+        owner = _Owner(amqp_url, consumes=RESULT_QUEUE)
         owner.wait_until_up()
-        owner.publish(b"rubbish")
+        owner.link.publish([Outgoing("", RESULT_QUEUE, b"rubbish")])
         wait_until(lambda: owner.delivered, "it arrives")
         owner.link.reject(owner.delivered[0].token)
         owner.close()
         properties, body = _take(amqp_url, DEAD_LETTER_QUEUE)
         assert body == b"rubbish"
-        assert properties.headers["x-death"][0]["queue"] == _ROUTE.queue
+        assert properties.headers["x-death"][0]["queue"] == RESULT_QUEUE
 
     def test_an_ack_of_something_never_delivered_only_costs_the_connection(self, owner: _Owner) -> None:
         owner.link.ack([DeliveryToken(epoch=1, tag=999)])

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from haste_core import lifecycle
 from haste_core.errors import ConflictError
-from haste_core.jobs import JobRecord
+from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.jobspec import parse_job_spec
 from haste_core.lifecycle import Rules
 from haste_core.messages import Outcome, TaskResult
@@ -25,6 +25,10 @@ TREES: list[Any] = [
     {"taskSequential": [OPTIONAL, "a", CONDITIONAL, {"taskParallel": ["b", "c"]}, "d"]},
     {"taskParallel": [{"taskSequential": [OPTIONAL, OPTIONAL, "a", "b"]}, "c"]},
 ]
+
+
+def lost(task: TaskRecord, *, worker_id: str) -> TaskResult:
+    return TaskResult(task_id=task.task_id, attempt=task.attempt, worker_id=worker_id, outcome=Outcome.LOST)
 
 
 class JobLife(RuleBasedStateMachine):
@@ -63,10 +67,11 @@ class JobLife(RuleBasedStateMachine):
     def result(self, data: st.DataObject, outcome: Outcome, state: TaskState, started: bool) -> None:
         position = data.draw(st.sampled_from(self._positions(Phase.HANDED_OUT)))
         task = self.job.tasks[position]
+        nobody = outcome is Outcome.LOST and task.worker_id is None
         result = TaskResult(
             task_id=task.task_id,
             attempt=task.attempt,
-            worker_id="w",
+            worker_id="" if nobody else "w",
             outcome=outcome,
             state=state,
             response={"n": 2},
@@ -79,6 +84,30 @@ class JobLife(RuleBasedStateMachine):
         self.job = job
         again = lifecycle.apply_result(job, position, result, now=self.now, jitter=0.5, rules=RULES)
         assert again is None, "a second copy changes nothing"
+
+    @precondition(lambda self: self._positions(Phase.HANDED_OUT))
+    @rule(data=st.data(), lease_s=st.floats(1, 60))
+    def heartbeat(self, data: st.DataObject, lease_s: float) -> None:
+        position = data.draw(st.sampled_from(self._positions(Phase.HANDED_OUT)))
+        self._change(position, worker_id="w", started_at=self.now, due_at=self.now + lease_s)
+
+    @precondition(lambda self: self._positions(Phase.HANDED_OUT))
+    @rule(data=st.data())
+    def loss_told_by_another(self, data: st.DataObject) -> None:
+        position = data.draw(st.sampled_from(self._positions(Phase.HANDED_OUT)))
+        before = self.job.tasks[position]
+        assert before.due_at is not None
+        told = lost(before, worker_id="other")
+        job = lifecycle.apply_result(self.job, position, told, now=self.now, jitter=0.5, rules=RULES)
+        soon = self.now + RULES.hearsay_grace_s
+        assert (job is None) == (before.due_at <= soon)
+        self.job = job or self.job
+        assert self.job.tasks[position] == replace(before, due_at=min(before.due_at, soon))
+
+    def _change(self, position: int, **changes: Any) -> None:
+        tasks = list(self.job.tasks)
+        tasks[position] = replace(tasks[position], **changes)
+        self.job = replace(self.job, tasks=tuple(tasks))
 
     @precondition(lambda self: any(task.attempt for task in self.job.tasks))
     @rule(data=st.data())

@@ -1,6 +1,5 @@
 """Task messages as a server would send them."""
 
-import time
 from typing import Any
 
 from haste_core.messages import DecisionNote, Place, TaskMessage
@@ -11,7 +10,7 @@ def task_message(
     task_key: str = "echo",
     *,
     parameters: dict[str, Any] | None = None,
-    expires_at: float | None = None,
+    ttl_s: float = 1e6,
     url: str = "file:///nowhere/field.tif",
     site: str = "default",
     sha256: str | None = None,
@@ -32,7 +31,7 @@ def task_message(
         attempt=1,
         task_key=task_key,
         site=site,
-        expires_at=expires_at if expires_at is not None else time.time() + 1e6,
+        ttl_s=ttl_s,
         place=Place(url=url, site=site, sha256=sha256),
         parameters=parameters or {},
         decision=decision,

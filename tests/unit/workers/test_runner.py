@@ -324,7 +324,7 @@ class TestScheduling:
 
     def test_expired_task_is_handed_back_unrun(self, worker: RunningWorker, tmp_path: Path) -> None:
         marker = tmp_path / "ran"
-        message = task_message(1, "sleep", parameters={"marker": str(marker)}, expires_at=time.time() - 1)
+        message = task_message(1, "sleep", parameters={"marker": str(marker)}, ttl_s=0)
         worker.transport.deliver(message)
         (result,) = worker.transport.wait_for_results(1)
         assert result.outcome is Outcome.HANDED_BACK
@@ -335,7 +335,7 @@ class TestScheduling:
     ) -> None:
         worker = start(heartbeat_s=0.2)
         worker.transport.deliver(task_message(1, "sleep", parameters={"seconds": 2}))
-        worker.transport.deliver(task_message(2, "nothing", expires_at=time.time() + 0.5))
+        worker.transport.deliver(task_message(2, "nothing", ttl_s=0.5))
         first, second = worker.transport.wait_for_results(2)
         assert (first.task_id, first.outcome) == (2, Outcome.HANDED_BACK)
         assert (second.task_id, second.state) == (1, TaskState.DONE)
@@ -372,6 +372,16 @@ class TestRedelivery:
         worker.transport.wait_for_results(2)
         assert worker.transport.results[1] == (first, again)
 
+    def test_a_worker_that_stops_hands_nothing_back_that_another_may_run(self, worker: RunningWorker) -> None:
+        transport = worker.transport
+        transport.deliver(task_message(1, "sleep", parameters={"seconds": 0.5}))
+        wait_for_start(transport)
+        worker.runner.stop()
+        transport.wait_until(lambda: transport.presences[-1].leaving, timeout_s=0.4)
+        transport.deliver(task_message(2, "nothing"), redelivered=True)
+        assert worker.join() is True
+        assert transport.result_of(2).outcome is Outcome.LOST
+
 
 class TestPresence:
     def test_first_heartbeat_comes_at_once_and_tells_all(self, start: Callable[..., RunningWorker]) -> None:
@@ -382,6 +392,15 @@ class TestPresence:
         assert (presence.slots, presence.keys) == (2, tuple(sorted(HANDLERS)))
         assert presence.held == ()
         assert not presence.leaving
+
+    def test_taken_task_is_told_soon_even_if_no_child_is_free(
+        self, start: Callable[..., RunningWorker]
+    ) -> None:
+        transport = start(heartbeat_s=30).transport
+        transport.deliver(task_message(1, "sleep", parameters={"seconds": 2}))
+        wait_for_start(transport)
+        transport.deliver(task_message(2, "nothing"))
+        transport.wait_until(lambda: 2 in {h.task_id for h in transport.presences[-1].held}, timeout_s=1)
 
     def test_started_task_is_told_soon_with_its_progress(self, start: Callable[..., RunningWorker]) -> None:
         transport = start(heartbeat_s=30).transport
