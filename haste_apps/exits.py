@@ -9,6 +9,8 @@ from enum import IntEnum
 
 import typer
 
+from haste_core.errors import HasteError, TransientError
+
 
 class ExitCode(IntEnum):
     """What a program's end means to the script that started it."""
@@ -20,6 +22,18 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130  # Ctrl-C, as shells have it
 
 
+class RunFailedError(HasteError):
+    """What was asked for was right, but it did not come to its end.
+
+    Attributes
+    ----------
+    exit_code : ExitCode
+        How the program ends.
+    """
+
+    exit_code = ExitCode.WORK_FAILED
+
+
 @contextmanager
 def explained_errors() -> Iterator[None]:
     """Turn the errors that a user can act on into one line on stderr and an exit code.
@@ -29,12 +43,12 @@ def explained_errors() -> Iterator[None]:
     typer.Exit
         Instead of the error.
     """
-    from haste_core.errors import HasteError, TransientError
-
     try:
         yield
     except TransientError as error:
         _leave(f"{error} (a later run continues)", ExitCode.TRY_AGAIN, error)
+    except RunFailedError as error:
+        _leave(str(error), error.exit_code, error)
     except (HasteError, OSError) as error:
         _leave(str(error), ExitCode.USAGE, error)
     except KeyboardInterrupt as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any, Self
 import requests
 import stamina
 from requests.utils import get_environ_proxies, select_proxy
-from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
 from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, Problem
+from haste_runtime.loopback import is_this_machine
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # a bulk call of 1000 jobs on a busy disk takes seconds, not minutes
@@ -46,8 +45,7 @@ class Connection:
         self._retry_for_s = retry_for_s
         self._has_answered = False
         self._session = requests.Session()
-        # A lab's HTTP_PROXY is set for the world outside; the proxy's own 127.0.0.1 is another machine.
-        self._session.trust_env = not _is_this_machine(self.url)
+        self._session.trust_env = not is_this_machine(self.url)
         self._session.headers["Accept"] = "application/json"
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
@@ -133,17 +131,6 @@ class Connection:
         if isinstance(error, OutageError) and error.retry_after_s is not None:
             return error.retry_after_s if error.retry_after_s < self._retry_for_s else False
         return isinstance(error, ServerUnreachableError | OutageError)
-
-
-def _is_this_machine(url: str) -> bool:
-    try:
-        host = (parse_url(url).host or "").strip("[]")
-    except LocationParseError:  # said when it is asked
-        return False
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _json_of(response: requests.Response) -> Any:

@@ -12,11 +12,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from haste_core.dead_letters import DeadLetters
 from haste_core.errors import InvalidError, Problem, TransientError
 from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Broker
-from haste_core.scheduling import RetryPolicy
+from haste_core.scheduling import RetryPolicy, grace_s
 from haste_server.api.app import create_app
 from haste_server.api.services import Limits, Readiness, Services
 from haste_server.brokers.embedded import EmbeddedBroker
@@ -25,6 +26,7 @@ from haste_server.catalogue import load_pipelines, named_tiers
 from haste_server.engine import Engine, EngineSettings
 from haste_server.gateway.landing import ROOT_NAME as LANDING_ROOT
 from haste_server.gateway.landing import FolderLandingArea
+from haste_server.gateway.superseded import LandingSweep
 from haste_server.processes.beacon import EngineBeacon, EngineContact
 from haste_server.processes.children import ChildProcess
 from haste_server.processes.parts import Part, Parts
@@ -95,8 +97,13 @@ class Server:
         own_workers = EmbeddedBroker() if self.settings.broker_url is None else None
         broker = own_workers or self._rabbitmq()
         engine = self._engine(store, broker)
-        services = self._services(store, engine.wake, partial(_look, broker, engine))
-        beside = [Part(_nothing, database.close), Part(engine.start, engine.stop)]
+        services = self._services(store, engine.wake, partial(_look, broker, engine), broker.dead_letters)
+        sweep = LandingSweep(jobs=store, landing=self._landing_area)
+        beside = [
+            Part(_nothing, database.close),
+            Part(engine.start, engine.stop),
+            Part(sweep.start, sweep.stop),
+        ]
         if own_workers is not None:
             workers = self._own_workers(own_workers, url)
             # Stopped first: the results of what they still finish are recorded.
@@ -108,7 +115,7 @@ class Server:
         """Make a process that answers requests beside an engine's process."""
         database = Database(self.settings.database)
         contact = EngineContact(self._beacon_file)
-        services = self._services(self._store(database), contact.wake, contact.look)
+        services = self._services(self._store(database), contact.wake, contact.look, contact.dead_letters)
         closing = (Part(_nothing, database.close), Part(_nothing, contact.close))
         return Parts(create_app(services), closing)
 
@@ -116,12 +123,20 @@ class Server:
         """Make the engine's process."""
         database = Database(self.settings.database)
         broker = self._rabbitmq()
-        engine = self._engine(self._store(database), broker)
-        beacon = EngineBeacon(self._beacon_file, wake=engine.wake, look=partial(_look, broker, engine))
+        store = self._store(database)
+        engine = self._engine(store, broker)
+        sweep = LandingSweep(jobs=store, landing=self._landing_area)
+        beacon = EngineBeacon(
+            self._beacon_file,
+            wake=engine.wake,
+            look=partial(_look, broker, engine),
+            dead_letters=broker.dead_letters,
+        )
         beside = (
             Part(_nothing, database.close),
             Part(engine.start, engine.stop),
             Part(beacon.start, beacon.stop),
+            Part(sweep.start, sweep.stop),
         )
         return Parts(None, beside)
 
@@ -135,7 +150,11 @@ class Server:
         )
         return SqlStore(
             database=database,
-            rules=Rules(retry=retry, ageing_per_s=settings.ageing_per_s),
+            rules=Rules(
+                retry=retry,
+                ageing_per_s=settings.ageing_per_s,
+                hearsay_grace_s=grace_s(lease_s=settings.lease_s),
+            ),
             default_pipeline=self.pipelines[settings.default_pipeline],
         )
 
@@ -149,7 +168,13 @@ class Server:
         )
         return Engine(store=store, broker=broker, settings=settings)
 
-    def _services(self, store: SqlStore, wake: Callable[[], None], look: Callable[[], Readiness]) -> Services:
+    def _services(
+        self,
+        store: SqlStore,
+        wake: Callable[[], None],
+        look: Callable[[], Readiness],
+        dead_letters: Callable[[], DeadLetters | None],
+    ) -> Services:
         def readiness() -> Readiness:
             try:
                 store.ping()
@@ -165,6 +190,7 @@ class Server:
             landing=self._landing_area,
             wake=wake,
             readiness=readiness,
+            dead_letters=dead_letters,
             token=self.token,
             limits=Limits(
                 body_bytes=self.settings.max_body_bytes,

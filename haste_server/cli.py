@@ -1,4 +1,7 @@
-"""The program ``haste-server``."""
+"""The program ``haste-server``.
+
+What a server needs is imported when it is built, so that ``--help`` answers at once.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from haste_core.errors import HasteError, InvalidError, Problem, TransientError
-from haste_runtime.configuration import Gathered
-from haste_runtime.logs import configure_logging
-from haste_server.bootstrap import Server, build
-from haste_server.configuration import explain, load_settings
-from haste_server.processes.children import ChildProcess
-from haste_server.processes.claims import DataFolderClaim, UrlFile
-from haste_server.processes.supervisor import run_until_stopped, supervise
-from haste_server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from haste_runtime.configuration import Gathered
+    from haste_server.bootstrap import Server
+    from haste_server.processes.children import ChildProcess
+    from haste_server.settings import ServerSettings
 
 DONE, USAGE, TRY_AGAIN = 0, 2, 5
 STOP_MARGIN_S = 60.0  # beyond shutdown_s: web and engine end by themselves long before
@@ -64,6 +65,9 @@ def serve(
 
     Exit codes: 0 stopped as asked, 2 wrong usage or settings, 5 try again (for example: no database).
     """
+    from haste_runtime.logs import configure_logging
+    from haste_server.configuration import load_settings
+
     with _explained():
         loaded = load_settings(
             config,
@@ -82,16 +86,18 @@ def serve(
         context.obj = loaded
         configure_logging(loaded.settings.log_level, loaded.settings.log_format)
         if context.invoked_subcommand is None:
-            _serve(build(loaded.settings), parent_pid=parent)
+            _serve(_built(loaded.settings), parent_pid=parent)
 
 
 @app.command("check-config")
 def check_config(context: typer.Context) -> None:
     """Show all settings with their origins, and say what is wrong with them."""
+    from haste_server.configuration import explain
+
     loaded: Gathered[ServerSettings] = context.obj
     typer.echo(explain(loaded))
     with _explained():
-        server = build(loaded.settings)
+        server = _built(loaded.settings)
     shape = "distributed" if loaded.settings.distributed else "one process"
     typer.echo(f"\nRuns as: {shape}. Pipelines: {', '.join(sorted(server.pipelines))}.")
 
@@ -99,8 +105,10 @@ def check_config(context: typer.Context) -> None:
 @database_app.command()
 def upgrade(context: typer.Context) -> None:
     """Bring the database to the schema of this version; make a backup before."""
+    from haste_server.processes.claims import DataFolderClaim
+
     with _explained():
-        server = build(context.obj.settings)
+        server = _built(context.obj.settings)
         claim = DataFolderClaim(server.settings.data_dir) if server.settings.uses_sqlite else None
         server.upgrade_database()
         if claim is not None:
@@ -110,8 +118,10 @@ def upgrade(context: typer.Context) -> None:
 @app.command(hidden=True)
 def engine(context: typer.Context, parent: Annotated[int, typer.Option()]) -> None:
     """Run the engine, as a part of a server."""
+    from haste_server.processes.supervisor import run_until_stopped
+
     with _explained():
-        parts = build(context.obj.settings).engine()
+        parts = _built(context.obj.settings).engine()
         parts.start()
         try:
             run_until_stopped(parent_pid=parent)
@@ -123,11 +133,20 @@ def engine(context: typer.Context, parent: Annotated[int, typer.Option()]) -> No
 def web(context: typer.Context, parent: Annotated[int, typer.Option()]) -> None:
     """Answer requests, as a part of a server."""
     with _explained():
-        server = build(context.obj.settings)
+        server = _built(context.obj.settings)
         _serve_with_gunicorn(server, processes=server.settings.web_processes, parent_pid=parent)
 
 
+def _built(settings: ServerSettings) -> Server:
+    from haste_server.bootstrap import build
+
+    return build(settings)
+
+
 def _serve(server: Server, *, parent_pid: int | None) -> None:
+    from haste_server.processes.claims import DataFolderClaim
+    from haste_server.processes.supervisor import supervise
+
     settings = server.settings
     claim = DataFolderClaim(settings.data_dir)
     server.prepare_database()
@@ -143,6 +162,8 @@ def _serve(server: Server, *, parent_pid: int | None) -> None:
 
 def _own_parts() -> list[ChildProcess]:
     """Make the processes of the distributed shape, told all that this one was told."""
+    from haste_server.processes.children import ChildProcess
+
     program = [sys.executable, "-m", "haste_server.cli", *sys.argv[1:]]
     parent = ["--parent", str(os.getpid())]
     environment = dict(os.environ)
@@ -153,6 +174,7 @@ def _own_parts() -> list[ChildProcess]:
 
 
 def _serve_with_waitress(server: Server, *, parent_pid: int | None) -> None:
+    from haste_server.processes.claims import UrlFile
     from haste_server.processes.waitress_web import serve_in_one_process  # installed on Windows only
 
     settings = server.settings
@@ -167,6 +189,7 @@ def _serve_with_waitress(server: Server, *, parent_pid: int | None) -> None:
 
 
 def _serve_with_gunicorn(server: Server, *, processes: int, parent_pid: int | None) -> None:
+    from haste_server.processes.claims import UrlFile
     from haste_server.processes.gunicorn_web import Listening, serve  # not installed on Windows
 
     settings = server.settings

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_ANSWER_BYTES = 1_000_000
 """An answer is stored with its job and travels with each later task; pixels belong in a file."""
 
+MAX_URL_CHARACTERS = 2000
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -50,7 +52,7 @@ def as_answer(value: Any) -> Answer:
     Raises
     ------
     UnusableAnswerError
-        If it is neither a mapping nor an `Answer`, or holds something else than JSON.
+        If it is neither a mapping nor an `Answer`, holds something else than JSON, or a URL that is too long.
     """
     answer = value if isinstance(value, Answer) else Answer(response=value)
     if not isinstance(answer.response, Mapping):
@@ -59,6 +61,10 @@ def as_answer(value: Any) -> Answer:
         )
     if not isinstance(answer.place, Place | None):
         raise UnusableAnswerError("the place of an Answer is a Place, for example context.place_of(path)")
+    if answer.place is not None and len(answer.place.url) > MAX_URL_CHARACTERS:
+        raise UnusableAnswerError(
+            f"the URL of the answer's place has {len(answer.place.url)} characters of at most {MAX_URL_CHARACTERS}"
+        )
     return Answer(_plain(answer.response, "response"), answer.place, sendable(str(answer.message)))
 
 

@@ -1,35 +1,21 @@
-"""The program ``haste-worker``: takes tasks of some keys at one site, and runs their handlers."""
+"""The program ``haste-worker``: takes tasks of some keys at one site, and runs their handlers.
+
+What a worker needs is imported when it starts to work, so that ``--help`` answers at once.
+"""
 
 from __future__ import annotations
 
-import os
-import platform
-import re
-import secrets
-import signal
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
 from haste_core.errors import InvalidError, Problem
-from haste_core.ports import WorkerTransport
-from haste_runtime.logs import configure_logging
-from haste_workers.handlers.registry import HandlerUnusableError, choose_handlers
-from haste_workers.pipes import take_standard_streams
-from haste_workers.runner import Runner
-from haste_workers.scratch import scratch_folder
-from haste_workers.settings import WorkerSettings, load_settings
-from haste_workers.transports.pipe import PipeTransport
 
 DONE, USAGE, TRY_AGAIN = 0, 2, 5
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-_log = structlog.get_logger(__name__)
-
 
 Keys = Annotated[
     str | None, typer.Option(help="Task keys to take, comma-separated; default: all with a usable handler.")
@@ -70,6 +56,11 @@ def work(
 
     Exit codes: 0 stopped as asked, 2 wrong usage or settings, 5 the server is gone.
     """
+    from haste_runtime.logs import configure_logging
+    from haste_workers.handlers.registry import HandlerUnusableError
+    from haste_workers.program import run_worker
+    from haste_workers.settings import load_settings
+
     try:
         settings = load_settings(
             config,
@@ -82,48 +73,12 @@ def work(
             roots=_pairs(root, "--root") if root else None,
         )
         configure_logging(settings.log_level)
-        ended_well = _work(settings, pipe=pipe)
+        ended_well = run_worker(settings, pipe=pipe)
     except (InvalidError, HandlerUnusableError) as error:
         for problem in error.problems if isinstance(error, InvalidError) else [error]:
             typer.echo(f"haste-worker: {problem}", err=True)
         raise typer.Exit(USAGE) from error
     raise typer.Exit(DONE if ended_well else TRY_AGAIN)
-
-
-def _work(settings: WorkerSettings, *, pipe: bool) -> bool:
-    handlers = choose_handlers(settings)
-    worker_id = f"{_host()}-{os.getpid()}-{secrets.token_hex(3)}"
-
-    def server_gone() -> None:
-        _log.error("the server is gone", action="server-gone")
-        runner.abandon()
-
-    transport = _pipe_transport(server_gone) if pipe else _amqp_transport(settings, worker_id)
-    if settings.handlers:
-        sys.path.append(str(Path.cwd()))  # where users keep them; last, so that nothing there hides a library
-    with scratch_folder(settings.work_dir, worker_id) as scratch:
-        runner = Runner(transport, settings=settings, handlers=handlers, worker_id=worker_id, scratch=scratch)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: runner.stop())
-        return runner.run()
-
-
-def _pipe_transport(on_closed: Callable[[], None]) -> WorkerTransport:
-    reader, writer = take_standard_streams()
-    return PipeTransport(reader, writer, on_closed=on_closed)
-
-
-def _amqp_transport(settings: WorkerSettings, worker_id: str) -> WorkerTransport:
-    if settings.broker_url is None:
-        what = "give the URL of the RabbitMQ broker: --broker-url amqp://user:password@host:5672/vhost"
-        raise InvalidError([Problem("broker_url", what)])
-    from haste_workers.transports.amqp import AmqpTransport  # the embedded shape starts without pika
-
-    return AmqpTransport(settings.broker_url.get_secret_value(), worker_id)
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9.-]", "-", platform.node())[:60] or "host"
 
 
 def _handlers(given: Iterable[str]) -> dict[str, str]:

@@ -10,17 +10,19 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from haste_core.errors import BadInputError, PermanentError, SourceDeniedError
+from haste_core.errors import BadInputError, PermanentError, SourceDeniedError, SourceMissingError
 from haste_core.messages import DecisionNote, Place, TaskMessage
 from haste_core.routing import Roots
 from haste_workers.durable import sha256_of
 from haste_workers.naming import object_name
-from haste_workers.settings import WorkerSettings
+from haste_workers.settings import WORK_ROOT, WorkerSettings
 from haste_workers.sources import download, local_path, named_roots, readable_roots
+from haste_workers.superseded import intermediate_folder
 from haste_workers.tiers.by_name import open_tier
 from haste_workers.tiers.storage import TierStorage
 
 _PROGRESS_EVERY_S = 0.2
+_MADE_BY = {f"root://{WORK_ROOT}/preprocessed/": "preprocess", "root://landing/": "upload"}
 
 ProgressListener = Callable[[float | None, str], None]
 
@@ -88,7 +90,11 @@ class TaskContext:
             503: the share is not mounted, or the web server is in trouble.
         """
         if self.found_source is None:
-            self.found_source = self._find_source(self.message.place.url)
+            url = self.message.place.url
+            try:
+                self.found_source = self._find_source(url)
+            except SourceMissingError as error:
+                raise SourceMissingError(f"{error}{_how_to_remake(url)}") from error
         return self.found_source
 
     def source_file(self) -> Path:
@@ -139,6 +145,16 @@ class TaskContext:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    @property
+    def intermediate_dir(self) -> Path:
+        """Where a file may be written that is the object's place for a while; see `superseded`.
+
+        One folder for each job. What is in it is removed some time after the job is done with another place.
+        """
+        return intermediate_folder(
+            self.settings.work_dir, stream_id=self.stream_id, job_id=self.message.job_id
+        )
+
     def place_of(self, path: Path) -> Place:
         """Describe a file as a new place of the object, with its hash and size.
 
@@ -172,3 +188,13 @@ class TaskContext:
         if now - self._progress_told_at >= _PROGRESS_EVERY_S:
             self._progress_told_at = now
             self._on_progress(None if fraction is None else float(fraction), str(note)[:200])
+
+
+def _how_to_remake(url: str) -> str:
+    """Say what to do about an intermediate file that was cleared away after the job was done."""
+    makers = [task_key for start, task_key in _MADE_BY.items() if url.startswith(start)]
+    if not makers:
+        return ""
+    return (
+        f"; if the job was done before, it was removed as superseded: forceretry {makers[0]!r} to remake it"
+    )

@@ -7,10 +7,16 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
+_END_WAIT_S = (
+    2.0  # a killed program ends within milliseconds, unless it waits for a disk or is another user's
+)
+_LOOK_S = 0.005
 
 
 def adopt_orphans() -> None:
@@ -21,6 +27,47 @@ def adopt_orphans() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def kill_adopted(*, spared: Collection[int]) -> None:
+    """Kill what dead children have left to this process, and all below it, if it has asked for orphans.
+
+    A child makes a session of its own before it starts anything, so what it leaves is never in this process's
+    session; what this process has started itself is, or is spared.
+
+    Parameters
+    ----------
+    spared : collection of int
+        The numbers of this process's own children that stand in sessions of their own.
+    """
+    if not _adopts_orphans():
+        return
+    give_up_at = time.monotonic() + _END_WAIT_S
+    # Again until nothing is left: what is below a killed program comes to this process when it ends.
+    while (orphans := _children_in_other_sessions() - set(spared)) and time.monotonic() < give_up_at:
+        for orphan in orphans:
+            _signal(orphan, signal.SIGSTOP)
+            kill_descendants(orphan)
+            _signal(orphan, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(orphan, os.WNOHANG)
+        time.sleep(_LOOK_S)
+
+
+def _adopts_orphans() -> bool:
+    if sys.platform != "linux":
+        return False
+    answer = ctypes.c_int(0)
+    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return bool(answer.value)
+
+
+def _children_in_other_sessions() -> set[int]:
+    return {
+        pid
+        for pid, (parent, session) in _processes().items()
+        if parent == os.getpid() and session != os.getsid(0)
+    }
 
 
 def kill_descendants(pid: int) -> None:
@@ -60,11 +107,19 @@ def _descendants(pid: int) -> set[int]:
 
 def _children_by_parent() -> defaultdict[int, set[int]]:
     children: defaultdict[int, set[int]] = defaultdict(set)
+    for pid, (parent, _) in _processes().items():
+        children[parent].add(pid)
+    return children
+
+
+def _processes() -> dict[int, tuple[int, int]]:
+    """List parent and session of all processes, by their numbers."""
+    found: dict[int, tuple[int, int]] = {}
     if sys.platform != "linux":
-        return children
+        return found
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # gone meanwhile
             # The program's name stands in brackets and may hold brackets and spaces itself.
             after_name = entry.read_bytes().rpartition(b")")[2].split()
-            children[int(after_name[1])].add(int(entry.parent.name))
-    return children
+            found[int(entry.parent.name)] = int(after_name[1]), int(after_name[3])
+    return found

@@ -13,6 +13,7 @@ import structlog
 from haste_core.messages import TaskResult
 from haste_workers.attempts import Attempt, key_of
 from haste_workers.children import Child, ChildPlan
+from haste_workers.descendants import kill_adopted
 from haste_workers.feeding import AHEAD_S, TaskDurations, choose_child
 from haste_workers.handlers.registry import HandlerUnusableError
 from haste_workers.records import Kind, Record
@@ -85,6 +86,7 @@ class ChildPool:
         for child in self._children:
             child.bury()
         self._children = []
+        self._end_what_dead_children_left()
 
     @property
     def connections(self) -> list[Connection]:
@@ -171,6 +173,7 @@ class ChildPool:
     def _bury(self, child: Child) -> None:
         self._children.remove(child)
         how = child.bury()
+        self._end_what_dead_children_left()
         running, unstarted = child.running, list(child.ahead)
         if running is not None and child.killed_for(running) is not None:
             self._listener.crashed(running, str(child.killed_for(running)))
@@ -182,6 +185,10 @@ class ChildPool:
         self._listener.came_back(unstarted)
         _log.warning(f"a child process {how}", action="child-died", was_ready=child.ready)
         self._plan_replacement(child)
+
+    def _end_what_dead_children_left(self) -> None:
+        """End programs that stayed behind in sessions of their own; living children keep theirs."""
+        kill_adopted(spared={child.pid for child in self._children if child.pid is not None})
 
     def _plan_replacement(self, dead: Child) -> None:
         self._spawn_due = time.monotonic()

@@ -19,8 +19,9 @@ from haste_core.errors import (
     TransientError,
 )
 from haste_core.routing import OutsideRootsError, Roots
+from haste_runtime.loopback import host_of
 from haste_workers.settings import WORK_ROOT, WorkerSettings
-from haste_workers.web import asked_url, host_of, session_for
+from haste_workers.web import asked_url, session_for
 
 _TIMEOUTS_S = (10.0, 60.0)  # to connect; between two pieces
 _CHUNK_BYTES = 1 << 20

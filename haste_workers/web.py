@@ -1,11 +1,10 @@
-"""Requests over HTTP: which host a URL really means, and when a proxy is used."""
+"""Requests over HTTP: which URL is really asked, and by which way."""
 
 from __future__ import annotations
 
-import ipaddress
-
 import requests
-from urllib3.util import parse_url
+
+from haste_runtime.loopback import is_this_machine
 
 
 def asked_url(url: str) -> str:
@@ -22,23 +21,8 @@ def asked_url(url: str) -> str:
     return str(requests.Request("GET", url).prepare().url)
 
 
-def host_of(asked: str) -> str:
-    """Find the host of what `asked_url` returned: lower case, IPv6 addresses without their brackets."""
-    return (parse_url(asked).host or "").strip("[]")
-
-
 def session_for(asked: str) -> requests.Session:
-    """Open a session that goes through the proxy of the environment, unless the host is this machine.
-
-    A lab's ``HTTP_PROXY`` is set for the world outside; the proxy's own ``127.0.0.1`` is another machine.
-    """
+    """Open a session that goes through the proxy of the environment, unless the host is this machine."""
     session = requests.Session()
-    session.trust_env = not _is_this_machine(host_of(asked))
+    session.trust_env = not is_this_machine(asked)
     return session
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost" or host.endswith(".localhost")

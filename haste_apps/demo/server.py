@@ -11,16 +11,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from haste_apps.exits import ExitCode, RunFailedError
 from haste_client import ServerUnreachableError
-from haste_core.errors import HasteError
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0  # the server itself gives running tasks 20
 _LAST_LINES = 15
 
 
-class DemoServerError(HasteError):
+class DemoServerError(RunFailedError):
     """The demo's own server did not start, or has ended."""
+
+    exit_code = ExitCode.TRY_AGAIN
 
 
 class EmbeddedServer:

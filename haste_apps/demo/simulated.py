@@ -13,11 +13,11 @@ from haste_apps.demo.server import EmbeddedServer
 from haste_apps.demo.stages import StageDisplay
 from haste_apps.demo.verdict import Truth, faults, mean_defocus_by_tier
 from haste_apps.demo.workspace import prepare_work_dir
-from haste_apps.exits import ExitCode
+from haste_apps.exits import ExitCode, RunFailedError
 from haste_apps.output import as_called, say
 from haste_apps.report import ReportInput, write_report
 from haste_apps.tables import show_tiers
-from haste_client import HasteClient, HasteError, Result, Submission
+from haste_client import HasteClient, Result, Submission
 from haste_client.watching import FolderWatch
 from haste_core.policies import IntervalPolicy
 
@@ -30,7 +30,7 @@ _POLL_S = 0.2
 _PATIENCE_S = 180.0  # without any news
 
 
-class DemoStuckError(HasteError):
+class DemoStuckError(RunFailedError):
     """The demo made no progress for too long."""
 
 

@@ -193,7 +193,8 @@ def _background(value: Reals, *, least_scale: float) -> Reals:
             break
         residual = np.abs(target - fitted)
         scale = max(1.4826 * float(np.median(residual)), least_scale, np.finfo(float).tiny)
-        weight = np.clip(1 - (residual / (_TUKEY * scale)) ** 2, 0, None) ** 2
+        reach = _TUKEY * scale
+        weight = (1 - (np.minimum(residual, reach) / reach) ** 2) ** 2
         used = terms[:, degrees <= degree]
         weighted = used * weight[:, None]
         fitted = used @ np.linalg.lstsq(weighted.T @ used, weighted.T @ target, rcond=None)[0]

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import IO
 
 from haste_core.errors import InvalidError, Problem
 from haste_core.messages import Place
+from haste_runtime.removal import mark_used, remove_unused
 
 ROOT_NAME = "landing"
 """The root under which all sites that can read the landing area know it."""
@@ -69,7 +71,7 @@ class FolderLandingArea:
         """
         relative = f"{stream_id}/{sha256[:2]}/{sha256}{suffix_of(name)}"
         target = self.folder / relative
-        is_new = not target.exists()
+        is_new = not mark_used(target)  # an old file may be about to be removed as superseded
         size_bytes = self._write(body, target, sha256) if is_new else _read_through(body, sha256)
         # Also of a file that was there: who wrote it may have been killed before its name was on disk.
         for folder in (target.parent, target.parent.parent, self.folder):
@@ -78,6 +80,25 @@ class FolderLandingArea:
             url=f"root://{ROOT_NAME}/{relative}", site=self.site, sha256=sha256, size_bytes=size_bytes
         )
         return place, is_new
+
+    def streams(self) -> list[str]:
+        """List the streams of which there are files."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path.name for path in self.folder.iterdir() if path.name != _INCOMING and path.is_dir())
+
+    def unused(self, stream_id: str, *, since: float) -> Iterator[str]:
+        """Find the URLs of a stream's files that were not sent since a moment (seconds since 1970)."""
+        for path in (self.folder / stream_id).glob("??/*"):
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                if path.stat().st_mtime < since:
+                    yield f"root://{ROOT_NAME}/{path.relative_to(self.folder).as_posix()}"
+
+    def remove(self, url: str, *, since: float) -> bool:
+        """Remove a file that `unused` has found; False if it was sent again since, or is gone."""
+        path = self.folder / url.removeprefix(f"root://{ROOT_NAME}/")
+        aside = self.folder / _INCOMING / f"{secrets.token_hex(8)}.superseded"
+        return remove_unused(path, since=since, aside=aside)
 
     def prepare(self) -> None:
         """Make the folders, and remove what uploads left behind that broke off long ago."""

@@ -13,12 +13,14 @@ from pydantic import Field, model_validator
 
 from haste_core.messages import Place, TaskMessage
 from haste_core.operators import Floodfill, Operator, Recompress
+from haste_runtime.removal import mark_used
 from haste_workers.answers import Answer
 from haste_workers.context import TaskContext
 from haste_workers.durable import publish, sha256_of, sync_file
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.imaging.encode import floodfill_file, recompress
-from haste_workers.naming import object_name
+
+_PUBLISH_TRIES = 3
 
 
 class PreprocessParameters(HandlerParameters):
@@ -107,10 +109,13 @@ def _told(operator: Operator, before: int, after: int | None, cpu_s: float) -> d
 def _kept_place(smaller: Path, context: TaskContext) -> Place:
     """Move the result to a name that its content gives, so that a second attempt finds it there."""
     sync_file(smaller)
-    sha256 = sha256_of(smaller)
     suffix = smaller.suffix if smaller.suffix.isascii() else ""
-    folder = context.settings.work_dir / "preprocessed" / object_name(context.stream_id) / sha256[:2]
-    target = folder / f"{sha256}{suffix}"
-    with suppress(FileExistsError):  # it has this content
-        publish(smaller, target)
+    target = context.intermediate_dir / f"{sha256_of(smaller)}{suffix}"
+    for _ in range(_PUBLISH_TRIES):
+        # It has this content if it is there; but it may be old and superseded, and be removed just now.
+        if mark_used(target):
+            break
+        with suppress(FileExistsError, FileNotFoundError):
+            publish(smaller, target)
+            break
     return context.place_of(target)

@@ -3,10 +3,13 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pika
 import pytest
 
+from haste_core.routing import RESULT_QUEUE
 from tests.e2e.server_process import (
     PROC,
     ServerProcess,
@@ -15,6 +18,9 @@ from tests.e2e.server_process import (
     running_server,
     wait_for,
 )
+from tests.services.mariadb import create_database, drop_database
+from tests.services.programs import DATABASE_URL_VARIABLE
+from tests.services.vhosts import VirtualHosts
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
@@ -26,10 +32,31 @@ def urls(mariadb_url: str, amqp_url: str) -> dict[str, str]:
 
 @pytest.fixture
 def server(tmp_path: Path, urls: dict[str, str]) -> Iterator[ServerProcess]:
+    with upgraded_server(tmp_path / "data", urls) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _vhosts: VirtualHosts
+) -> Iterator[ServerProcess]:
+    """Return a server for the tests that end when it is ready again."""
+    given_url = os.environ.get(DATABASE_URL_VARIABLE)
+    database_url = create_database(given_url or request.getfixturevalue("mariadb_server").url)
+    broker_url = _vhosts.create()
+    urls = {"HASTE_DATABASE_URL": database_url, "HASTE_BROKER_URL": broker_url}
+    with upgraded_server(tmp_path_factory.mktemp("lasting") / "data", urls) as running:
+        yield running
+    _vhosts.delete(broker_url)
+    drop_database(database_url)
+
+
+@contextmanager
+def upgraded_server(data_dir: Path, urls: dict[str, str]) -> Iterator[ServerProcess]:
     database = ("--database-url", urls["HASTE_DATABASE_URL"])
-    upgraded = run_briefly("--data-dir", tmp_path / "data", *database, "db", "upgrade")
+    upgraded = run_briefly("--data-dir", data_dir, *database, "db", "upgrade")
     assert upgraded.returncode == 0, upgraded.stderr
-    with running_server(tmp_path / "data", environment=urls) as running:
+    with running_server(data_dir, environment=urls) as running:
         running.wait_until_ready()
         yield running
 
@@ -67,39 +94,50 @@ def test_jobs_are_stored_and_a_stopped_server_leaves_nothing(server: ServerProce
     assert "Traceback" not in server.log.read_text()
 
 
-def test_the_engine_comes_back_when_killed(server: ServerProcess) -> None:
-    engine = part(server, "engine")
+def test_messages_that_nobody_can_read_are_shown(server: ServerProcess, urls: dict[str, str]) -> None:
+    def heads() -> list[tuple[str, str]]:
+        shown = server.call("GET", "/HASTE/workers/").json()["dead_letters"] or {"latest": []}
+        return [(letter["queue"], letter["head"]) for letter in shown["latest"]]
+
+    with pika.BlockingConnection(pika.URLParameters(urls["HASTE_BROKER_URL"])) as connection:
+        connection.channel().basic_publish("", RESULT_QUEUE, b'{"v": 99}')
+
+    wait_for(lambda: heads() == [(RESULT_QUEUE, '{"v": 99}')])
+
+
+def test_the_engine_comes_back_when_killed(lasting: ServerProcess) -> None:
+    engine = part(lasting, "engine")
 
     os.kill(engine, signal.SIGKILL)
 
-    wait_for(lambda: parts(server, "engine") not in ([], [engine]))
-    wait_for(server.is_ready)
-    assert server.call("GET", "/HASTE/jobs/").status_code == 200
+    wait_for(lambda: parts(lasting, "engine") not in ([], [engine]))
+    wait_for(lasting.is_ready)
+    assert lasting.call("GET", "/HASTE/jobs/").status_code == 200
 
 
-def test_readiness_tells_of_an_engine_that_hangs(server: ServerProcess) -> None:
-    engine = part(server, "engine")
+def test_readiness_tells_of_an_engine_that_hangs(lasting: ServerProcess) -> None:
+    engine = part(lasting, "engine")
     os.kill(engine, signal.SIGSTOP)
     try:
-        wait_for(lambda: "nothing heard" in readiness(server)["engine"], timeout_s=20)
-        assert readiness(server)["database"] == "ok"
-        assert not server.is_ready()
+        wait_for(lambda: "nothing heard" in readiness(lasting)["engine"], timeout_s=20)
+        assert readiness(lasting)["database"] == "ok"
+        assert not lasting.is_ready()
     finally:
         os.kill(engine, signal.SIGCONT)
 
-    wait_for(server.is_ready)
+    wait_for(lasting.is_ready)
 
 
-def test_the_web_processes_come_back_when_killed(server: ServerProcess) -> None:
-    arbiter = part(server, "web")
-    children = server.children_of(arbiter)
+def test_the_web_processes_come_back_when_killed(lasting: ServerProcess) -> None:
+    arbiter = part(lasting, "web")
+    children = lasting.children_of(arbiter)
 
     os.kill(children[0], signal.SIGKILL)
-    wait_for(lambda: len(server.children_of(arbiter)) == 2 and children[0] not in server.pids())
+    wait_for(lambda: len(lasting.children_of(arbiter)) == 2 and children[0] not in lasting.pids())
     os.kill(arbiter, signal.SIGKILL)
-    wait_for(lambda: arbiter not in parts(server, "web") and len(parts(server, "web")) == 3)
+    wait_for(lambda: arbiter not in parts(lasting, "web") and len(parts(lasting, "web")) == 3)
 
-    wait_for(server.is_ready)
+    wait_for(lasting.is_ready)
 
 
 def test_all_end_when_the_first_process_is_killed(server: ServerProcess) -> None:

@@ -303,7 +303,7 @@ def test_watching_goes_on_where_it_was_after_restarts_of_both(tmp_path: Path) ->
         )
         with HasteClient(url) as client:
             wait_for(lambda: len(list(client.jobs(stream_id="s", state="done"))) == 1)
-        server.stop()
+        server.kill_all()
     write_image(folder / "sub/meanwhile.tif", seed=1)
     time.sleep(1.5)
     with running_server(data_dir, "--root", f"nas={folder}", port=port) as server, HasteClient(url) as client:
@@ -370,7 +370,7 @@ def test_a_watch_ends_soon_when_asked_though_the_server_is_away(tmp_path: Path) 
         server.wait_until_ready()
         with watching(folder, said, url=server.url, roots={"nas": folder}) as watcher:
             wait_for(lambda: "watching" in said.read_text())
-            server.stop()
+            server.kill_all()
             write_image(folder / "a.tif")
             wait_for(lambda: "Trying again" in said.read_text())
             time.sleep(OUTAGE_PAUSE_S + 0.5)  # into the next call

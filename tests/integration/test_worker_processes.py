@@ -76,14 +76,14 @@ def scratch_folders(tmp_path: Path) -> list[Path]:
     return [path for path in (tmp_path / "work" / "tmp").iterdir() if path.is_dir()]
 
 
-def children_of(pid: int) -> set[int]:
+def children_of(pid: int, *, zombies: bool = False) -> set[int]:
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[1]) == pid and fields[0] != "Z":
+        if int(fields[1]) == pid and (fields[0] == "Z") is zombies:
             found.add(int(stat.parent.name))
     return found
 
@@ -178,6 +178,28 @@ class TestPipedWorker:
         assert children
         worker.process.kill()
         wait_for(lambda: not any(map(is_alive, children | {int(tell.read_text())})))
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+    def test_crashed_handler_leaves_no_program_and_spares_its_neighbours(
+        self, piped: Callable[..., PipedWorker], tmp_path: Path
+    ) -> None:
+        worker = piped("--concurrency", "2", *sample("start_background_program"))
+        tells = {1: tmp_path / "neighbour", 2: tmp_path / "crash"}
+        for task_id, tell in tells.items():
+            parameters = {"tell": str(tell), "die": task_id == 2, "seconds": 3}
+            worker.broker.publish([task_message(task_id, "start-background-program", parameters=parameters)])
+            wait_for(lambda tell=tell: tell.exists() and tell.read_text())
+        neighbour, left = (int(tell.read_text()) for tell in tells.values())
+        worker.listener.wait_until(lambda: 2 in worker.listener.results)
+        assert worker.listener.results[2].outcome is Outcome.CRASHED
+        assert not is_alive(left)
+        assert left not in children_of(worker.process.pid, zombies=True)
+        assert is_alive(neighbour)
+        worker.listener.wait_until(lambda: 1 in worker.listener.results)
+        assert worker.listener.results[1].state is TaskState.DONE
+        worker.process.terminate()
+        assert worker.process.wait(10) == 0
+        assert not is_alive(neighbour)
 
     def test_next_worker_removes_the_temporary_files_of_a_killed_one(
         self, piped: Callable[..., PipedWorker], tmp_path: Path

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,29 +20,50 @@ def haste(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+def modules_after(program: str, *arguments: str) -> tuple[set[str], str]:
+    """Run a program in a fresh interpreter; return what it has imported, and what it has printed."""
     code = (
         "import sys\n"
-        "from haste_apps.cli import app\n"
-        "try:\n    app(['--help'])\n"
-        "except SystemExit as end:\n    assert end.code == 0\n"
-        "heavy = {'numpy', 'scipy', 'flask', 'sqlalchemy', 'pika', 'requests', 'pydantic', 'jinja2'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
+        f"from {program} import app\n"
+        f"try:\n    app({list(arguments)})\n"
+        "except SystemExit:\n    pass\n"
+        "print(*sys.modules)\n"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown.splitlines()[-1] == "[]"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *printed, modules = run.stdout.splitlines()
+    return set(modules.split()), "\n".join(printed)
+
+
+@pytest.mark.parametrize("program", ["haste_apps.cli", "haste_workers.cli", "haste_server.cli"])
+def test_help_imports_nothing_heavy(program: str) -> None:
+    modules, shown = modules_after(program, "--help")
+    heavy = {"numpy", "scipy", "flask", "sqlalchemy", "alembic", "pika", "requests", "pydantic", "jinja2"}
+    assert heavy & modules == set()
+    assert "Exit codes" in shown
+
+
+def test_help_names_every_command() -> None:
+    shown = haste("--help").stdout
     for command in ("demo", "submit", "watch", "job", "jobs", "retry", "simulate"):
         assert command in shown
 
 
-@pytest.mark.parametrize("command", [("jobs",), ("submit", "."), ("watch", ".")])
-def test_a_server_that_is_away_means_try_again(command: tuple[str, ...]) -> None:
-    run = haste(*command, "--server", NOBODY)
-    assert run.returncode == 5
-    assert run.stdout == ""
-    assert NOBODY in run.stderr
-    assert "haste-server" in run.stderr
-    assert "Traceback" not in run.stderr
+def test_submitting_needs_no_arrays() -> None:
+    modules, _ = modules_after("haste_apps.cli", "submit", ".", "--server", "nonsense")
+    assert "haste_client.submission" in modules
+    assert {"numpy", "scipy", "tifffile", "PIL", "flask", "sqlalchemy", "pika"} & modules == set()
+
+
+def test_a_server_that_is_away_means_try_again() -> None:
+    commands = [("jobs",), ("submit", "."), ("watch", ".")]
+    with ThreadPoolExecutor() as at_once:  # each waits some seconds for the server
+        runs = list(at_once.map(lambda command: haste(*command, "--server", NOBODY), commands))
+    for run in runs:
+        assert run.returncode == 5, run.args
+        assert run.stdout == ""
+        assert NOBODY in run.stderr
+        assert "haste-server" in run.stderr
+        assert "Traceback" not in run.stderr
 
 
 def test_wrong_usage_is_told_apart(tmp_path: Path) -> None:

@@ -119,7 +119,9 @@ def start_background_program(job, task, context):
     # The program in the middle ends at once, so that nobody is left who knows the one that stays.
     started = subprocess.run([sys.executable, "-c", background], check=True, stdout=subprocess.PIPE)
     Path(context.parameters["tell"]).write_bytes(started.stdout)
-    time.sleep(300)
+    if context.parameters.get("die"):
+        os._exit(1)
+    time.sleep(float(context.parameters.get("seconds", 300)))
     return {}
 
 

@@ -74,7 +74,9 @@ class Heard:
 
 def attempt(task_id: int, timeout_s: float = 600.0) -> Attempt:
     message = task_message(task_id)
-    return Attempt(TaskDelivery(message, False, task_id), message.encode(), timeout_s)
+    return Attempt(
+        TaskDelivery(message, False, task_id), message.encode(), timeout_s, expires_at=float("inf")
+    )
 
 
 def started(task_id: int) -> Record:

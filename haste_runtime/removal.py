@@ -1,0 +1,50 @@
+"""Removing files that others may be about to use again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def mark_used(path: Path) -> bool:
+    """Protect a file from `remove_unused` for another while; False if it is not there."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_unused(path: Path, *, since: float, aside: Path) -> bool:
+    """Remove a file unless it was written or marked since a moment.
+
+    It is looked at again out of the way: who marks it before finds it put back, who comes after finds nothing
+    to mark and writes it anew. So nobody who was told that the file is there loses it.
+
+    Parameters
+    ----------
+    path : Path
+    since : float
+        Seconds since 1970, by the clock of the file system.
+    aside : Path
+        A free name on the same file system, where a file that was left by a crash is cleared away.
+
+    Returns
+    -------
+    bool
+        False if it stays, or was gone.
+    """
+    try:
+        if path.stat().st_mtime >= since:
+            return False
+        path.rename(aside)
+    except FileNotFoundError:  # somebody else was quicker
+        return False
+    if aside.stat().st_mtime < since:
+        aside.unlink()
+        return True
+    with contextlib.suppress(FileExistsError):  # it was written anew in the meantime
+        os.link(aside, path)
+    aside.unlink()
+    return False

@@ -1,0 +1,128 @@
+"""Clearing away uploaded files, once a recorded result says that their object is elsewhere.
+
+See docs/decisions/0056-what-a-recorded-result-has-superseded.md.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Iterator
+from itertools import islice
+
+import structlog
+
+from haste_core.jobs import JobRecord
+from haste_core.ports import Clock, JobFilter, JobStore
+from haste_core.states import TaskState
+from haste_server.gateway.landing import FolderLandingArea
+
+log = structlog.get_logger(__name__)
+
+GRACE_S = 3600.0
+"""How old a file is at least before it is removed, so that a task can be run again by hand soon after."""
+
+SWEEP_EVERY_S = 600.0
+PAGE = 200  # jobs that are looked at in one transaction
+FILES_AT_ONCE = 10_000  # whose names are held in memory
+REST = 49.0  # times as long as a page took: looking through jobs takes at most a fiftieth of a core
+
+
+def superseded_places(job: JobRecord) -> set[str]:
+    """Find the URLs at which the object has been, and is not any more, and which are not its original.
+
+    Empty until the job is done: its tasks may still read what earlier ones left.
+    """
+    if job.state is not TaskState.DONE:
+        return set()
+    return _recorded_places(job) - needed_places(job)
+
+
+def needed_places(job: JobRecord) -> set[str]:
+    """Find the URLs that must stay: the original's, and the object's; those of all tasks until it is done."""
+    needed = {job.spec.source_url, job.place_before(len(job.tasks)).url}
+    return needed if job.state is TaskState.DONE else needed | _recorded_places(job)
+
+
+def _recorded_places(job: JobRecord) -> set[str]:
+    return {task.place.url for task in job.tasks if task.place is not None}
+
+
+def _name(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+class LandingSweep:
+    """Removes uploaded files that every job which knows them has done with; the others stay.
+
+    Equal content of one stream is one file, so that all jobs of the stream are asked. A file that no job
+    knows stays as well: it may be the only copy.
+
+    Parameters
+    ----------
+    jobs : JobStore
+    landing : FolderLandingArea
+    """
+
+    def __init__(self, *, jobs: JobStore, landing: FolderLandingArea, clock: Clock = time.time) -> None:
+        self._jobs = jobs
+        self._landing = landing
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="landing-sweep", daemon=True)
+
+    def start(self) -> None:
+        """Sweep now and then, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread soon."""
+        self._stopping.set()
+        self._thread.join()
+
+    def sweep(self) -> int:
+        """Look through all streams once, and tell how many files were removed."""
+        return sum(self._sweep_stream(stream_id) for stream_id in self._landing.streams())
+
+    def _sweep_stream(self, stream_id: str) -> int:
+        since = self._clock() - GRACE_S
+        files = self._landing.unused(stream_id, since=since)
+        removed = 0
+        while unused := set(islice(files, FILES_AT_ONCE)):
+            for url in self._superseded(stream_id, unused):
+                removed += self._landing.remove(url, since=since)
+        if removed:
+            log.info(
+                "uploads removed", action="superseded_uploads_removed", stream_id=stream_id, files=removed
+            )
+        return removed
+
+    def _superseded(self, stream_id: str, urls: Collection[str]) -> set[str]:
+        superseded: set[str] = set()
+        needed: set[str] = set()
+        by_name = {_name(url): url for url in urls}
+        for job in self._jobs_of(stream_id):
+            superseded.update(superseded_places(job).intersection(urls))
+            needed.update(needed_places(job).intersection(urls))
+            # An original may be named by another root, or as file://; its name is its SHA-256.
+            needed.update({by_name.get(_name(job.spec.source_url), "")})
+        # Told to stop in the middle, it has not asked all jobs.
+        return set() if self._stopping.is_set() else superseded - needed
+
+    def _jobs_of(self, stream_id: str) -> Iterator[JobRecord]:
+        cursor: str | None = None
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            page = self._jobs.jobs(JobFilter(stream_id=stream_id), cursor=cursor, limit=PAGE)
+            yield from page.items
+            cursor = page.next
+            if cursor is None:
+                return
+            self._stopping.wait(REST * (time.monotonic() - began))
+
+    def _run(self) -> None:
+        while not self._stopping.wait(SWEEP_EVERY_S):
+            try:
+                self.sweep()
+            except Exception:  # an outage ends, and files that stay are no reason to end the thread
+                log.exception("uploads cannot be removed now", action="superseded_uploads_kept")

@@ -1,0 +1,36 @@
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from haste_apps.demo import server
+from haste_apps.demo.server import EmbeddedServer
+from haste_apps.demo.simulated import DemoStuckError
+from haste_apps.exits import explained_errors
+from haste_core.errors import InvalidError, Problem, TransientError
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DemoStuckError("no news for 180 s"), 1),
+        (InvalidError([Problem("--images", "there is no folder")]), 2),
+        (TransientError("no broker"), 5),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_code_says_what_a_script_may_do(error: BaseException, code: int) -> None:
+    with pytest.raises(typer.Exit) as ended, explained_errors():
+        raise error
+    assert ended.value.exit_code == code
+
+
+def test_server_that_does_not_start_is_no_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server.sys, "executable", "/bin/false" if sys.platform != "win32" else "where")
+    with pytest.raises(typer.Exit) as ended, explained_errors(), EmbeddedServer(tmp_path / "s", roots={}):
+        pytest.fail("it has started")
+    assert ended.value.exit_code == 5
+    assert "ended with code 1" in capsys.readouterr().err
