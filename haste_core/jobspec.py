@@ -31,19 +31,23 @@ from pydantic import (
 
 from haste_core.errors import InvalidError, Problem
 from haste_core.expressions import parse_expression
+from haste_core.findings import wording
 from haste_core.routing import DEFAULT_SITE, SOURCE_SCHEMES, normalise_name
 
 MAX_TASKS = 100
 MAX_DEPTH = 10
+MAX_SPEC_BYTES = 2**20
+"""As JSON. A spec is a part of each of its tasks' messages, whose limit is `routing.MAX_MESSAGE_BYTES`."""
 DEFAULT_STREAM = "default"
 
+_STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 _ANSWERED_FIELDS = ("task_id", "task_state", "task_msg", "job_id")
 
 
 def _not_a_bool(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError("Input should be a number, not true or false")  # noqa: TRY004 - pydantic wants it
+        raise ValueError("should be a number, not true or false")  # noqa: TRY004 - pydantic wants it
     return value
 
 
@@ -54,6 +58,15 @@ def _plain_text(text: str) -> str:
     if _CONTROL_CHARACTERS.search(stripped):
         raise ValueError("may not contain control characters")
     return stripped
+
+
+def _stream_name(name: str) -> str:
+    if not _STREAM_NAME.fullmatch(name):
+        raise ValueError(
+            f"{name[:100]!r} is not the name of a stream: at most 100 letters, digits, '.', '-' and '_', "
+            "a letter or digit first"
+        )
+    return name
 
 
 def _safe_relative_name(name: str) -> str:
@@ -100,7 +113,9 @@ def _readable_expression(text: str) -> str:
 
 Name = Annotated[str, AfterValidator(normalise_name)]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
-StreamName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+StreamName = Annotated[
+    str, AfterValidator(_stream_name), Field(json_schema_extra={"pattern": f"^{_STREAM_NAME.pattern}$"})
+]
 SourceName = Annotated[PlainText, Field(max_length=255), AfterValidator(_safe_relative_name)]
 Number = Annotated[FiniteFloat, BeforeValidator(_not_a_bool)]
 Priority = Annotated[Number, Field(ge=-1e9, le=1e9)]
@@ -330,6 +345,26 @@ def parse_job_spec(value: Any) -> JobSpec:
         raise InvalidError(problems_of(error)) from error
 
 
+def check_size(spec: JobSpec) -> None:
+    """Refuse a spec that is too large to travel with its tasks.
+
+    Raises
+    ------
+    InvalidError
+        If it takes more than `MAX_SPEC_BYTES`.
+    """
+    size_bytes = len(spec.model_dump_json(by_alias=True).encode())
+    if size_bytes <= MAX_SPEC_BYTES:
+        return
+    sizes = {name: len(spec.model_dump_json(include={name}).encode()) for name in ("metadata", "response")}
+    largest = max(sizes, key=sizes.__getitem__)
+    what = (
+        f"the job spec takes {size_bytes:,} bytes, at most {MAX_SPEC_BYTES:,} are possible; {largest!r} has "
+        f"{sizes[largest]:,} of them: put what is large into a file and name its path"
+    )
+    raise InvalidError([Problem("", what)])
+
+
 def parse_tasks(value: Any) -> Task | Sequential | Parallel:
     """Read a tree of tasks, as a stored job or a pipeline holds it."""
     try:
@@ -340,15 +375,7 @@ def parse_tasks(value: Any) -> Task | Sequential | Parallel:
 
 def problems_of(error: ValidationError) -> list[Problem]:
     """Tell pydantic's findings in the words and paths of the JSON that the user wrote."""
-    problems = []
-    for finding in error.errors(include_url=False):
-        what = finding["msg"].removeprefix("Value error, ")
-        if finding["type"] == "extra_forbidden":
-            what = "is not a field that is known here"
-        elif finding["type"] == "missing":
-            what = "is required"
-        problems.append(Problem(_path(finding["loc"]), what))
-    return problems
+    return [Problem(_path(finding["loc"]), wording(finding)) for finding in error.errors(include_url=False)]
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -15,6 +15,13 @@ CONTROL_EXCHANGE = "haste.control"
 RESULT_QUEUE = "haste.results"
 DEAD_LETTER_QUEUE = "haste.dead"
 
+MAX_MESSAGE_BYTES = 8 * 2**20
+"""The largest message that programs send one another.
+
+RabbitMQ takes 16 MiB (4.x) or 128 MiB (before) unless it is told otherwise, the embedded broker's pipes
+64 MiB. A broker that gets more closes the connection; handed out again, the message would do so for ever.
+"""
+
 SOURCE_SCHEMES = frozenset({"root", "file", "http", "https", "s3"})
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")

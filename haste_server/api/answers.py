@@ -191,11 +191,28 @@ class QueueAnswer(BaseModel):
     message: str
 
 
+class DeadLetterAnswer(BaseModel):
+    """A message that nobody could read."""
+
+    queue: str = Field(description="Where it came from.")
+    reason: str
+    head: str = Field(description="Its first 200 characters.")
+    died_s_ago: float | None
+
+
+class DeadLettersAnswer(BaseModel):
+    """The messages that nobody could read; they lie in RabbitMQ's queue `haste.dead`."""
+
+    count: int
+    latest: list[DeadLetterAnswer] = Field(description="The last few, the newest last.")
+
+
 class WorkersAnswer(BaseModel):
-    """Who works, and what waits."""
+    """Who works, what waits, and what could not be read."""
 
     workers: list[WorkerAnswer]
     queues: list[QueueAnswer]
+    dead_letters: DeadLettersAnswer | None = Field(description="null while broker or engine are away.")
 
 
 class StoredFile(BaseModel):

@@ -11,7 +11,7 @@ from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import InvalidError
 from haste_core.jobs import JobRecord
-from haste_core.jobspec import JobSpec, parse_job_spec
+from haste_core.jobspec import JobSpec, check_size, parse_job_spec
 from haste_core.ports import JobFilter, Page, Refused, Submitted
 from haste_server.api.answers import JobAnswer, JobIdsPage, JobsPage, Shown, SubmissionResults
 from haste_server.api.bodies import SubmittedJob, SubmittedJobs
@@ -37,6 +37,7 @@ blueprint = APIBlueprint(
 )
 def submit(header: SubmissionHeaders, body: SubmittedJob) -> Shown:
     """Store one job."""
+    check_size(body)
     (submitted,) = _store([body], header.idempotency_key)
     if isinstance(submitted, Refused):
         raise InvalidError(submitted.problems)
@@ -141,9 +142,11 @@ def _store(specs: Sequence[JobSpec], idempotency_key: str | None) -> list[Submit
 
 def _judge(value: Any) -> JobSpec | Refused:
     try:
-        return parse_job_spec(value)
+        spec = parse_job_spec(value)
+        check_size(spec)
     except InvalidError as error:
         return Refused(error.problems)
+    return spec
 
 
 def _submission_result(answer: Submitted | Refused) -> dict[str, Any]:

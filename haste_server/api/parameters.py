@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from haste_core.jobspec import StreamName
 from haste_core.states import TaskState
@@ -14,9 +21,19 @@ MAX_PAGE = 1000
 MAX_SOURCES_PAGE = 10_000
 LATEST_TIME = 1e11  # seconds since 1970: the year 5138
 
+
+def _known_state(value: Any, judge: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return judge(value)
+    except ValidationError:
+        codes = ", ".join(str(state.value) for state in TaskState)
+        raise ValueError(f"should be open, done, failed, or one of the codes {codes}") from None
+
+
 NumericId = Annotated[int, Field(ge=0, le=MAX_ID)]
 NumericCursor = Annotated[str, Field(pattern=r"^\d{1,18}$", description="`next` of the page before.")]
 PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE)]
+StateFilter = Annotated[Literal["open", "done", "failed"] | TaskState, WrapValidator(_known_state)]
 
 
 class _Query(BaseModel):
@@ -92,7 +109,7 @@ class JobsQuery(_Query):
 
     stream_id: StreamName | None = None
     source_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    state: Literal["open", "done", "failed"] | TaskState | None = None
+    state: StateFilter | None = None
     ended_since: Annotated[float, Field(ge=0, le=LATEST_TIME)] | None = None
     cursor: Annotated[str, Field(pattern=r"^(\d{1,12}(\.\d{1,12})?:)?\d{1,18}$")] | None = None
     limit: PageSize = 100

@@ -11,6 +11,7 @@ from typing import IO, Protocol, cast
 
 from flask import current_app
 
+from haste_core.dead_letters import DeadLetters
 from haste_core.errors import TransientError
 from haste_core.messages import Place
 from haste_core.pipelines import Pipeline
@@ -73,6 +74,8 @@ class Services:
         Tells the engine that tasks may be ready.
     readiness : callable
         Looks at the parts of the server now.
+    dead_letters : callable
+        Tells which messages nobody could read; None while that is not known.
     clock : callable
     token : str, optional
         What clients must show; None lets everybody in.
@@ -90,6 +93,7 @@ class Services:
     landing: LandingArea
     wake: Callable[[], None]
     readiness: Callable[[], Readiness]
+    dead_letters: Callable[[], DeadLetters | None] = lambda: None
     clock: Clock = time.time
     token: str | None = field(default=None, repr=False)
     limits: Limits = Limits()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.ports import Clock, WorkerStore, WorkerView
@@ -12,6 +12,12 @@ from haste_core.routing import Route
 from haste_core.states import Phase
 
 KEPT_S = 1.0  # pages and clients poll many jobs a second; workers come and go slowly
+
+
+@dataclass(frozen=True)
+class _Look:
+    routes: frozenset[Route]
+    at: float
 
 
 class LiveRoutes:
@@ -29,19 +35,27 @@ class LiveRoutes:
         self._workers = workers
         self._clock = clock
         self._silence_s = silence_s
-        self._lock = threading.Lock()
-        self._routes: frozenset[Route] = frozenset()
-        self._looked_at = float("-inf")
+        self._looking = threading.Lock()
+        self._known: _Look | None = None
 
     def now(self) -> frozenset[Route]:
-        """Return the queues; at most a second old."""
-        with self._lock:
-            now = self._clock()
-            if not 0 <= now - self._looked_at < KEPT_S:
-                views = self._workers.workers(seen_since=now - self._silence_s)
-                self._routes = frozenset(route for view in views for route in routes_of(view))
-                self._looked_at = now
-            return self._routes
+        """Return the queues: at most a second old, or as they were before the look that is under way."""
+        known = self._known
+        if known is None:
+            return self._look()
+        if 0 <= self._clock() - known.at < KEPT_S or not self._looking.acquire(blocking=False):
+            return known.routes  # nobody waits for another's query, however slow the database is
+        try:
+            return self._look()
+        finally:
+            self._looking.release()
+
+    def _look(self) -> frozenset[Route]:
+        now = self._clock()
+        views = self._workers.workers(seen_since=now - self._silence_s)
+        routes = frozenset(route for view in views for route in routes_of(view))
+        self._known = _Look(routes, now)
+        return routes
 
 
 def routes_of(view: WorkerView) -> Iterable[Route]:

@@ -8,6 +8,7 @@ from typing import Any
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
+from haste_core.dead_letters import DeadLetters
 from haste_core.ports import QueueView, WorkerView
 from haste_core.routing import Route
 from haste_server.api.answers import Shown, WorkersAnswer
@@ -26,13 +27,14 @@ blueprint = APIBlueprint(
 
 @blueprint.get("/workers/", summary="Show workers and queues", responses={200: WorkersAnswer})
 def show() -> Shown:
-    """List the live workers with their current tasks, and the queues with their lengths."""
+    """List the live workers with their current tasks, the queues with their lengths, and dead letters."""
     store, now = services().workers, services().clock()
     views = store.workers(seen_since=now - services().worker_silence_s)
     counts = _workers_by_route(views)
     return {
         "workers": [_show_worker(view, now) for view in views],
         "queues": [_show_queue(queue, counts.get(queue.route, 0), now) for queue in store.queues()],
+        "dead_letters": _show_dead_letters(services().dead_letters(), now),
     }
 
 
@@ -82,3 +84,18 @@ def _show_queue(queue: QueueView, live_workers: int, now: float) -> dict[str, An
         "live_workers": live_workers,
         "message": "" if live_workers else no_worker(queue.route),
     }
+
+
+def _show_dead_letters(letters: DeadLetters | None, now: float) -> dict[str, Any] | None:
+    if letters is None:
+        return None
+    latest = [
+        {
+            "queue": letter.queue,
+            "reason": letter.reason,
+            "head": letter.head,
+            "died_s_ago": None if letter.died_at is None else max(0.0, now - letter.died_at),
+        }
+        for letter in letters.latest
+    ]
+    return {"count": letters.count, "latest": latest}

@@ -16,10 +16,11 @@ from typing import BinaryIO
 
 import structlog
 
+from haste_core.dead_letters import SHOWN_LETTERS, DeadLetter, DeadLetters, describe
 from haste_core.errors import InvalidError
 from haste_core.messages import Outcome, Presence, TaskMessage, TaskResult
 from haste_core.ports import BrokerListener, ResultDelivery, UndeliveredTask
-from haste_core.routing import Route
+from haste_core.routing import RESULT_QUEUE, Route
 from haste_runtime.frames import FrameError, FrameReader, FrameSender
 from haste_runtime.pipe import (
     Hello,
@@ -29,11 +30,11 @@ from haste_runtime.pipe import (
     UnreadableFrame,
     parse_frame,
 )
+from haste_server.brokers.messages import encode_tasks, read_result
 from haste_server.brokers.queues import Assignment, QueuedTask, Taker, TaskQueues
 
 log = structlog.get_logger(__name__)
 
-_KEPT_DEAD_LETTERS = 100
 _GOODBYE_S = 5.0  # for a child process that is told to end by the end of its input
 
 _News = ResultDelivery | Presence | UndeliveredTask
@@ -57,16 +58,11 @@ class _AttachedWorker:
 
 
 class EmbeddedBroker:
-    """A `haste_core.ports.Broker` whose workers are attached by pipes.
-
-    Attributes
-    ----------
-    dead_letters : deque of bytes
-        The last results that could not be read.
-    """
+    """A `haste_core.ports.Broker` whose workers are attached by pipes."""
 
     def __init__(self) -> None:
-        self.dead_letters: deque[bytes] = deque(maxlen=_KEPT_DEAD_LETTERS)
+        self._dead_count = 0
+        self._dead: deque[DeadLetter] = deque(maxlen=SHOWN_LETTERS)
         self._lock = threading.Lock()
         self._queues = TaskQueues()
         self._senders: dict[Taker, FrameSender] = {}
@@ -93,9 +89,9 @@ class EmbeddedBroker:
             target=self._listen, args=(worker,), name=f"from {name}", daemon=True
         )
         with self._lock:
-            self._workers.add(worker)
-        worker.sender.start()
-        worker.listening.start()
+            self._workers = {worker, *(other for other in self._workers if not other.has_ended(timeout_s=0))}
+            worker.sender.start()
+            worker.listening.start()
 
     def start(self, listener: BrokerListener) -> None:
         """Begin to tell `listener` what arrives; unsettled results are delivered again."""
@@ -109,17 +105,26 @@ class EmbeddedBroker:
             self._teller.start()
 
     def publish(self, messages: Sequence[TaskMessage]) -> None:
-        """Hand tasks to attached workers; those for which there is none come back at once."""
+        """Hand tasks to attached workers; those for which there is none come back at once.
+
+        One that is too large to be sent comes back as its end.
+        """
+        sendable, ended = encode_tasks(messages)
         tasks = [
             QueuedTask(
-                Route(message.task_key, message.site), message.task_id, message.attempt, message.encode()
+                Route(message.task_key, message.site),
+                message.task_id,
+                message.attempt,
+                body,
+                expires_at=time.monotonic() + message.ttl_s,
             )
-            for message in messages
+            for message, body in sendable
         ]
         with self._lock:
             assigned, stranded = self._queues.put(tasks)
             self._hand_over(assigned)
             self._add_news([_undelivered(task) for task in stranded])
+            self._add_news([ResultDelivery(result, next(self._tokens)) for result in ended])
 
     def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
         """Forget results that the store has recorded."""
@@ -134,6 +139,11 @@ class EmbeddedBroker:
     def trouble(self) -> str:
         """Say why messages cannot be sent now; empty if they can."""
         return "" if self.is_up() else "not started"
+
+    def dead_letters(self) -> DeadLetters:
+        """Tell which messages could not be read, here or by a worker, since this process began."""
+        with self._lock:
+            return DeadLetters(self._dead_count, tuple(self._dead))
 
     def stop(self) -> None:
         """Close all pipes, at which the workers end, and tell nothing more."""
@@ -176,6 +186,7 @@ class EmbeddedBroker:
                     news += self._read_result(worker, frame.body)
                 case UnreadableFrame():
                     reported.append(frame.tag)
+                    self._put_task_aside(worker, frame.tag)
                 case PresenceFrame():
                     news += _read_presence(worker, frame.body)
                 case TaskFrame():
@@ -197,7 +208,6 @@ class EmbeddedBroker:
     def _detach(self, worker: _AttachedWorker) -> None:
         worker.sender.close()
         with self._lock:
-            self._workers.discard(worker)
             if worker.taker is None:
                 return
             del self._senders[worker.taker]
@@ -243,11 +253,23 @@ class EmbeddedBroker:
 
     def _read_result(self, worker: _AttachedWorker, body: bytes) -> list[_News]:
         try:
-            return [ResultDelivery(TaskResult.decode(body), next(self._tokens))]
+            return [ResultDelivery(read_result(body), next(self._tokens))]
         except InvalidError as error:
-            self.dead_letters.append(body)
+            self._put_aside(body, RESULT_QUEUE)
             log.warning("a result cannot be read", action="dead_letter", worker=worker.name, why=str(error))
             return []
+
+    def _put_task_aside(self, worker: _AttachedWorker, tag: int) -> None:
+        task = worker.taker.held.get(tag) if worker.taker is not None else None
+        if task is not None:
+            self._put_aside(task.body, task.route.queue)
+            log.warning("a worker cannot read a task", action="dead_letter", worker=worker.name)
+
+    def _put_aside(self, body: bytes, queue: str) -> None:
+        letter = describe(body, queue=queue, died_at=time.time())
+        with self._lock:
+            self._dead_count += 1
+            self._dead.append(letter)
 
     def _tell(self, listener: BrokerListener) -> None:
         while news := self._next_news():

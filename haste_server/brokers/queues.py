@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
+import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from haste_core.routing import Route
@@ -12,13 +14,22 @@ from haste_core.routing import Route
 
 @dataclass(frozen=True, slots=True)
 class QueuedTask:
-    """One attempt of a task, encoded, and where it has to go."""
+    """One attempt of a task, encoded, and where it has to go.
+
+    Attributes
+    ----------
+    redelivered : bool
+        A worker had it that is gone.
+    expires_at : float
+        By the queues' clock; it is dropped if no worker has had it by then.
+    """
 
     route: Route
     task_id: int
     attempt: int
     body: bytes
     redelivered: bool = False
+    expires_at: float = math.inf
 
 
 @dataclass(eq=False)
@@ -48,9 +59,15 @@ class TaskQueues:
     """Queues by route, dealt out in turn to the takers that have credit. Not thread-safe.
 
     Tasks that no taker takes are not kept: they are stranded, and returned to whoever put them.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds, never set back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._queues: defaultdict[Route, deque[QueuedTask]] = defaultdict(deque)
         self._takers: defaultdict[Route, deque[Taker]] = defaultdict(deque)
         self._tags = itertools.count(1)
@@ -99,6 +116,9 @@ class TaskQueues:
             queue, takers = self._queues[route], self._takers[route]
             passed = 0
             while queue and passed < len(takers):
+                if self._has_expired(queue[0]):
+                    queue.popleft()
+                    continue
                 taker = takers[0]
                 takers.rotate(-1)
                 if not taker.has_credit:
@@ -108,6 +128,9 @@ class TaskQueues:
                 tag, task = next(self._tags), queue.popleft()
                 taker.held[tag] = task
                 yield Assignment(taker, tag, task)
+
+    def _has_expired(self, task: QueuedTask) -> bool:
+        return not task.redelivered and task.expires_at <= self._clock()
 
     def _drain_stranded(self, routes: Iterable[Route]) -> list[QueuedTask]:
         stranded: list[QueuedTask] = []

@@ -9,18 +9,22 @@ from typing import cast
 
 import structlog
 
+from haste_core.dead_letters import DeadLetters
 from haste_core.errors import InvalidError
-from haste_core.messages import Presence, TaskMessage, TaskResult
+from haste_core.messages import Presence, TaskMessage
 from haste_core.ports import BrokerListener, ResultDelivery, UndeliveredTask
 from haste_core.routing import RESULT_QUEUE, TASK_EXCHANGE, Route
 from haste_runtime.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
 from haste_runtime.confirms import Fate, Outgoing
 from haste_runtime.topology import engine_topology, presence_queue
+from haste_server.brokers.dead_letters import DeadLetterWatch
+from haste_server.brokers.messages import encode_tasks, read_result
 
 log = structlog.get_logger(__name__)
 
 _RESULT_PREFETCH = 1000  # several of the collector's batches, and little enough to share with other engines
 _FLUSH_S = 5.0
+_NOT_FROM_BROKER = None  # the token of a result that this program made, so that nobody need be told
 
 
 class RabbitBroker:
@@ -36,6 +40,8 @@ class RabbitBroker:
         self._url = url
         self._engine_id = secrets.token_hex(6)
         self._link: AmqpLink | None = None
+        self._listener: BrokerListener | None = None
+        self._dead_letters: DeadLetterWatch | None = None
 
     def start(self, listener: BrokerListener) -> None:
         """Connect, and stay connected until stopped.
@@ -56,15 +62,34 @@ class RabbitBroker:
             on_delivery=partial(self._take, listener),
             on_sent=partial(_tell_fate, listener),
         )
+        self._listener = listener
         self._link.start()
+        self._dead_letters = DeadLetterWatch(
+            self._url, name=f"haste-server {self._engine_id} dead letters", broker_is_up=self._link.is_up
+        )
+        self._dead_letters.start()
 
     def publish(self, messages: Sequence[TaskMessage]) -> None:
-        """Send tasks to the queues of their keys and sites; what reaches none comes back to the listener."""
-        self._started().publish([_outgoing(message) for message in messages])
+        """Send tasks to the queues of their keys and sites; what reaches none comes back to the listener.
+
+        One that is too large to be sent comes back as its end.
+        """
+        sendable, ended = encode_tasks(messages)
+        self._started().publish([_outgoing(message, body) for message, body in sendable])
+        assert self._listener is not None
+        for result in ended:
+            self._listener.result_arrived(ResultDelivery(result, _NOT_FROM_BROKER))
 
     def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
         """Acknowledge results; those from before a reconnect are void, and will be delivered again."""
-        self._started().ack([cast(DeliveryToken, delivery.token) for delivery in deliveries])
+        tokens = [
+            cast(DeliveryToken, item.token) for item in deliveries if item.token is not _NOT_FROM_BROKER
+        ]
+        self._started().ack(tokens)
+
+    def dead_letters(self) -> DeadLetters | None:
+        """Tell which messages lie in the queue of dead letters; None while that is not known."""
+        return None if self._dead_letters is None else self._dead_letters.seen
 
     def is_up(self) -> bool:
         """Tell whether messages can be sent now."""
@@ -76,6 +101,8 @@ class RabbitBroker:
 
     def stop(self) -> None:
         """Wait shortly for what is not confirmed yet, and disconnect."""
+        if self._dead_letters is not None:
+            self._dead_letters.stop()
         if self._link is not None:
             self._link.close(timeout_s=_FLUSH_S)
 
@@ -92,7 +119,7 @@ class RabbitBroker:
 
     def _take_result(self, listener: BrokerListener, delivery: Delivery) -> None:
         try:
-            result = TaskResult.decode(delivery.body)
+            result = read_result(delivery.body)
         except InvalidError as error:
             log.warning("a result cannot be read", action="dead_letter", why=str(error))
             self._started().reject(delivery.token)
@@ -119,10 +146,11 @@ def _tell_fate(listener: BrokerListener, message: Outgoing, fate: Fate) -> None:
     listener.hand_out_failed(UndeliveredTask(task_id, attempt, reason))
 
 
-def _outgoing(message: TaskMessage) -> Outgoing:
+def _outgoing(message: TaskMessage, body: bytes) -> Outgoing:
     return Outgoing(
         TASK_EXCHANGE,
         Route(message.task_key, message.site).routing_key,
-        message.encode(),
+        body,
         ref=(message.task_id, message.attempt),
+        ttl_s=message.ttl_s,
     )

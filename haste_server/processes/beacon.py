@@ -6,16 +6,18 @@ One that gets lost costs little, since the engine looks by itself once a second.
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from haste_core.dead_letters import DeadLetters
 from haste_server.processes.claims import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ logger = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 INTERVAL_S = 1.0
 STALE_AFTER_S = 5.0
+PAUSE_AFTER_TROUBLE_S = 0.5
+_CALL_BYTES = 2048  # Windows takes a longer datagram than was asked for as an error; strangers may send any
 _KEPT_S = 0.5  # between two looks at the file
 
 
@@ -32,6 +36,10 @@ class _SignOfLife:
     wake_port: int
     broker: str
     engine: str
+    dead_letters: DeadLetters | None = None
+
+
+_sign = TypeAdapter(_SignOfLife)
 
 
 class EngineBeacon:
@@ -45,14 +53,23 @@ class EngineBeacon:
         What to do when a web process knocks.
     look : callable
         Tells ``"ok"`` or the trouble of ``broker`` and ``engine``.
+    dead_letters : callable
+        Tells which messages nobody could read; None while that is not known.
     """
 
     def __init__(
-        self, path: Path, *, wake: Callable[[], None], look: Callable[[], Mapping[str, str]]
+        self,
+        path: Path,
+        *,
+        wake: Callable[[], None],
+        look: Callable[[], Mapping[str, str]],
+        dead_letters: Callable[[], DeadLetters | None] = lambda: None,
     ) -> None:
         self._path = path
         self._wake = wake
         self._look = look
+        self._dead_letters = dead_letters
+        self._troubles: dict[str, str] = {}
         self._stopping = threading.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._threads = [
@@ -79,20 +96,41 @@ class EngineBeacon:
 
     def _listen(self) -> None:
         while not self._stopping.is_set():
-            self._socket.recv(1)
-            self._wake()
+            self._attempt(self._take_call)
+
+    def _take_call(self) -> None:
+        self._socket.recv(_CALL_BYTES)
+        self._wake()
 
     def _shine(self) -> None:
-        port = self._socket.getsockname()[1]
-        while True:
-            parts = self._look()
-            sign = _SignOfLife(time.time(), port, broker=parts["broker"], engine=parts["engine"])
-            try:
-                write_atomically(self._path, json.dumps(asdict(sign)).encode())
-            except OSError as error:  # a full disk must not end the engine
-                logger.warning("no sign of life: %s", error, extra={"action": "beacon_failed"})
-            if self._stopping.wait(INTERVAL_S):
-                return
+        self._attempt(self._tell)
+        while not self._stopping.wait(INTERVAL_S):
+            self._attempt(self._tell)
+
+    def _tell(self) -> None:
+        parts = self._look()
+        sign = _SignOfLife(
+            time.time(),
+            self._socket.getsockname()[1],
+            broker=parts["broker"],
+            engine=parts["engine"],
+            dead_letters=self._dead_letters(),
+        )
+        write_atomically(self._path, _sign.dump_json(sign))
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        name = threading.current_thread().name
+        try:
+            step()
+            self._troubles.pop(name, None)
+        except Exception as error:
+            # A full disk, or a fault of ours in what is looked at. Without this thread the web processes
+            # would take a living engine for dead, for ever.
+            trouble = repr(error)
+            if self._troubles.get(name) != trouble:  # told once, not each second
+                logger.exception("%s in trouble", name, extra={"action": "beacon_failed"})
+            self._troubles[name] = trouble
+            self._stopping.wait(PAUSE_AFTER_TROUBLE_S)
 
 
 class EngineContact:
@@ -129,6 +167,11 @@ class EngineContact:
             return {"broker": "not known: no engine", "engine": f"nothing heard of it for {silent_s:.0f} s"}
         return {"broker": sign.broker, "engine": sign.engine}
 
+    def dead_letters(self) -> DeadLetters | None:
+        """Tell which messages nobody could read; None if no engine told lately."""
+        sign = self._latest()
+        return None if sign is None or time.time() - sign.at > STALE_AFTER_S else sign.dead_letters
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
@@ -143,9 +186,9 @@ class EngineContact:
 
     def _read(self) -> _SignOfLife | None:
         try:
-            return _SignOfLife(**json.loads(self._path.read_bytes()))
+            return _sign.validate_json(self._path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError) as error:
             logger.warning("unreadable sign of life: %s", error, extra={"action": "beacon_unreadable"})
             return None

@@ -21,6 +21,9 @@ PRIORITY_BATCH = 500  # jobs whose rows are held together while their priorities
 
 _OPEN_STATES = (TaskState.REGISTERED, TaskState.RESET)
 
+# A job's row does not tell: it would change with each hand-out. What is handed out is little.
+_RUNNING = jobs.c.job_id.in_(sa.select(tasks.c.job_id).where(tasks.c.phase == Phase.HANDED_OUT))
+
 
 class Jobs(SqlPart):
     """The API's view of jobs."""
@@ -193,6 +196,10 @@ def _conditions(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
             conditions.append(jobs.c.state == TaskState.DONE)
         case "failed":
             conditions.append(jobs.c.state.in_([state for state in TaskState if state.failed]))
+        case TaskState.RUNNING:
+            conditions.append(_RUNNING)
+        case TaskState.REGISTERED:  # as jobs are shown: waiting, or held until somebody asks
+            conditions += [jobs.c.state.in_(_OPEN_STATES), ~_RUNNING]
         case code:
             conditions.append(jobs.c.state == code)
     return conditions

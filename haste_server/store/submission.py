@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,21 @@ from haste_core.ports import Refused, Submitted
 from haste_server.store.records import SqlPart, task_columns
 from haste_server.store.schema import NO_INDEX, idempotency_keys, jobs, streams, tasks
 
+KEYS_KEPT_S = 24 * 3600
+"""An idempotency key is for repeating a call whose answer was lost; no client does so a day later."""
+
+_SWEEP_EVERY = 16  # calls with a key
+_SWEEP_KEYS = 100  # looked at each time: more than were added since, so that the table follows a day's calls
+
 _Identity = tuple[str, str, str | None]
+
+
+@dataclass
+class _Sweep:
+    """Where in the order of the idempotency keys this process looks next for old ones."""
+
+    calls: int = 0
+    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,7 @@ class Submission(SqlPart):
     """
 
     default_pipeline: Pipeline
+    _sweep: _Sweep = field(default_factory=_Sweep, init=False, repr=False, compare=False)
 
     def submit(
         self, specs: Sequence[JobSpec], *, now: float, idempotency_key: str | None = None
@@ -43,12 +58,16 @@ class Submission(SqlPart):
         fingerprint = _fingerprint(specs)
 
         def work(connection: Connection) -> list[Submitted | Refused]:
-            if idempotency_key is not None:
-                known = _known_answer(connection, idempotency_key, fingerprint)
-                if known is not None:
-                    return known
-            answer = self._store(connection, specs, now)
-            if idempotency_key is not None:
+            if idempotency_key is None:
+                return self._store(connection, specs, now)
+            _drop_old_keys(connection, self._sweep, now)
+            known = _known_answers(connection, idempotency_key, fingerprint, now)
+            missing = [number for number in range(len(specs)) if number not in known]
+            if missing:
+                stored = self._store(connection, [specs[number] for number in missing], now)
+                known |= dict(zip(missing, stored, strict=True))
+            answer = [known[number] for number in range(len(specs))]
+            if missing:
                 _remember(connection, idempotency_key, fingerprint, answer, now)
             return answer
 
@@ -189,20 +208,38 @@ def _fingerprint(specs: Sequence[JobSpec]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _known_answer(connection: Connection, key: str, fingerprint: str) -> list[Submitted | Refused] | None:
-    row = connection.execute(
-        sa.select(idempotency_keys).where(idempotency_keys.c.idempotency_key == key)
-    ).one_or_none()
+def _known_answers(
+    connection: Connection, key: str, fingerprint: str, now: float
+) -> dict[int, Submitted | Refused]:
+    """Find the answers that a key stands for, by number.
+
+    Those whose jobs were deleted are left out; if any are, or the key is old, it is forgotten.
+    """
+    of_key = idempotency_keys.c.idempotency_key == key
+    # Held, so that of two calls that find a job deleted only one makes a new job.
+    row = connection.execute(sa.select(idempotency_keys).where(of_key).with_for_update()).one_or_none()
     if row is None:
-        return None
-    if row.request_sha256 != fingerprint:
-        raise ConflictError(f"the Idempotency-Key {key!r} was used for another request; take a new one")
-    return [
-        Refused(tuple(Problem(**problem) for problem in item["problems"]))
-        if "problems" in item
-        else Submitted(item["job_id"], created=False)
-        for item in row.answer
-    ]
+        return {}
+    known: dict[int, Submitted | Refused] = {}
+    if row.created_at >= now - KEYS_KEPT_S:
+        if row.request_sha256 != fingerprint:
+            raise ConflictError(f"the Idempotency-Key {key!r} was used for another request; take a new one")
+        known = _standing(connection, row.answer)
+    if len(known) < len(row.answer):
+        connection.execute(sa.delete(idempotency_keys).where(of_key))
+    return known
+
+
+def _standing(connection: Connection, answer: list[dict[str, Any]]) -> dict[int, Submitted | Refused]:
+    asked = {item["job_id"] for item in answer if "job_id" in item}
+    there = set(connection.scalars(sa.select(jobs.c.job_id).where(jobs.c.job_id.in_(asked))))
+    return {
+        number: Submitted(item["job_id"], created=False)
+        if "job_id" in item
+        else Refused(tuple(Problem(**problem) for problem in item["problems"]))
+        for number, item in enumerate(answer)
+        if item.get("job_id") in there or "problems" in item
+    }
 
 
 def _remember(
@@ -216,3 +253,18 @@ def _remember(
     ]
     row = {"idempotency_key": key, "request_sha256": fingerprint, "answer": items, "created_at": now}
     connection.execute(sa.insert(idempotency_keys), [row])
+
+
+def _drop_old_keys(connection: Connection, sweep: _Sweep, now: float) -> None:
+    """Look at a few keys now and then, in the order of the primary key, and drop those that are old."""
+    sweep.calls += 1
+    if sweep.calls % _SWEEP_EVERY:
+        return
+    columns = (idempotency_keys.c.idempotency_key, idempotency_keys.c.created_at)
+    rows = connection.execute(
+        sa.select(*columns).where(columns[0] > sweep.after).order_by(columns[0]).limit(_SWEEP_KEYS)
+    ).all()
+    sweep.after = rows[-1].idempotency_key if len(rows) == _SWEEP_KEYS else ""
+    old = [row.idempotency_key for row in rows if row.created_at < now - KEYS_KEPT_S]
+    if old:
+        connection.execute(sa.delete(idempotency_keys).where(columns[0].in_(old)))

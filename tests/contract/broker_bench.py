@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pika
 
 from haste_core.messages import Outcome, Place, Presence, TaskMessage, TaskResult
-from haste_core.ports import Broker, ResultDelivery, TaskDelivery, UndeliveredTask, WorkerTransport
+from haste_core.ports import ResultDelivery, TaskDelivery, UndeliveredTask, WorkerTransport
 from haste_core.routing import DEAD_LETTER_QUEUE, RESULT_QUEUE, Route
 from haste_core.states import TaskState
 from haste_runtime.frames import write_frames
@@ -33,16 +33,22 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.005)
 
 
-def task_message(task_id: int, task_key: str = "focus-score", attempt: int = 1) -> TaskMessage:
+def task_message(
+    task_id: int,
+    task_key: str = "focus-score",
+    attempt: int = 1,
+    response: Mapping[str, Any] | None = None,
+    ttl_s: float = 600.0,
+) -> TaskMessage:
     return TaskMessage(
         task_id=task_id,
         job_id=task_id,
         attempt=attempt,
         task_key=task_key,
         site=SITE,
-        expires_at=time.time() + 600,
+        ttl_s=ttl_s,
         place=Place(url="root://nas/a.tif", site=SITE),
-        job={"source_id": f"a{task_id}"},
+        job={"source_id": f"a{task_id}", "response": response or {}},
     )
 
 
@@ -129,7 +135,7 @@ class Worker:
 class Shape(Protocol):
     """How a broker and its workers are made, and what only the inside can do or see."""
 
-    broker: Broker
+    broker: RabbitBroker | EmbeddedBroker
 
     def new_transport(self, worker_id: str) -> WorkerTransport: ...
 
@@ -143,7 +149,7 @@ class Shape(Protocol):
 class RabbitShape:
     def __init__(self, url: str) -> None:
         self.url = url
-        self.broker: Broker = RabbitBroker(url)
+        self.broker: RabbitBroker | EmbeddedBroker = RabbitBroker(url)
 
     def new_transport(self, worker_id: str) -> WorkerTransport:
         return AmqpTransport(self.url, worker_id)
@@ -167,7 +173,7 @@ class RabbitShape:
 
 class EmbeddedShape:
     def __init__(self) -> None:
-        self.broker: Broker = EmbeddedBroker()
+        self.broker: RabbitBroker | EmbeddedBroker = EmbeddedBroker()
 
     def new_transport(self, worker_id: str) -> WorkerTransport:
         to_worker, to_server = os.pipe(), os.pipe()
@@ -198,7 +204,7 @@ class EmbeddedShape:
             write_frames(writer, [ResultFrame(1, body).encode()])
 
     def dead_letters(self) -> list[bytes]:
-        return list(self._embedded.dead_letters)
+        return [letter.head.encode() for letter in self._embedded.dead_letters().latest]
 
     @property
     def _embedded(self) -> EmbeddedBroker:

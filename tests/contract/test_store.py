@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from haste_core.decisions import Decision
@@ -19,7 +20,9 @@ from haste_core.scheduling import RetryPolicy
 from haste_core.states import TaskState
 from haste_server.store.database import Database
 from haste_server.store.migrate import upgrade
+from haste_server.store.schema import idempotency_keys
 from haste_server.store.sql import SqlStore
+from haste_server.store.submission import KEYS_KEPT_S
 
 NOW = 1_700_000_000.0
 PIPELINE = Pipeline.parse(
@@ -124,6 +127,64 @@ def test_an_idempotency_key_repeats_the_first_answer(store: SqlStore) -> None:
         store.submit([spec(source_id="other")], now=NOW, idempotency_key="k")
 
 
+def test_an_idempotency_key_whose_job_was_deleted_makes_a_new_job(store: SqlStore) -> None:
+    bad = spec("tier", source_id="bad")
+    call = [spec(), spec(source_id="y"), bad]
+    kept, deleted, _ = store.submit(call, now=NOW, idempotency_key="k")
+    store.delete(deleted.job_id)
+
+    same, fresh, refused = store.submit(call, now=NOW + 1, idempotency_key="k")
+
+    assert (same.job_id, same.created) == (kept.job_id, False)
+    assert fresh.created
+    assert store.job(fresh.job_id).spec.source_id == "y"
+    assert isinstance(refused, Refused)
+    again = store.submit(call, now=NOW + 2, idempotency_key="k")
+    assert [item.job_id for item in again[:2]] == [kept.job_id, fresh.job_id]
+    with pytest.raises(ConflictError):
+        store.submit([spec(source_id="other")], now=NOW, idempotency_key="k")
+
+
+def test_of_two_repeated_calls_whose_job_was_deleted_one_makes_the_new_job(store: SqlStore) -> None:
+    [first] = store.submit([spec()], now=NOW, idempotency_key="k")
+    store.delete(first.job_id)
+    barrier, answers = Barrier(4), []
+
+    def repeat() -> None:
+        barrier.wait()
+        answers.extend(store.submit([spec()], now=NOW, idempotency_key="k"))
+
+    threads = [Thread(target=repeat) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({answer.job_id for answer in answers}) == 1
+    assert [answer.created for answer in answers].count(True) == 1
+
+
+def test_an_idempotency_key_is_forgotten_after_a_day(store: SqlStore) -> None:
+    [first] = store.submit([spec()], now=NOW, idempotency_key="k")
+
+    [second] = store.submit([spec(source_id="other")], now=NOW + KEYS_KEPT_S + 1, idempotency_key="k")
+
+    assert second.created
+    assert second.job_id != first.job_id
+
+
+def test_old_idempotency_keys_do_not_gather(store: SqlStore) -> None:
+    for number in range(300):
+        store.submit([spec(source_version="1")], now=NOW, idempotency_key=f"old {number}")
+    for number in range(200):
+        store.submit([spec(source_version="1")], now=NOW + 2 * KEYS_KEPT_S, idempotency_key=f"new {number}")
+
+    kept = store.database.read(lambda connection: connection.scalars(_KEYS).all())
+    assert sorted(kept) == sorted(f"new {number}" for number in range(200))
+
+
+_KEYS = sa.select(idempotency_keys.c.idempotency_key)
+
+
 def test_clients_that_submit_the_same_source_at_once_get_one_job(store: SqlStore) -> None:
     barrier, ids = Barrier(6), []
 
@@ -185,7 +246,7 @@ def test_the_way_of_a_sequence(store: SqlStore) -> None:
     assert claim(store, "b") == []
     [message] = claim(store, "a")
     assert (message.attempt, message.job["metadata"], message.place.url) == (1, {"m": 1}, "root://nas/x.tif")
-    assert message.expires_at == NOW + 30
+    assert message.ttl_s == 30
     assert claim(store, "a") == []
     moved = Place(url="root://nas/y.tif", site="default", sha256="0" * 64, size_bytes=3)
     changes = store.record([done(message, response={"n": 1}, place=moved)], now=NOW + 1)
@@ -404,6 +465,53 @@ def test_heartbeats_renew_leases_and_a_vanished_worker_counts(store: SqlStore) -
     assert "worker died 2 times" in job.tasks[0].message
 
 
+def lost(message: TaskMessage, *, worker_id: str) -> TaskResult:
+    return done(message, outcome=Outcome.LOST).model_copy(update={"worker_id": worker_id, "started_at": None})
+
+
+def test_a_loss_told_by_another_only_shortens_the_lease(store: SqlStore) -> None:
+    [job_id] = submitted(store, spec())
+    [message] = claim(store, "a")
+    held = HeldAttempt(task_id=message.task_id, attempt=1, started_at=NOW)
+    store.renew("w1", [held], until=NOW + 30)
+
+    assert store.record([lost(message, worker_id="w2"), lost(message, worker_id="w3")], now=NOW) == []
+    assert store.next_due() == NOW + 10
+
+    store.renew("w1", [held], until=NOW + 35)
+    assert store.expired(now=NOW + 34, limit=10) == [], "the holder lives"
+    [change] = store.record([done(message)], now=NOW + 34)
+    assert change.state is TaskState.DONE
+    assert (store.job(job_id).tasks[0].losses, store.job(job_id).tasks[0].worker_id) == (0, "w1")
+
+
+@pytest.mark.parametrize(("holder", "losses"), [("w1", 1), (None, 0)])
+def test_what_another_told_lost_is_handed_out_again_soon_and_counted_once(
+    store: SqlStore, holder: str | None, losses: int
+) -> None:
+    [job_id] = submitted(store, spec())
+    [message] = claim(store, "a")
+    if holder is not None:
+        started = HeldAttempt(task_id=message.task_id, attempt=1, started_at=NOW)
+        store.renew(holder, [started], until=NOW + 30)
+    store.record([lost(message, worker_id="w2")], now=NOW)
+    ended = store.expired(now=NOW + 10.1, limit=10)
+    store.record([*ended, lost(message, worker_id="w2")], now=NOW + 10.1)
+    store.release_due(now=NOW + 11)
+    assert [again.attempt for again in claim(store, "a", now=NOW + 11)] == [2]
+    assert store.job(job_id).tasks[0].losses == losses
+
+
+def test_the_holder_s_own_word_ends_its_attempt_at_once(store: SqlStore) -> None:
+    [job_id] = submitted(store, spec())
+    [message] = claim(store, "a")
+    held = HeldAttempt(task_id=message.task_id, attempt=1, started_at=NOW)
+    store.renew("w1", [held], until=NOW + 30)
+    store.record([lost(message, worker_id="w1")], now=NOW)
+    assert [again.attempt for again in claim(store, "a")] == [2]
+    assert store.job(job_id).tasks[0].losses == 1
+
+
 def test_an_attempt_that_never_started_does_not_count_as_lost(store: SqlStore) -> None:
     submitted(store, spec())
     now = NOW
@@ -432,6 +540,23 @@ def test_claims_at_the_same_time_never_share_a_task(store: SqlStore) -> None:
     for thread in threads:
         thread.join()
     assert len(claimed) == len(set(claimed)) == 200
+
+
+def test_jobs_are_found_by_the_state_in_which_they_are_shown(store: SqlStore) -> None:
+    running, waiting, held, failed = submitted(store, *(spec(key, source_id=key) for key in "abcd"))
+    claim(store, "a")
+    store.reset_task(store.job(held).tasks[0].task_id, now=NOW)
+    store.record([done(claim(store, "d")[0], state=TaskState.BAD_INPUT)], now=NOW)
+
+    def found(state: int) -> list[int]:
+        return store.job_ids(JobFilter(state=state), cursor=None, limit=10).items
+
+    assert found(TaskState.RUNNING) == [running]
+    assert found(TaskState.REGISTERED) == [waiting, held]
+    assert found(TaskState.RESET) == [held]
+    assert found(TaskState.BAD_INPUT) == [failed]
+    for job_id in (running, waiting, held, failed):
+        assert job_id in found(store.job(job_id).to_json()["state"])
 
 
 def test_lists_are_paged(store: SqlStore) -> None:

@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from haste_core.dead_letters import DeadLetters
 from haste_core.lifecycle import Rules
 from haste_core.messages import Outcome, Presence, TaskResult
 from haste_core.routing import Route
@@ -38,6 +39,7 @@ class Api:
     readiness: dict[str, str] = field(
         default_factory=lambda: {"database": "ok", "broker": "ok", "engine": "ok"}
     )
+    dead_letters: DeadLetters | None = None
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +51,7 @@ class Api:
             landing=FolderLandingArea(self.landing_folder, site="lab1"),
             wake=self._wake,
             readiness=lambda: self.readiness,
+            dead_letters=lambda: self.dead_letters,
             clock=lambda: self.now,
             token=self.token,
             limits=LIMITS,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from haste_core import jobspec
 from haste_core.states import TaskState
 from tests.integration.api.conftest import NOW, Api, spec
 
@@ -191,6 +192,38 @@ def test_odd_queries_are_refused(api: Api, query: dict[str, object]) -> None:
 
     assert answer.status_code == 400, answer.text
     assert answer.json["problems"]
+
+
+def test_what_is_too_long_is_told_with_both_lengths(api: Api) -> None:
+    answer = api.client.post("/HASTE/job/", json=spec(source_id="x" * 300))
+
+    assert answer.status_code == 400
+    assert answer.json["problems"] == [
+        {"where": "source_id", "what": "is 300 characters long; at most 255 are possible"}
+    ]
+
+
+def test_an_unknown_state_is_one_problem(api: Api) -> None:
+    answer = api.client.get("/HASTE/jobs/", query_string={"state": "finished"})
+
+    (problem,) = answer.json["problems"]
+    assert problem["where"] == "state"
+    assert problem["what"].startswith("should be open, done, failed, or one of the codes 102, 200")
+
+
+def test_a_spec_too_large_to_be_sent_is_refused_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobspec, "MAX_SPEC_BYTES", 1000)
+    large = spec(source_id="B01", metadata={"mask": "0" * 1000})
+
+    alone = api.client.post("/HASTE/job/", json=large)
+    among_others = api.client.post("/HASTE/jobs/", json={"jobs": [spec(), large, spec(source_id="C01")]})
+
+    assert alone.status_code == 400
+    assert "at most 1,000 are possible; 'metadata' has 1,0" in alone.json["detail"]
+    assert [item["status"] for item in among_others.json["results"]] == [201, 400, 201]
+    assert among_others.json["results"][1]["problems"] == alone.json["problems"]
+    stored = api.client.get("/HASTE/jobs/").json["jobs"]
+    assert [job["source_id"] for job in stored] == ["A01", "C01"]
 
 
 def test_a_deleted_job_is_gone(api: Api) -> None:

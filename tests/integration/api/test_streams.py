@@ -2,6 +2,7 @@
 
 import pytest
 
+from haste_core.dead_letters import DeadLetter, DeadLetters
 from haste_core.messages import HeldAttempt, Presence
 from haste_core.routing import Route
 from tests.integration.api.conftest import NOW, Api
@@ -124,6 +125,25 @@ def test_workers_and_queues_are_shown(api: Api) -> None:
     assert queues["count-cells"]["ready"] == 1
     assert queues["count-cells"]["oldest_ready_s"] == 3.0
     assert queues["count-cells"]["message"] == "no worker for key 'count-cells' at site 'lab1'"
+
+
+def test_messages_that_nobody_can_read_are_shown(api: Api) -> None:
+    assert api.client.get("/HASTE/workers/").json["dead_letters"] is None
+
+    letter = DeadLetter("haste.results", "task_id: is required", '{"v": 1', died_at=api.now - 60)
+    api.dead_letters = DeadLetters(7, (letter,))
+
+    assert api.client.get("/HASTE/workers/").json["dead_letters"] == {
+        "count": 7,
+        "latest": [
+            {
+                "queue": "haste.results",
+                "reason": "task_id: is required",
+                "head": '{"v": 1',
+                "died_s_ago": 60.0,
+            }
+        ],
+    }
 
 
 def test_health_and_readiness(api: Api) -> None:

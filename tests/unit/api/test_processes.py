@@ -1,6 +1,8 @@
 """How a server's processes watch one another."""
 
+import itertools
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -10,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from haste_core.dead_letters import DeadLetter, DeadLetters
 from haste_core.errors import TransientError
+from haste_server.processes import beacon as beacon_module
 from haste_server.processes import claims
-from haste_server.processes.beacon import EngineBeacon, EngineContact
+from haste_server.processes.beacon import LOOPBACK, EngineBeacon, EngineContact
 from haste_server.processes.children import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, BackOff, ChildProcess
 from haste_server.processes.claims import DataFolderClaim, UrlFile
 from haste_server.processes.parts import Part, Parts, server_url
@@ -118,6 +122,72 @@ def test_web_hears_of_the_engine_and_wakes_it(tmp_path: Path) -> None:
     assert not path.exists()
     wait_until(lambda: contact.look()["engine"] == "it does not run")
     contact.wake()
+    contact.close()
+
+
+def test_an_engine_that_fails_once_to_tell_of_itself_does_so_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(beacon_module, "INTERVAL_S", 0.01)
+    monkeypatch.setattr(beacon_module, "PAUSE_AFTER_TROUBLE_S", 0.01)
+    looks, calls, woken = itertools.count(), [], threading.Event()
+
+    def look() -> dict[str, str]:
+        if next(looks) < 3:
+            raise RuntimeError("a fault in what is looked at")
+        return {"broker": "ok", "engine": "ok"}
+
+    def wake() -> None:
+        calls.append(time.monotonic())
+        if len(calls) == 1:
+            raise RuntimeError("a fault in the engine")
+        woken.set()
+
+    contact = EngineContact(tmp_path / "engine.json")
+    beacon = EngineBeacon(tmp_path / "engine.json", wake=wake, look=look)
+    beacon.start()
+    wait_until(lambda: contact.look() == {"broker": "ok", "engine": "ok"})
+    contact.wake()
+    wait_until(lambda: bool(calls))
+    contact.wake()
+
+    assert woken.wait(10)
+    beacon.stop()
+    contact.close()
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["signs of life in trouble", "wake-up calls in trouble"]
+
+
+def test_a_stranger_s_datagram_does_not_deafen_the_engine(tmp_path: Path) -> None:
+    path, woken = tmp_path / "engine.json", threading.Semaphore(0)
+    beacon = EngineBeacon(path, wake=woken.release, look=lambda: {"broker": "ok", "engine": "ok"})
+    beacon.start()
+    wait_until(path.exists)
+    address = (LOOPBACK, json.loads(path.read_text())["wake_port"])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        for content in (b"x" * 60_000, b"", b"!"):
+            stranger.sendto(content, address)
+            assert woken.acquire(timeout=10)
+    beacon.stop()
+
+
+def test_web_hears_of_dead_letters_while_the_engine_lives(tmp_path: Path) -> None:
+    path = tmp_path / "engine.json"
+    letters = DeadLetters(7, (DeadLetter("haste.results", "v: should be 1", "{\x00é", 1.5),))
+    contact = EngineContact(path)
+    assert contact.dead_letters() is None
+    beacon = EngineBeacon(
+        path,
+        wake=lambda: None,
+        look=lambda: {"broker": "ok", "engine": "ok"},
+        dead_letters=lambda: letters,
+    )
+    beacon.start()
+    wait_until(lambda: contact.dead_letters() == letters)
+
+    beacon.stop()
+
+    wait_until(lambda: contact.dead_letters() is None)
     contact.close()
 
 

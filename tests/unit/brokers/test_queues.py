@@ -40,6 +40,19 @@ def test_a_released_place_is_filled_from_the_queue() -> None:
     assert [item.task.task_id for item in queues.release(taker, [assigned[0].tag])] == [3]
 
 
+def test_a_task_that_waited_too_long_is_dropped_unless_a_worker_had_it() -> None:
+    now = 0.0
+    queues = TaskQueues(clock=lambda: now)
+    leaver, stayer = Taker([_SCORE], 1), Taker([_SCORE], 0)
+    queues.join(leaver)
+    queues.join(stayer)
+    queues.put([QueuedTask(_SCORE, task_id, 1, b"", expires_at=10.0 * task_id) for task_id in (1, 2, 3)])
+    queues.leave(leaver)
+    now = 20.0
+    assigned = queues.join(Taker([_SCORE], 10))
+    assert [(item.task.task_id, item.task.redelivered) for item in assigned] == [(1, True), (3, False)]
+
+
 def test_a_busy_route_does_not_starve_another() -> None:
     queues, taker = TaskQueues(), Taker([_SCORE, _TIER], 1)
     queues.join(taker)
