@@ -63,7 +63,8 @@ def as_answer(value: Any) -> Answer:
         raise UnusableAnswerError("the place of an Answer is a Place, for example context.place_of(path)")
     if answer.place is not None and len(answer.place.url) > MAX_URL_CHARACTERS:
         raise UnusableAnswerError(
-            f"the URL of the answer's place has {len(answer.place.url)} characters of at most {MAX_URL_CHARACTERS}"
+            f"the URL of the answer's place has {len(answer.place.url)} characters of at most "
+            f"{MAX_URL_CHARACTERS}"
         )
     return Answer(_plain(answer.response, "response"), answer.place, sendable(str(answer.message)))
 
