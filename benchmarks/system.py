@@ -1,0 +1,146 @@
+"""Whole systems, as their users start them, for as long as a measurement takes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.e2e.server_process import ServerProcess, run_briefly, running_server, running_worker, wait_for
+from tests.services.mariadb import MariaDB
+from tests.services.rabbitmq import RabbitMQ
+
+NO_OP = "no-op"
+BULK_SIZE = 500
+_POLL_S = 0.05
+
+
+@dataclass
+class System:
+    """A server with its workers.
+
+    Attributes
+    ----------
+    server : ServerProcess
+    database_url : str
+    """
+
+    server: ServerProcess
+    database_url: str
+    http: requests.Session = field(default_factory=requests.Session)
+
+    def submit(self, count: int, *, stream_id: str, tasks: str = NO_OP) -> list[int]:
+        """Submit jobs of one task, 500 a call, and return their numbers."""
+        specs = [{**no_op_spec(number, stream_id), "tasks": tasks} for number in range(count)]
+        return [
+            job_id
+            for start in range(0, count, BULK_SIZE)
+            for job_id in self._bulk(specs[start : start + BULK_SIZE])
+        ]
+
+    def _bulk(self, specs: list[dict[str, Any]]) -> list[int]:
+        answer = self.http.post(f"{self.server.url}/HASTE/jobs/", json={"jobs": specs}, timeout=60)
+        answer.raise_for_status()
+        return [int(result["job_id"]) for result in answer.json()["results"]]
+
+    def wait_until_done(self, job_id: int, *, timeout_s: float = 600.0) -> None:
+        """Wait until a job and all before it are done."""
+        deadline = time.monotonic() + timeout_s
+        while self._open_before(job_id):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"job {job_id} is not done after {timeout_s:g} s")
+            time.sleep(_POLL_S)
+
+    def _open_before(self, job_id: int) -> bool:
+        query = {"limit": 1}
+        answer = self.http.get(f"{self.server.url}/HASTE/job/inprogress", params=query, timeout=60)
+        answer.raise_for_status()
+        return any(number <= job_id for number in answer.json()["jobs"])
+
+
+def no_op_spec(number: int, stream_id: str) -> dict[str, Any]:
+    """Return a job spec of one no-op task, with the fields that an acquisition fills in."""
+    return {
+        "source_url": f"root://nas/{stream_id}/image_{number:07}.tif",
+        "source_id": f"image_{number:07}",
+        "stream_id": stream_id,
+        "index": number,
+        "timestamp": 1790000000.0 + number,
+        "location": [number % 24, number // 24],
+        "metadata": {"channel": "DAPI", "objective": "20x"},
+        "tasks": NO_OP,
+    }
+
+
+@contextmanager
+def embedded_system(folder: Path, *, concurrency: int = 1) -> Iterator[System]:
+    """Run a server with SQLite and its own workers."""
+    environment = {
+        "HASTE_HANDLERS": json.dumps({NO_OP: "benchmarks.handlers:no_op"}),
+        "HASTE_WORKERS": str(concurrency),
+    }
+    with running_server(folder / "data", environment=environment) as server:
+        server.wait_until_ready()
+        system = System(server, f"sqlite:///{server.data_dir / 'haste.sqlite3'}")
+        wait_for(lambda: _has_worker(system))
+        yield system
+
+
+@contextmanager
+def distributed_system(folder: Path, *, concurrency: int = 1, workers: int = 1) -> Iterator[System]:
+    """Run RabbitMQ, MariaDB, a server and workers."""
+    with ExitStack() as running:
+        database_url = running.enter_context(MariaDB(folder / "mariadb")).new_database()
+        broker_url = running.enter_context(RabbitMQ(folder / "rabbitmq")).vhosts.create()
+        upgraded = run_briefly("--data-dir", folder / "data", "--database-url", database_url, "db", "upgrade")
+        if upgraded.returncode:
+            raise RuntimeError(upgraded.stderr)
+        environment = {"HASTE_DATABASE_URL": database_url, "HASTE_BROKER_URL": broker_url}
+        server = running.enter_context(running_server(folder / "data", environment=environment))
+        server.wait_until_ready()
+        system = System(server, database_url)
+        for number in range(workers):
+            options = (
+                "--handler",
+                "benchmarks.handlers:no_op",
+                "--keys",
+                NO_OP,
+                "--concurrency",
+                concurrency,
+            )
+            log = folder / f"worker{number}.log"
+            environment = {"HASTE_WORK_DIR": str(folder / f"work{number}"), "HASTE_BROKER_URL": broker_url}
+            running.enter_context(running_worker(log, *options, environment=environment))
+        wait_for(lambda: _has_worker(system))
+        yield system
+
+
+def _has_worker(system: System) -> bool:
+    workers = system.http.get(f"{system.server.url}/HASTE/workers/", timeout=10).json()["workers"]
+    return any(NO_OP in worker["keys"] for worker in workers)
+
+
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """Return a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="haste-benchmark-") as folder:
+        yield Path(folder)
+
+
+def print_figures(benchmark: str, figures: Mapping[str, float]) -> None:
+    """Print the line that other programs read."""
+    rounded = {name: round(value, 4) for name, value in figures.items()}
+    print(json.dumps({"benchmark": benchmark, "figures": rounded}))
+
+
+def say(text: str) -> None:
+    """Tell a person how the measurement goes on."""
+    print(text, file=sys.stderr, flush=True)
