@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
@@ -319,6 +320,12 @@ class JobSpec(_Strict):
             raise ValueError(f"a job has at most {MAX_TASKS} tasks, nested at most {MAX_DEPTH} deep")
         return tasks
 
+    @classmethod
+    def stored(cls, value: Mapping[str, Any]) -> JobSpec:
+        """Take a spec back from a store that kept what `to_json` wrote; it is not checked again."""
+        tasks = _stored_tree(json.dumps(value["tasks"]))
+        return cls.model_construct(**{**value, "tasks": tasks, "location": tuple(value["location"])})
+
     def to_json(self) -> dict[str, Any]:
         """Write the spec as a JSON object that `parse_job_spec` reads back as an equal spec."""
         return self.model_dump(mode="json", by_alias=True)
@@ -329,6 +336,12 @@ Parallel.model_rebuild()
 JobSpec.model_rebuild()
 
 _tree_adapter: TypeAdapter[Task | Sequential | Parallel] = TypeAdapter(Node)
+
+
+@lru_cache(maxsize=1000)
+def _stored_tree(text: str) -> Task | Sequential | Parallel:
+    """Read a tree of tasks; the jobs of a stream mostly have the same one."""
+    return _tree_adapter.validate_json(text)
 
 
 def parse_job_spec(value: Any) -> JobSpec:

@@ -6,7 +6,7 @@ The store loads a job, applies one of these, and writes what differs; nothing el
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from haste_core.errors import ConflictError
 from haste_core.jobs import JobRecord, TaskRecord
@@ -60,13 +60,13 @@ def settle(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:
         if startable is not None and task.phase is Phase.BLOCKED:
             return _make_ready(job, task, startable, now=now, rules=rules)
         if startable is None and task.phase in _WAITING:
-            return replace(task, phase=Phase.BLOCKED, due_at=None)
+            return task.but(phase=Phase.BLOCKED, due_at=None)
         return task
 
     state = readiness.job_state
     state = TaskState.REGISTERED if state is TaskState.RUNNING else state
     ended_at = (job.ended_at or now) if state.ended else None
-    return replace(job, tasks=tuple(map(settled, job.tasks)), state=state, ended_at=ended_at)
+    return job.but(tasks=tuple(map(settled, job.tasks)), state=state, ended_at=ended_at)
 
 
 def hand_out(
@@ -89,13 +89,12 @@ def hand_out(
             return _end(task, Event.SKIP, TaskState.SKIPPED, overtaken, now)
         return task
 
-    return settle(replace(job, tasks=tuple(map(claimed, job.tasks))), now=now, rules=rules)
+    return settle(job.but(tasks=tuple(map(claimed, job.tasks))), now=now, rules=rules)
 
 
 def leased(task: TaskRecord, *, until: float) -> TaskRecord:
     """Give a ready task its next attempt."""
-    return replace(
-        _moved(task, Event.HAND_OUT, TaskState.RUNNING, Phase.HANDED_OUT),
+    return _moved(task, Event.HAND_OUT, TaskState.RUNNING, Phase.HANDED_OUT).but(
         attempt=task.attempt + 1,
         due_at=until,
         worker_id=None,
@@ -118,8 +117,7 @@ def apply_result(
         return None
     if result.outcome is Outcome.LOST and result.worker_id not in ("", task.worker_id):
         return _with_shorter_lease(job, task, until=now + rules.hearsay_grace_s)
-    task = replace(
-        task,
+    task = task.but(
         worker_id=result.worker_id or task.worker_id,
         started_at=result.started_at or task.started_at,
     )
@@ -127,7 +125,7 @@ def apply_result(
         case Outcome.ENDED if result.state is not TaskState.REMOTE_TROUBLE:
             task = _end(task, Event.END, result.state, result.message, result.ended_at or now)
             if result.state is TaskState.DONE:
-                task = replace(task, response=result.response, place=result.place)
+                task = task.but(response=result.response, place=result.place)
         case Outcome.ENDED | Outcome.CRASHED:
             task = _after_failure(task, result, now=now, jitter=jitter, rules=rules)
         case Outcome.LOST if task.started_at is not None:
@@ -143,8 +141,8 @@ def decided(
     """Make an undecided task ready whose decision has been made."""
     task = job.tasks[position]
     if score is not None and job.plan.tasks[position].priority_from is not None:
-        task = replace(task, priority=score)
-    task = replace(task, decision_id=decision_id, phase=Phase.BLOCKED)
+        task = task.but(priority=score)
+    task = task.but(decision_id=decision_id, phase=Phase.BLOCKED)
     return settle(_with_task(job, task), now=now, rules=rules)
 
 
@@ -211,7 +209,7 @@ def reset_task(job: JobRecord, position: int, *, now: float, rules: Rules) -> Jo
             f"task {task.task_id} is being run by a worker; wait for its end, "
             "or use forceretry to start it afresh"
         )
-    held = replace(_fresh(task, Event.RESET, TaskState.RESET, Phase.HELD), message="Reset")
+    held = _fresh(task, Event.RESET, TaskState.RESET, Phase.HELD).but(message="Reset")
     return settle(_with_task(_invalidate_followers(job, position), held), now=now, rules=rules)
 
 
@@ -225,10 +223,9 @@ def _make_ready(
     job: JobRecord, task: TaskRecord, startable: Startable, *, now: float, rules: Rules
 ) -> TaskRecord:
     if needs_decision(job, task.position) and task.decision_id is None:
-        return replace(task, phase=Phase.UNDECIDED)
+        return task.but(phase=Phase.UNDECIDED)
     priority = job.priority if task.priority is None else task.priority
-    return replace(
-        task,
+    return task.but(
         phase=Phase.READY,
         site=job.place_before(task.position).site,
         contended=bool(startable.overtakes) or job.plan.tasks[task.position].optional,
@@ -244,11 +241,11 @@ def _after_failure(
     match rules.retry.after_failure(failures, jitter=jitter):
         case Retry(delay_s):
             message = f"{result.message} (attempt {task.attempt}; tried again in {delay_s:.0f} s)"
-            return replace(_again(task, message, delay_s=delay_s, now=now), failures=failures)
+            return _again(task, message, delay_s=delay_s, now=now).but(failures=failures)
         case GiveUp(reason):
             state = TaskState.ERROR if result.outcome is Outcome.CRASHED else TaskState.REMOTE_TROUBLE
             ended = _end(task, Event.END, state, f"{result.message} ({reason})", now)
-            return replace(ended, failures=failures)
+            return ended.but(failures=failures)
 
 
 def _after_loss(task: TaskRecord, *, now: float, rules: Rules) -> TaskRecord:
@@ -256,22 +253,22 @@ def _after_loss(task: TaskRecord, *, now: float, rules: Rules) -> TaskRecord:
     match rules.retry.after_loss(losses):
         case Retry(delay_s):
             message = f"its worker vanished in attempt {task.attempt}; handed out again"
-            return replace(_again(task, message, delay_s=delay_s, now=now), losses=losses)
+            return _again(task, message, delay_s=delay_s, now=now).but(losses=losses)
         case GiveUp(reason):
-            return replace(_end(task, Event.END, TaskState.ERROR, reason, now), losses=losses)
+            return _end(task, Event.END, TaskState.ERROR, reason, now).but(losses=losses)
 
 
 def _with_shorter_lease(job: JobRecord, task: TaskRecord, *, until: float) -> JobRecord | None:
     if task.due_at is not None and task.due_at <= until:
         return None
-    return _with_task(job, replace(task, due_at=until))
+    return _with_task(job, task.but(due_at=until))
 
 
 def _again(task: TaskRecord, message: str, *, delay_s: float, now: float) -> TaskRecord:
     phase = Phase.DELAYED if delay_s > 0 else Phase.READY
     back = _moved(task, Event.HAND_BACK, TaskState.REGISTERED, phase)
     due_at = now + delay_s if delay_s > 0 else None
-    return replace(back, due_at=due_at, message=message[:MAX_MESSAGE])
+    return back.but(due_at=due_at, message=message[:MAX_MESSAGE])
 
 
 def _asked_again(
@@ -280,7 +277,7 @@ def _asked_again(
     for position in positions:
         task = _fresh(job.tasks[position], event, TaskState.REGISTERED, Phase.BLOCKED)
         job = _with_task(job, task)
-    return settle(replace(job, ended_at=None), now=now, rules=rules)
+    return settle(job.but(ended_at=None), now=now, rules=rules)
 
 
 def _invalidate_followers(job: JobRecord, position: int) -> JobRecord:
@@ -293,8 +290,7 @@ def _invalidate_followers(job: JobRecord, position: int) -> JobRecord:
 
 def _fresh(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> TaskRecord:
     """Forget what a task's attempts brought, but not their number: a late result must stay recognisable."""
-    return replace(
-        _moved(task, event, state, phase),
+    return _moved(task, event, state, phase).but(
         failures=0,
         losses=0,
         due_at=None,
@@ -310,7 +306,7 @@ def _fresh(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> Ta
 
 def _end(task: TaskRecord, event: Event, state: TaskState, message: str, now: float) -> TaskRecord:
     ended = _moved(task, event, state, Phase.ENDED)
-    return replace(ended, due_at=None, ended_at=now, message=message[:MAX_MESSAGE])
+    return ended.but(due_at=None, ended_at=now, message=message[:MAX_MESSAGE])
 
 
 def _moved(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> TaskRecord:
@@ -319,10 +315,10 @@ def _moved(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> Ta
             f"task {task.task_id} is in state {task.state.value}: "
             f"{event.value} to {state.value} is not possible"
         )
-    return replace(task, state=state, phase=phase)
+    return task.but(state=state, phase=phase)
 
 
 def _with_task(job: JobRecord, task: TaskRecord) -> JobRecord:
     tasks = list(job.tasks)
     tasks[task.position] = task
-    return replace(job, tasks=tuple(tasks))
+    return job.but(tasks=tuple(tasks))

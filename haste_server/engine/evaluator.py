@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 100
 LOOK_AGAIN_S = 1.0
+GATHER_S = 0.02  # each batch of results wakes it, and many bring nothing to decide
 RECORD_EVERY_S = 1.0  # slow functions' decisions must not wait for a whole batch
 START_LIMIT_S = 30.0  # a child's first answer also waits for its start
 
@@ -56,6 +57,7 @@ class Evaluator:
     def step(self) -> None:
         """Wait to be woken, then decide everything that can be decided."""
         self._awake.wait(LOOK_AGAIN_S)
+        self._stopping.wait(GATHER_S)
         self._awake.clear()
         while not self._stopping.is_set() and (waiting := self._store.undecided(limit=BATCH)):
             self._record(self._decide(waiting))

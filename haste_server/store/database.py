@@ -8,10 +8,13 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, TypeVar
 
+import pydantic_core
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
@@ -24,7 +27,7 @@ Result = TypeVar("Result")
 BUSY_TIMEOUT_MS = 20_000  # SQLite: writers wait for one another this long
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 60  # a statement that takes longer hangs; better to reconnect
-MAX_DEADLOCK_RETRIES = 8
+MAX_RETRIES = 8
 
 _SQLITE_OUTAGES = (
     "SQLITE_BUSY",
@@ -38,6 +41,13 @@ _DEADLOCK_CODES = {1205, 1213}  # MariaDB: lock wait timeout, deadlock found
 # MariaDB: no connection (1040 too many, 1053 shutting down, 1927 and 2xxx lost or never made), locks that
 # stay held, full (1021, 1114, 28) or read-only (1290, 1836).
 _OUTAGE_CODES = {28, 1021, 1040, 1053, 1114, 1205, 1213, 1290, 1836, 1927, 2002, 2003, 2006, 2013, 2055}
+
+
+def _to_json(value: Any) -> str:
+    return pydantic_core.to_json(value, inf_nan_mode="constants").decode()
+
+
+_JSON: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": pydantic_core.from_json}
 
 
 class Database:
@@ -57,23 +67,29 @@ class Database:
         self._turn = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
 
     def write(self, work: Callable[[Connection], Result]) -> Result:
-        """Run a transaction that may change something.
+        """Run a transaction that may change something; `work` is run again where nothing of it was stored.
 
         Raises
         ------
         TransientError
-            If the database cannot be reached, is full or read-only; nothing was changed then.
+            If the database cannot be reached, is full or read-only. Nothing was changed then, unless the
+            connection broke in the very moment of the commit.
         """
-        for attempt in range(MAX_DEADLOCK_RETRIES):
+        for attempt in range(MAX_RETRIES):
+            committing = False
             try:
                 with self._turn, self.engine.begin() as connection:
-                    return work(connection)
+                    result = work(connection)
+                    committing = True
             except DBAPIError as error:
-                if not _is_deadlock(error) or attempt == MAX_DEADLOCK_RETRIES - 1:
+                broken = error.connection_invalidated and not committing and attempt == 0
+                if not (broken or _is_deadlock(error)) or attempt == MAX_RETRIES - 1:
                     _raise_if_outage(error)
                     raise
                 logger.debug("transaction is tried again", extra={"action": "deadlock", "attempt": attempt})
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - not a secret
+            else:
+                return result
         raise AssertionError("unreachable")
 
     def read(self, work: Callable[[Connection], Result]) -> Result:
@@ -85,23 +101,43 @@ class Database:
             If the database cannot be reached.
         """
         try:
-            with self._reading() as connection:
-                return work(connection)
+            return self._read(work)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                _raise_if_outage(error)
+                raise
+        try:
+            return self._read(work)  # a connection of before the database's last restart; now there is a new
         except DBAPIError as error:
             _raise_if_outage(error)
             raise
+
+    def _read(self, work: Callable[[Connection], Result]) -> Result:
+        with self.engine.connect().execution_options(haste_read_only=True) as connection:
+            return work(connection)
+
+    def overwrite(
+        self, connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]], columns: Sequence[str]
+    ) -> None:
+        """Give other values to rows that exist and that this transaction holds.
+
+        Parameters
+        ----------
+        rows : sequence of dict
+            Whole rows, their primary keys included.
+        columns : sequence of str
+            What may differ.
+        """
+        connection.execute(_overwriting(table, tuple(columns), is_sqlite=self.is_sqlite), rows)
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
-    def _reading(self) -> Connection:
-        options = {"haste_read_only": True}
-        return self.engine.connect().execution_options(**options)
-
     def _sqlite(self) -> Engine:
         engine = sa.create_engine(
             self.url,
+            **_JSON,
             connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
             pool_size=16,
             max_overflow=80,
@@ -127,8 +163,8 @@ class Database:
     def _mariadb(self) -> Engine:
         return sa.create_engine(
             self.url,
+            **_JSON,
             isolation_level="READ COMMITTED",  # no gap locks: claims and results do not block one another
-            pool_pre_ping=True,
             pool_size=16,
             max_overflow=80,
             pool_recycle=3600,
@@ -139,6 +175,17 @@ class Database:
                 "charset": "utf8mb4",
             },
         )
+
+
+@cache
+def _overwriting(table: sa.Table, columns: tuple[str, ...], *, is_sqlite: bool) -> sa.Insert:
+    # One statement for many rows: MariaDB's driver would send each of many UPDATEs by itself.
+    if is_sqlite:
+        stored = sqlite.insert(table)
+        changed = {name: stored.excluded[name] for name in columns}
+        return stored.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+    inserted = mysql.insert(table)
+    return inserted.on_duplicate_key_update({name: inserted.inserted[name] for name in columns})
 
 
 def _with_driver(url: URL) -> URL:

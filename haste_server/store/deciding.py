@@ -60,7 +60,7 @@ class Deciding(SqlPart):
                 if job is not None and job.tasks[position].phase is Phase.UNDECIDED:
                     after[job_id] = self._with_verdict(connection, job, position, verdict, now)
             changes = [(before[job_id], after[job_id]) for job_id in before]
-            save_changes(connection, changes)
+            save_changes(self.database, connection, changes)
             return state_changes(changes)
 
         return self.database.write(work) if decided else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -70,7 +70,7 @@ class HandOut(SqlPart):
             if handed_out is not None:
                 after[job_id] = handed_out
                 claimed.add(task_id)
-        save_changes(connection, ((before[job_id], after[job_id]) for job_id in before))
+        save_changes(self.database, connection, ((before[job_id], after[job_id]) for job_id in before))
         return claimed
 
     def record(self, results: Sequence[TaskResult], *, now: float) -> list[StateChange]:
@@ -99,7 +99,7 @@ class HandOut(SqlPart):
                 if applied.tasks[position].phase is not Phase.HANDED_OUT:  # else only its lease is shorter
                     history.append(_history_row(result, applied.tasks[position].message, now))
             changes = [(before[job_id], after[job_id]) for job_id in before]
-            save_changes(connection, changes)
+            save_changes(self.database, connection, changes)
             if history:
                 connection.execute(sa.insert(attempts), history)
             return state_changes(changes)
@@ -161,15 +161,25 @@ class HandOut(SqlPart):
 
         return self.database.read(work)
 
-    def in_flight(self) -> dict[Route, int]:
-        """Count the tasks that are handed out, by queue."""
-        counted = (
+    def demand(self, routes: Collection[Route]) -> dict[Route, int]:
+        """Find those of some queues in which tasks are ready, each with how many it has in flight."""
+        if not routes:
+            return {}
+        ready = sa.union_all(*(_any_ready(route) for route in sorted(routes)))
+        in_flight = (
             sa.select(tasks.c.task_key, tasks.c.site, sa.func.count().label("number"))
             .where(tasks.c.phase == Phase.HANDED_OUT)
             .group_by(tasks.c.task_key, tasks.c.site)
         )
-        rows = self.database.read(lambda connection: connection.execute(counted).all())
-        return {Route(row.task_key, row.site): row.number for row in rows}
+
+        def work(connection: Connection) -> dict[Route, int]:
+            wanted = [Route(row.task_key, row.site) for row in connection.execute(ready)]
+            if not wanted:
+                return {}
+            counts = {Route(row.task_key, row.site): row.number for row in connection.execute(in_flight)}
+            return {route: counts.get(route, 0) for route in wanted}
+
+        return self.database.read(work)
 
 
 def state_changes(changes: Iterable[tuple[JobRecord, JobRecord]]) -> list[StateChange]:
@@ -192,14 +202,24 @@ def state_changes(changes: Iterable[tuple[JobRecord, JobRecord]]) -> list[StateC
     ]
 
 
+def _any_ready(route: Route) -> sa.Select[Any]:
+    # In parentheses by way of a subquery: SQLite knows no LIMIT in a part of a union.
+    one = sa.select(tasks.c.task_key, tasks.c.site).where(*_ready(route)).limit(1).subquery()
+    return sa.select(one)
+
+
+def _ready(route: Route) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        tasks.c.phase == Phase.READY,
+        tasks.c.task_key == route.task_key,
+        tasks.c.site == route.site,
+    )
+
+
 def _first_ready(route: Route, limit: int) -> sa.Select[Any]:
     return (
         sa.select(tasks.c.task_id, tasks.c.job_id, tasks.c.contended)
-        .where(
-            tasks.c.phase == Phase.READY,
-            tasks.c.task_key == route.task_key,
-            tasks.c.site == route.site,
-        )
+        .where(*_ready(route))
         .order_by(tasks.c.order_key, tasks.c.stream_index, tasks.c.task_id)
         .limit(limit)
         .with_for_update(skip_locked=True)

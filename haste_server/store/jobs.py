@@ -69,11 +69,11 @@ class Jobs(SqlPart):
 
     def retry_job(self, job_id: int, *, now: float) -> JobRecord:
         """Run the failed and reset tasks of a job again."""
-        return self.database.write(
-            lambda connection: _changed(
-                connection, job_id, lambda job: lifecycle.retry(job, now=now, rules=self.rules)
-            )
-        )
+
+        def work(connection: Connection) -> JobRecord:
+            return self._change(connection, job_id, partial(lifecycle.retry, now=now, rules=self.rules))
+
+        return self.database.write(work)
 
     def retry_task(self, task_id: int, *, now: float) -> JobRecord:
         """Run a failed or reset task again."""
@@ -109,9 +109,19 @@ class Jobs(SqlPart):
     def _change_task(self, task_id: int, change: Callable[..., JobRecord], now: float) -> JobRecord:
         def work(connection: Connection) -> JobRecord:
             job_id, position = _locate(connection, task_id)
-            return _changed(connection, job_id, lambda job: change(job, position, now=now, rules=self.rules))
+            return self._change(
+                connection, job_id, lambda job: change(job, position, now=now, rules=self.rules)
+            )
 
         return self.database.write(work)
+
+    def _change(
+        self, connection: Connection, job_id: int, change: Callable[[JobRecord], JobRecord]
+    ) -> JobRecord:
+        before = _loaded(connection, job_id, lock=True)
+        after = change(before)
+        save_changes(self.database, connection, [(before, after)])
+        return after
 
 
 def numeric_cursor(cursor: str | None) -> int:
@@ -144,13 +154,6 @@ def _loaded(connection: Connection, job_id: int, *, lock: bool) -> JobRecord:
     if job_id not in found:
         raise NotFoundError(f"there is no job {job_id}")
     return found[job_id]
-
-
-def _changed(connection: Connection, job_id: int, change: Callable[[JobRecord], JobRecord]) -> JobRecord:
-    before = _loaded(connection, job_id, lock=True)
-    after = change(before)
-    save_changes(connection, [(before, after)])
-    return after
 
 
 def _page(connection: Connection, wanted: JobFilter, cursor: str | None, limit: int) -> Page[int]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.jobspec import JobSpec
 from haste_core.lifecycle import Rules
-from haste_core.messages import Place
-from haste_core.states import Phase, TaskState
-from haste_server.store import schema
+from haste_core.states import TaskState
 from haste_server.store.database import Database
+from haste_server.store.schema import NO_INDEX, jobs, tasks
 
 
 @dataclass(frozen=True)
@@ -39,104 +38,55 @@ def load_jobs(connection: Connection, job_ids: Collection[int], *, lock: bool) -
     """
     if not job_ids:
         return {}
-    job_rows = sa.select(schema.jobs).where(schema.jobs.c.job_id.in_(job_ids)).order_by(schema.jobs.c.job_id)
-    if lock:
-        job_rows = job_rows.with_for_update()
-    rows = connection.execute(job_rows).all()
-    task_rows = (
-        sa.select(schema.tasks)
-        .where(schema.tasks.c.job_id.in_([row.job_id for row in rows]))
-        .order_by(schema.tasks.c.job_id, schema.tasks.c.position)
-    )
-    if lock:
-        task_rows = task_rows.with_for_update()
-    tasks: defaultdict[int, list[TaskRecord]] = defaultdict(list)
-    for row in connection.execute(task_rows):
-        tasks[row.job_id].append(task_record(row))
-    return {row.job_id: _job_record(row, tuple(tasks[row.job_id])) for row in rows}
+    job_rows, task_rows = (_HOLD_JOBS, _HOLD_TASKS) if lock else (_LOAD_JOBS, _LOAD_TASKS)
+    rows = connection.execute(job_rows, {"ids": list(job_ids)}).all()
+    found: defaultdict[int, list[TaskRecord]] = defaultdict(list)
+    for job_id, *values in connection.execute(task_rows, {"ids": [row.job_id for row in rows]}):
+        found[job_id].append(TaskRecord(*values))
+    return {row.job_id: _job_record(row, tuple(found[row.job_id])) for row in rows}
 
 
 def job_ids_of_tasks(connection: Connection, task_ids: Collection[int]) -> dict[int, tuple[int, int]]:
     """Find the job and the position of each task; unknown ids are left out."""
-    columns = (schema.tasks.c.task_id, schema.tasks.c.job_id, schema.tasks.c.position)
-    rows = connection.execute(sa.select(*columns).where(schema.tasks.c.task_id.in_(task_ids)))
+    rows = connection.execute(_JOBS_OF_TASKS, {"ids": list(task_ids)})
     return {row.task_id: (row.job_id, row.position) for row in rows}
 
 
-def save_changes(connection: Connection, changes: Iterable[tuple[JobRecord, JobRecord]]) -> None:
-    """Write what differs between jobs before and after."""
-    job_rows, task_rows = [], []
+def save_changes(
+    database: Database, connection: Connection, changes: Iterable[tuple[JobRecord, JobRecord]]
+) -> None:
+    """Write what differs between jobs before and after, whose rows this transaction holds."""
+    ends: defaultdict[tuple[TaskState, float | None], list[int]] = defaultdict(list)
+    task_rows = []
     for before, after in changes:
         if (before.state, before.ended_at) != (after.state, after.ended_at):
-            job_rows.append({"id": after.job_id, "state": int(after.state), "ended_at": after.ended_at})
+            ends[after.state, after.ended_at].append(after.job_id)
         for old, new in zip(before.tasks, after.tasks, strict=True):
             if old is not new and old != new:
-                task_rows.append({"id": new.task_id, **task_columns(new)})
-    if job_rows:
-        connection.execute(_UPDATE_JOB, job_rows)
+                task_rows.append(task_row(after, new))
+    for (state, ended_at), job_ids in ends.items():  # few: what ends together ends at one time
+        connection.execute(_SET_STATE, {"ids": job_ids, "new_state": state, "end": ended_at})
     if task_rows:
-        connection.execute(_UPDATE_TASK, task_rows)
+        database.overwrite(connection, tasks, task_rows, _CHANGING)
 
 
-def task_columns(task: TaskRecord) -> dict[str, Any]:
-    """Write what may change about a task as columns."""
+def task_row(job: JobRecord, task: TaskRecord) -> dict[str, Any]:
+    """Write a task as a row."""
     return {
-        "site": task.site,
-        "state": int(task.state),
-        "phase": int(task.phase),
-        "order_key": task.order_key,
-        "ready_at": task.ready_at,
-        "contended": task.contended,
-        "priority": task.priority,
-        "attempt": task.attempt,
-        "failures": task.failures,
-        "losses": task.losses,
-        "due_at": task.due_at,
-        "worker_id": task.worker_id,
-        "started_at": task.started_at,
-        "ended_at": task.ended_at,
-        "message": task.message,
-        "response": task.response,
-        "place": None if task.place is None else task.place.model_dump(exclude_none=True),
-        "decision_id": task.decision_id,
+        **vars(task),
+        "job_id": job.job_id,
+        "stream_index": NO_INDEX if job.spec.index is None else job.spec.index,
     }
 
 
-def task_record(row: Row[Any]) -> TaskRecord:
-    """Read a task from its row."""
-    return TaskRecord(
-        position=row.position,
-        task_key=row.task_key,
-        site=row.site,
-        task_id=row.task_id,
-        state=TaskState(row.state),
-        phase=Phase(row.phase),
-        attempt=row.attempt,
-        failures=row.failures,
-        losses=row.losses,
-        priority=row.priority,
-        order_key=row.order_key,
-        ready_at=row.ready_at,
-        contended=row.contended,
-        due_at=row.due_at,
-        worker_id=row.worker_id,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        message=row.message,
-        response=row.response,
-        place=None if row.place is None else Place(**row.place),
-        decision_id=row.decision_id,
-    )
-
-
-def _job_record(row: Row[Any], tasks: tuple[TaskRecord, ...]) -> JobRecord:
+def _job_record(row: Any, its_tasks: tuple[TaskRecord, ...]) -> JobRecord:
     return JobRecord(
-        spec=JobSpec.model_validate(row.spec),
-        tasks=tasks,
+        spec=JobSpec.stored(row.spec),
+        tasks=its_tasks,
         created_at=row.created_at,
         priority=row.priority,
         job_id=row.job_id,
-        state=TaskState(row.state),
+        state=row.state,
         ended_at=row.ended_at,
     )
 
@@ -147,13 +97,25 @@ def parameters_of(pipeline: Mapping[str, Any], task_key: str) -> dict[str, Any]:
     return found
 
 
-_UPDATE_JOB = (
-    sa.update(schema.jobs)
-    .where(schema.jobs.c.job_id == sa.bindparam("id"))
-    .values(state=sa.bindparam("state"), ended_at=sa.bindparam("ended_at"))
+# Made once: what SQLAlchemy does for a statement costs more than the database's work on a few rows.
+_IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
+_RECORD = [tasks.c[field.name] for field in fields(TaskRecord)]
+_CHANGING = [column.name for column in _RECORD if column.name not in ("task_id", "position", "task_key")]
+_LOAD_JOBS = (
+    sa.select(jobs.c.job_id, jobs.c.spec, jobs.c.state, jobs.c.priority, jobs.c.created_at, jobs.c.ended_at)
+    .where(jobs.c.job_id.in_(_IDS))
+    .order_by(jobs.c.job_id)
 )
-_UPDATE_TASK = (
-    sa.update(schema.tasks)
-    .where(schema.tasks.c.task_id == sa.bindparam("id"))
-    .values({name: sa.bindparam(name) for name in task_columns(TaskRecord(0, "", ""))})
+_LOAD_TASKS = (
+    sa.select(tasks.c.job_id, *_RECORD)
+    .where(tasks.c.job_id.in_(_IDS))
+    .order_by(tasks.c.job_id, tasks.c.position)
+)
+_HOLD_JOBS = _LOAD_JOBS.with_for_update()
+_HOLD_TASKS = _LOAD_TASKS.with_for_update()
+_JOBS_OF_TASKS = sa.select(tasks.c.task_id, tasks.c.job_id, tasks.c.position).where(tasks.c.task_id.in_(_IDS))
+_SET_STATE = (
+    sa.update(jobs)
+    .where(jobs.c.job_id.in_(_IDS))
+    .values(state=sa.bindparam("new_state", type_=jobs.c.state.type), ended_at=sa.bindparam("end"))
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -18,12 +19,47 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
 from sqlalchemy.dialects.mysql import LONGTEXT
+from sqlalchemy.engine import Dialect
+
+from haste_core.messages import Place
+from haste_core.states import Phase, TaskState
 
 NO_INDEX = 2**62
 """Stands for "no number in the stream", so that such tasks come last among equal ranks."""
+
+
+class _Code(TypeDecorator[IntEnum]):
+    """A member of an enumeration, stored as its number."""
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def __init__(self, codes: type[IntEnum]) -> None:
+        super().__init__()
+        self.codes = codes
+        self._members = {member.value: member for member in codes}
+
+    def process_bind_param(self, value: int | None, _dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: int | None, _dialect: Dialect) -> IntEnum | None:
+        return None if value is None else self._members[value]
+
+
+class _PlaceJson(TypeDecorator[Place]):
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Place | None, _dialect: Dialect) -> dict[str, Any] | None:
+        return None if value is None else value.model_dump(exclude_none=True)
+
+    def process_result_value(self, value: dict[str, Any] | None, _dialect: Dialect) -> Place | None:
+        return None if value is None else Place(**value)
+
 
 # SQLite numbers rows by itself only where the column is exactly INTEGER; and with `sqlite_autoincrement` it
 # never gives the number of a deleted row again, so that a late result cannot be taken for another task's.
@@ -57,7 +93,7 @@ jobs = Table(
     Column("source_version", String(128)),
     Column("stream_index", BigInteger, nullable=False),
     Column("spec", JSON, nullable=False),
-    Column("state", SmallInteger, nullable=False),
+    Column("state", _Code(TaskState), nullable=False),
     Column("priority", Double, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
@@ -80,8 +116,8 @@ tasks = Table(
     Column("position", SmallInteger, nullable=False),
     Column("task_key", String(100), nullable=False),
     Column("site", String(100), nullable=False),
-    Column("state", SmallInteger, nullable=False),
-    Column("phase", SmallInteger, nullable=False),
+    Column("state", _Code(TaskState), nullable=False),
+    Column("phase", _Code(Phase), nullable=False),
     Column("order_key", Double, nullable=False),
     Column("stream_index", BigInteger, nullable=False),
     Column("ready_at", Double),
@@ -96,7 +132,7 @@ tasks = Table(
     Column("ended_at", Double),
     Column("message", Text, nullable=False),
     Column("response", JSON(none_as_null=True)),
-    Column("place", JSON(none_as_null=True)),
+    Column("place", _PlaceJson),
     Column("decision_id", BigInteger),
     UniqueConstraint("job_id", "position", name="uq_tasks_position"),
     # Hand-out reads its head: the cost does not grow with the backlog.
@@ -113,7 +149,7 @@ attempts = Table(
     Column("task_id", _Id, ForeignKey("tasks.task_id", ondelete="CASCADE"), primary_key=True),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
     Column("outcome", String(20), nullable=False),
-    Column("state", SmallInteger, nullable=False),
+    Column("state", _Code(TaskState), nullable=False),
     Column("worker_id", String(100)),
     Column("started_at", Double),
     Column("ended_at", Double),

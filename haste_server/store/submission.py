@@ -18,7 +18,7 @@ from haste_core.jobs import JobRecord
 from haste_core.jobspec import JobSpec
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Refused, Submitted
-from haste_server.store.records import SqlPart, task_columns
+from haste_server.store.records import SqlPart, task_row
 from haste_server.store.schema import NO_INDEX, idempotency_keys, jobs, streams, tasks
 
 KEYS_KEPT_S = 24 * 3600
@@ -170,13 +170,7 @@ def _insert(connection: Connection, records: list[JobRecord]) -> list[int]:
         [_job_row(record) for record in records],
     ).all()
     rows = [
-        {
-            "job_id": job_id,
-            "position": task.position,
-            "task_key": task.task_key,
-            "stream_index": _stream_index(record.spec),
-            **task_columns(task),
-        }
+        {**task_row(record, task), "job_id": job_id, "task_id": None}
         for job_id, record in zip(job_ids, records, strict=True)
         for task in record.tasks
     ]

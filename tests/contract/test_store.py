@@ -617,4 +617,13 @@ def test_workers_and_queues_are_seen(store: SqlStore) -> None:
     views = {view.route.task_key: view for view in store.queues()}
     assert (views["a"].ready, views["a"].oldest_ready_at) == (1, NOW)
     assert (views["b"].ready, views["b"].handed_out) == (0, 1)
-    assert store.in_flight() == {Route("b", "default"): 1}
+
+
+def test_demand_is_where_tasks_are_ready(store: SqlStore) -> None:
+    submitted(store, *(spec("a", source_id=str(number)) for number in range(3)), spec("b"), now=NOW)
+    claim(store, "a", limit=2)
+    claim(store, "b")
+    routes = [Route(key, "default") for key in ("a", "b", "unknown")]
+
+    assert store.demand(routes) == {Route("a", "default"): 2}, "of b everything is in flight"
+    assert store.demand([]) == {}
