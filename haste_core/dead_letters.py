@@ -59,8 +59,9 @@ def _reason(body: bytes, queue: str) -> str:
     if not queue:
         return "it was not put aside by HASTE server"
     kind = TaskResult if queue == RESULT_QUEUE else TaskMessage
-    try:
-        kind.decode(body)
-    except InvalidError as error:
-        return str(error)[:HEAD_CHARACTERS]
+    for line in body.split(b"\n"):  # messages that travelled together
+        try:
+            kind.decode(line)
+        except InvalidError as error:
+            return str(error)[:HEAD_CHARACTERS]
     return "this server can read it: the program that could not is of another release"

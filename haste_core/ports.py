@@ -5,7 +5,7 @@ Each Protocol has a real and an in-process implementation; one contract suite ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -61,15 +61,19 @@ class Broker(Protocol):
     def start(self, listener: BrokerListener) -> None:
         """Connect, and stay connected until stopped: a lost connection is made again with back-off."""
 
-    def publish(self, messages: Sequence[TaskMessage]) -> None:
+    def publish(self, messages: Sequence[TaskMessage], *, together: int = 1) -> None:
         """Send tasks to the queues of their keys and sites.
 
-        Returns at once. Each message is persistent and confirmed by the broker; one that is returned (no such
-        queue), refused, or unconfirmed when the connection breaks comes back through `hand_out_failed`.
+        At most `together` tasks of one queue travel as one, to the same worker. Returns at once. Each message
+        is persistent and confirmed by the broker; one that is returned (no such queue), refused, or
+        unconfirmed when the connection breaks comes back through `hand_out_failed`.
         """
 
     def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
-        """Acknowledge results that the store has recorded, or knows to be stale."""
+        """Acknowledge results that the store has recorded, or knows to be stale.
+
+        Those that travelled with one that is not settled may be delivered again with it.
+        """
 
     def is_up(self) -> bool:
         """Tell whether messages can be sent now."""
@@ -103,7 +107,8 @@ class WorkerTransport(Protocol):
     ) -> None:
         """Connect and consume from the queues of these routes.
 
-        At most `prefetch` tasks are unreported at a time. `on_task` is called from the transport's thread and
+        At most `prefetch` deliveries are unreported at a time, each of one task or of several that were sent
+        together; these share their token. `on_task` is called from the transport's thread and
         must return at once. A lost connection is made again with back-off; deliveries from before it are
         void then, but their results are still reported.
         """
@@ -194,8 +199,8 @@ class TaskStore(Protocol):
     def next_due(self) -> float | None:
         """Tell when the next pause or lease ends."""
 
-    def in_flight(self) -> dict[Route, int]:
-        """Count the tasks that are handed out, by queue."""
+    def demand(self, routes: Collection[Route]) -> dict[Route, int]:
+        """Find those of some queues in which tasks are ready, each with how many it has in flight."""
 
     def undecided(self, *, limit: int) -> list[Undecided]:
         """Find tasks that wait for a decision."""

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Container, Hashable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-WINDOW_TIME_S = 0.05  # work in flight beyond the slots: hides a round trip, and keeps the rank binding late
 WINDOW_PER_SLOT = 2  # one task runs, one waits in the worker
 WINDOW_PER_WORKER = 100
+WINDOW_TIME_S = 0.05  # of work in flight beyond that: hides a round trip, and keeps the rank binding late
+TOGETHER_TIME_S = 0.02  # of work that goes to one worker together
+MOST_TOGETHER = 25
 GRACE_PER_LEASE = 1 / 3  # two heartbeats, where a lease is six
+_NEWEST_SHARE = 0.2
+
+Key = TypeVar("Key", bound=Hashable)
 
 
-def window_size(*, slots: int, workers: int, rate_per_s: float) -> int:
+class MeanDurations(Generic[Key]):
+    """How long tasks of each kind take, as a moving average."""
+
+    def __init__(self) -> None:
+        self._mean_s: dict[Key, float] = {}
+
+    def note(self, key: Key, duration_s: float) -> None:
+        """Learn from a task that ended."""
+        known_s = self._mean_s.get(key, duration_s)
+        self._mean_s[key] = known_s + _NEWEST_SHARE * (duration_s - known_s)
+
+    def keep(self, keys: Container[Key]) -> None:
+        """Forget all other kinds."""
+        self._mean_s = {key: mean_s for key, mean_s in self._mean_s.items() if key in keys}
+
+    def expected_s(self, key: Key) -> float:
+        """Guess how long a task will take; infinite for a kind that has not run yet."""
+        return self._mean_s.get(key, math.inf)
+
+
+def window_size(*, slots: int, workers: int, duration_s: float) -> int:
     """How many tasks of one queue may be in flight.
 
     Ready tasks stay in the database, where their rank can still change; only this many are with the
@@ -22,11 +50,29 @@ def window_size(*, slots: int, workers: int, rate_per_s: float) -> int:
         Tasks that the live workers of the queue can run at once.
     workers : int
         Live workers of the queue.
-    rate_per_s : float
-        Measured results per second.
+    duration_s : float
+        What a task takes; infinite if that is not known.
     """
-    wanted = max(WINDOW_PER_SLOT * slots, round(WINDOW_TIME_S * rate_per_s))
-    return min(wanted, WINDOW_PER_WORKER * workers)
+    most = WINDOW_PER_WORKER * workers
+    short = slots * _count_in(WINDOW_TIME_S, duration_s, most=most)
+    return min(max(WINDOW_PER_SLOT * slots, short), most)
+
+
+def count_together(duration_s: float) -> int:
+    """How many tasks of one queue are best sent to one worker together.
+
+    A message costs as much as a task of a millisecond; long tasks go one by one, each to whoever is free.
+
+    Parameters
+    ----------
+    duration_s : float
+        What a task takes; infinite if that is not known.
+    """
+    return max(1, _count_in(TOGETHER_TIME_S, duration_s, most=MOST_TOGETHER))
+
+
+def _count_in(time_s: float, duration_s: float, *, most: int) -> int:
+    return most if duration_s * most <= time_s else int(time_s / duration_s)
 
 
 def order_key(*, priority: float, ready_at: float, ageing_per_s: float) -> float:

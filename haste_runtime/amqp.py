@@ -161,6 +161,10 @@ class AmqpLink:
         """Send a delivery to its queue's dead-letter queue; thread-safe."""
         self._post(partial(self._reject, token))
 
+    def call(self, action: Callable[[], None]) -> None:
+        """Have something called in the link's thread, when it is done with what it has; thread-safe."""
+        self._post(action)
+
     def reconnect(self, reason: str) -> None:
         """Give up this connection and make a new one, which declares the topology again; thread-safe."""
         self._post(partial(self._drop, reason))

@@ -6,13 +6,14 @@ Each frame's content begins with one byte that tells its kind:
 kind   direction         what follows
 ====== ================= ====================================================================
 ``H``  worker to server  JSON: which tasks the worker takes, and how many at a time
-``T``  server to worker  delivery tag (8 bytes), 1 if delivered before else 0, task message
+``T``  server to worker  delivery tag (8 bytes), 1 if delivered before else 0, task messages
 ``R``  worker to server  delivery tag (8 bytes) of the task, result
 ``X``  worker to server  delivery tag (8 bytes) of a task message that the worker cannot read
 ``P``  worker to server  presence
 ====== ================= ====================================================================
 
-Numbers are unsigned and big-endian; messages are the JSON of `haste_core.messages`. Either side says goodbye
+Numbers are unsigned and big-endian; messages are the JSON of `haste_core.messages`, those of tasks as in
+`haste_runtime.batches`. Either side says goodbye
 by closing its stream.
 """
 
@@ -56,7 +57,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class TaskFrame:
-    """A task on its way to a worker; `tag` names this delivery."""
+    """Tasks on their way to a worker; `tag` names this delivery."""
 
     tag: int
     redelivered: bool
@@ -75,7 +76,7 @@ class TaskFrame:
 
 @dataclass(frozen=True, slots=True)
 class ResultFrame:
-    """A result, which also ends the delivery `tag`."""
+    """A result of one of the tasks of the delivery `tag`."""
 
     tag: int
     body: bytes
@@ -93,7 +94,7 @@ class ResultFrame:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableFrame:
-    """The worker cannot read the task message of the delivery `tag`."""
+    """The worker cannot read one of the task messages of the delivery `tag`."""
 
     tag: int
 

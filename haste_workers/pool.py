@@ -11,10 +11,11 @@ from typing import Protocol
 import structlog
 
 from haste_core.messages import TaskResult
+from haste_core.scheduling import MeanDurations
 from haste_workers.attempts import Attempt, key_of
 from haste_workers.children import Child, ChildPlan
 from haste_workers.descendants import kill_adopted
-from haste_workers.feeding import AHEAD_S, TaskDurations, choose_child
+from haste_workers.feeding import AHEAD_S, choose_child
 from haste_workers.handlers.registry import HandlerUnusableError
 from haste_workers.records import Kind, Record
 
@@ -59,7 +60,7 @@ class ChildPool:
         self._spawned = 0
         self._spawn_due = 0.0
         self._spawn_wait_s = _FIRST_RESPAWN_WAIT_S
-        self._durations = TaskDurations()
+        self._durations: MeanDurations[str] = MeanDurations()
 
     def start(self) -> None:
         """Start the processes and wait until their handlers are loaded.

@@ -20,7 +20,7 @@ from haste_core.dead_letters import SHOWN_LETTERS, DeadLetter, DeadLetters, desc
 from haste_core.errors import InvalidError
 from haste_core.messages import Outcome, Presence, TaskMessage, TaskResult
 from haste_core.ports import BrokerListener, ResultDelivery, UndeliveredTask
-from haste_core.routing import RESULT_QUEUE, Route
+from haste_core.routing import RESULT_QUEUE
 from haste_runtime.frames import FrameError, FrameReader, FrameSender
 from haste_runtime.pipe import (
     Hello,
@@ -30,8 +30,8 @@ from haste_runtime.pipe import (
     UnreadableFrame,
     parse_frame,
 )
-from haste_server.brokers.messages import encode_tasks, read_result
-from haste_server.brokers.queues import Assignment, QueuedTask, Taker, TaskQueues
+from haste_server.brokers.messages import batches_by_route, encode_tasks, read_result
+from haste_server.brokers.queues import Assignment, QueuedBatch, Taker, TaskQueues
 
 log = structlog.get_logger(__name__)
 
@@ -104,26 +104,20 @@ class EmbeddedBroker:
             )
             self._teller.start()
 
-    def publish(self, messages: Sequence[TaskMessage]) -> None:
+    def publish(self, messages: Sequence[TaskMessage], *, together: int = 1) -> None:
         """Hand tasks to attached workers; those for which there is none come back at once.
 
         One that is too large to be sent comes back as its end.
         """
         sendable, ended = encode_tasks(messages)
-        tasks = [
-            QueuedTask(
-                Route(message.task_key, message.site),
-                message.task_id,
-                message.attempt,
-                body,
-                expires_at=time.monotonic() + message.ttl_s,
-            )
-            for message, body in sendable
+        batches = [
+            QueuedBatch(batch.route, batch.attempts, batch.body, expires_at=time.monotonic() + batch.ttl_s)
+            for batch in batches_by_route(sendable, together)
         ]
         with self._lock:
-            assigned, stranded = self._queues.put(tasks)
+            assigned, stranded = self._queues.put(batches)
             self._hand_over(assigned)
-            self._add_news([_undelivered(task) for task in stranded])
+            self._add_news([news for batch in stranded for news in _undelivered(batch)])
             self._add_news([ResultDelivery(result, next(self._tokens)) for result in ended])
 
     def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
@@ -213,13 +207,10 @@ class EmbeddedBroker:
             del self._senders[worker.taker]
             assigned, stranded = self._queues.leave(worker.taker)
             self._hand_over(assigned)
-            gone = [] if worker.presence is None else [_farewell(worker.presence)]
-            self._add_news(
-                [
-                    *gone,
-                    *(self._lost(task) if task.redelivered else _undelivered(task) for task in stranded),
-                ]
-            )
+            gone: list[_News] = [] if worker.presence is None else [_farewell(worker.presence)]
+            self._add_news(gone)
+            for batch in stranded:
+                self._add_news(self._lost(batch) if batch.redelivered else _undelivered(batch))
         log.info("a worker left", action="worker_left", worker=worker.name)
 
     # The following are called with the lock held.
@@ -227,21 +218,26 @@ class EmbeddedBroker:
     def _hand_over(self, assigned: Iterable[Assignment]) -> None:
         frames: defaultdict[Taker, list[bytes]] = defaultdict(list)
         for item in assigned:
-            frame = TaskFrame(item.tag, item.task.redelivered, item.task.body)
+            frame = TaskFrame(item.tag, item.batch.redelivered, item.batch.body)
             frames[item.taker].append(frame.encode())
         for taker, content in frames.items():
             self._senders[taker].send(content)
 
-    def _lost(self, task: QueuedTask) -> ResultDelivery:
-        # A worker had it and may have run it, so it did not just fail to be delivered.
-        result = TaskResult(
-            task_id=task.task_id,
-            attempt=task.attempt,
-            worker_id="",
-            outcome=Outcome.LOST,
-            message="the worker that had it is gone",
-        )
-        return ResultDelivery(result, next(self._tokens))
+    def _lost(self, batch: QueuedBatch) -> list[_News]:
+        # A worker had them and may have run them, so they did not just fail to be delivered.
+        return [
+            ResultDelivery(
+                TaskResult(
+                    task_id=task_id,
+                    attempt=attempt,
+                    worker_id="",
+                    outcome=Outcome.LOST,
+                    message="the worker that had it is gone",
+                ),
+                next(self._tokens),
+            )
+            for task_id, attempt in batch.attempts
+        ]
 
     def _add_news(self, news: Sequence[_News]) -> None:
         if news:
@@ -260,9 +256,9 @@ class EmbeddedBroker:
             return []
 
     def _put_task_aside(self, worker: _AttachedWorker, tag: int) -> None:
-        task = worker.taker.held.get(tag) if worker.taker is not None else None
-        if task is not None:
-            self._put_aside(task.body, task.route.queue)
+        held = worker.taker.held.get(tag) if worker.taker is not None else None
+        if held is not None:
+            self._put_aside(held.batch.body, held.batch.route.queue)
             log.warning("a worker cannot read a task", action="dead_letter", worker=worker.name)
 
     def _put_aside(self, body: bytes, queue: str) -> None:
@@ -305,9 +301,9 @@ def _farewell(presence: Presence) -> Presence:
     return presence.model_copy(update={"leaving": True, "held": ()})
 
 
-def _undelivered(task: QueuedTask) -> UndeliveredTask:
-    reason = f"no worker takes {task.route.task_key!r} at site {task.route.site!r}"
-    return UndeliveredTask(task.task_id, task.attempt, reason)
+def _undelivered(batch: QueuedBatch) -> list[_News]:
+    reason = f"no worker takes {batch.route.task_key!r} at site {batch.route.site!r}"
+    return [UndeliveredTask(task_id, attempt, reason) for task_id, attempt in batch.attempts]
 
 
 def _tell_one(listener: BrokerListener, news: _News) -> None:

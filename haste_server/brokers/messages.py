@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_json
 
 from haste_core.messages import Outcome, TaskMessage, TaskResult
-from haste_core.routing import MAX_MESSAGE_BYTES, normalise_name
+from haste_core.routing import MAX_MESSAGE_BYTES, Route, normalise_name
 from haste_core.states import TaskState
+from haste_runtime import batches
 
 _NAMED_PARTS = 3
 _NAMED_CHARACTERS = 60
@@ -32,6 +35,36 @@ def encode_tasks(
     sendable = [(message, body) for message, body in encoded if len(body) <= MAX_MESSAGE_BYTES]
     ended = [_too_large(message, len(body)) for message, body in encoded if len(body) > MAX_MESSAGE_BYTES]
     return sendable, ended
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBatch:
+    """Tasks of one queue that travel together.
+
+    Attributes
+    ----------
+    attempts : tuple of (task_id, attempt)
+    ttl_s : float
+    """
+
+    route: Route
+    attempts: tuple[tuple[int, int], ...]
+    body: bytes
+    ttl_s: float
+
+
+def batches_by_route(sendable: Sequence[tuple[TaskMessage, bytes]], together: int) -> Iterator[EncodedBatch]:
+    """Put tasks of the same queue together, at most so many, in their order."""
+    by_route: defaultdict[Route, list[tuple[TaskMessage, bytes]]] = defaultdict(list)
+    for message, body in sendable:
+        by_route[Route(message.task_key, message.site)].append((message, body))
+    for route, items in by_route.items():
+        bodies = [body for _, body in items]
+        for numbers in batches.batches(bodies, together):
+            messages = [items[number][0] for number in numbers]
+            attempts = tuple((message.task_id, message.attempt) for message in messages)
+            body = batches.join([bodies[number] for number in numbers])
+            yield EncodedBatch(route, attempts, body, min(message.ttl_s for message in messages))
 
 
 def read_result(body: bytes) -> TaskResult:

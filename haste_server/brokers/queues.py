@@ -13,11 +13,12 @@ from haste_core.routing import Route
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedTask:
-    """One attempt of a task, encoded, and where it has to go.
+class QueuedBatch:
+    """Tasks that go to one worker together, encoded, and where they have to go.
 
     Attributes
     ----------
+    attempts : tuple of (task_id, attempt)
     redelivered : bool
         A worker had it that is gone.
     expires_at : float
@@ -25,11 +26,18 @@ class QueuedTask:
     """
 
     route: Route
-    task_id: int
-    attempt: int
+    attempts: tuple[tuple[int, int], ...]
     body: bytes
     redelivered: bool = False
     expires_at: float = math.inf
+
+
+@dataclass(slots=True)
+class Held:
+    """A batch that a worker has, and how many of its tasks it has not reported."""
+
+    batch: QueuedBatch
+    left: int
 
 
 @dataclass(eq=False)
@@ -38,27 +46,27 @@ class Taker:
 
     routes: Sequence[Route]
     prefetch: int
-    held: dict[int, QueuedTask] = field(default_factory=dict)
+    held: dict[int, Held] = field(default_factory=dict)
 
     @property
     def has_credit(self) -> bool:
-        """True if it may be given another task."""
+        """True if it may be given another batch."""
         return len(self.held) < self.prefetch
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A task that a taker is given; it holds it by this tag until it is released."""
+    """A batch that a taker is given; it holds it by this tag until all its tasks are released."""
 
     taker: Taker
     tag: int
-    task: QueuedTask
+    batch: QueuedBatch
 
 
 class TaskQueues:
     """Queues by route, dealt out in turn to the takers that have credit. Not thread-safe.
 
-    Tasks that no taker takes are not kept: they are stranded, and returned to whoever put them.
+    Batches that no taker takes are not kept: they are stranded, and returned to whoever put them.
 
     Parameters
     ----------
@@ -68,7 +76,7 @@ class TaskQueues:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._queues: defaultdict[Route, deque[QueuedTask]] = defaultdict(deque)
+        self._queues: defaultdict[Route, deque[QueuedBatch]] = defaultdict(deque)
         self._takers: defaultdict[Route, deque[Taker]] = defaultdict(deque)
         self._tags = itertools.count(1)
 
@@ -78,35 +86,39 @@ class TaskQueues:
             self._takers[route].append(taker)
         return list(self._deal(taker.routes))
 
-    def leave(self, taker: Taker) -> tuple[list[Assignment], list[QueuedTask]]:
+    def leave(self, taker: Taker) -> tuple[list[Assignment], list[QueuedBatch]]:
         """Let a worker go; what it held goes to others, marked as redelivered.
 
         Returns
         -------
         list of Assignment
             What others got of it.
-        list of QueuedTask
+        list of QueuedBatch
             What is stranded, since no other worker takes it.
         """
-        for task in reversed(taker.held.values()):
-            self._queues[task.route].appendleft(replace(task, redelivered=True))
+        for held in reversed(taker.held.values()):
+            self._queues[held.batch.route].appendleft(replace(held.batch, redelivered=True))
         taker.held.clear()
         for route in taker.routes:
             self._takers[route].remove(taker)
         return list(self._deal(taker.routes)), self._drain_stranded(taker.routes)
 
-    def put(self, tasks: Iterable[QueuedTask]) -> tuple[list[Assignment], list[QueuedTask]]:
-        """Queue tasks; return what could be assigned at once, and what is stranded."""
+    def put(self, batches: Iterable[QueuedBatch]) -> tuple[list[Assignment], list[QueuedBatch]]:
+        """Queue batches; return what could be assigned at once, and what is stranded."""
         routes: dict[Route, None] = {}
-        for task in tasks:
-            self._queues[task.route].append(task)
-            routes[task.route] = None
+        for batch in batches:
+            self._queues[batch.route].append(batch)
+            routes[batch.route] = None
         return list(self._deal(routes)), self._drain_stranded(routes)
 
     def release(self, taker: Taker, tags: Iterable[int]) -> list[Assignment]:
-        """Take back the tags that a worker has reported; return what is assigned to the freed places."""
+        """Take back tasks, by the tags of their batches; return what is assigned to the freed places."""
         for tag in tags:
-            taker.held.pop(tag, None)
+            held = taker.held.get(tag)
+            if held is not None:
+                held.left -= 1
+                if not held.left:
+                    del taker.held[tag]
         # In turn, or a busy first route would starve the others.
         taker.routes = [*taker.routes[1:], *taker.routes[:1]]
         return list(self._deal(taker.routes))
@@ -125,15 +137,15 @@ class TaskQueues:
                     passed += 1
                     continue
                 passed = 0
-                tag, task = next(self._tags), queue.popleft()
-                taker.held[tag] = task
-                yield Assignment(taker, tag, task)
+                tag, batch = next(self._tags), queue.popleft()
+                taker.held[tag] = Held(batch, len(batch.attempts))
+                yield Assignment(taker, tag, batch)
 
-    def _has_expired(self, task: QueuedTask) -> bool:
-        return not task.redelivered and task.expires_at <= self._clock()
+    def _has_expired(self, batch: QueuedBatch) -> bool:
+        return not batch.redelivered and batch.expires_at <= self._clock()
 
-    def _drain_stranded(self, routes: Iterable[Route]) -> list[QueuedTask]:
-        stranded: list[QueuedTask] = []
+    def _drain_stranded(self, routes: Iterable[Route]) -> list[QueuedBatch]:
+        stranded: list[QueuedBatch] = []
         for route in routes:
             if not self._takers[route]:
                 stranded += self._queues.pop(route, ())

@@ -13,12 +13,13 @@ from haste_core.dead_letters import DeadLetters
 from haste_core.errors import InvalidError
 from haste_core.messages import Presence, TaskMessage
 from haste_core.ports import BrokerListener, ResultDelivery, UndeliveredTask
-from haste_core.routing import RESULT_QUEUE, TASK_EXCHANGE, Route
+from haste_core.routing import RESULT_QUEUE, TASK_EXCHANGE
+from haste_runtime import batches
 from haste_runtime.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
 from haste_runtime.confirms import Fate, Outgoing
 from haste_runtime.topology import engine_topology, presence_queue
 from haste_server.brokers.dead_letters import DeadLetterWatch
-from haste_server.brokers.messages import encode_tasks, read_result
+from haste_server.brokers.messages import EncodedBatch, batches_by_route, encode_tasks, read_result
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,8 @@ class RabbitBroker:
         self._link: AmqpLink | None = None
         self._listener: BrokerListener | None = None
         self._dead_letters: DeadLetterWatch | None = None
+        self._open = batches.OpenDeliveries()
+        self._unreadable: set[DeliveryToken] = set()
 
     def start(self, listener: BrokerListener) -> None:
         """Connect, and stay connected until stopped.
@@ -61,6 +64,7 @@ class RabbitBroker:
             ),
             on_delivery=partial(self._take, listener),
             on_sent=partial(_tell_fate, listener),
+            on_up=self._forget_deliveries,
         )
         self._listener = listener
         self._link.start()
@@ -69,23 +73,27 @@ class RabbitBroker:
         )
         self._dead_letters.start()
 
-    def publish(self, messages: Sequence[TaskMessage]) -> None:
+    def publish(self, messages: Sequence[TaskMessage], *, together: int = 1) -> None:
         """Send tasks to the queues of their keys and sites; what reaches none comes back to the listener.
 
         One that is too large to be sent comes back as its end.
         """
         sendable, ended = encode_tasks(messages)
-        self._started().publish([_outgoing(message, body) for message, body in sendable])
+        self._started().publish([_outgoing(batch) for batch in batches_by_route(sendable, together)])
         assert self._listener is not None
         for result in ended:
             self._listener.result_arrived(ResultDelivery(result, _NOT_FROM_BROKER))
 
     def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
         """Acknowledge results; those from before a reconnect are void, and will be delivered again."""
-        tokens = [
-            cast(DeliveryToken, item.token) for item in deliveries if item.token is not _NOT_FROM_BROKER
-        ]
-        self._started().ack(tokens)
+        tokens = [cast(DeliveryToken, item.token) for item in deliveries]
+        self._finish([token for token in tokens if self._open.settle(token)])
+
+    def _finish(self, tokens: Sequence[DeliveryToken]) -> None:
+        self._started().ack([token for token in tokens if token not in self._unreadable])
+        for token in self._unreadable.intersection(tokens):
+            self._unreadable.discard(token)
+            self._started().reject(token)
 
     def dead_letters(self) -> DeadLetters | None:
         """Tell which messages lie in the queue of dead letters; None while that is not known."""
@@ -113,18 +121,30 @@ class RabbitBroker:
 
     def _take(self, listener: BrokerListener, delivery: Delivery) -> None:
         if delivery.queue == RESULT_QUEUE:
-            self._take_result(listener, delivery)
+            self._take_results(listener, delivery)
         else:
             _take_presence(listener, delivery)
 
-    def _take_result(self, listener: BrokerListener, delivery: Delivery) -> None:
-        try:
-            result = read_result(delivery.body)
-        except InvalidError as error:
-            log.warning("a result cannot be read", action="dead_letter", why=str(error))
-            self._started().reject(delivery.token)
-            return
-        listener.result_arrived(ResultDelivery(result, delivery.token))
+    def _take_results(self, listener: BrokerListener, delivery: Delivery) -> None:
+        results, unreadable = [], 0
+        for body in batches.split(delivery.body):
+            try:
+                results.append(read_result(body))
+            except InvalidError as error:
+                log.warning("a result cannot be read", action="dead_letter", why=str(error))
+                unreadable += 1
+        if unreadable:
+            self._unreadable.add(delivery.token)  # it becomes a dead letter when the others are settled
+        if results:
+            self._open.open(delivery.token, len(results))
+        else:
+            self._finish([delivery.token])
+        for result in results:
+            listener.result_arrived(ResultDelivery(result, delivery.token))
+
+    def _forget_deliveries(self) -> None:
+        self._open.forget()
+        self._unreadable.clear()
 
 
 def _take_presence(listener: BrokerListener, delivery: Delivery) -> None:
@@ -139,18 +159,12 @@ def _take_presence(listener: BrokerListener, delivery: Delivery) -> None:
 def _tell_fate(listener: BrokerListener, message: Outgoing, fate: Fate) -> None:
     if fate is Fate.CONFIRMED:
         return
-    task_id, attempt = cast(tuple[int, int], message.ref)
     # A queue of tasks is declared by the first worker that takes from it.
     no_queue = f"no worker for {message.routing_key} has connected yet"
     reason = no_queue if fate is Fate.RETURNED else str(fate)
-    listener.hand_out_failed(UndeliveredTask(task_id, attempt, reason))
+    for task_id, attempt in cast(tuple[tuple[int, int], ...], message.ref):
+        listener.hand_out_failed(UndeliveredTask(task_id, attempt, reason))
 
 
-def _outgoing(message: TaskMessage, body: bytes) -> Outgoing:
-    return Outgoing(
-        TASK_EXCHANGE,
-        Route(message.task_key, message.site).routing_key,
-        body,
-        ref=(message.task_id, message.attempt),
-        ttl_s=message.ttl_s,
-    )
+def _outgoing(batch: EncodedBatch) -> Outgoing:
+    return Outgoing(TASK_EXCHANGE, batch.route.routing_key, batch.body, ref=batch.attempts, ttl_s=batch.ttl_s)

@@ -1,4 +1,4 @@
-"""Which workers are there, and how fast their queues move."""
+"""Which workers are there, and how long the tasks of their queues take."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import structlog
 
 from haste_core.messages import Presence
 from haste_core.routing import Route
-from haste_core.scheduling import window_size
+from haste_core.scheduling import MeanDurations, count_together, window_size
 
 log = structlog.get_logger(__name__)
 
-RATE_MEMORY_S = 5.0  # the measured rate is an average over about this long
 CLOCK_TOLERANCE_S = 30.0  # more than a heartbeat may take to arrive
 
 
@@ -23,6 +22,14 @@ class _Seen:
     presence: Presence
     at: float
     clock_told: bool
+
+
+@dataclass(frozen=True)
+class Window:
+    """How many tasks of a queue may be in flight, and how many of them are best sent together."""
+
+    size: int
+    together: int
 
 
 class Attendance:
@@ -37,7 +44,7 @@ class Attendance:
     def __init__(self, *, forget_after_s: float) -> None:
         self._forget_after_s = forget_after_s
         self._seen: dict[str, _Seen] = {}
-        self._rates: dict[Route, _Rate] = {}
+        self._durations: MeanDurations[Route] = MeanDurations()
         self._lock = threading.Lock()
 
     def note(self, presence: Presence, *, now: float) -> None:
@@ -51,14 +58,13 @@ class Attendance:
         if off and not told:
             _tell_clock(presence, now)
 
-    def count_results(self, routes: Counter[Route], *, now: float) -> None:
-        """Take note of results that came from queues."""
+    def note_duration(self, route: Route, duration_s: float) -> None:
+        """Take note of how long a task of a queue ran."""
         with self._lock:
-            for route, number in routes.items():
-                self._rates.setdefault(route, _Rate(now)).count(number, now)
+            self._durations.note(route, duration_s)
 
-    def windows(self, *, now: float) -> dict[Route, int]:
-        """Tell how many tasks of each queue may be in flight; queues without a live worker are left out."""
+    def windows(self, *, now: float) -> dict[Route, Window]:
+        """Tell how much of each queue may be in flight; queues without a live worker are left out."""
         with self._lock:
             self._forget(now)
             slots: Counter[Route] = Counter()
@@ -68,17 +74,19 @@ class Attendance:
                     route = Route(key, seen.presence.site)
                     slots[route] += seen.presence.slots
                     workers[route] += 1
-            rates = {route: rate.per_s(now) for route, rate in self._rates.items()}
+            self._durations.keep(slots)
+            expected_s = {route: self._durations.expected_s(route) for route in sorted(slots)}
         return {
-            route: window_size(slots=slots[route], workers=workers[route], rate_per_s=rates.get(route, 0.0))
-            for route in sorted(slots)
+            route: Window(
+                window_size(slots=slots[route], workers=workers[route], duration_s=duration_s),
+                count_together(duration_s),
+            )
+            for route, duration_s in expected_s.items()
         }
 
     def _forget(self, now: float) -> None:
         for worker_id in [name for name, seen in self._seen.items() if now - seen.at > self._forget_after_s]:
             del self._seen[worker_id]
-        for route in [route for route, rate in self._rates.items() if not rate.per_s(now)]:
-            del self._rates[route]
 
 
 def _tell_clock(presence: Presence, now: float) -> None:
@@ -92,19 +100,3 @@ def _tell_clock(presence: Presence, now: float) -> None:
         host=presence.host,
         difference_s=difference_s,
     )
-
-
-class _Rate:
-    """Events per second, with an exponential memory."""
-
-    def __init__(self, now: float) -> None:
-        self._value = 0.0
-        self._at = now
-
-    def count(self, number: int, now: float) -> None:
-        self._value = self.per_s(now) + number / RATE_MEMORY_S
-        self._at = now
-
-    def per_s(self, now: float) -> float:
-        elapsed = max(0.0, now - self._at)
-        return self._value * max(0.0, 1 - elapsed / RATE_MEMORY_S)

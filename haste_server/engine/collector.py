@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -81,8 +80,10 @@ class Collector:
                     self._record([result])
                 return
         log_changes(changes)
-        ended = Counter(Route(change.task_key, change.site) for change in changes if change.state.ended)
-        self._attendance.count_results(ended, now=self._clock())
+        routes = {change.task_id: Route(change.task_key, change.site) for change in changes}
+        for result in results:
+            if result.task_id in routes and result.started_at is not None and result.ended_at is not None:
+                self._attendance.note_duration(routes[result.task_id], result.ended_at - result.started_at)
 
     def _record_failure_instead(self, result: TaskResult) -> list[StateChange]:
         log.exception("result cannot be stored", action="result_refused", task_id=result.task_id)

@@ -6,10 +6,11 @@ import threading
 
 from haste_core.ports import Broker, Clock, TaskStore
 from haste_core.routing import Route
-from haste_server.engine.attendance import Attendance
+from haste_server.engine.attendance import Attendance, Window
 
 LOOK_AGAIN_S = 1.0  # another server's web process may have stored tasks without waking this engine
 CLAIM_LIMIT = 100
+REFILL_SHARE = 0.25  # of a window is handed out together, since a transaction costs more than its tasks
 
 
 class Dispatcher:
@@ -40,16 +41,17 @@ class Dispatcher:
         if not self._broker.is_up():
             return
         windows = self._attendance.windows(now=self._clock())
-        in_flight = self._store.in_flight() if windows else {}
-        for route, window in windows.items():
-            self._fill(route, window - in_flight.get(route, 0))
+        for route, in_flight in self._store.demand(windows).items():
+            window = windows[route]
+            if window.size - in_flight >= window.size * REFILL_SHARE:
+                self._fill(route, window, window.size - in_flight)
 
-    def _fill(self, route: Route, room: int) -> None:
+    def _fill(self, route: Route, window: Window, room: int) -> None:
         while room > 0:
             limit = min(room, CLAIM_LIMIT)
             messages = self._store.claim(route, limit, now=self._clock(), lease_s=self._lease_s)
             if messages:
-                self._broker.publish(messages)
+                self._broker.publish(messages, together=window.together)
             if len(messages) < limit:
                 return
             room -= len(messages)

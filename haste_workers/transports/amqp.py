@@ -16,6 +16,7 @@ from haste_core.errors import InvalidError
 from haste_core.messages import Presence, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery
 from haste_core.routing import CONTROL_EXCHANGE, DEAD_LETTER_QUEUE, RESULT_QUEUE, Route
+from haste_runtime import batches
 from haste_runtime.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
 from haste_runtime.confirms import Fate, Outgoing
 from haste_runtime.topology import PRESENCE_KEY, worker_topology
@@ -23,14 +24,15 @@ from haste_runtime.topology import PRESENCE_KEY, worker_topology
 log = structlog.get_logger(__name__)
 
 _FAREWELL_S = 1.0
+_MOST_TOGETHER = 100  # results in one message
 
 
 @dataclass(slots=True)
 class _Report:
-    """A result, or a dead letter, until the broker has confirmed it."""
+    """Results, or a dead letter, until the broker has confirmed them."""
 
     message: Outgoing
-    task: DeliveryToken
+    tasks: list[DeliveryToken]
     under_way: bool = True
 
 
@@ -38,8 +40,9 @@ class AmqpTransport:
     """A `haste_core.ports.WorkerTransport` over RabbitMQ.
 
     RabbitMQ limits what is unacknowledged for each queue, not for a worker (the limit for a whole channel is
-    refused by RabbitMQ 4.3). So `prefetch` is divided among the routes, at least one each: a worker whose
-    slots shall all be busy whichever key has work needs a prefetch of routes times slots.
+    refused by RabbitMQ 4.3), and counts tasks that were sent together as one. So `prefetch` is divided among
+    the routes, at least one each: a worker whose slots shall all be busy whichever key has work needs a
+    prefetch of routes times slots.
 
     Parameters
     ----------
@@ -55,6 +58,8 @@ class AmqpTransport:
         self._link: AmqpLink | None = None
         self._reports: dict[int, _Report] = {}
         self._report_numbers = itertools.count()
+        self._unsent: list[tuple[bytes, DeliveryToken]] = []
+        self._open = batches.OpenDeliveries()
         self._last_word: Outgoing | None = None
         self._changed = threading.Condition()
 
@@ -76,13 +81,20 @@ class AmqpTransport:
             consumers=[Consumer(route.queue, prefetch=share) for route in routes],
             on_delivery=partial(self._take, on_task),
             on_sent=self._note_fate,
-            on_up=self._send_again,
+            on_up=self._begin_anew,
         )
         self._link.start()
 
     def report(self, result: TaskResult, delivery: TaskDelivery) -> None:
-        """Send a result, persistent and confirmed, and acknowledge its task after that."""
-        self._settle_with(RESULT_QUEUE, result.encode(), cast(DeliveryToken, delivery.token))
+        """Send a result, persistent and confirmed, and acknowledge its task after that.
+
+        Results that come while the link is busy travel together.
+        """
+        with self._changed:
+            self._unsent.append((result.encode(), cast(DeliveryToken, delivery.token)))
+            waits_already = len(self._unsent) > 1
+        if not waits_already:
+            self._started().call(self._send_results)
 
     def announce(self, presence: Presence) -> None:
         """Send a heartbeat to all engines; without a connection the last one is sent after the reconnect."""
@@ -99,20 +111,12 @@ class AmqpTransport:
             return
         self._link.stop_consuming()
         with self._changed:
-            self._changed.wait_for(lambda: not self._reports, timeout_s)
-            if self._reports:
-                # Their tasks were not acknowledged either, so they will run again.
-                log.warning("results could not be sent", action="results_lost", count=len(self._reports))
+            self._changed.wait_for(lambda: not (self._unsent or self._reports), timeout_s)
+            unsent = len(self._unsent) + sum(len(report.tasks) for report in self._reports.values())
+        if unsent:
+            # Their tasks were not acknowledged either, so they will run again.
+            log.warning("results could not be sent", action="results_lost", count=unsent)
         self._link.close(timeout_s=_FAREWELL_S)
-
-    def _settle_with(
-        self, queue: str, body: bytes, task: DeliveryToken, *, headers: Mapping[str, Any] | None = None
-    ) -> None:
-        number = next(self._report_numbers)
-        message = Outgoing("", queue, body, ref=number, headers=headers)
-        with self._changed:
-            self._reports[number] = _Report(message, task)
-        self._started().publish([message])
 
     def _started(self) -> AmqpLink:
         if self._link is None:
@@ -122,15 +126,38 @@ class AmqpTransport:
     # The following run in the link's thread.
 
     def _take(self, on_task: Callable[[TaskDelivery], None], delivery: Delivery) -> None:
-        try:
-            message = TaskMessage.decode(delivery.body)
-        except InvalidError as error:
-            log.warning("a task cannot be read", action="dead_letter", why=str(error))
-            self._settle_with(
-                DEAD_LETTER_QUEUE, delivery.body, delivery.token, headers=_death(delivery.queue)
-            )
-            return
-        on_task(TaskDelivery(message, delivery.redelivered, delivery.token))
+        bodies = batches.split(delivery.body)
+        self._open.open(delivery.token, len(bodies))
+        for body in bodies:
+            try:
+                message = TaskMessage.decode(body)
+            except InvalidError as error:
+                log.warning("a task cannot be read", action="dead_letter", why=str(error))
+                self._send(DEAD_LETTER_QUEUE, body, [delivery.token], headers=_death(delivery.queue))
+            else:
+                on_task(TaskDelivery(message, delivery.redelivered, delivery.token))
+
+    def _send_results(self) -> None:
+        with self._changed:
+            unsent, self._unsent = self._unsent, []
+        bodies = [body for body, _ in unsent]
+        for numbers in batches.batches(bodies, _MOST_TOGETHER):
+            body = batches.join([bodies[number] for number in numbers])
+            self._send(RESULT_QUEUE, body, [unsent[number][1] for number in numbers])
+
+    def _send(
+        self,
+        queue: str,
+        body: bytes,
+        tasks: list[DeliveryToken],
+        *,
+        headers: Mapping[str, Any] | None = None,
+    ) -> None:
+        number = next(self._report_numbers)
+        message = Outgoing("", queue, body, ref=number, headers=headers)
+        with self._changed:
+            self._reports[number] = _Report(message, tasks)
+        self._started().publish([message])
 
     def _note_fate(self, message: Outgoing, fate: Fate) -> None:
         if message.expendable:
@@ -144,11 +171,15 @@ class AmqpTransport:
             else:
                 report.under_way = False
         if fate is Fate.CONFIRMED:
-            self._started().ack([report.task])
+            self._started().ack([task for task in report.tasks if self._open.settle(task)])
         elif fate is not Fate.LOST:
             # The queue of results is gone or out of order. A new connection declares it again, and
-            # brings the result along.
-            self._started().reconnect(f"a result was not taken ({fate})")
+            # brings the results along.
+            self._started().reconnect(f"results were not taken ({fate})")
+
+    def _begin_anew(self) -> None:
+        self._open.forget()
+        self._send_again()
 
     def _send_again(self) -> None:
         with self._changed:

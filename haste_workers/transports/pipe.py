@@ -13,6 +13,7 @@ from haste_core.errors import InvalidError
 from haste_core.messages import Presence, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery
 from haste_core.routing import Route
+from haste_runtime import batches
 from haste_runtime.frames import FrameError, FrameReader, FrameSender
 from haste_runtime.pipe import Hello, PresenceFrame, ResultFrame, TaskFrame, UnreadableFrame, parse_frame
 
@@ -91,10 +92,11 @@ class PipeTransport:
             raise FrameError(f"the server sent a {type(frame).__name__}, not a task")
         if self._stopping.is_set():
             return  # it is not ours any more: the server takes it back when the pipe closes
-        try:
-            message = TaskMessage.decode(frame.body)
-        except InvalidError as error:
-            log.warning("a task cannot be read", action="task_unreadable", why=str(error))
-            self._sender.send([UnreadableFrame(frame.tag).encode()])
-            return
-        on_task(TaskDelivery(message, frame.redelivered, frame.tag))
+        for body in batches.split(frame.body):
+            try:
+                message = TaskMessage.decode(body)
+            except InvalidError as error:
+                log.warning("a task cannot be read", action="task_unreadable", why=str(error))
+                self._sender.send([UnreadableFrame(frame.tag).encode()])
+            else:
+                on_task(TaskDelivery(message, frame.redelivered, frame.tag))

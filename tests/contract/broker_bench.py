@@ -201,7 +201,7 @@ class EmbeddedShape:
         self._embedded.attach(os.fdopen(to_server[0], "rb"), os.fdopen(to_worker[1], "wb"), name="odd")
         os.close(to_worker[0])
         with os.fdopen(to_server[1], "wb") as writer:
-            write_frames(writer, [ResultFrame(1, body).encode()])
+            write_frames(writer, [ResultFrame(1, line).encode() for line in body.split(b"\n")])
 
     def dead_letters(self) -> list[bytes]:
         return [letter.head.encode() for letter in self._embedded.dead_letters().latest]

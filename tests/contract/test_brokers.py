@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -117,9 +118,11 @@ def test_a_result_arrives_as_it_was_reported(bench: Bench) -> None:
 
 def test_an_unsettled_result_is_delivered_again_and_a_settled_one_is_not(bench: Bench) -> None:
     worker = bench.worker()
-    worker.reports_at_once = True
     bench.broker.publish([task_message(1), task_message(2)])
-    bench.engine.wait_for_results(2)
+    worker.wait_for_tasks(2)
+    for number, task in enumerate(worker.taken):
+        worker.report(task)
+        bench.engine.wait_for_results(number + 1)
     bench.broker.settle([delivery for delivery in bench.engine.results if delivery.result.task_id == 1])
 
     engine = bench.restart_engine()
@@ -183,6 +186,47 @@ def test_bulk_is_delivered_and_reported_once_each(bench: Bench) -> None:
     assert sorted(delivery.result.task_id for delivery in bench.engine.results) == list(range(200))
     assert sorted(workers[0].task_ids() + workers[1].task_ids()) == list(range(200))
     assert bench.engine.failed == []
+
+
+def test_tasks_that_travel_together_come_to_one_worker_in_their_order(bench: Bench) -> None:
+    workers = [bench.worker(prefetch=1), bench.worker(prefetch=1)]
+    others = [task_message(100, "nobody-takes-this"), task_message(101, "nobody-takes-this")]
+    bench.broker.publish([*(task_message(task_id) for task_id in range(12)), *others], together=5)
+    wait_until(lambda: all(len(worker.taken) >= 5 for worker in workers), "each worker has its share")
+    time.sleep(_QUIET_S)
+    assert sorted(worker.task_ids() for worker in workers) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert {undelivered.task_id for undelivered in bench.engine.wait_for_failed(2)} == {100, 101}
+
+    for task in workers[0].taken[:4]:
+        workers[0].report(task)
+    time.sleep(_QUIET_S)
+    assert len(workers[0].taken) == 5, "one of them is not reported yet"
+    workers[0].report(workers[0].taken[4])
+    assert workers[0].wait_for_tasks(7)[5:] == [10, 11]
+
+
+def test_what_a_killed_worker_has_not_reported_comes_again_with_what_came_with_it(bench: Bench) -> None:
+    leaver = bench.worker()
+    bench.broker.publish([task_message(1), task_message(2)], together=2)
+    leaver.wait_for_tasks(2)
+    leaver.report(leaver.taken[0])
+    bench.engine.wait_for_results(1)
+    rescuer = bench.worker()
+    leaver.transport.stop(timeout_s=2.0)
+    rescuer.wait_for_tasks(2)
+    assert [(task.message.task_id, task.redelivered) for task in rescuer.taken] == [(1, True), (2, True)]
+
+
+def test_results_that_travel_together_are_settled_one_by_one(bench: Bench) -> None:
+    bench.shape.inject_result(b"\n".join(result_of(task_message(task_id)).encode() for task_id in (1, 2)))
+    bench.engine.wait_for_results(2)
+    bench.broker.settle(bench.engine.results[:1])
+    engine = bench.restart_engine()
+    assert 2 in {result.task_id for result in engine.wait_for_results(1)}
+    bench.broker.settle(engine.results)
+    engine = bench.restart_engine()
+    time.sleep(_QUIET_S)
+    assert engine.results == []
 
 
 def test_an_unreadable_result_is_put_aside_and_others_arrive(bench: Bench) -> None:
@@ -270,8 +314,7 @@ def test_dead_letters_are_shown_and_stay_where_they_are(
     wait_until(lambda: bench.broker.dead_letters() == DeadLetters(), "there are none")
     for number in range(7):
         bench.shape.inject_result(b'{"v": %d, "note": "%s"}' % (number + 2, b"long" * 100))
-
-    wait_until(lambda: _count(bench) == 7, "all are counted")
+        wait_until(partial(_counts, bench, number + 1), "it is counted")
     shown = bench.broker.dead_letters()
     assert shown is not None
     assert [letter.head[:8] for letter in shown.latest] == [
@@ -300,6 +343,10 @@ def test_a_task_that_a_worker_cannot_read_is_shown(bench: Bench, monkeypatch: py
     assert shown is not None
     (letter,) = shown.latest
     assert (letter.queue, letter.head) == ("haste.focus-score.lab1", '{"v": 2}')
+
+
+def _counts(bench: Bench, number: int) -> bool:
+    return _count(bench) == number
 
 
 def _count(bench: Bench) -> int | None:

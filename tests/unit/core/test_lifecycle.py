@@ -1,5 +1,6 @@
 """Laws of a job's life, whatever happens to it in whatever order."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.jobspec import parse_job_spec
 from haste_core.lifecycle import Rules
 from haste_core.messages import Outcome, TaskResult
-from haste_core.scheduling import GiveUp, Retry, RetryPolicy, order_key, window_size
+from haste_core.scheduling import GiveUp, Retry, RetryPolicy, count_together, order_key, window_size
 from haste_core.states import Event, Phase, TaskState, allows
 
 RULES = Rules(RetryPolicy(max_attempts=3, max_lost=3))
@@ -222,8 +223,19 @@ def test_ageing_never_changes_the_order_of_two_that_wait(
         assert abs((keys[0] - keys[1]) - difference) < 1e-6
 
 
-def test_windows_follow_slots_and_rate_within_their_bounds() -> None:
-    assert window_size(slots=3, workers=1, rate_per_s=0) == 6
-    assert window_size(slots=1, workers=1, rate_per_s=1000) == 50
-    assert window_size(slots=1, workers=1, rate_per_s=9999) == 100
-    assert window_size(slots=0, workers=0, rate_per_s=9999) == 0
+def test_windows_follow_slots_and_durations_within_their_bounds() -> None:
+    assert window_size(slots=3, workers=1, duration_s=math.inf) == 6
+    assert window_size(slots=3, workers=1, duration_s=60.0) == 6
+    assert window_size(slots=1, workers=1, duration_s=0.001) == 50
+    assert window_size(slots=1, workers=1, duration_s=0.0) == 100
+    assert window_size(slots=0, workers=0, duration_s=0.0) == 0
+
+
+def test_only_short_tasks_travel_together() -> None:
+    assert [count_together(duration_s) for duration_s in (math.inf, 1.0, 0.02, 0.009, 0.0)] == [
+        1,
+        1,
+        1,
+        2,
+        25,
+    ]

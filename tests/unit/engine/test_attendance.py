@@ -1,13 +1,11 @@
 """Who is there is known, and who is gone is forgotten."""
 
-from collections import Counter
-
 import pytest
 from structlog.testing import capture_logs
 
 from haste_core.messages import Presence
 from haste_core.routing import Route
-from haste_server.engine.attendance import RATE_MEMORY_S, Attendance
+from haste_server.engine.attendance import Attendance, Window
 
 NOW = 1_700_000_000.0
 ROUTE = Route("a", "default")
@@ -34,23 +32,31 @@ def attendance() -> Attendance:
 def test_a_worker_counts_until_it_leaves_or_falls_silent(attendance: Attendance) -> None:
     for worker_id in ("w1", "w2", "w3"):
         attendance.note(presence(worker_id), now=NOW)
-    assert attendance.windows(now=NOW) == {ROUTE: 12}
+    assert attendance.windows(now=NOW) == {ROUTE: Window(12, together=1)}
     attendance.note(presence("w1", leaving=True), now=NOW)
     attendance.note(presence("w2"), now=NOW + 20)
-    assert attendance.windows(now=NOW + 31) == {ROUTE: 4}
+    assert attendance.windows(now=NOW + 31) == {ROUTE: Window(4, together=1)}
     assert attendance.windows(now=NOW + 51) == {}
+
+
+def test_short_tasks_travel_together_and_more_of_them(attendance: Attendance) -> None:
+    attendance.note(presence(), now=NOW)
+    for _ in range(20):
+        attendance.note_duration(ROUTE, 0.002)
+    assert attendance.windows(now=NOW) == {ROUTE: Window(50, together=10)}
+    for _ in range(50):
+        attendance.note_duration(ROUTE, 3.0)
+    assert attendance.windows(now=NOW) == {ROUTE: Window(4, together=1)}
 
 
 def test_nothing_is_kept_of_those_who_are_gone(attendance: Attendance) -> None:
     for number in range(100):
         attendance.note(presence(f"w{number}"), now=NOW)
-        attendance.count_results(Counter({Route(f"key-{number}", "default"): 1000}), now=NOW)
+        attendance.note_duration(Route(f"key-{number}", "default"), 0.001)
     attendance.note(presence("here"), now=NOW + 20)
-    attendance.count_results(Counter({ROUTE: 1000}), now=NOW + 31)
-    assert attendance.windows(now=NOW + 31) == {ROUTE: 10}
-    assert (list(attendance._seen), list(attendance._rates)) == (["here"], [ROUTE])
-    attendance.windows(now=NOW + 31 + RATE_MEMORY_S)
-    assert not attendance._rates
+    attendance.note_duration(ROUTE, 0.001)
+    assert list(attendance.windows(now=NOW + 31)) == [ROUTE]
+    assert (list(attendance._seen), list(attendance._durations._mean_s)) == (["here"], [ROUTE])
 
 
 @pytest.mark.parametrize(("ahead_s", "said"), [(3600.0, "3600.0 s ahead of"), (-45.0, "45.0 s behind")])
