@@ -222,10 +222,17 @@ class TaskStore(Protocol):
 
 @dataclass(frozen=True)
 class Submitted:
-    """A spec that was stored, now or before."""
+    """A spec that was stored, now or before.
+
+    Attributes
+    ----------
+    job : JobRecord, optional
+        The new job, as it was stored.
+    """
 
     job_id: int
     created: bool
+    job: JobRecord | None = None
 
 
 @dataclass(frozen=True)

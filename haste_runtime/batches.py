@@ -13,22 +13,30 @@ BATCH_BYTES = 256 * 1024
 """A batch is not made larger than this; a single message may be."""
 
 
-def batches(bodies: Sequence[bytes], most: int) -> Iterator[range]:
-    """Divide messages into batches, in their order, each as the range of its numbers.
+def runs(sizes: Sequence[int], *, most: int, most_in_sum: int) -> Iterator[range]:
+    """Divide a list into runs, as ranges of positions, whose sizes do not sum up to more than a limit.
 
     Parameters
     ----------
+    sizes : sequence of int
+        Of the items; one that is beyond the limit makes a run of its own.
     most : int
-        How many messages a batch may hold.
+        How many items a run may have.
+    most_in_sum : int
     """
-    start = size_bytes = 0
-    for number, body in enumerate(bodies):
-        size_bytes += len(body)
-        if number > start and (number - start >= most or size_bytes > BATCH_BYTES):
-            yield range(start, number)
-            start, size_bytes = number, len(body)
-    if bodies:
-        yield range(start, len(bodies))
+    start = in_sum = 0
+    for position, size in enumerate(sizes):
+        in_sum += size
+        if position > start and (position - start >= most or in_sum > most_in_sum):
+            yield range(start, position)
+            start, in_sum = position, size
+    if sizes:
+        yield range(start, len(sizes))
+
+
+def batches(bodies: Sequence[bytes], most: int) -> Iterator[range]:
+    """Divide messages into batches of so many at most, in their order, each as the range of its positions."""
+    return runs([len(body) for body in bodies], most=most, most_in_sum=BATCH_BYTES)
 
 
 def join(bodies: Sequence[bytes]) -> bytes:

@@ -42,7 +42,7 @@ def submit(header: SubmissionHeaders, body: SubmittedJob) -> Shown:
     if isinstance(submitted, Refused):
         raise InvalidError(submitted.problems)
     location = url_for("jobs.show", job_id=submitted.job_id)
-    job = services().jobs.job(submitted.job_id)
+    job = submitted.job or services().jobs.job(submitted.job_id)
     return show_job(job), 201 if submitted.created else 200, {"Location": location}
 
 

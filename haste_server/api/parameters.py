@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -115,7 +116,17 @@ class JobsQuery(_Query):
     limit: PageSize = 100
 
 
-class SubmissionHeaders(BaseModel):
+_make_schema = cache(BaseModel.model_json_schema.__func__)  # type: ignore[attr-defined]
+
+
+class _Headers(BaseModel):
+    @classmethod
+    def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Make the schema once: flask-openapi3 asks for it with each request."""
+        return dict(_make_schema(cls, *arguments, **options))
+
+
+class SubmissionHeaders(_Headers):
     """A repeated call with the same key and body answers as the first one did."""
 
     idempotency_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None = Field(
@@ -123,7 +134,7 @@ class SubmissionHeaders(BaseModel):
     )
 
 
-class UploadHeaders(BaseModel):
+class UploadHeaders(_Headers):
     """What the content must be."""
 
     repr_digest: Annotated[

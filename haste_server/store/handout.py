@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Row
 from haste_core import lifecycle
 from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.messages import DecisionNote, HeldAttempt, Outcome, TaskMessage, TaskResult
+from haste_core.pipelines import Pipeline
 from haste_core.ports import StateChange
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
@@ -19,10 +20,10 @@ from haste_server.store.records import (
     SqlPart,
     job_ids_of_tasks,
     load_jobs,
-    parameters_of,
+    pipelines_of,
     save_changes,
 )
-from haste_server.store.schema import attempts, decisions, jobs, streams, tasks
+from haste_server.store.schema import attempts, decisions, jobs, tasks
 
 
 class HandOut(SqlPart):
@@ -232,7 +233,7 @@ def _messages(
     """Write the messages of claimed (task, job) pairs, in their order."""
     found = load_jobs(connection, {job_id for _, job_id in claimed}, lock=False)
     by_id = {task.task_id: task for job in found.values() for task in job.tasks}
-    pipelines = _pipelines_of(connection, found.values())
+    pipelines = pipelines_of(connection, {job.spec.stream_id for job in found.values()})
     notes = _decision_notes(connection, [by_id[task_id] for task_id, _ in claimed])
     return [
         _message(found[job_id], by_id[task_id], pipelines[found[job_id].spec.stream_id], notes, ttl_s=ttl_s)
@@ -243,7 +244,7 @@ def _messages(
 def _message(
     job: JobRecord,
     task: TaskRecord,
-    pipeline: dict[str, Any],
+    pipeline: Pipeline,
     notes: dict[int, DecisionNote],
     *,
     ttl_s: float,
@@ -256,16 +257,10 @@ def _message(
         site=task.site,
         ttl_s=ttl_s,
         place=job.place_before(task.position),
-        parameters=parameters_of(pipeline, task.task_key),
+        parameters=pipeline.parameters.get(task.task_key, {}),
         decision=notes.get(task.decision_id or 0),
         job=job.to_json(),
     )
-
-
-def _pipelines_of(connection: Connection, wanted: Iterable[JobRecord]) -> dict[str, Any]:
-    names = {job.spec.stream_id for job in wanted}
-    found = sa.select(streams.c.stream_id, streams.c.pipeline).where(streams.c.stream_id.in_(names))
-    return {row.stream_id: row.pipeline for row in connection.execute(found)}
 
 
 def _decision_notes(connection: Connection, claimed: Sequence[TaskRecord]) -> dict[int, DecisionNote]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
+import pydantic_core
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.jobspec import JobSpec
 from haste_core.lifecycle import Rules
+from haste_core.pipelines import Pipeline
 from haste_core.states import TaskState
 from haste_server.store.database import Database
-from haste_server.store.schema import NO_INDEX, jobs, tasks
+from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,15 @@ def _job_record(row: Any, its_tasks: tuple[TaskRecord, ...]) -> JobRecord:
     )
 
 
-def parameters_of(pipeline: Mapping[str, Any], task_key: str) -> dict[str, Any]:
-    """Find the handler's parameters in a stored pipeline."""
-    found: dict[str, Any] = pipeline.get("parameters", {}).get(task_key, {})
-    return found
+def pipelines_of(connection: Connection, stream_ids: Collection[str]) -> dict[str, Pipeline]:
+    """Load the pipelines of streams; unknown names are left out."""
+    rows = connection.execute(_LOAD_PIPELINES, {"names": list(stream_ids)})
+    return {row.stream_id: _pipeline(row.pipeline) for row in rows}
+
+
+@lru_cache(maxsize=256)
+def _pipeline(text: str) -> Pipeline:
+    return Pipeline.parse(pydantic_core.from_json(text))
 
 
 # Made once: what SQLAlchemy does for a statement costs more than the database's work on a few rows.
@@ -119,3 +127,6 @@ _SET_STATE = (
     .where(jobs.c.job_id.in_(_IDS))
     .values(state=sa.bindparam("new_state", type_=jobs.c.state.type), ended_at=sa.bindparam("end"))
 )
+_LOAD_PIPELINES = sa.select(
+    streams.c.stream_id, sa.type_coerce(streams.c.pipeline, sa.Text).label("pipeline")
+).where(streams.c.stream_id.in_(sa.bindparam("names", expanding=True)))
