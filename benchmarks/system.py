@@ -31,15 +31,29 @@ class System:
     ----------
     server : ServerProcess
     database_url : str
+    broker_url : str
+        Empty if the server has its own workers.
     """
 
     server: ServerProcess
     database_url: str
+    broker_url: str = ""
     http: requests.Session = field(default_factory=requests.Session)
 
-    def submit(self, count: int, *, stream_id: str, tasks: str = NO_OP) -> list[int]:
+    @contextmanager
+    def worker(self, *, concurrency: int = 1) -> Iterator[None]:
+        """Run a worker, from when it is seen."""
+        folder = self.server.data_dir.parent
+        environment = {"HASTE_WORK_DIR": str(folder / "work"), "HASTE_BROKER_URL": self.broker_url}
+        options = ("--handler", "benchmarks.handlers:no_op", "--keys", NO_OP, "--concurrency", concurrency)
+        with running_worker(folder / "worker.log", *options, environment=environment):
+            wait_for(lambda: _has_worker(self))
+            yield
+
+    def submit(self, count: int, *, stream_id: str, tasks: str = NO_OP, priority: float = 1.0) -> list[int]:
         """Submit jobs of one task, 500 a call, and return their numbers."""
-        specs = [{**no_op_spec(number, stream_id), "tasks": tasks} for number in range(count)]
+        fields = {"tasks": tasks, "priority": priority}
+        specs = [no_op_spec(number, stream_id) | fields for number in range(count)]
         return [
             job_id
             for start in range(0, count, BULK_SIZE)
@@ -58,6 +72,17 @@ class System:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"job {job_id} is not done after {timeout_s:g} s")
             time.sleep(_POLL_S)
+
+    def wait_until_stream_is_done(self, stream_id: str, *, timeout_s: float = 600.0) -> None:
+        """Wait until a stream has no open job."""
+        query: dict[str, Any] = {"stream_id": stream_id, "state": "open", "limit": 1}
+
+        def is_done() -> bool:
+            answer = self.http.get(f"{self.server.url}/HASTE/jobs/", params=query, timeout=60)
+            answer.raise_for_status()
+            return not answer.json()["jobs"]
+
+        wait_for(is_done, timeout_s=timeout_s)
 
     def _open_before(self, job_id: int) -> bool:
         query = {"limit": 1}
@@ -95,8 +120,8 @@ def embedded_system(folder: Path, *, concurrency: int = 1) -> Iterator[System]:
 
 
 @contextmanager
-def distributed_system(folder: Path, *, concurrency: int = 1, workers: int = 1) -> Iterator[System]:
-    """Run RabbitMQ, MariaDB, a server and workers."""
+def distributed_system(folder: Path, *, concurrency: int = 1, with_worker: bool = True) -> Iterator[System]:
+    """Run RabbitMQ, MariaDB, a server and, unless told otherwise, a worker."""
     with ExitStack() as running:
         database_url = running.enter_context(MariaDB(folder / "mariadb")).new_database()
         broker_url = running.enter_context(RabbitMQ(folder / "rabbitmq")).vhosts.create()
@@ -106,20 +131,9 @@ def distributed_system(folder: Path, *, concurrency: int = 1, workers: int = 1) 
         environment = {"HASTE_DATABASE_URL": database_url, "HASTE_BROKER_URL": broker_url}
         server = running.enter_context(running_server(folder / "data", environment=environment))
         server.wait_until_ready()
-        system = System(server, database_url)
-        for number in range(workers):
-            options = (
-                "--handler",
-                "benchmarks.handlers:no_op",
-                "--keys",
-                NO_OP,
-                "--concurrency",
-                concurrency,
-            )
-            log = folder / f"worker{number}.log"
-            environment = {"HASTE_WORK_DIR": str(folder / f"work{number}"), "HASTE_BROKER_URL": broker_url}
-            running.enter_context(running_worker(log, *options, environment=environment))
-        wait_for(lambda: _has_worker(system))
+        system = System(server, database_url, broker_url)
+        if with_worker:
+            running.enter_context(system.worker(concurrency=concurrency))
         yield system
 
 

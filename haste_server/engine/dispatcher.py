@@ -10,7 +10,7 @@ from haste_server.engine.attendance import Attendance, Window
 
 LOOK_AGAIN_S = 1.0  # another server's web process may have stored tasks without waking this engine
 CLAIM_LIMIT = 100
-REFILL_SHARE = 0.25  # of a window is handed out together, since a transaction costs more than its tasks
+REFILL_SHARE = 0.5  # of a window is claimed at once where tasks are short: a transaction costs more than they
 
 
 class Dispatcher:
@@ -43,8 +43,9 @@ class Dispatcher:
         windows = self._attendance.windows(now=self._clock())
         for route, in_flight in self._store.demand(windows).items():
             window = windows[route]
-            if window.size - in_flight >= window.size * REFILL_SHARE:
-                self._fill(route, window, window.size - in_flight)
+            room = window.size - in_flight
+            if room >= window.size * REFILL_SHARE or window.together == 1:
+                self._fill(route, window, room)
 
     def _fill(self, route: Route, window: Window, room: int) -> None:
         while room > 0:

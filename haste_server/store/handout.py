@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -166,18 +167,13 @@ class HandOut(SqlPart):
         """Find those of some queues in which tasks are ready, each with how many it has in flight."""
         if not routes:
             return {}
-        ready = sa.union_all(*(_any_ready(route) for route in sorted(routes)))
-        in_flight = (
-            sa.select(tasks.c.task_key, tasks.c.site, sa.func.count().label("number"))
-            .where(tasks.c.phase == Phase.HANDED_OUT)
-            .group_by(tasks.c.task_key, tasks.c.site)
-        )
+        ready = _queues_with_ready(tuple(sorted(routes)))
 
         def work(connection: Connection) -> dict[Route, int]:
             wanted = [Route(row.task_key, row.site) for row in connection.execute(ready)]
             if not wanted:
                 return {}
-            counts = {Route(row.task_key, row.site): row.number for row in connection.execute(in_flight)}
+            counts = {Route(row.task_key, row.site): row.number for row in connection.execute(_IN_FLIGHT)}
             return {route: counts.get(route, 0) for route in wanted}
 
         return self.database.read(work)
@@ -203,10 +199,15 @@ def state_changes(changes: Iterable[tuple[JobRecord, JobRecord]]) -> list[StateC
     ]
 
 
-def _any_ready(route: Route) -> sa.Select[Any]:
-    # In parentheses by way of a subquery: SQLite knows no LIMIT in a part of a union.
-    one = sa.select(tasks.c.task_key, tasks.c.site).where(*_ready(route)).limit(1).subquery()
-    return sa.select(one)
+@lru_cache(maxsize=100)
+def _queues_with_ready(routes: tuple[Route, ...]) -> sa.CompoundSelect[Any]:
+    # One look at the head of each: a count would walk all that waits. As subqueries, since SQLite knows no
+    # LIMIT in a part of a union.
+    heads = [
+        sa.select(tasks.c.task_key, tasks.c.site).where(*_ready(route)).limit(1).subquery()
+        for route in routes
+    ]
+    return sa.union_all(*(sa.select(head) for head in heads))
 
 
 def _ready(route: Route) -> tuple[sa.ColumnElement[bool], ...]:
@@ -217,6 +218,7 @@ def _ready(route: Route) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
+@lru_cache(maxsize=1000)
 def _first_ready(route: Route, limit: int) -> sa.Select[Any]:
     return (
         sa.select(tasks.c.task_id, tasks.c.job_id, tasks.c.contended)
@@ -298,6 +300,11 @@ def _history_row(result: TaskResult, message: str, now: float) -> dict[str, Any]
     }
 
 
+_IN_FLIGHT = (
+    sa.select(tasks.c.task_key, tasks.c.site, sa.func.count().label("number"))
+    .where(tasks.c.phase == Phase.HANDED_OUT)
+    .group_by(tasks.c.task_key, tasks.c.site)
+)
 _LEASE = (
     sa.update(tasks)
     # By number alone: these rows were found ready, and held, in this transaction. With the phase as well,
