@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -19,6 +18,8 @@ from haste_core.states import Phase
 from haste_server.store.handout import state_changes
 from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, pipelines_of, save_changes
 from haste_server.store.schema import decisions, streams, tasks
+
+SOFTWARE_VERSION = version("haste-server")
 
 
 class Deciding(SqlPart):
@@ -49,12 +50,19 @@ class Deciding(SqlPart):
         def work(connection: Connection) -> list[StateChange]:
             found = job_ids_of_tasks(connection, list(decided))
             before = load_jobs(connection, {job_id for job_id, _ in found.values()}, lock=True)
+            waiting = {
+                task_id: before[job_id]
+                for task_id, (job_id, position) in found.items()
+                if job_id in before and before[job_id].tasks[position].phase is Phase.UNDECIDED
+            }
+            decision_ids = _append(connection, waiting, decided, now)
             after = dict(before)
-            for task_id, verdict in decided.items():
-                job_id, position = found.get(task_id, (0, 0))
-                job = after.get(job_id)
-                if job is not None and job.tasks[position].phase is Phase.UNDECIDED:
-                    after[job_id] = self._with_verdict(connection, job, position, verdict, now)
+            for task_id in waiting:
+                job_id, position = found[task_id]
+                if after[job_id].tasks[position].phase is Phase.UNDECIDED:
+                    after[job_id] = self._with_verdict(
+                        after[job_id], position, decided[task_id], decision_ids.get(task_id), now
+                    )
             changes = [(before[job_id], after[job_id]) for job_id in before]
             save_changes(self.database, connection, changes)
             return state_changes(changes)
@@ -63,15 +71,15 @@ class Deciding(SqlPart):
 
     def _with_verdict(
         self,
-        connection: Connection,
         job: JobRecord,
         position: int,
         verdict: Decision | Undecidable,
+        decision_id: int | None,
         now: float,
     ) -> JobRecord:
         if isinstance(verdict, Undecidable):
             return lifecycle.refuse(job, position, verdict.reason, now=now, rules=self.rules)
-        decision_id = _append(connection, job, job.tasks[position].task_id, verdict, now)
+        assert decision_id is not None
         return lifecycle.decided(job, position, decision_id, verdict.score, now=now, rules=self.rules)
 
 
@@ -89,27 +97,54 @@ def _undecided(task_id: int, job: JobRecord, pipelines: dict[str, Pipeline]) -> 
     return Undecided(task_id, job.spec.stream_id, pipeline, scored)
 
 
-def _append(connection: Connection, job: JobRecord, task_id: int, decision: Decision, now: float) -> int:
-    stream = connection.execute(sa.select(streams).where(streams.c.stream_id == job.spec.stream_id)).one()
-    earlier = connection.scalar(
-        sa.select(sa.func.max(decisions.c.decision_id)).where(decisions.c.task_id == task_id)
-    )
-    row: dict[str, Any] = {
-        "stream_id": job.spec.stream_id,
-        "job_id": job.job_id,
-        "task_id": task_id,
-        "source_id": job.spec.source_id,
-        "made_at": now,
-        "score": decision.score,
-        "tier": decision.tier,
-        "reason": decision.reason,
-        "mode": stream.mode,
-        "features": dict(decision.features),
-        "pipeline": stream.pipeline,
-        "input_sha256": decision.input_sha256,
-        "software_version": version("haste-server"),
-        "supersedes": earlier,
+def _append(
+    connection: Connection,
+    waiting: Mapping[int, JobRecord],
+    decided: Mapping[int, Decision | Undecidable],
+    now: float,
+) -> dict[int, int]:
+    """Store the decisions about waiting tasks; return their numbers by task id."""
+    made = {
+        task_id: (job, verdict)
+        for task_id, job in waiting.items()
+        if isinstance(verdict := decided[task_id], Decision)
     }
-    inserted = connection.execute(sa.insert(decisions).values(row))
-    assert inserted.inserted_primary_key is not None
-    return int(inserted.inserted_primary_key[0])
+    if not made:
+        return {}
+    names = {job.spec.stream_id for job, _ in made.values()}
+    found = sa.select(streams).where(streams.c.stream_id.in_(names))
+    their_streams = {row.stream_id: row for row in connection.execute(found)}
+    earlier = _latest_decisions(connection, made)
+    rows = [
+        {
+            "stream_id": job.spec.stream_id,
+            "job_id": job.job_id,
+            "task_id": task_id,
+            "source_id": job.spec.source_id,
+            "made_at": now,
+            "score": decision.score,
+            "tier": decision.tier,
+            "reason": decision.reason,
+            "mode": their_streams[job.spec.stream_id].mode,
+            "features": dict(decision.features),
+            "pipeline": their_streams[job.spec.stream_id].pipeline,
+            "input_sha256": decision.input_sha256,
+            "software_version": SOFTWARE_VERSION,
+            "supersedes": earlier.get(task_id),
+        }
+        for task_id, (job, decision) in made.items()
+    ]
+    decision_ids = connection.scalars(_INSERT, rows).all()
+    return dict(zip(made, decision_ids, strict=True))
+
+
+def _latest_decisions(connection: Connection, task_ids: Collection[int]) -> dict[int, int]:
+    latest = (
+        sa.select(decisions.c.task_id, sa.func.max(decisions.c.decision_id).label("decision_id"))
+        .where(decisions.c.task_id.in_(task_ids))
+        .group_by(decisions.c.task_id)
+    )
+    return {row.task_id: row.decision_id for row in connection.execute(latest)}
+
+
+_INSERT = sa.insert(decisions).returning(decisions.c.decision_id, sort_by_parameter_order=True)
