@@ -9,5 +9,9 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["haste_*"]), "haste_config"],
     package_dir={"haste_config": "config"},
-    package_data={"": ["py.typed", "*.yaml", "*.html", "*.css", "*.js", "*.mako"]},
+    # Folders that are no packages, too: of pipelines, of the report's template, of the database's versions.
+    package_data={
+        "": ["py.typed", "**/*.yaml", "**/*.html"],
+        "haste_server.store": ["migrations/*", "migrations/versions/*.py"],
+    },
 )

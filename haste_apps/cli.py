@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from haste_apps.exits import explained_errors
+from haste_apps.interruption import GRACE_S, Interruption, interruptible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from haste_apps.exits import ExitCode
     from haste_client import HasteClient
 
 RETRY_FOR_S = 15.0
 """How long a command waits for a server that is being restarted."""
+
+WATCH_RETRY_FOR_S, WATCH_GRACE_S = 2.0, 10.0
+"""A lasting watch ends between two images, also when the server does not answer just now."""
 
 
 class Kind(StrEnum):
@@ -74,16 +81,29 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """See it all at work on this machine: simulated images, or your own with --images."""
-    from haste_apps.demo.interruption import ends_like_ctrl_c
-    from haste_apps.demo.own_images import score_own_images
-    from haste_apps.demo.simulated import run_simulated
+    with interruptible() as interruption, explained_errors():
+        from haste_apps.demo.own_images import score_own_images
+        from haste_apps.demo.simulated import run_simulated
 
-    _quiet_libraries()
-    with explained_errors(), ends_like_ctrl_c():
+        _quiet_libraries()
         if images is None:
-            code = run_simulated(work_dir=work_dir, count=count, rate_hz=rate_hz, keep=keep, as_json=as_json)
+            code = run_simulated(
+                work_dir=work_dir,
+                count=count,
+                rate_hz=rate_hz,
+                keep=keep,
+                as_json=as_json,
+                interruption=interruption,
+            )
         else:
-            code = score_own_images(images, work_dir=work_dir, pattern=pattern, keep=keep, as_json=as_json)
+            code = score_own_images(
+                images,
+                work_dir=work_dir,
+                pattern=pattern,
+                keep=keep,
+                as_json=as_json,
+                interruption=interruption,
+            )
     raise typer.Exit(code)
 
 
@@ -103,13 +123,15 @@ def submit(
     token: Token = None,
 ) -> None:
     """Submit a folder's images; what was submitted before and has not changed is left out."""
-    from haste_apps.submitting import SubmitOptions
-    from haste_apps.submitting import submit as run
 
-    options = SubmitOptions(stream, pipeline, pattern, recursive, priority, mode, site)
-    with explained_errors(), _client(server, token) as client:
-        code = run(client, directory, options, wait=wait, as_json=as_json)
-    raise typer.Exit(code)
+    def work(client: HasteClient, interruption: Interruption) -> ExitCode:
+        from haste_apps.submitting import SubmitOptions
+        from haste_apps.submitting import submit as run
+
+        options = SubmitOptions(stream, pipeline, pattern, recursive, priority, mode, site)
+        return run(client, directory, options, wait=wait, as_json=as_json, interruption=interruption)
+
+    _with_client(work, server=server, token=token)
 
 
 @app.command()
@@ -131,20 +153,18 @@ def watch(
     token: Token = None,
 ) -> None:
     """Submit a folder's images as they are written, each when it is complete, until Ctrl-C."""
-    from haste_apps.submitting import OUTAGE_PAUSE_S, SubmitOptions, stopped_by_signals, watch_folder
 
-    options = SubmitOptions(stream, pipeline, pattern, recursive, priority, mode, site)
-    # A lasting watch tries again by itself, and listens to Ctrl-C in between.
-    retry_for_s = RETRY_FOR_S if once else OUTAGE_PAUSE_S
-    with (
-        explained_errors(),
-        _client(server, token, retry_for_s=retry_for_s) as client,
-        stopped_by_signals() as stop,
-    ):
-        code = watch_folder(
-            client, directory, options, once=once, settle_s=settle_s, as_json=as_json, stop=stop
+    def work(client: HasteClient, interruption: Interruption) -> ExitCode:
+        from haste_apps.submitting import SubmitOptions, watch_folder
+
+        options = SubmitOptions(stream, pipeline, pattern, recursive, priority, mode, site)
+        return watch_folder(
+            client, directory, options, once=once, settle_s=settle_s, as_json=as_json, stop=interruption.heard
         )
-    raise typer.Exit(code)
+
+    # A lasting watch tries again by itself, and listens to Ctrl-C in between.
+    retry_for_s = RETRY_FOR_S if once else WATCH_RETRY_FOR_S
+    _with_client(work, server=server, token=token, retry_for_s=retry_for_s, grace_s=WATCH_GRACE_S)
 
 
 @app.command()
@@ -155,10 +175,13 @@ def job(
     token: Token = None,
 ) -> None:
     """Show one job and its tasks."""
-    from haste_apps.inspecting import show_job
 
-    with explained_errors(), _client(server, token) as client:
+    def work(client: HasteClient, _interruption: Interruption) -> None:
+        from haste_apps.inspecting import show_job
+
         show_job(client.job(job_id), as_json=as_json)
+
+    _with_client(work, server=server, token=token)
 
 
 @app.command()
@@ -174,10 +197,13 @@ def jobs(
     token: Token = None,
 ) -> None:
     """List jobs; with --json one object a line."""
-    from haste_apps.inspecting import show_jobs
 
-    with explained_errors(), _client(server, token) as client:
+    def work(client: HasteClient, _interruption: Interruption) -> None:
+        from haste_apps.inspecting import show_jobs
+
         show_jobs(client.jobs(stream_id=stream, state=state), as_json=as_json)
+
+    _with_client(work, server=server, token=token)
 
 
 @app.command()
@@ -188,10 +214,13 @@ def retry(
     token: Token = None,
 ) -> None:
     """Run a job's failed tasks again."""
-    from haste_apps.inspecting import show_job
 
-    with explained_errors(), _client(server, token) as client:
+    def work(client: HasteClient, _interruption: Interruption) -> None:
+        from haste_apps.inspecting import show_job
+
         show_job(client.retry_job(job_id), as_json=as_json)
+
+    _with_client(work, server=server, token=token)
 
 
 @app.command()
@@ -209,25 +238,43 @@ def simulate(
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
 ) -> None:
     """Write images as a microscope does, some slowly, with the truth in a CSV file beside them."""
-    from haste_apps.simulating import run_simulation
+    with interruptible() as interruption, explained_errors():
+        from haste_apps.simulating import run_simulation
 
-    with explained_errors():
-        run_simulation(
-            directory,
-            kind=kind.value,
-            count=count,
-            rate_hz=rate_hz,
-            seed=seed,
-            as_json=as_json,
-            parent_pid=parent,
+        interruption.run(
+            lambda: run_simulation(
+                directory,
+                kind=kind.value,
+                count=count,
+                rate_hz=rate_hz,
+                seed=seed,
+                as_json=as_json,
+                interruption=interruption,
+                parent_pid=parent,
+            )
         )
 
 
-def _client(server: str | None, token: str | None, *, retry_for_s: float = RETRY_FOR_S) -> HasteClient:
-    from haste_client import HasteClient
+def _with_client(
+    work: Callable[[HasteClient, Interruption], ExitCode | None],
+    *,
+    server: str | None,
+    token: str | None,
+    retry_for_s: float = RETRY_FOR_S,
+    grace_s: float = GRACE_S,
+) -> None:
+    """Do what a command does at a server, and end the program with the code that it gives."""
+    with interruptible() as interruption, explained_errors():
 
-    _quiet_libraries()
-    return HasteClient(server, token, retry_for_s=retry_for_s)
+        def talk() -> ExitCode | None:
+            from haste_client import HasteClient
+
+            _quiet_libraries()
+            with HasteClient(server, token, retry_for_s=retry_for_s) as client:
+                return work(client, interruption)
+
+        code = interruption.run(talk, grace_s=grace_s)
+    raise typer.Exit(code or 0)
 
 
 def _quiet_libraries() -> None:

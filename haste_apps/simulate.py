@@ -106,6 +106,7 @@ def simulate(
     size_px: tuple[int, int] | None = None,
     slow_writes: bool = True,
     on_image: Callable[[SimulatedImage], None] | None = None,
+    pause: Callable[[float], object] = time.sleep,
 ) -> list[SimulatedImage]:
     """Write a run of a microscope into a folder.
 
@@ -133,6 +134,8 @@ def simulate(
         temporary name (``.tmp``) and renamed. False: all under a temporary name.
     on_image : callable, optional
         Called after each image is complete; what it raises ends the run.
+    pause : callable
+        Waits some seconds for the next image's time; what it raises ends the run, too.
 
     Returns
     -------
@@ -153,7 +156,7 @@ def simulate(
         truth.writerow(["file", "kind", "defocus_um", "empty"])
         for number, image in enumerate(_plan(directory, kind, count, seed)):
             content = _content(image, number, seed, size_px, progress=number / count)
-            time.sleep(max(0.0, started + number / rate_hz - time.monotonic()))
+            pause(max(0.0, started + number / rate_hz - time.monotonic()))
             in_place = slow_writes and number % 2 == 0
             _write(image.path, content, slow_s=min(_SLOW_WRITE_S, 0.5 / rate_hz) if in_place else None)
             defocus = "" if image.defocus_um is None else f"{image.defocus_um:.3f}"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from haste_apps.exits import ExitCode
+from haste_apps.interruption import Interruption
 from haste_apps.output import print_json, say
 from haste_apps.summary import summary_json
 from haste_apps.tables import show_tiers
-from haste_client import HasteClient, ImageFile, Problem, Submission, TransientError
+from haste_client import ConflictError, HasteClient, ImageFile, Problem, Submission, TransientError
 from haste_client.directory import Selection, stream_id_for
 from haste_client.settling import Unfinished
 from haste_client.watching import FolderWatch, watch
@@ -21,7 +22,7 @@ from haste_client.watching import FolderWatch, watch
 PROBLEMS_SHOWN = 20
 UNFINISHED_AFTER_S = 30.0
 OUTAGE_PAUSE_S = 2.0
-LOOK_FOR_WORKERS_EVERY_S = 10.0
+LOOK_FOR_WORKERS_AFTER_S, LOOK_FOR_WORKERS_EVERY_S = 3.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,27 @@ class SubmitOptions:
 
 
 def submit(
-    client: HasteClient, directory: Path, options: SubmitOptions, *, wait: bool, as_json: bool
+    client: HasteClient,
+    directory: Path,
+    options: SubmitOptions,
+    *,
+    wait: bool,
+    as_json: bool,
+    interruption: Interruption,
 ) -> ExitCode:
     """Submit a folder's images, and wait for them if asked."""
-    submission = client.submit_directory(
-        directory,
-        stream_id=options.stream_id,
-        pipeline=options.pipeline,
-        pattern=options.pattern,
-        recursive=options.recursive,
-        priority=options.priority,
-        mode=options.mode,
-        site=options.site,
-        progress=True,
-    )
+    with _remedy_for_conflicts():
+        submission = client.submit_directory(
+            directory,
+            stream_id=options.stream_id,
+            pipeline=options.pipeline,
+            pattern=options.pattern,
+            recursive=options.recursive,
+            priority=options.priority,
+            mode=options.mode,
+            site=options.site,
+            progress=True,
+        )
     _say_problems(submission.problems)
     if submission.namesakes:
         say(_namesakes_text(submission))
@@ -61,7 +69,7 @@ def submit(
         if as_json:
             print_json(_counts_json(submission))
         return ExitCode.WORK_FAILED if submission.problems else ExitCode.DONE
-    _wait(client, submission)
+    submission.wait(pause=_PauseBetweenLooks(client, interruption))
     return _show_outcome(submission, as_json=as_json)
 
 
@@ -79,13 +87,14 @@ def watch_folder(
 
     The server may be restarted meanwhile, and so may this program: the server knows what it has.
     """
-    submission = client.open_submission(
-        options.stream_id or stream_id_for(directory.resolve()),
-        pipeline=options.pipeline,
-        mode=options.mode,
-        site=options.site,
-        priority=options.priority,
-    )
+    with _remedy_for_conflicts():
+        submission = client.open_submission(
+            options.stream_id or stream_id_for(directory.resolve()),
+            pipeline=options.pipeline,
+            mode=options.mode,
+            site=options.site,
+            priority=options.priority,
+        )
     reporter = _WatchReporter()
 
     def add(files: list[ImageFile]) -> None:
@@ -111,16 +120,12 @@ def watch_folder(
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGINT and SIGTERM set, so that a watch ends between two images."""
-    stop = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+def _remedy_for_conflicts() -> Iterator[None]:
+    """Name the options that settle it where a stream of that name is there, but differs."""
     try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        yield
+    except ConflictError as error:
+        raise ConflictError(f"{error} (--stream, --pipeline, --mode)") from error
 
 
 def _add(
@@ -211,14 +216,25 @@ def _say_problems(problems: Iterable[Problem]) -> None:
         say(f"… and {len(listed) - PROBLEMS_SHOWN} more")
 
 
-def _wait(client: HasteClient, submission: Submission) -> None:
-    """Wait for all jobs; say so, once, if nobody takes a kind of task."""
-    said: set[str] = set()
-    while submission.progress().open:
-        with suppress(TimeoutError):
-            submission.wait(timeout_s=LOOK_FOR_WORKERS_EVERY_S)
+class _PauseBetweenLooks:
+    """Waits between two looks at the server; says, once, which kinds of task nobody takes."""
+
+    def __init__(self, client: HasteClient, interruption: Interruption) -> None:
+        self._client = client
+        self._interruption = interruption
+        self._look_at_s = time.monotonic() + LOOK_FOR_WORKERS_AFTER_S
+        self._said: set[str] = set()
+
+    def __call__(self, seconds: float) -> None:
+        self._interruption.pause(seconds)
+        if time.monotonic() < self._look_at_s:
             return
-        waiting = {queue.message for queue in client.workers().queues if queue.message}
-        for message in waiting - said:
+        self._look_at_s = time.monotonic() + LOOK_FOR_WORKERS_EVERY_S
+        with suppress(TransientError):  # whether the server is away for too long, the submission judges
+            self._say_missing_workers()
+
+    def _say_missing_workers(self) -> None:
+        waiting = {queue.message for queue in self._client.workers().queues if queue.message}
+        for message in sorted(waiting - self._said):
             say(f"{message}; its tasks wait until one is started (haste-worker)")
-        said |= waiting
+        self._said |= waiting

@@ -152,7 +152,7 @@ def _error_of(response: requests.Response) -> HasteError:
     if status in _TRANSIENT_STATUSES:
         return OutageError(detail, retry_after_s=_seconds(response.headers.get("Retry-After")))
     if status in (401, 403):
-        return AccessDeniedError(f"{detail} (HTTP {status}); set HASTE_TOKEN to a token that allows this")
+        return AccessDeniedError(_with_remedy(detail, status))
     if status == 404:
         return NotFoundError(detail)
     if status == 409:
@@ -160,6 +160,12 @@ def _error_of(response: requests.Response) -> HasteError:
     if 400 <= status < 500:
         return InvalidError(problems_of(problem) or [Problem("", detail)])
     return ServerError(f"{response.url}: {detail} (HTTP {status})")
+
+
+def _with_remedy(detail: str, status: int) -> str:
+    """Say what to do about a token, unless the server has said it."""
+    told = f"{detail} (HTTP {status})"
+    return told if "HASTE_TOKEN" in detail else f"{told}; set HASTE_TOKEN to a token that allows this"
 
 
 def problems_of(document: Mapping[str, Any]) -> list[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -177,7 +177,13 @@ class Submission:
             self._update_priorities(self._prioritiser)
         return news
 
-    def wait(self, timeout_s: float | None = None, *, outage_s: float = OUTAGE_S) -> Submission:
+    def wait(
+        self,
+        timeout_s: float | None = None,
+        *,
+        outage_s: float = OUTAGE_S,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> Submission:
         """Wait until every job has ended, or was deleted at the server, which counts as failed.
 
         Parameters
@@ -186,6 +192,8 @@ class Submission:
             Default: as long as it takes.
         outage_s : float
             How long the server may be unreachable in the meantime, for example while it is restarted.
+        pause : callable
+            Waits some seconds between two looks at the server; what it raises ends the waiting.
 
         Raises
         ------
@@ -196,7 +204,7 @@ class Submission:
         """
         deadline = time.monotonic() + timeout_s if timeout_s is not None else None
         with progress_bar("working", total=len(self._job_ids), shown=self._show_progress) as bar:
-            for _ in self._refreshes(outage_s):
+            for _ in self._refreshes(outage_s, pause):
                 bar.update(len(self._results))
                 if not self.progress().open:
                     return self
@@ -316,7 +324,7 @@ class Submission:
             self._service.set_priorities({self._job_ids[name]: changed[name] for name in part})
             prioritiser.confirm({name: changed[name] for name in part})
 
-    def _refreshes(self, outage_s: float) -> Iterator[None]:
+    def _refreshes(self, outage_s: float, pause: Callable[[float], object]) -> Iterator[None]:
         """Refresh for ever, at a pace that leaves the server to its work, and through its restarts."""
         last_answer = time.monotonic()
         pause_s = _SHORTEST_POLL_S
@@ -332,7 +340,7 @@ class Submission:
             yield
             spent_s = time.monotonic() - began
             pause_s = _SHORTEST_POLL_S if news else min(1.5 * pause_s, _LONGEST_POLL_S)
-            time.sleep(max(pause_s, min(2 * spent_s, _LONGEST_POLL_S)))
+            pause(max(pause_s, min(2 * spent_s, _LONGEST_POLL_S)))
 
 
 def _view(file: ImageFile, index: int) -> ImageView:

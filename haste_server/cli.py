@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from haste_core.errors import HasteError, InvalidError, Problem, TransientError
+from haste_core.errors import HasteError, InvalidError, TransientError
 
 if TYPE_CHECKING:
     from haste_runtime.configuration import Gathered
@@ -41,7 +41,14 @@ def serve(
         list[str] | None, typer.Option(help="NAME=FOLDER: a folder its own workers may read.")
     ] = None,
     handler: Annotated[
-        list[str] | None, typer.Option(help="KEY=module:function: a handler for its own workers.")
+        list[str] | None,
+        typer.Option(
+            help="[KEY=]module:function: a handler for its own workers; "
+            "the key defaults to the function's name, with - for _."
+        ),
+    ] = None,
+    pipelines_dir: Annotated[
+        Path | None, typer.Option(help="A folder with your own pipelines, one YAML file each.")
     ] = None,
     token_file: Annotated[Path | None, typer.Option(help="Holds the token that clients must show.")] = None,
     workers: Annotated[int | None, typer.Option(help="Tasks that its own workers run at once.")] = None,
@@ -66,6 +73,7 @@ def serve(
     Exit codes: 0 stopped as asked, 2 wrong usage or settings, 5 try again (for example: no database).
     """
     from haste_runtime.logs import configure_logging
+    from haste_runtime.options import named_handlers, named_values
     from haste_server.configuration import load_settings
 
     with _explained():
@@ -74,8 +82,9 @@ def serve(
             host=host,
             port=port,
             data_dir=data_dir,
-            roots=_pairs(root, "--root"),
-            handlers=_pairs(handler, "--handler"),
+            roots=named_values(root, "--root") if root else None,
+            handlers=named_handlers(handler) if handler else None,
+            pipelines_dir=pipelines_dir,
             token_file=token_file,
             workers=workers,
             url_file=url_file,
@@ -223,17 +232,6 @@ def _explained() -> Iterator[None]:
     except HasteError as error:
         typer.echo(f"haste-server: {error}", err=True)
         raise typer.Exit(USAGE) from error
-
-
-def _pairs(given: list[str] | None, option: str) -> dict[str, Any] | None:
-    """Read ``NAME=VALUE`` options."""
-    if not given:
-        return None
-    pairs = [text.partition("=") for text in given]
-    problems = [Problem(option, f"{name!r} should be NAME=VALUE") for name, sign, _ in pairs if not sign]
-    if problems:
-        raise InvalidError(problems)
-    return {name: value for name, _, value in pairs}
 
 
 if __name__ == "__main__":

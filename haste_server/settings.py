@@ -22,6 +22,7 @@ from haste_core.errors import InvalidError, Problem
 from haste_core.jobspec import Name
 from haste_core.policies import TierName
 from haste_core.routing import DEFAULT_SITE
+from haste_runtime.options import HandlerReference
 
 MIN_TOKEN_LENGTH = 16
 
@@ -34,7 +35,6 @@ def _local_path(path: Path) -> Path:
 
 
 LocalPath = Annotated[Path, AfterValidator(_local_path)]
-HandlerReference = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 
 
 class TierFolder(BaseModel):

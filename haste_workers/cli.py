@@ -5,13 +5,12 @@ What a worker needs is imported when it starts to work, so that ``--help`` answe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from haste_core.errors import InvalidError, Problem
+from haste_core.errors import InvalidError
 
 DONE, USAGE, TRY_AGAIN = 0, 2, 5
 
@@ -57,6 +56,7 @@ def work(
     Exit codes: 0 stopped as asked, 2 wrong usage or settings, 5 the server is gone.
     """
     from haste_runtime.logs import configure_logging
+    from haste_runtime.options import named_handlers, named_values
     from haste_workers.handlers.registry import HandlerUnusableError
     from haste_workers.program import run_worker
     from haste_workers.settings import load_settings
@@ -69,8 +69,8 @@ def work(
             concurrency=concurrency,
             broker_url=broker_url,
             server_url=server_url,
-            handlers=_handlers(handler) if handler else None,
-            roots=_pairs(root, "--root") if root else None,
+            handlers=named_handlers(handler) if handler else None,
+            roots=named_values(root, "--root") if root else None,
         )
         configure_logging(settings.log_level)
         ended_well = run_worker(settings, pipe=pipe)
@@ -79,20 +79,6 @@ def work(
             typer.echo(f"haste-worker: {problem}", err=True)
         raise typer.Exit(USAGE) from error
     raise typer.Exit(DONE if ended_well else TRY_AGAIN)
-
-
-def _handlers(given: Iterable[str]) -> dict[str, str]:
-    """Read ``[KEY=]module:function`` options; a function ``count_cells`` has the key ``count-cells``."""
-    keyed = [text if "=" in text else f"{text.rpartition(':')[2].replace('_', '-')}={text}" for text in given]
-    return _pairs(keyed, "--handler")
-
-
-def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    problems = [Problem(option, f"{name!r} should be NAME=VALUE") for name, sign, _ in pairs if not sign]
-    if problems:
-        raise InvalidError(problems)
-    return {name: value for name, _, value in pairs}
 
 
 if __name__ == "__main__":

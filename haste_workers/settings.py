@@ -23,6 +23,7 @@ from pydantic_settings import NoDecode
 from haste_core.jobspec import Name
 from haste_core.routing import DEFAULT_SITE
 from haste_runtime.configuration import gather
+from haste_runtime.options import HandlerReference
 
 WORK_ROOT = "work"
 """The root under which a worker's own outputs are named; its folder is `WorkerSettings.work_dir`."""
@@ -39,7 +40,6 @@ def _comma_separated(value: Any) -> Any:
 
 
 LocalFolder = Annotated[Path, AfterValidator(_local_folder)]
-HandlerReference = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_comma_separated)]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.given import GivenServerError, check_given_servers
 from tests.services.mariadb import MariaDB, create_database, drop_database
 from tests.services.programs import (
     BROKER_URL_VARIABLE,
@@ -20,18 +21,29 @@ from tests.services.vhosts import DEFAULT_MANAGEMENT_PORT, VirtualHosts
 
 _SHARED_DIR = Path(__file__).resolve().parents[2] / "shared"
 _PRIVATE_SERVERS = {"mariadb_server", "rabbitmq_server"}
+_UNIT_TESTS = Path(__file__).parent / "unit"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that stop a server where there are only servers of other people."""
     if not (os.environ.get(BROKER_URL_VARIABLE) or os.environ.get(DATABASE_URL_VARIABLE)):
         return
+    if not all(item.path.is_relative_to(_UNIT_TESTS) for item in items):
+        _check_given_servers()
     try:
         check_programs()
     except ProgramMissingError:
         left_out = [item for item in items if _needs_private_server(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _check_given_servers() -> None:
+    """End the whole run with a sentence, instead of each test with a traceback."""
+    try:
+        check_given_servers(os.environ)
+    except GivenServerError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _needs_private_server(item: pytest.Item) -> bool:

@@ -28,8 +28,14 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     exit 1
 fi
 echo "Installing $package" >&2
-{
-    apt-get -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$package"
-} >&2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! {
+    apt-get -qq update &&
+        DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$package"
+} >"$log" 2>&1; then
+    cat "$log" >&2
+    echo "$package could not be installed; apt's output stands above" >&2
+    exit 1
+fi
 echo "$incomplete"

@@ -2,7 +2,8 @@
 # Make sure that the tests find RabbitMQ and MariaDB: installed here, or by the URLs of running
 # servers in HASTE_TEST_BROKER_URL and HASTE_TEST_DATABASE_URL. As root on Debian and Ubuntu, what
 # is missing is installed. Only the programs are wanted: the tests start instances of their own,
-# so no daemon of the packages is started, now or at the next boot.
+# so RabbitMQ, MariaDB and Erlang's epmd are not started, now or at the next boot. What RabbitMQ's
+# package depends on stays as Debian sets it up: logrotate, and cron where there is no systemd.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -62,21 +63,26 @@ absent_daemons() {
 keep_off_at_boot() {
     for service in "$@"; do
         [ ! -e "/etc/init.d/$service" ] || update-rc.d "$service" disable
-        command -v systemctl >/dev/null || continue
-        for unit in "$service.service" "$service.socket"; do
-            [ ! -e "/lib/systemd/system/$unit" ] || systemctl disable "$unit"
-        done
+        # As systemctl disables them; packages enable their units also where it is missing, as in containers.
+        rm -f /etc/systemd/system/*.wants/"$service.service" /etc/systemd/system/*.wants/"$service.socket"
     done
 }
 
-if .venv/bin/python -m tests.services 2>/dev/null; then
+# 1 means that a program is missing; what else is wrong, no package mends.
+status=0
+said=$(.venv/bin/python -m tests.services 2>&1) || status=$?
+if [ "$status" -eq 0 ]; then
     exit 0
+elif [ "$status" -ne 1 ]; then
+    echo "$said" >&2
+    exit "$status"
 fi
 
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     echo "Installing RabbitMQ and MariaDB for the tests" >&2
-    # One at a time: two would take each other's policy for the machine's.
-    exec 9>/run/lock/haste-test-services
+    # One at a time: two would take each other's policy for the machine's. The lock is on the folder of the
+    # policy, so that none of our own stays behind.
+    exec 9<"${policy%/*}"
     flock 9
     log=$(mktemp)
     trap finish EXIT

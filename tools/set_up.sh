@@ -13,8 +13,9 @@ case $level in
     *) echo "usage: $0 base|test|dev" >&2; exit 2 ;;
 esac
 
-# A .venv whose interpreter has been removed or upgraded away is made again.
-if ! .venv/bin/python -c '' 2>/dev/null; then
+# A .venv whose interpreter has been removed or upgraded away is made again, and so is one whose making was
+# cut off: pip comes into it late, `activate` last.
+if [ ! -e .venv/bin/activate ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     python=$(tools/find_python.sh)
     "$python" -m venv --clear .venv
 fi

@@ -21,7 +21,7 @@ class MicroscopeError(HasteError):
 
 
 class Microscope:
-    """Runs `haste simulate` for as long as a block of code runs.
+    """Runs `haste simulate`, from its start to the end of a block of code at the latest.
 
     Parameters
     ----------
@@ -47,11 +47,18 @@ class Microscope:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        return self
+
+    def start(self) -> None:
+        """Let it begin to write."""
         program = [sys.executable, "-m", "haste_apps.cli", "simulate", str(self.directory), *self._arguments]
         self._process = subprocess.Popen(  # noqa: S603 - our own program
-            program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            program,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches us only, so that its end is no failure
         )
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from haste_apps.demo.interruption import wait_for_ctrl_c
 from haste_apps.demo.outcome import show_end
 from haste_apps.demo.server import EmbeddedServer
 from haste_apps.demo.workspace import prepare_work_dir
 from haste_apps.exits import ExitCode
+from haste_apps.interruption import Interruption
 from haste_apps.output import as_called, say
 from haste_apps.report import ReportInput, write_report
 from haste_apps.suspicions import suspicions
@@ -21,7 +21,13 @@ FAILURES_SHOWN = 20
 
 
 def score_own_images(
-    images: Path, *, work_dir: Path, pattern: str | None, keep: bool, as_json: bool
+    images: Path,
+    *,
+    work_dir: Path,
+    pattern: str | None,
+    keep: bool,
+    as_json: bool,
+    interruption: Interruption,
 ) -> ExitCode:
     """Score a folder's images and say which tier each would go to; nothing is moved or changed.
 
@@ -37,27 +43,31 @@ def score_own_images(
         Leave the server running until Ctrl-C.
     as_json : bool
         Print the outcome as one JSON object.
+    interruption : Interruption
     """
-    _refuse_without_images(images, pattern)
+    interruption.run(lambda: _refuse_without_images(images, pattern))
     folder = prepare_work_dir(work_dir, images=images)
     roots = {"images": images.resolve()}
     say("Starting a server on this machine …")
-    with (
-        EmbeddedServer(folder / "server", roots=roots) as server,
-        HasteClient(server.url, roots=roots) as client,
-    ):
-        submission = client.submit_directory(
-            images, pipeline=PIPELINE, pattern=pattern, mode="observe", progress=True
-        )
-        submission.wait()
-        policy = client.stream(submission.stream_id).pipeline.policy or {}
-        report = _report(submission, images.resolve(), folder / "report.html", policy)
-        _show(submission, report, as_json=as_json)
-        if keep:
-            say(f"The server answers at {server.url} until Ctrl-C.")
-            wait_for_ctrl_c()
-    progress = submission.progress()
-    return ExitCode.WORK_FAILED if progress.failed or progress.refused else ExitCode.DONE
+    with EmbeddedServer(folder / "server", roots=roots) as server:
+
+        def work() -> ExitCode:
+            server.wait_until_ready(interruption.pause)
+            with HasteClient(server.url, roots=roots) as client:
+                submission = client.submit_directory(
+                    images, pipeline=PIPELINE, pattern=pattern, mode="observe", progress=True
+                )
+                submission.wait(pause=interruption.pause)
+                policy = client.stream(submission.stream_id).pipeline.policy or {}
+            report = _report(submission, images.resolve(), folder / "report.html", policy)
+            _show(submission, report, as_json=as_json)
+            if keep:
+                say(f"The server answers at {server.url} until Ctrl-C.")
+                interruption.heard.wait()
+            progress = submission.progress()
+            return ExitCode.WORK_FAILED if progress.failed or progress.refused else ExitCode.DONE
+
+        return interruption.run(work)
 
 
 def _refuse_without_images(images: Path, pattern: str | None) -> None:

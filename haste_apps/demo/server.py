@@ -6,16 +6,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from haste_apps.exits import ExitCode, RunFailedError
-from haste_client import ServerUnreachableError
+from haste_client import HasteClient, ServerUnreachableError, TransientError
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0  # the server itself gives running tasks 20
+_READY_S = 1.0  # one try to ask it; the next try waits no longer than needed
 _LAST_LINES = 15
 
 
@@ -37,7 +38,7 @@ class EmbeddedServer:
     Attributes
     ----------
     url : str
-        Where it answers, once the block is entered.
+        Where it answers, after `wait_until_ready`.
     """
 
     def __init__(self, data_dir: Path, *, roots: Mapping[str, Path]) -> None:
@@ -65,11 +66,6 @@ class EmbeddedServer:
                 env=environment,
                 start_new_session=True,  # Ctrl-C reaches us first; we stop it when the results are safe
             )
-        try:
-            self.url = self._wait_for_url()
-        except BaseException:
-            self.stop()
-            raise
         return self
 
     def __exit__(
@@ -99,20 +95,38 @@ class EmbeddedServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process = None
 
-    def _wait_for_url(self) -> str:
-        from haste_client import HasteClient
+    def wait_until_ready(self, pause: Callable[[float], object]) -> None:
+        """Wait until it can work.
 
+        Parameters
+        ----------
+        pause : callable
+            Waits some seconds; what it raises ends the waiting.
+
+        Raises
+        ------
+        DemoServerError
+            If it has ended.
+        ServerUnreachableError
+            If it takes too long.
+        """
         deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
+        while not self._is_ready():
             self.check()
-            url = self._url_file.read_text(encoding="utf-8").strip() if self._url_file.exists() else ""
-            if url:
-                with HasteClient(url, retry_for_s=START_TIMEOUT_S) as client:
-                    client.check_ready()
-                return url
-            time.sleep(0.05)
-        raise ServerUnreachableError(
-            "the demo's own address", f"it did not start within {START_TIMEOUT_S:g} s:\n{self.last_words()}"
-        )
+            if time.monotonic() > deadline:
+                raise ServerUnreachableError(
+                    "the demo's own address",
+                    f"it did not start within {START_TIMEOUT_S:g} s:\n{self.last_words()}",
+                )
+            pause(0.05)
+
+    def _is_ready(self) -> bool:
+        self.url = self._url_file.read_text(encoding="utf-8").strip() if self._url_file.exists() else ""
+        if not self.url:
+            return False
+        try:
+            with HasteClient(self.url, retry_for_s=_READY_S) as client:
+                return client.check_ready().ready
+        except TransientError:
+            return False

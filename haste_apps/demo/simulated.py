@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from haste_apps.demo.interruption import wait_for_ctrl_c
 from haste_apps.demo.microscope import Microscope, read_truth
 from haste_apps.demo.outcome import show_end
 from haste_apps.demo.server import EmbeddedServer
@@ -14,6 +13,7 @@ from haste_apps.demo.stages import StageDisplay
 from haste_apps.demo.verdict import Truth, faults, mean_defocus_by_tier
 from haste_apps.demo.workspace import prepare_work_dir
 from haste_apps.exits import ExitCode, RunFailedError
+from haste_apps.interruption import Interruption
 from haste_apps.output import as_called, say
 from haste_apps.report import ReportInput, write_report
 from haste_apps.tables import show_tiers
@@ -34,7 +34,9 @@ class DemoStuckError(RunFailedError):
     """The demo made no progress for too long."""
 
 
-def run_simulated(*, work_dir: Path, count: int, rate_hz: float, keep: bool, as_json: bool) -> ExitCode:
+def run_simulated(
+    *, work_dir: Path, count: int, rate_hz: float, keep: bool, as_json: bool, interruption: Interruption
+) -> ExitCode:
     """Let a simulated microscope write images, and let the server preprocess, score and tier them.
 
     Parameters
@@ -49,56 +51,68 @@ def run_simulated(*, work_dir: Path, count: int, rate_hz: float, keep: bool, as_
         Leave the server running until Ctrl-C.
     as_json : bool
         Print the outcome as one JSON object.
+    interruption : Interruption
     """
     folder = prepare_work_dir(work_dir)
     images = folder / "microscope"
     images.mkdir()
-    roots = {"demo": images}
     say("Starting a server on this machine …")
+    # What was started is stopped here, whatever becomes of the client's work.
     with (
-        EmbeddedServer(folder / "server", roots=roots) as server,
-        HasteClient(server.url, roots=roots) as client,
+        EmbeddedServer(folder / "server", roots={"demo": images}) as server,
+        Microscope(images, count=count, rate_hz=rate_hz, seed=SEED) as microscope,
     ):
-        submission = client.open_submission(STREAM_ID, pipeline=PIPELINE, mode="enforce")
-        with Microscope(images, count=count, rate_hz=rate_hz, seed=SEED) as microscope:
-            _acquire(client, submission, microscope, server, count=count)
-        exit_code = _conclude(client, submission.results(), folder, as_json=as_json)
-        if keep:
-            say(f"The server answers at {server.url} until Ctrl-C.")
-            wait_for_ctrl_c()
-    return exit_code
+
+        def work() -> ExitCode:
+            server.wait_until_ready(interruption.pause)
+            with HasteClient(server.url, roots={"demo": images}) as client:
+                results = _acquire(client, microscope, server, count=count, interruption=interruption)
+                exit_code = _conclude(client, results, folder, as_json=as_json)
+            if keep:
+                say(f"The server answers at {server.url} until Ctrl-C.")
+                interruption.heard.wait()
+            return exit_code
+
+        return interruption.run(work)
 
 
 def _acquire(
     client: HasteClient,
-    submission: Submission,
     microscope: Microscope,
     server: EmbeddedServer,
     *,
     count: int,
-) -> None:
+    interruption: Interruption,
+) -> list[Result]:
     """Submit each image when it is complete, until all have ended."""
+    submission = client.open_submission(STREAM_ID, pipeline=PIPELINE, mode="enforce")
+    microscope.start()
     last_news_s = time.monotonic()
     with (
         FolderWatch(microscope.directory, settle_s=_SETTLE_S, poll_s=_POLL_S) as folder,
         StageDisplay(client, STREAM_ID, count) as display,
     ):
         while True:
+            interruption.check()
             server.check()
             microscope.check()
             news = [*submission.add(folder.look()), *submission.refresh()]
             progress = submission.progress()
             display.update(acquired=progress.jobs)
             if microscope.finished and progress.jobs >= count and not progress.open:
-                return
+                return submission.results()
             if news:
                 last_news_s = time.monotonic()
             elif time.monotonic() - last_news_s > _PATIENCE_S:
-                raise DemoStuckError(
-                    f"no news for {_PATIENCE_S:g} s, {progress.open} jobs open; "
-                    f"the server's last words:\n{server.last_words()}"
-                )
+                raise _stuck(submission, server)
             folder.wait()
+
+
+def _stuck(submission: Submission, server: EmbeddedServer) -> DemoStuckError:
+    return DemoStuckError(
+        f"no news for {_PATIENCE_S:g} s, {submission.progress().open} jobs open; "
+        f"the server's last words:\n{server.last_words()}"
+    )
 
 
 def _conclude(client: HasteClient, results: list[Result], folder: Path, *, as_json: bool) -> ExitCode:

@@ -18,7 +18,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from haste_server.processes.children import BackOff
 from haste_server.processes.claims import UrlFile
 from haste_server.processes.parents import is_orphaned
-from haste_server.processes.parts import Parts, server_url
+from haste_server.processes.parts import Parts, server_url, serving_text
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class _WebServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         self._listening = listening
         self._url_file = url_file
         self._make = make
-        self._url = ""
+        self._url = self._serving = ""
         self._parts: Parts | None = None
         super().__init__()
 
@@ -110,18 +110,21 @@ class _WebServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def _bound(self, arbiter: Arbiter) -> None:
         host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]
         self._url = server_url(host, port)
+        self._serving = serving_text(host, port)
 
     def _forked(self, _arbiter: Arbiter, worker: Any) -> None:
         # The arbiter waits for requests and tasks; the worker itself, for requests only.
         worker.cfg.set("graceful_timeout", round(DRAIN_S))
 
-    def _begin(self, _worker: Any) -> None:
+    def _begin(self, worker: Any) -> None:
         # A Ctrl-C reaches all processes of the terminal; the arbiter alone decides what it means.
         signal.signal(signal.SIGINT, lambda *_: None)
         assert self._parts is not None
         self._parts.start()
         self._url_file.write(self._url)
-        logger.info("serving at %s", self._url, extra={"action": "serving", "url": self._url})
+        # The first processes begin together, and one of them says so; those that replace one say it, too.
+        if worker.age == 1 or worker.age > self._listening.processes:
+            logger.info(self._serving, extra={"action": "serving", "url": self._url})
 
     def _end(self, _arbiter: Arbiter, worker: Any) -> None:
         if self._parts is None:

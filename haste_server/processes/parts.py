@@ -45,7 +45,18 @@ class Parts:
 def server_url(host: str, port: int) -> str:
     """Write the URL at which this machine's own programs reach the server."""
     address = ipaddress.ip_address(host)
-    if address.is_unspecified:
+    if listens_everywhere(host):
         address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
     shown = f"[{address}]" if address.version == 6 else str(address)
     return f"http://{shown}:{port}"
+
+
+def listens_everywhere(host: str) -> bool:
+    """Tell whether an address that is listened at stands for all that this machine has."""
+    return ipaddress.ip_address(host).is_unspecified
+
+
+def serving_text(host: str, port: int) -> str:
+    """Say where a server that listens there can be reached, for its log."""
+    elsewhere = f", from other machines at port {port} of this one" if listens_everywhere(host) else ""
+    return f"serving at {server_url(host, port)}{elsewhere}"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from waitress.server import create_server
 
 from haste_server.processes.claims import UrlFile
-from haste_server.processes.parts import Parts, server_url
+from haste_server.processes.parts import Parts, server_url, serving_text
 from haste_server.processes.supervisor import run_until_stopped
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def serve_in_one_process(
     answering = threading.Thread(target=server.run, name="waitress", daemon=True)
     answering.start()
     url_file.write(url)
-    logger.info("serving at %s", url, extra={"action": "serving", "url": url})
+    logger.info(serving_text(host, int(server.effective_port)), extra={"action": "serving", "url": url})
     try:
         run_until_stopped(parent_pid=parent_pid)
     finally:

@@ -19,10 +19,10 @@ from haste_core.routing import Route
 from haste_core.scheduling import RetryPolicy
 from haste_core.states import TaskState
 from haste_server.store.database import Database
+from haste_server.store.idempotency import KEYS_KEPT_S
 from haste_server.store.migrate import upgrade
 from haste_server.store.schema import idempotency_keys
 from haste_server.store.sql import SqlStore
-from haste_server.store.idempotency import KEYS_KEPT_S
 
 NOW = 1_700_000_000.0
 PIPELINE = Pipeline.parse(

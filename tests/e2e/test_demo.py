@@ -4,11 +4,13 @@ import csv
 import hashlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 
 from haste_apps.demo.workspace import prepare_work_dir
 from haste_apps.simulate import simulate
+from tests.e2e.server_process import wait_for
 
 PROC = Path("/proc")
 
@@ -185,15 +188,33 @@ def test_a_killed_demo_leaves_nothing_running(work_dir: Path) -> None:
         time.sleep(0.2)
 
 
+def interrupt_a_demo(folder: Path, number: signal.Signals, *, after_s: float) -> tuple[int, str]:
+    demo = start_demo("--count", "5000", "--rate", "20", work_dir=folder)
+    try:
+        wait_for(folder.exists)
+        time.sleep(after_s)
+        demo.send_signal(number)
+        _, err = demo.communicate(timeout=60)
+        return demo.returncode, err
+    finally:
+        demo.kill()
+
+
 @pytest.mark.skipif(not PROC.is_dir(), reason="needs POSIX signals and /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing_running(work_dir: Path, number: signal.Signals) -> None:
-    demo = start_endless_demo(work_dir)
-    demo.send_signal(number)
-    _, err = demo.communicate(timeout=60)
-    assert demo.returncode == 130
-    assert "interrupted" in err
-    assert "Traceback" not in err
+def test_demos_that_are_interrupted_at_any_moment_leave_nothing_running(work_dir: Path) -> None:
+    signals = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    moments_s = [random.uniform(0, 6) for _ in signals]
+    work_dir.mkdir()
+    folders = [work_dir / number.name for number in signals]
+    with ThreadPoolExecutor() as at_once:
+        runs = [
+            at_once.submit(interrupt_a_demo, folder, number, after_s=after_s)
+            for folder, number, after_s in zip(folders, signals, moments_s, strict=True)
+        ]
+    for run, after_s in zip(runs, moments_s, strict=True):
+        code, err = run.result()
+        assert (code, err.splitlines()[-1]) == (130, "haste: interrupted"), f"after {after_s} s"
+        assert "Traceback" not in err, f"after {after_s} s"
 
 
 def test_real_images_score_as_their_reference(work_dir: Path, shared_dir: Path) -> None:

@@ -213,6 +213,39 @@ def test_the_command_tells_what_an_open_job_waits_for(
         assert said in run.stdout
 
 
+def test_a_waiting_command_says_once_who_is_missing_and_ends_at_ctrl_c(
+    server: ServerProcess, root: Path, plate: Path, tmp_path: Path
+) -> None:
+    said = tmp_path / "said.txt"
+    arguments = ["submit", str(plate), "--site", "nowhere", "--wait"]
+    with said.open("w") as stream:
+        command = subprocess.Popen(
+            [sys.executable, "-m", "haste_apps.cli", *arguments],
+            stderr=stream,
+            env=environment(server.url, {"nas": root}),
+        )
+    try:
+        wait_for(lambda: "no worker for key 'focus-score' at site 'nowhere'" in said.read_text())
+        command.send_signal(signal.SIGINT)
+        assert command.wait(10) == 130
+    finally:
+        command.kill()
+        command.wait()
+    assert said.read_text().count("'focus-score' at site 'nowhere'") == 1
+    assert said.read_text().splitlines()[-1] == "haste: interrupted"
+
+
+def test_the_command_names_the_options_that_settle_a_conflict(
+    server: ServerProcess, client: HasteClient, root: Path, plate: Path
+) -> None:
+    client.submit_directory(plate)
+    run = haste("submit", str(plate), "--mode", "enforce", url=server.url, roots={"nas": root})
+    assert run.returncode == 2
+    (said,) = run.stderr.splitlines()
+    assert f"the stream '{plate.name}' is there already" in said
+    assert "--stream" in said
+
+
 def test_a_stream_that_differs_is_a_conflict(client: HasteClient, plate: Path) -> None:
     client.submit_directory(plate)
     with pytest.raises(ConflictError):

@@ -175,6 +175,29 @@ class TestAdvice:
         monkeypatch.setattr("shutil.which", lambda name, path: None)
         check_services({"HASTE_TEST_BROKER_URL": "amqp://lab/", "HASTE_TEST_DATABASE_URL": "mysql://lab"})
 
+    @pytest.mark.parametrize(
+        ("variable", "url"),
+        [
+            ("HASTE_TEST_BROKER_URL", "amqp://lab:a-password@127.0.0.1:9/"),
+            ("HASTE_TEST_DATABASE_URL", "mysql://lab:a-password@127.0.0.1:9"),
+        ],
+    )
+    def test_a_named_server_that_is_dead_is_told_in_a_sentence(self, variable: str, url: str) -> None:
+        for program in (["tests.services"], ["pytest", "-q", __file__]):
+            told = subprocess.run(
+                [sys.executable, "-m", *program],
+                env=os.environ | {variable: url},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            said = told.stdout + told.stderr
+            assert told.returncode != 0
+            assert f"{variable} names {url.replace('lab:a-password@', '').rstrip('/')}, which cannot" in said
+            assert "Connection refused" in said
+            assert "Traceback" not in said
+            assert "a-password" not in said
+
     def test_broker_is_the_plain_script(self) -> None:
         if Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists():
             assert find_program("rabbitmq-server") == "/usr/lib/rabbitmq/bin/rabbitmq-server"

@@ -34,6 +34,15 @@ def create_database(server_url: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
+def check_database(server_url: str, *, timeout_s: float) -> None:
+    """Raise SQLAlchemyError unless the server answers, and takes the account."""
+    arguments = {"connect_timeout": timeout_s}
+    engine = create_engine(
+        make_url(server_url).set(drivername=_DRIVER), poolclass=NullPool, connect_args=arguments
+    )
+    engine.connect().close()
+
+
 def drop_database(url: str) -> None:
     """Remove the database that `url` names, with all that is in it."""
     # A test that left a transaction open would otherwise hold this up for a day.

@@ -41,6 +41,10 @@ class VirtualHosts:
         self._request("PUT", name).raise_for_status()
         return f"{self._broker}/{name}"
 
+    def check(self) -> None:
+        """Raise requests.RequestException unless the management plugin answers, and takes the account."""
+        self._request("GET", "%2F").raise_for_status()
+
     def delete(self, url: str) -> None:
         """Remove a virtual host with its queues and connections; one that is gone stays gone."""
         response = self._request("DELETE", url.rpartition("/")[2])

@@ -19,7 +19,7 @@ from haste_server.processes import claims
 from haste_server.processes.beacon import LOOPBACK, EngineBeacon, EngineContact
 from haste_server.processes.children import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, BackOff, ChildProcess
 from haste_server.processes.claims import DataFolderClaim, UrlFile
-from haste_server.processes.parts import Part, Parts, server_url
+from haste_server.processes.parts import Part, Parts, server_url, serving_text
 
 
 def wait_until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
@@ -225,3 +225,5 @@ def test_parts_stop_in_the_reverse_order() -> None:
 )
 def test_the_servers_own_programs_reach_it(host: str, url: str) -> None:
     assert server_url(host, 80) == url
+    assert serving_text(host, 80).startswith(f"serving at {url}")
+    assert ("from other machines at port 80" in serving_text(host, 80)) == (host in ("0.0.0.0", "::"))

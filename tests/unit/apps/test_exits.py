@@ -1,4 +1,5 @@
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,8 @@ def test_server_that_does_not_start_is_no_wrong_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(server.sys, "executable", "/bin/false" if sys.platform != "win32" else "where")
-    with pytest.raises(typer.Exit) as ended, explained_errors(), EmbeddedServer(tmp_path / "s", roots={}):
-        pytest.fail("it has started")
+    started = EmbeddedServer(tmp_path / "s", roots={})
+    with pytest.raises(typer.Exit) as ended, explained_errors(), started:
+        started.wait_until_ready(time.sleep)
     assert ended.value.exit_code == 5
     assert "ended with code 1" in capsys.readouterr().err

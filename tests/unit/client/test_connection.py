@@ -160,6 +160,17 @@ def test_a_proxy_on_the_way_is_named_without_its_password(dead_proxy: str) -> No
 
 
 @pytest.mark.parametrize(
+    "detail", ["this server asks for a token: …, or set HASTE_TOKEN", "a proxy wants to know who you are"]
+)
+def test_a_refusal_names_the_remedy_once(server: ScriptedServer, connection: Connection, detail: str) -> None:
+    server.will_answer(401, {"title": "No", "detail": detail})
+    with pytest.raises(AccessDeniedError) as refused:
+        connection.get("/HASTE/jobs/")
+    assert detail in str(refused.value)
+    assert str(refused.value).count("HASTE_TOKEN") == 1
+
+
+@pytest.mark.parametrize(
     ("status", "error"),
     [
         (404, NotFoundError),

@@ -64,6 +64,22 @@ def test_write_mask(tmp_path: Path) -> None:
         example("write_mask")(uniform.message.job, uniform.message, uniform)
 
 
+def test_python_of_the_guide_works(tmp_path: Path) -> None:
+    files = re.findall(r"```python\n# (\w+)\.py\n(.*?)```", (DOCS / "handlers.md").read_text(), re.DOTALL)
+    assert [name for name, _ in files] == ["count_nuclei", "masks"]
+    defined: dict[str, Any] = {}
+    for _, code in files:
+        exec(code, defined)
+    image = np.zeros((64, 64), np.uint16)
+    image[10:20, 10:20] = image[40:50, 40:50] = 1000
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    context = context_of(tmp_path / "a.tif", tmp_path)
+    assert defined["count_nuclei"](context.message.job, context.message, context) == {"nuclei": 2}
+    answer = defined["write_mask"](context.message.job, context.message, context)
+    assert isinstance(answer, Answer)
+    assert np.array_equal(tifffile.imread(context.output_dir / "mask.tif"), image > 0)
+
+
 def test_yaml_of_the_guide_is_valid(tmp_path: Path) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "handlers.md").read_text(), re.DOTALL)
     settings, pipelines = [b for b in blocks if "worker.yaml" in b], [b for b in blocks if "name:" in b]

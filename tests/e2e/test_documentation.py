@@ -1,0 +1,97 @@
+"""README and docs, done as they stand there."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.e2e.documentation import PROGRAMS, REPOSITORY, blocks_of, reader
+from tests.e2e.server_process import PROC
+from tests.services.process import free_port
+
+pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the commands are for a POSIX shell")
+
+PAGES_OF_COMMANDS = {
+    "README.md",
+    "docs/tutorial-first-folder.md",
+    "docs/distributed.md",
+    "docs/configuration.md",
+    "docs/handlers.md",
+    "docs/rest.md",
+}
+
+
+def make_plates(folder: Path, *names: str) -> None:
+    generator = np.random.default_rng(7)
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for image in ("A01_s1.tif", "A01_s2_DAPI.tif"):
+            smooth = generator.normal(1000, 300, (16, 16)).repeat(8, axis=0).repeat(8, axis=1)
+            pixels = smooth + generator.normal(0, 20, smooth.shape)
+            tifffile.imwrite(folder / name / image, pixels.clip(0, 65535).astype("u2"))
+
+
+def one_pc(port: int) -> dict[str, str]:
+    """Let commands that name no port use one that is free here."""
+    return {"HASTE_PORT": str(port), "HASTE_SERVER_URL": f"http://127.0.0.1:{port}"}
+
+
+def test_every_page_with_commands_is_followed() -> None:
+    pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]
+    names = {page.relative_to(REPOSITORY).as_posix() for page in pages}
+    drawn = {"docs/architecture.md"}
+    assert {name for name in names if blocks_of(name)} - drawn == PAGES_OF_COMMANDS
+
+
+def test_readme_and_rest_work_as_they_stand_there(tmp_path: Path) -> None:
+    folder, port = tmp_path / "pc", free_port()
+    meant = {"/data/": f"{folder}/data/", "127.0.0.1:5510": f"127.0.0.1:{port}"}
+    data_dir = str(folder / "server")
+    with reader(folder, stands_for=meant, **one_pc(port), HASTE_DATA_DIR=data_dir) as readme:
+        make_plates(folder / "data/plates", "plate7", "plate8")
+        readme.follow("README.md")
+        spots = [json.loads(line)["response"]["count-spots"] for line in readme.said[-1].splitlines()]
+        assert [sorted(answer) for answer in spots] == [["spots"], ["spots"]]
+        scored = [line for said in readme.said for line in said.splitlines() if line.startswith("A01_s")]
+        assert len(scored) == 2
+        assert len(list(folder.glob("server/tiers/*/**/*.tif"))) == 2
+        if shutil.which("curl"):
+            readme.follow("docs/rest.md")
+            assert json.loads(readme.said[-1])["source_id"] == "A01_s1.tif"
+
+
+def test_the_tutorial_works_as_it_stands_there(tmp_path: Path) -> None:
+    folder = tmp_path / "pc"
+    with reader(folder, stands_for={"/data/": f"{folder}/data/"}, **one_pc(free_port())) as tutorial:
+        make_plates(folder / "data/plates", "plate7", "plate8", "plate9", "plate10")
+        tutorial.follow("docs/tutorial-first-folder.md")
+        tutorial.do("haste jobs --json")
+    jobs = [json.loads(line) for line in tutorial.said[-1].splitlines()]
+    streams = ["plate10", "plate10", "plate7", "plate7", "plate7-dapi"]
+    streams += ["plate7-tiers", "plate7-tiers", "plate8", "plate8", "plate9", "plate9"]
+    assert sorted(job["stream_id"] for job in jobs) == streams
+
+
+def test_many_machines_work_as_they_stand_there(tmp_path: Path, mariadb_url: str, amqp_url: str) -> None:
+    folder, port = tmp_path / "site", free_port()
+    meant = {
+        "mysql+pymysql://haste:DATABASE_PASSWORD@localhost/haste": mariadb_url,
+        "amqp://haste:BROKER_PASSWORD@localhost:5672/haste": amqp_url,
+        "amqp://haste:BROKER_PASSWORD@haste.example.org:5672/haste": amqp_url,
+        "http://haste.example.org:5510": f"http://127.0.0.1:{port}",
+        "HASTE_TOKEN=…": f'HASTE_TOKEN="$(cat {folder}/etc/haste/token)"',
+        "/home/me/nas": f"{folder}/mnt/nas",
+        "~/": f"{folder}/home/",
+        "/opt/haste/bin": str(PROGRAMS),
+        "/mnt/": f"{folder}/mnt/",
+        "/etc/": f"{folder}/etc/",
+        "/var/lib/": f"{folder}/var/lib/",
+    }
+    with reader(folder, stands_for=meant, HASTE_PORT=str(port)) as site:
+        make_plates(folder / "mnt/nas", "plate7")
+        site.follow("docs/distributed.md")
+        site.follow("docs/configuration.md")
+        site.follow("docs/handlers.md")
