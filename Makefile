@@ -9,6 +9,8 @@ BASE := $(VENV)/base.stamp
 TEST := $(VENV)/test.stamp
 DEV := $(VENV)/dev.stamp
 INSTALLED_FROM := pyproject.toml setup.py constraints.txt tools/set_up.sh
+# Two test files at a time: most tests wait for servers. Each half has servers of its own.
+SHARED_OUT := --numprocesses 2 --dist loadfile
 # More options or test files for pytest, as in: make test ARGS='-k tier tests/unit'
 ARGS :=
 
@@ -22,11 +24,11 @@ demo: $(BASE) ## Score and tier a simulated experiment, with nothing else instal
 
 test: $(TEST) ## Run the tests against real RabbitMQ and MariaDB (minutes)
 	@tools/install_test_services.sh
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest $(SHARED_OUT) -m "not slow" $(ARGS)
 
 test-all: $(TEST) ## Run the tests, the slow proofs, and the unit tests on other Pythons (up to an hour)
 	@tools/install_test_services.sh
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
 	tools/test_on_other_pythons.sh
 
 lint: style layout types imports ## Check style, layout, types and import rules

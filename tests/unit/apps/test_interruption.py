@@ -35,11 +35,14 @@ def patient():
 
 works = {"busy": busy, "hanging": threading.Event().wait, "patient": patient,
          "pausing": lambda: interruption.pause(3600)}
+def begun():
+    print("ready", flush=True)
+    return works[sys.argv[1]]()
+
 try:
     with interruptible() as interruption, explained_errors():
         try:
-            print("ready", flush=True)
-            code = interruption.run(works[sys.argv[1]], grace_s=float(sys.argv[2]))
+            code = interruption.run(begun, grace_s=float(sys.argv[2]))
         finally:
             print("stopped what was started", flush=True)
 except typer.Exit as ended:
