@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from haste_core.jobspec import JobSpec, Parallel, Sequential, Task
-from haste_core.messages import Place
+from haste_core.messages import AttemptKey, HeldAttempt, Place
 from haste_core.readiness import Plan
 from haste_core.states import Phase, TaskState
+
+HeldAttempts: TypeAlias = Mapping[AttemptKey, HeldAttempt]
+"""What workers told of the attempts that they have."""
 
 
 class _Record:
@@ -118,8 +121,14 @@ class JobRecord(_Record):
         moved = [task.place for task in self.tasks[:position] if task.place is not None]
         return moved[-1] if moved else Place(url=self.spec.source_url, site=self.spec.site)
 
-    def to_json(self) -> dict[str, Any]:
-        """Show the job as the API and the handlers see it."""
+    def to_json(self, held: HeldAttempts | None = None) -> dict[str, Any]:
+        """Show the job as the API and the handlers see it.
+
+        Parameters
+        ----------
+        held : mapping of AttemptKey to HeldAttempt, optional
+            What workers told of their attempts: each task is shown with its progress. Handlers do without.
+        """
         running = any(task.state is TaskState.RUNNING for task in self.tasks)
         shown = self.spec.to_json()
         shown.update(
@@ -129,19 +138,21 @@ class JobRecord(_Record):
             created_at=self.created_at,
             ended_at=self.ended_at,
             place=self.place_before(len(self.tasks)).model_dump(exclude_none=True),
-            tasks=self._show(self.spec.tasks, iter(self.tasks)),
+            tasks=self._show(self.spec.tasks, iter(self.tasks), held),
             response=self.responses,
         )
         return shown
 
-    def task_json(self, position: int) -> dict[str, Any]:
-        """Show one task, as the class `Task` of DANE's format."""
-        return {"Task": show_task(self.plan.tasks[position], self.tasks[position], self)}
+    def task_json(self, position: int, held: HeldAttempts | None = None) -> dict[str, Any]:
+        """Show one task, as the class `Task` of DANE's format; `held` as in `to_json`."""
+        return {"Task": show_task(self.plan.tasks[position], self.tasks[position], self, held)}
 
-    def _show(self, node: Task | Sequential | Parallel, tasks: Any) -> dict[str, Any]:
+    def _show(
+        self, node: Task | Sequential | Parallel, tasks: Any, held: HeldAttempts | None
+    ) -> dict[str, Any]:
         if isinstance(node, Task):
-            return {"Task": show_task(node, next(tasks), self)}
-        children = [self._show(child, tasks) for child in node.tasks]
+            return {"Task": show_task(node, next(tasks), self, held)}
+        children = [self._show(child, tasks, held) for child in node.tasks]
         return {"taskSequential" if isinstance(node, Sequential) else "taskParallel": children}
 
 
@@ -151,7 +162,9 @@ def _plan(tasks: Task | Sequential | Parallel) -> Plan:
     return Plan(tasks)
 
 
-def show_task(task: Task, record: TaskRecord, job: JobRecord) -> dict[str, Any]:
+def show_task(
+    task: Task, record: TaskRecord, job: JobRecord, held: HeldAttempts | None = None
+) -> dict[str, Any]:
     """Show a task as a JSON object: what was asked, and what became of it."""
     asked = task.model_dump(mode="json")
     fields = asked["Task"] if isinstance(asked, dict) else {"task_key": asked}
@@ -167,4 +180,11 @@ def show_task(task: Task, record: TaskRecord, job: JobRecord) -> dict[str, Any]:
         "worker": record.worker_id,
         "started_at": record.started_at,
         "ended_at": record.ended_at,
+        **({} if held is None else _progress(record, held)),
     }
+
+
+def _progress(record: TaskRecord, held: HeldAttempts) -> dict[str, Any]:
+    runs = record.state is TaskState.RUNNING
+    told = held.get((record.task_id, record.attempt)) if runs else None
+    return {"fraction": told and told.fraction, "note": told.note if told else ""}

@@ -155,6 +155,8 @@ def refuse(job: JobRecord, position: int, reason: str, *, now: float, rules: Rul
 def retry(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:
     """Run the failed and the reset tasks of a job again; done ones stay done.
 
+    Optional tasks that failed by themselves stay as they are, since the job has gone on without them.
+
     Raises
     ------
     ConflictError
@@ -163,7 +165,7 @@ def retry(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:
     again = {
         task.position
         for task, asked in zip(job.tasks, job.plan.tasks, strict=True)
-        if task.state is TaskState.RESET or (task.state.failed and not asked.optional)
+        if task.state in (TaskState.RESET, TaskState.CANCELLED) or (task.state.failed and not asked.optional)
     }
     if not again:
         raise ConflictError(f"job {job.job_id} has no failed task to retry (state {job.state.value})")
@@ -211,6 +213,30 @@ def reset_task(job: JobRecord, position: int, *, now: float, rules: Rules) -> Jo
         )
     held = _fresh(task, Event.RESET, TaskState.RESET, Phase.HELD).but(message="Reset")
     return settle(_with_task(_invalidate_followers(job, position), held), now=now, rules=rules)
+
+
+def cancel(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:
+    """End all tasks of a job that have not ended, those that run included; a cancelled job stays as it is.
+
+    Raises
+    ------
+    ConflictError
+        If the job has ended otherwise.
+    """
+    if job.state is TaskState.CANCELLED:
+        return job
+    if job.state.ended:
+        raise ConflictError(
+            f"job {job.job_id} has ended (state {job.state.value}), so there is nothing to cancel"
+        )
+
+    def cancelled(task: TaskRecord) -> TaskRecord:
+        if task.state.ended:
+            return task
+        message = "cancelled while it ran" if task.state is TaskState.RUNNING else "cancelled"
+        return _end(task, Event.CANCEL, TaskState.CANCELLED, message, now)
+
+    return settle(job.but(tasks=tuple(map(cancelled, job.tasks))), now=now, rules=rules)
 
 
 def needs_decision(job: JobRecord, position: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
 
@@ -12,7 +12,11 @@ from haste_core.jobspec import problems_of
 from haste_core.states import TaskState
 
 RowId = Annotated[int, Field(ge=0, lt=2**63)]
+AttemptNumber = Annotated[int, Field(ge=0, lt=2**31)]
 WorkerId = Annotated[str, Field(max_length=100)]
+
+AttemptKey: TypeAlias = tuple[int, int]
+"""(task_id, attempt)"""
 
 
 class _Message(BaseModel):
@@ -120,6 +124,7 @@ class Outcome(StrEnum):
     CRASHED = "crashed"  # the child process died, or was killed at a limit
     HANDED_BACK = "handed_back"  # not started: expired, or the worker stops
     LOST = "lost"  # its worker vanished, or was stopped while it ran; may have run
+    REVOKED = "revoked"  # stopped, or never begun, since somebody cancelled or asked for it anew
 
 
 class TaskResult(_Message):
@@ -134,7 +139,7 @@ class TaskResult(_Message):
     """
 
     task_id: RowId
-    attempt: Annotated[int, Field(ge=0, lt=2**31)]
+    attempt: AttemptNumber
     worker_id: WorkerId
     outcome: Outcome
     state: TaskState = TaskState.ERROR
@@ -145,13 +150,19 @@ class TaskResult(_Message):
     ended_at: FiniteFloat | None = None
 
 
+class Revocation(_Message):
+    """Attempts that workers shall stop, each as (task_id, attempt); whoever has none of them does nothing."""
+
+    attempts: tuple[tuple[RowId, AttemptNumber], ...]
+
+
 class HeldAttempt(BaseModel):
     """An attempt that a worker has; `started_at` is None while it waits for a free child."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task_id: RowId
-    attempt: Annotated[int, Field(ge=0, lt=2**31)]
+    attempt: AttemptNumber
     started_at: FiniteFloat | None = None
     fraction: Annotated[float, Field(ge=0, le=1)] | None = None
     note: str = ""

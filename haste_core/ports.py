@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
 from haste_core.decisions import Decision
-from haste_core.errors import Problem
+from haste_core.errors import HasteError, Problem
 from haste_core.interestingness import ScoredObject
 from haste_core.jobs import JobRecord
 from haste_core.jobspec import JobSpec
-from haste_core.messages import HeldAttempt, Presence, TaskMessage, TaskResult
+from haste_core.messages import AttemptKey, HeldAttempt, Outcome, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
 from haste_core.routing import Route
 from haste_core.states import TaskState
@@ -69,6 +69,9 @@ class Broker(Protocol):
         unconfirmed when the connection breaks comes back through `hand_out_failed`.
         """
 
+    def revoke(self, attempts: Sequence[AttemptKey]) -> None:
+        """Tell all workers to stop these attempts; it may get lost, and workers may have none of them."""
+
     def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
         """Acknowledge results that the store has recorded, or knows to be stale.
 
@@ -103,14 +106,20 @@ class WorkerTransport(Protocol):
     """The worker's side: brings tasks, carries results and heartbeats."""
 
     def start(
-        self, routes: Sequence[Route], *, prefetch: int, on_task: Callable[[TaskDelivery], None]
+        self,
+        routes: Sequence[Route],
+        *,
+        prefetch: int,
+        on_task: Callable[[TaskDelivery], None],
+        on_revoked: Callable[[Sequence[AttemptKey]], None],
     ) -> None:
         """Connect and consume from the queues of these routes.
 
         At most `prefetch` deliveries are unreported at a time, each of one task or of several that were sent
-        together; these share their token. `on_task` is called from the transport's thread and
-        must return at once. A lost connection is made again with back-off; deliveries from before it are
-        void then, but their results are still reported.
+        together; these share their token. `on_revoked` is told attempts that are not wanted any more,
+        whichever worker has them. Both are called from the transport's thread and must return at once. A lost
+        connection is made again with back-off; deliveries from before it are void then, but their results are
+        still reported.
         """
 
     def report(self, result: TaskResult, delivery: TaskDelivery) -> None:
@@ -184,11 +193,19 @@ class TaskStore(Protocol):
     def claim(self, route: Route, limit: int, *, now: float, lease_s: float) -> list[TaskMessage]:
         """Lease the ready tasks of a queue that stand first, at most `limit`, each with a new attempt."""
 
+    def claim_chosen(
+        self, route: Route, task_ids: Sequence[int], *, now: float, lease_s: float
+    ) -> list[TaskMessage]:
+        """Lease those of some tasks that are still ready in a queue, in the order given."""
+
     def record(self, results: Sequence[TaskResult], *, now: float) -> list[StateChange]:
         """Apply results in their order and release what depends on them; stale ones change nothing."""
 
     def renew(self, worker_id: str, held: Sequence[HeldAttempt], *, until: float) -> None:
         """Extend the leases of the attempts that a worker says it holds."""
+
+    def unwanted(self, attempts: Collection[AttemptKey]) -> list[AttemptKey]:
+        """Find those of some attempts that somebody has cancelled, deleted, or asked for anew."""
 
     def expired(self, *, now: float, limit: int) -> list[TaskResult]:
         """Find the attempts whose lease has ended, as results with the outcome LOST, to be recorded."""
@@ -215,6 +232,19 @@ class TaskStore(Protocol):
 
     def save_presence(self, presences: Sequence[Presence], *, now: float) -> None:
         """Remember which workers are there."""
+
+
+class Selector(Protocol):
+    """Chooses which of the ready tasks of a queue are handed out next.
+
+    It may look at as many of them as it needs, but what that costs must not grow with how many there are.
+    """
+
+    def choose(self, route: Route, free_slots: int, *, now: float) -> list[int]:
+        """Choose tasks by their ids, at most `free_slots`, the first one first; none to let them wait.
+
+        What is not ready any more when it is claimed is left out then.
+        """
 
 
 # ---------------------------------------------------------------- the store, as the API sees it
@@ -267,6 +297,64 @@ class JobFilter:
     ended_since: float | None = None
 
 
+JobWish = Literal["retry", "cancel"]
+TaskWish = Literal["retry", "forceretry", "reset"]
+
+
+@dataclass(frozen=True)
+class TaskFilter:
+    """Which tasks, or which jobs by their tasks, something is asked of.
+
+    Attributes
+    ----------
+    states : frozenset of TaskState
+        Of the tasks.
+    """
+
+    states: frozenset[TaskState]
+    stream_id: str | None = None
+    task_key: str | None = None
+    site: str | None = None
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What became of a wish that was put to many.
+
+    Attributes
+    ----------
+    changed, refused : int
+        Jobs or tasks, whichever were asked.
+    next : str, optional
+        Where to go on; None if all were asked.
+    """
+
+    changed: int
+    refused: int
+    next: str | None
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """One attempt of a task.
+
+    Attributes
+    ----------
+    outcome : Outcome, optional
+        None while a worker has it.
+    state : TaskState
+        What the task came to, if the outcome is ``ended``.
+    """
+
+    attempt: int
+    outcome: Outcome | None
+    state: TaskState
+    worker_id: str | None
+    started_at: float | None
+    ended_at: float | None
+    message: str
+
+
 class JobStore(Protocol):
     """What the API does with stored jobs.
 
@@ -303,7 +391,10 @@ class JobStore(Protocol):
         """Forget a job; a result that is still under way will find nothing to change."""
 
     def retry_job(self, job_id: int, *, now: float) -> JobRecord:
-        """Run the failed and reset tasks of a job again."""
+        """Run the failed, reset and cancelled tasks of a job again."""
+
+    def cancel_job(self, job_id: int, *, now: float) -> JobRecord:
+        """End all tasks of a job that are open; what still comes of them changes nothing."""
 
     def retry_task(self, task_id: int, *, now: float) -> JobRecord:
         """Run a failed or reset task again."""
@@ -314,11 +405,33 @@ class JobStore(Protocol):
     def reset_task(self, task_id: int, *, now: float) -> JobRecord:
         """Take a task back to registered until it is asked for again."""
 
+    def ask_jobs(self, wish: JobWish, job_ids: Sequence[int], *, now: float) -> list[HasteError | None]:
+        """Put a wish to many jobs; tell for each why it was refused, None if it was not."""
+
+    def ask_tasks(self, wish: TaskWish, task_ids: Sequence[int], *, now: float) -> list[HasteError | None]:
+        """Put a wish to many tasks; tell for each why it was refused, None if it was not."""
+
+    def sweep_jobs(
+        self, wish: JobWish, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int
+    ) -> Swept:
+        """Put a wish to jobs that have such tasks, at most `limit` of them."""
+
+    def sweep_tasks(
+        self, wish: TaskWish, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int
+    ) -> Swept:
+        """Put a wish to such tasks, in at most `limit` jobs."""
+
+    def attempts(self, task_id: int) -> list[AttemptRecord]:
+        """List the latest attempts of a task, the present one last."""
+
     def set_priorities(self, priorities: Mapping[int, float]) -> list[int]:
         """Give jobs other priorities; answer with the ids that are unknown."""
 
     def set_priorities_by_index(self, stream_id: str, priorities: Mapping[int, float]) -> list[int]:
         """Give jobs other priorities, by their objects' numbers in the stream."""
+
+    def set_task_priorities(self, priorities: Mapping[int, float | None]) -> list[int]:
+        """Give tasks priorities of their own, or (None) their jobs'; answer with the ids that are unknown."""
 
 
 @dataclass(frozen=True)

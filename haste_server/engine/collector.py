@@ -11,6 +11,7 @@ from haste_core.messages import Outcome, TaskResult
 from haste_core.ports import Broker, Clock, ResultDelivery, StateChange, TaskStore, UndeliveredTask
 from haste_core.routing import Route
 from haste_core.states import TaskState
+from haste_server.changes import log_changes
 from haste_server.engine.attendance import Attendance
 from haste_server.engine.inbox import Letterbox
 
@@ -116,20 +117,3 @@ def _as_result(arrival: ResultDelivery | UndeliveredTask) -> TaskResult:
         outcome=Outcome.HANDED_BACK,
         message=f"reached no worker: {arrival.reason}",
     )
-
-
-def log_changes(changes: Sequence[StateChange]) -> None:
-    """Write one line a state change."""
-    for change in changes:
-        log.info(
-            "task state",
-            action="task_state",
-            state=change.state.value,
-            task_id=change.task_id,
-            job_id=change.job_id,
-            stream_id=change.stream_id,
-            task_key=change.task_key,
-            attempt=change.attempt,
-            worker_id=change.worker_id,
-            task_message=change.message,
-        )

@@ -17,7 +17,7 @@ from haste_core.decisions import Decision
 from haste_core.errors import TransientError
 from haste_core.ports import Clock, TaskStore, Undecidable, Undecided
 from haste_runtime.frames import FrameError, FrameReader, write_frames
-from haste_server.engine.collector import log_changes
+from haste_server.changes import log_changes
 
 log = structlog.get_logger(__name__)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from haste_core.messages import Presence
 from haste_core.ports import Clock, TaskStore
+from haste_server.changes import log_changes
 from haste_server.engine.attendance import Attendance
-from haste_server.engine.collector import log_changes
 from haste_server.engine.inbox import Letterbox
 
 LONGEST_WAIT_S = 1.0

@@ -32,9 +32,21 @@ class HandOut(SqlPart):
 
     def claim(self, route: Route, limit: int, *, now: float, lease_s: float) -> list[TaskMessage]:
         """Lease the ready tasks of a queue that stand first, at most `limit`, each with a new attempt."""
+        return self._claim(_first_ready(route, limit), now=now, lease_s=lease_s)
 
+    def claim_chosen(
+        self, route: Route, task_ids: Sequence[int], *, now: float, lease_s: float
+    ) -> list[TaskMessage]:
+        """Lease those of some tasks that are still ready in a queue, in the order given."""
+        if not task_ids:
+            return []
+        place = {task_id: number for number, task_id in enumerate(task_ids)}
+        messages = self._claim(_chosen(route, task_ids), now=now, lease_s=lease_s)
+        return sorted(messages, key=lambda message: place[message.task_id])
+
+    def _claim(self, ready: sa.Select[Any], *, now: float, lease_s: float) -> list[TaskMessage]:
         def work(connection: Connection) -> list[TaskMessage]:
-            rows = connection.execute(_first_ready(route, limit)).all()
+            rows = connection.execute(ready).all()
             plain = [row.task_id for row in rows if not row.contended]
             if plain:
                 connection.execute(_LEASE, {"ids": plain, "until": now + lease_s})
@@ -225,6 +237,14 @@ def _first_ready(route: Route, limit: int) -> sa.Select[Any]:
         .where(*_ready(route))
         .order_by(tasks.c.order_key, tasks.c.stream_index, tasks.c.task_id)
         .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _chosen(route: Route, task_ids: Sequence[int]) -> sa.Select[Any]:
+    return (
+        sa.select(tasks.c.task_id, tasks.c.job_id, tasks.c.contended)
+        .where(tasks.c.task_id.in_(task_ids), *_ready(route))
         .with_for_update(skip_locked=True)
     )
 

@@ -1,23 +1,16 @@
-"""Looking jobs up, and what users ask of them."""
+"""Looking jobs up."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from haste_core import lifecycle
 from haste_core.errors import InvalidError, NotFoundError, Problem
 from haste_core.jobs import JobRecord
 from haste_core.ports import JobFilter, Page
 from haste_core.states import Phase, TaskState
-from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, save_changes
+from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs
 from haste_server.store.schema import jobs, tasks
-
-PRIORITY_BATCH = 500  # jobs whose rows are held together while their priorities change
 
 _OPEN_STATES = (TaskState.REGISTERED, TaskState.RESET)
 
@@ -30,17 +23,14 @@ class Jobs(SqlPart):
 
     def job(self, job_id: int) -> JobRecord:
         """Load a job."""
-        found = self.database.read(lambda connection: load_jobs(connection, {job_id}, lock=False))
-        if job_id not in found:
-            raise NotFoundError(f"there is no job {job_id}")
-        return found[job_id]
+        return self.database.read(lambda connection: load_job(connection, job_id, lock=False))
 
     def job_of_task(self, task_id: int) -> tuple[JobRecord, int]:
         """Load the job of a task, and the task's position in it."""
 
         def work(connection: Connection) -> tuple[JobRecord, int]:
-            job_id, position = _locate(connection, task_id)
-            return _loaded(connection, job_id, lock=False), position
+            job_id, position = locate(connection, task_id)
+            return load_job(connection, job_id, lock=False), position
 
         return self.database.read(work)
 
@@ -58,71 +48,6 @@ class Jobs(SqlPart):
         """List the ids of jobs."""
         return self.database.read(lambda connection: _page(connection, wanted, cursor, limit))
 
-    def delete(self, job_id: int) -> None:
-        """Forget a job; a result that is still under way will find nothing to change."""
-
-        def work(connection: Connection) -> None:
-            _loaded(connection, job_id, lock=True)
-            connection.execute(sa.delete(jobs).where(jobs.c.job_id == job_id))
-
-        self.database.write(work)
-
-    def retry_job(self, job_id: int, *, now: float) -> JobRecord:
-        """Run the failed and reset tasks of a job again."""
-
-        def work(connection: Connection) -> JobRecord:
-            return self._change(connection, job_id, partial(lifecycle.retry, now=now, rules=self.rules))
-
-        return self.database.write(work)
-
-    def retry_task(self, task_id: int, *, now: float) -> JobRecord:
-        """Run a failed or reset task again."""
-        return self._change_task(task_id, lifecycle.retry_task, now)
-
-    def force_retry_task(self, task_id: int, *, now: float) -> JobRecord:
-        """Run a task again whatever its state, and what depends on it."""
-        return self._change_task(task_id, lifecycle.force_retry_task, now)
-
-    def reset_task(self, task_id: int, *, now: float) -> JobRecord:
-        """Take a task back to registered until it is asked for again."""
-        return self._change_task(task_id, lifecycle.reset_task, now)
-
-    def set_priorities(self, priorities: Mapping[int, float]) -> list[int]:
-        """Give jobs other priorities; answer with the ids that are unknown."""
-        unknown: list[int] = []
-        job_ids = sorted(priorities)
-        for start in range(0, len(job_ids), PRIORITY_BATCH):
-            batch = {job_id: priorities[job_id] for job_id in job_ids[start : start + PRIORITY_BATCH]}
-            known = self.database.write(partial(_reprioritise, priorities=batch))
-            unknown.extend(job_id for job_id in batch if job_id not in known)
-        return unknown
-
-    def set_priorities_by_index(self, stream_id: str, priorities: Mapping[int, float]) -> list[int]:
-        """Give jobs other priorities, by their objects' numbers in the stream."""
-        wanted = sa.select(jobs.c.stream_index, jobs.c.job_id).where(
-            jobs.c.stream_id == stream_id, jobs.c.stream_index.in_(list(priorities))
-        )
-        rows = self.database.read(lambda connection: connection.execute(wanted).all())
-        self.set_priorities({row.job_id: priorities[row.stream_index] for row in rows})
-        return sorted(set(priorities) - {row.stream_index for row in rows})
-
-    def _change_task(self, task_id: int, change: Callable[..., JobRecord], now: float) -> JobRecord:
-        def work(connection: Connection) -> JobRecord:
-            job_id, position = _locate(connection, task_id)
-            return self._change(
-                connection, job_id, lambda job: change(job, position, now=now, rules=self.rules)
-            )
-
-        return self.database.write(work)
-
-    def _change(
-        self, connection: Connection, job_id: int, change: Callable[[JobRecord], JobRecord]
-    ) -> JobRecord:
-        before = _loaded(connection, job_id, lock=True)
-        after = change(before)
-        save_changes(self.database, connection, [(before, after)])
-        return after
-
 
 def numeric_cursor(cursor: str | None) -> int:
     """Read a cursor that is the last id of the page before.
@@ -138,22 +63,44 @@ def numeric_cursor(cursor: str | None) -> int:
         raise _bad_cursor(cursor) from None
 
 
-def _bad_cursor(cursor: str | None) -> InvalidError:
-    return InvalidError([Problem("cursor", f"{cursor!r} is not the `next` of an earlier answer")])
+def load_job(connection: Connection, job_id: int, *, lock: bool) -> JobRecord:
+    """Load a job, and hold its rows if `lock` says so; see `load_jobs`.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    found = load_jobs(connection, {job_id}, lock=lock)
+    if job_id not in found:
+        raise no_job(job_id)
+    return found[job_id]
 
 
-def _locate(connection: Connection, task_id: int) -> tuple[int, int]:
+def locate(connection: Connection, task_id: int) -> tuple[int, int]:
+    """Find the job of a task, and the task's position in it.
+
+    Raises
+    ------
+    NotFoundError
+    """
     found = job_ids_of_tasks(connection, {task_id})
     if task_id not in found:
-        raise NotFoundError(f"there is no task {task_id}")
+        raise no_task(task_id)
     return found[task_id]
 
 
-def _loaded(connection: Connection, job_id: int, *, lock: bool) -> JobRecord:
-    found = load_jobs(connection, {job_id}, lock=lock)
-    if job_id not in found:
-        raise NotFoundError(f"there is no job {job_id}")
-    return found[job_id]
+def no_job(job_id: int) -> NotFoundError:
+    """Say that there is no such job."""
+    return NotFoundError(f"there is no job {job_id}")
+
+
+def no_task(task_id: int) -> NotFoundError:
+    """Say that there is no such task."""
+    return NotFoundError(f"there is no task {task_id}")
+
+
+def _bad_cursor(cursor: str | None) -> InvalidError:
+    return InvalidError([Problem("cursor", f"{cursor!r} is not the `next` of an earlier answer")])
 
 
 def _page(connection: Connection, wanted: JobFilter, cursor: str | None, limit: int) -> Page[int]:
@@ -206,37 +153,3 @@ def _conditions(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
         case code:
             conditions.append(jobs.c.state == code)
     return conditions
-
-
-def _reprioritise(connection: Connection, priorities: Mapping[int, float]) -> set[int]:
-    """Move the waiting tasks of jobs by the difference of their priorities."""
-    rows = connection.execute(
-        sa.select(jobs.c.job_id, jobs.c.priority)
-        .where(jobs.c.job_id.in_(list(priorities)))
-        .order_by(jobs.c.job_id)
-        .with_for_update()
-    ).all()
-    moves: list[dict[str, Any]] = [
-        {"id": row.job_id, "new": priorities[row.job_id], "later_by": row.priority - priorities[row.job_id]}
-        for row in rows
-        if row.priority != priorities[row.job_id]
-    ]
-    if moves:
-        connection.execute(_SET_PRIORITY, moves)
-        connection.execute(_MOVE_WAITING_TASKS, moves)
-    return {row.job_id for row in rows}
-
-
-_SET_PRIORITY = (
-    sa.update(jobs).where(jobs.c.job_id == sa.bindparam("id")).values(priority=sa.bindparam("new"))
-)
-_MOVE_WAITING_TASKS = (
-    sa.update(tasks)
-    .where(
-        tasks.c.job_id == sa.bindparam("id"),
-        # Handed-out tasks too: they may come back.
-        tasks.c.phase.between(Phase.READY, Phase.HANDED_OUT),
-        tasks.c.priority.is_(None),
-    )
-    .values(order_key=tasks.c.order_key + sa.bindparam("later_by"))
-)

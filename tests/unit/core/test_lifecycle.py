@@ -146,6 +146,22 @@ class JobLife(RuleBasedStateMachine):
         assert self.job.tasks[position].response is None
 
     @rule()
+    def cancel(self) -> None:
+        before = self.job
+        try:
+            self.job = lifecycle.cancel(self.job, now=self.now, rules=RULES)
+        except ConflictError:
+            assert before.state.ended
+            return
+        assert self.job.state.failed
+        if before.state is TaskState.CANCELLED:
+            assert self.job is before
+            return
+        for old, new in zip(before.tasks, self.job.tasks, strict=True):
+            assert new.attempt == old.attempt
+            assert new.state is (old.state if old.state.ended else TaskState.CANCELLED)
+
+    @rule()
     def retry(self) -> None:
         try:
             self.job = lifecycle.retry(self.job, now=self.now, rules=RULES)

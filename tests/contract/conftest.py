@@ -1,0 +1,27 @@
+"""The stores that contract suites run on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from haste_core.lifecycle import Rules
+from haste_core.scheduling import RetryPolicy
+from haste_server.catalogue import load_pipelines
+from haste_server.store.database import Database
+from haste_server.store.migrate import upgrade
+from haste_server.store.sql import SqlStore
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
+    """Return an empty store, once on each database."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/haste.db"
+    else:
+        url = request.getfixturevalue("mariadb_url")
+    database = Database(url)
+    upgrade(database)
+    rules = Rules(RetryPolicy(max_attempts=3, max_lost=2, base_delay_s=10), ageing_per_s=0.001)
+    yield SqlStore(database, rules, load_pipelines()["focus-tier"])
+    database.close()
