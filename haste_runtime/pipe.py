@@ -10,6 +10,7 @@ kind   direction         what follows
 ``R``  worker to server  delivery tag (8 bytes) of the task, result
 ``X``  worker to server  delivery tag (8 bytes) of a task message that the worker cannot read
 ``P``  worker to server  presence
+``V``  server to worker  attempts that shall be stopped
 ====== ================= ====================================================================
 
 Numbers are unsigned and big-endian; messages are the JSON of `haste_core.messages`, those of tasks as in
@@ -125,7 +126,23 @@ class PresenceFrame:
         return cls(rest)
 
 
-PipeFrame = Hello | TaskFrame | ResultFrame | UnreadableFrame | PresenceFrame
+@dataclass(frozen=True, slots=True)
+class RevocationFrame:
+    """Attempts that the worker shall stop, if it has them."""
+
+    body: bytes
+
+    def encode(self) -> bytes:
+        """Write the frame's content."""
+        return b"V" + self.body
+
+    @classmethod
+    def parse(cls, rest: bytes) -> Self:
+        """Read the frame's content after its kind."""
+        return cls(rest)
+
+
+PipeFrame = Hello | TaskFrame | ResultFrame | UnreadableFrame | PresenceFrame | RevocationFrame
 
 _KINDS: dict[bytes, type[PipeFrame]] = {
     b"H": Hello,
@@ -133,6 +150,7 @@ _KINDS: dict[bytes, type[PipeFrame]] = {
     b"R": ResultFrame,
     b"X": UnreadableFrame,
     b"P": PresenceFrame,
+    b"V": RevocationFrame,
 }
 
 

@@ -5,7 +5,8 @@
 ``haste.KEY.SITE`` queue of one task key at one site, bound with exactly its routing key
 ``haste.results``  queue of the workers' results, read by every engine
 ``haste.dead``     queue of messages that nobody can read
-``haste.control``  exchange; heartbeats, of which each engine gets a copy in a queue of its own
+``haste.control``  exchange; heartbeats, of which each engine gets a copy in a queue of its own, and
+                   revocations, of which each worker does
 =================  ========================================================================
 
 RabbitMQ refuses a declaration that differs from what is there, so an argument that is changed here
@@ -28,12 +29,20 @@ from haste_core.routing import (
 PRESENCE_KEY = "presence"
 """Routing key of heartbeats on the control exchange."""
 
+REVOCATION_KEY = "revocation"
+"""Routing key of revoked attempts on the control exchange."""
+
 _MAX_DEAD_LETTERS = 10_000  # a program that sends nothing but rubbish must not fill the disk
-_PRESENCE_MAX_AGE_MS = 30_000  # an older heartbeat says nothing about now
-_PRESENCE_QUEUE_UNUSED_MS = 60_000  # longer than a reconnect, short enough to leave no litter
+_NEWS_MAX_AGE_MS = 30_000  # an older heartbeat says nothing about now
+_NEWS_QUEUE_UNUSED_MS = 60_000  # longer than a reconnect, short enough to leave no litter
 
 # Named outright: a virtual host may have another default, and the dispatcher counts on classic queues.
 _CLASSIC: Mapping[str, str | int] = {"x-queue-type": "classic"}
+_NEWS: Mapping[str, str | int] = {
+    **_CLASSIC,
+    "x-expires": _NEWS_QUEUE_UNUSED_MS,
+    "x-message-ttl": _NEWS_MAX_AGE_MS,
+}
 _DEAD_LETTERING: Mapping[str, str | int] = {
     "x-dead-letter-exchange": "",
     "x-dead-letter-routing-key": DEAD_LETTER_QUEUE,
@@ -66,15 +75,19 @@ class Topology:
     bindings: tuple[Binding, ...]
 
 
-def worker_topology(routes: Sequence[Route]) -> Topology:
+def worker_topology(routes: Sequence[Route], worker_id: str) -> Topology:
     """List what a worker needs that takes tasks of these routes.
 
     The queues of tasks have no dead letters: tasks expire there, and RabbitMQ would take those for dead too.
     """
+    revocations = Queue(revocation_queue(worker_id), _NEWS)
     return Topology(
         exchanges=(TASK_EXCHANGE, CONTROL_EXCHANGE),
-        queues=(*_SHARED_QUEUES, *(Queue(route.queue, _CLASSIC) for route in routes)),
-        bindings=tuple(Binding(route.queue, TASK_EXCHANGE, route.routing_key) for route in routes),
+        queues=(*_SHARED_QUEUES, revocations, *(Queue(route.queue, _CLASSIC) for route in routes)),
+        bindings=(
+            Binding(revocations.name, CONTROL_EXCHANGE, REVOCATION_KEY),
+            *(Binding(route.queue, TASK_EXCHANGE, route.routing_key) for route in routes),
+        ),
     )
 
 
@@ -83,10 +96,7 @@ def engine_topology(engine_id: str) -> Topology:
 
     A task for which no worker ever came is therefore returned to the engine, not kept.
     """
-    presence = Queue(
-        presence_queue(engine_id),
-        {**_CLASSIC, "x-expires": _PRESENCE_QUEUE_UNUSED_MS, "x-message-ttl": _PRESENCE_MAX_AGE_MS},
-    )
+    presence = Queue(presence_queue(engine_id), _NEWS)
     return Topology(
         exchanges=(TASK_EXCHANGE, CONTROL_EXCHANGE),
         queues=(*_SHARED_QUEUES, presence),
@@ -97,6 +107,11 @@ def engine_topology(engine_id: str) -> Topology:
 def presence_queue(engine_id: str) -> str:
     """Name the queue in which one engine gets its copy of all heartbeats."""
     return f"haste.presence.{engine_id}"
+
+
+def revocation_queue(worker_id: str) -> str:
+    """Name the queue in which one worker gets its copy of all revocations."""
+    return f"haste.revocations.{worker_id}"
 
 
 _SHARED_QUEUES = (

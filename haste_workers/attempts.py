@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from haste_core.errors import PermanentError
-from haste_core.messages import HeldAttempt, TaskMessage, TaskResult
+from haste_core.messages import AttemptKey, HeldAttempt, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery
-from haste_workers.records import AttemptKey
 
 # More than a worker can have unconfirmed when its connection breaks: the largest prefetch is 100.
 _REMEMBERED_RESULTS = 200
@@ -38,6 +37,8 @@ class Attempt:
         By `time.monotonic`; it is handed back if no child was free by then.
     started_at : float, optional
         Seconds since 1970.
+    revoked : bool
+        Nobody wants its result any more.
     """
 
     delivery: TaskDelivery
@@ -47,6 +48,7 @@ class Attempt:
     started_at: float | None = None
     fraction: float | None = None
     note: str = ""
+    revoked: bool = False
 
     @property
     def message(self) -> TaskMessage:

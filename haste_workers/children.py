@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from haste_core.messages import AttemptKey
 from haste_workers.attempts import Attempt
 from haste_workers.child import run_child
 from haste_workers.descendants import kill_descendants
-from haste_workers.records import AttemptKey, Kind, Record, pack, unpack
+from haste_workers.measured import MeasuredProcess, memory_text
+from haste_workers.records import Kind, Record, pack, unpack
 from haste_workers.settings import WorkerSettings
 
 # Fork would copy the transport's threads and locks in whatever state they are.
@@ -47,7 +48,7 @@ class ChildPlan:
         """Start a child process; it takes tasks once it has said that it is ready."""
         ours, theirs = _spawning.Pipe(duplex=True)
         scratch = self.scratch / f"child-{number}"
-        process = _spawning.Process(
+        process = MeasuredProcess(
             target=run_child,
             args=(theirs, self.settings, self.handlers, self.worker_id, scratch),
             name=f"haste-worker-child-{number}",
@@ -55,7 +56,7 @@ class ChildPlan:
         process.start()
         # Else the end of the child would not be seen: this process would keep its end open.
         theirs.close()
-        return Child(process, ours, scratch)
+        return Child(process, ours, scratch, memory_limit_bytes=self.settings.task_memory_bytes)
 
 
 class Child:
@@ -63,15 +64,25 @@ class Child:
 
     Parameters
     ----------
-    process : Process
+    process : MeasuredProcess
         Started.
     connection : Connection
     scratch : Path
         Its temporary folder.
+    memory_limit_bytes : int, optional
+        What it may take.
     """
 
-    def __init__(self, process: SpawnProcess, connection: Connection, scratch: Path) -> None:
+    def __init__(
+        self,
+        process: MeasuredProcess,
+        connection: Connection,
+        scratch: Path,
+        *,
+        memory_limit_bytes: int | None = None,
+    ) -> None:
         self._process = process
+        self._memory_limit_bytes = memory_limit_bytes
         self.connection = connection
         self._scratch = scratch
         self.ready = False
@@ -81,6 +92,7 @@ class Child:
         self.ahead: deque[Attempt] = deque()
         self._running_since = 0.0
         self._stopped: Attempt | None = None
+        self._stopped_why = ""
 
     @property
     def pid(self) -> int | None:
@@ -94,7 +106,7 @@ class Child:
 
     @property
     def was_killed_here(self) -> bool:
-        """True if it was killed since its task had reached the time limit."""
+        """True if it was killed to stop its task."""
         return self._stopped is not None
 
     @property
@@ -165,14 +177,19 @@ class Child:
 
     def stop_at_limit(self) -> None:
         """Kill the process, since its task has reached its time limit."""
-        self._stopped = self.running
+        if self.running is not None:
+            self.stop(f"stopped at its time limit of {self.running.timeout_s:g} s")
+
+    def stop(self, why: str) -> None:
+        """Kill the process to stop its running task."""
+        self._stopped, self._stopped_why = self.running, why
         self.kill()
 
     def killed_for(self, attempt: Attempt) -> str | None:
         """Say why the process was killed, if it was for this task."""
         if self._stopped is None or self._stopped.key != attempt.key:
             return None
-        return f"stopped at its time limit of {attempt.timeout_s:g} s"
+        return self._stopped_why
 
     def quit(self) -> None:
         """Let the process end after what it has."""
@@ -190,15 +207,16 @@ class Child:
         self._process.kill()
 
     def bury(self) -> str:
-        """Wait for the end, remove what the process left, and tell how it ended."""
+        """Wait for the end, remove what the process left, and tell how it ended and how large it was."""
         self._process.join(_EXIT_WAIT_S)
         self.kill()
         self._process.join()
         self.connection.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
-        exit_code = self._process.exitcode
+        how = _description(self._process.exitcode or 0)
+        memory = memory_text(self._process.peak_bytes, limit_bytes=self._memory_limit_bytes)
         self._process.close()
-        return _description(exit_code or 0)
+        return f"{how}{memory and '; '}{memory}"
 
     def has_exited(self) -> bool:
         """Tell whether the process is gone."""

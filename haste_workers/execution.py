@@ -17,6 +17,7 @@ from haste_core.messages import Outcome, TaskMessage, TaskResult
 from haste_core.states import TaskState
 from haste_workers.answers import MAX_ANSWER_BYTES, Answer, Handler, UnusableAnswerError, as_answer, sendable
 from haste_workers.context import ProgressListener, TaskContext
+from haste_workers.measured import own_peak_bytes, size_text
 from haste_workers.settings import WorkerSettings
 
 _log = structlog.get_logger(__name__)
@@ -116,12 +117,13 @@ class Executor:
         return TaskState.ERROR, said
 
     def _memory_message(self) -> str:
-        limit_bytes = self.settings.task_memory_bytes
+        limit_bytes, peak_bytes = self.settings.task_memory_bytes, own_peak_bytes()
+        had = "" if peak_bytes is None else f"; its process had {size_text(peak_bytes)} at the most"
         if limit_bytes is None:
-            return "not enough memory on the worker's machine"
+            return f"not enough memory on the worker's machine{had}"
         return (
-            f"needs more memory than a task may take here ({limit_bytes / 2**30:.1f} GiB, the worker's "
-            "`task_memory_bytes`)"
+            f"needs more memory than a task may take here ({size_text(limit_bytes)}, the worker's "
+            f"`task_memory_bytes`{had})"
         )
 
 

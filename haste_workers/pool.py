@@ -31,11 +31,14 @@ class PoolListener(Protocol):
     def started(self, attempt: Attempt) -> None:
         """Hear that a task runs."""
 
+    def progressed(self) -> None:
+        """Hear that a task told how far it is; that stands with its attempt."""
+
     def finished(self, result: TaskResult) -> None:
         """Take what a handler answered."""
 
     def crashed(self, attempt: Attempt, why: str) -> None:
-        """Hear that a task's process died, or was killed at the task's time limit."""
+        """Hear that a task's process died, or was killed: at the task's time limit, or as it was revoked."""
 
     def came_back(self, attempts: Sequence[Attempt]) -> None:
         """Take back tasks that have not run, or that died for another task's sake, in their order."""
@@ -137,6 +140,14 @@ class ChildPool:
         if len(self._children) < self._size and now >= self._spawn_due:
             self._children.append(self._spawn())
 
+    def revoke(self, attempt: Attempt) -> None:
+        """Stop a task by killing its process; one that was sent ahead is asked back."""
+        for child in self._children:
+            if child.running is attempt:
+                child.stop("stopped, since it was cancelled or asked for anew")
+            elif attempt in child.ahead and not child.recalled:
+                child.recall()
+
     def recall_all(self) -> None:
         """Ask the children for all tasks that have not started."""
         for child in self._children:
@@ -156,6 +167,7 @@ class ChildPool:
             self._ended(child, TaskResult.model_validate_json(record.body))
         elif record.kind is Kind.PROGRESS:
             child.progressed(*record.value())
+            self._listener.progressed()
         elif record.kind is Kind.RETURNED:
             self._listener.came_back(child.returned([tuple(key) for key in record.value()]))
         elif record.kind is Kind.READY:
@@ -184,7 +196,8 @@ class ChildPool:
         elif running is not None:
             self._listener.crashed(running, f"the handler's process {how}")
         self._listener.came_back(unstarted)
-        _log.warning(f"a child process {how}", action="child-died", was_ready=child.ready)
+        if not child.was_killed_here:
+            _log.warning(f"a child process {how}", action="child-died", was_ready=child.ready)
         self._plan_replacement(child)
 
     def _end_what_dead_children_left(self) -> None:

@@ -11,10 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
-
-AttemptKey: TypeAlias = tuple[int, int]
-"""(task_id, attempt)"""
+from typing import Any
 
 
 class Kind(Enum):

@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from haste_core.errors import PermanentError
-from haste_core.messages import Outcome, Presence, TaskMessage, TaskResult
+from haste_core.messages import AttemptKey, Outcome, Presence, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery, WorkerTransport
 from haste_core.routing import Route
 from haste_workers.attempts import Attempt, AttemptBook, key_of, time_limit_s
@@ -29,6 +29,7 @@ from haste_workers.settings import WorkerSettings
 _log = structlog.get_logger(__name__)
 
 _NEWS_S = 0.2  # what was taken or started is told soon, but not each of a thousand a second
+_PROGRESS_S = 1.0  # between two heartbeats that tell progress only
 _REPORT_WAIT_S = 10.0
 
 
@@ -64,12 +65,14 @@ class Runner:
         self._pool = ChildPool(plan, size=settings.concurrency, listener=self)
         self._book = AttemptBook()
         self._inbox: deque[TaskDelivery] = deque()
+        self._unwanted: deque[AttemptKey] = deque()
         self._wake_receiver, self._wake_sender = Pipe(duplex=False)
         self._woken = False
         self._stops_asked = 0
         self._abandoned = False
         self._leaving = False
         self._presence_due = 0.0
+        self._announced_at = 0.0
         self.up = threading.Event()
 
     def run(self) -> bool:
@@ -89,7 +92,7 @@ class Runner:
             self._pool.start()
             routes = [Route(key, self._settings.site) for key in self._keys]
             prefetch = self._settings.prefetch_for(queues=len(routes))
-            self._transport.start(routes, prefetch=prefetch, on_task=self.take)
+            self._transport.start(routes, prefetch=prefetch, on_task=self.take, on_revoked=self.revoke)
             self.up.set()
             while not self._finished():
                 self._turn()
@@ -119,6 +122,11 @@ class Runner:
         self._inbox.append(delivery)
         self._wake()
 
+    def revoke(self, attempts: Sequence[AttemptKey]) -> None:
+        """Stop attempts that are here; nobody wants their results any more."""
+        self._unwanted.extend(attempts)
+        self._wake()
+
     def _wake(self) -> None:
         if not self._woken:
             self._woken = True
@@ -130,19 +138,29 @@ class Runner:
         """Note when a task began; the server hears it soon."""
         attempt.started_at = time.time()
         self._announce_soon()
+        if attempt.revoked:
+            self._pool.revoke(attempt)
+
+    def progressed(self) -> None:
+        """Let the server hear how far tasks are."""
+        self._presence_due = min(self._presence_due, self._announced_at + _PROGRESS_S)
 
     def finished(self, result: TaskResult) -> None:
         """Report what a handler answered."""
         self._report(result)
 
     def crashed(self, attempt: Attempt, why: str) -> None:
-        """Report a task whose process died."""
-        result = self._unrun(attempt.message, Outcome.CRASHED, why)
+        """Report a task whose process died, or was killed."""
+        outcome = Outcome.REVOKED if attempt.revoked else Outcome.CRASHED
+        result = self._unrun(attempt.message, outcome, why)
         self._report(result.model_copy(update={"started_at": attempt.started_at, "ended_at": time.time()}))
 
     def came_back(self, attempts: Sequence[Attempt]) -> None:
         """Let tasks wait again."""
-        self._book.put_back(attempts)
+        self._book.put_back([attempt for attempt in attempts if not attempt.revoked])
+        for attempt in attempts:
+            if attempt.revoked:
+                self._report_revoked(attempt)
 
     # The loop.
 
@@ -157,6 +175,7 @@ class Runner:
                 self._pool.hear(connection)
         if not self._leaving:
             self._take_inbox()
+        self._take_revocations()
         if self._stops_asked and not self._leaving:
             self._begin_to_leave()
         self._pool.watch()
@@ -221,6 +240,23 @@ class Runner:
             self._book.add(Attempt(delivery, message.encode(), timeout_s, expires_at))
             self._announce_soon()  # it may have waited for most of its lease
 
+    def _take_revocations(self) -> None:
+        while self._unwanted:
+            attempt = self._book.held.get(self._unwanted.popleft())
+            if attempt is None:
+                continue
+            attempt.revoked = True
+            if attempt in self._book.waiting:
+                self._book.waiting.remove(attempt)
+                self._report_revoked(attempt)
+            else:
+                self._pool.revoke(attempt)
+
+    def _report_revoked(self, attempt: Attempt) -> None:
+        self._report(
+            self._unrun(attempt.message, Outcome.REVOKED, "not begun, since nobody wants it any more")
+        )
+
     def _hand_back_waiting(self) -> None:
         now = time.monotonic()
         why = "the worker is stopping" if self._leaving else "expired before a child was free"
@@ -257,7 +293,8 @@ class Runner:
         self._presence_due = min(self._presence_due, time.monotonic() + _NEWS_S)
 
     def _announce(self) -> None:
-        self._presence_due = time.monotonic() + self._settings.heartbeat_s
+        self._announced_at = time.monotonic()
+        self._presence_due = self._announced_at + self._settings.heartbeat_s
         self._transport.announce(
             Presence(
                 worker_id=self._worker_id,

@@ -18,7 +18,7 @@ import structlog
 
 from haste_core.dead_letters import SHOWN_LETTERS, DeadLetter, DeadLetters, describe
 from haste_core.errors import InvalidError
-from haste_core.messages import Outcome, Presence, TaskMessage, TaskResult
+from haste_core.messages import AttemptKey, Outcome, Presence, Revocation, TaskMessage, TaskResult
 from haste_core.ports import BrokerListener, ResultDelivery, UndeliveredTask
 from haste_core.routing import RESULT_QUEUE
 from haste_runtime.frames import FrameError, FrameReader, FrameSender
@@ -26,6 +26,7 @@ from haste_runtime.pipe import (
     Hello,
     PresenceFrame,
     ResultFrame,
+    RevocationFrame,
     TaskFrame,
     UnreadableFrame,
     parse_frame,
@@ -120,6 +121,13 @@ class EmbeddedBroker:
             self._add_news([news for batch in stranded for news in _undelivered(batch)])
             self._add_news([ResultDelivery(result, next(self._tokens)) for result in ended])
 
+    def revoke(self, attempts: Sequence[AttemptKey]) -> None:
+        """Tell all attached workers to stop these attempts."""
+        frame = RevocationFrame(Revocation(attempts=tuple(attempts)).encode()).encode()
+        with self._lock:
+            for sender in self._senders.values():
+                sender.send([frame])
+
     def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
         """Forget results that the store has recorded."""
         with self._lock:
@@ -183,8 +191,8 @@ class EmbeddedBroker:
                     self._put_task_aside(worker, frame.tag)
                 case PresenceFrame():
                     news += _read_presence(worker, frame.body)
-                case TaskFrame():
-                    raise FrameError("a worker sent a task")
+                case TaskFrame() | RevocationFrame():
+                    raise FrameError(f"a worker sent a {type(frame).__name__}")
         with self._lock:
             self._add_news(news)
             if worker.taker is not None:

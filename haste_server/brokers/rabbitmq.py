@@ -11,13 +11,13 @@ import structlog
 
 from haste_core.dead_letters import DeadLetters
 from haste_core.errors import InvalidError
-from haste_core.messages import Presence, TaskMessage
+from haste_core.messages import AttemptKey, Presence, Revocation, TaskMessage
 from haste_core.ports import BrokerListener, ResultDelivery, UndeliveredTask
-from haste_core.routing import RESULT_QUEUE, TASK_EXCHANGE
+from haste_core.routing import CONTROL_EXCHANGE, RESULT_QUEUE, TASK_EXCHANGE
 from haste_runtime import batches
 from haste_runtime.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
 from haste_runtime.confirms import Fate, Outgoing
-from haste_runtime.topology import engine_topology, presence_queue
+from haste_runtime.topology import REVOCATION_KEY, engine_topology, presence_queue
 from haste_server.brokers.dead_letters import DeadLetterWatch
 from haste_server.brokers.messages import EncodedBatch, batches_by_route, encode_tasks, read_result
 
@@ -83,6 +83,11 @@ class RabbitBroker:
         assert self._listener is not None
         for result in ended:
             self._listener.result_arrived(ResultDelivery(result, _NOT_FROM_BROKER))
+
+    def revoke(self, attempts: Sequence[AttemptKey]) -> None:
+        """Tell all workers to stop these attempts; it may get lost."""
+        body = Revocation(attempts=tuple(attempts)).encode()
+        self._started().publish([Outgoing(CONTROL_EXCHANGE, REVOCATION_KEY, body, expendable=True)])
 
     def settle(self, deliveries: Sequence[ResultDelivery]) -> None:
         """Acknowledge results; those from before a reconnect are void, and will be delivered again."""
@@ -157,7 +162,7 @@ def _take_presence(listener: BrokerListener, delivery: Delivery) -> None:
 
 
 def _tell_fate(listener: BrokerListener, message: Outgoing, fate: Fate) -> None:
-    if fate is Fate.CONFIRMED:
+    if fate is Fate.CONFIRMED or message.expendable:
         return
     # A queue of tasks is declared by the first worker that takes from it.
     no_queue = f"no worker for {message.routing_key} has connected yet"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from haste_core.messages import Presence
+from haste_core.messages import AttemptKey, Presence
 from haste_core.routing import Route
 from haste_core.scheduling import MeanDurations, count_together, window_size
 
@@ -26,10 +26,17 @@ class _Seen:
 
 @dataclass(frozen=True)
 class Window:
-    """How many tasks of a queue may be in flight, and how many of them are best sent together."""
+    """How many tasks of a queue may be in flight, and how many of them are best sent together.
+
+    Attributes
+    ----------
+    slots : int
+        How many the live workers of the queue can run at once.
+    """
 
     size: int
     together: int
+    slots: int
 
 
 class Attendance:
@@ -80,9 +87,17 @@ class Attendance:
             route: Window(
                 window_size(slots=slots[route], workers=workers[route], duration_s=duration_s),
                 count_together(duration_s),
+                slots[route],
             )
             for route, duration_s in expected_s.items()
         }
+
+    def held(self, *, now: float) -> list[AttemptKey]:
+        """List the attempts that live workers told to have."""
+        with self._lock:
+            self._forget(now)
+            presences = [seen.presence for seen in self._seen.values()]
+        return [(held.task_id, held.attempt) for presence in presences for held in presence.held]
 
     def _forget(self, now: float) -> None:
         for worker_id in [name for name, seen in self._seen.items() if now - seen.at > self._forget_after_s]:

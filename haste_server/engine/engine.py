@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from haste_core.ports import Broker, Clock, TaskStore
+from haste_core.ports import Broker, Clock, Selector, TaskStore
 from haste_core.scheduling import grace_s
 from haste_server.engine.attendance import Attendance
 from haste_server.engine.collector import Collector
@@ -14,6 +15,7 @@ from haste_server.engine.evaluator import Evaluator
 from haste_server.engine.inbox import Inbox
 from haste_server.engine.loops import Loop
 from haste_server.engine.reconciler import Reconciler
+from haste_server.engine.revoker import Revoker
 
 STOP_LIMIT_S = 10.0
 
@@ -28,14 +30,17 @@ class EngineSettings:
         A task whose worker is silent for this long is handed out again; a few heartbeats long.
     evaluation_limit_s : float
         Longest time that an interestingness function may take for one object.
+    selectors : mapping of str to Selector
+        By task key, for queues that are not handed out by rank.
     """
 
     lease_s: float = 30.0
     evaluation_limit_s: float = 10.0
+    selectors: Mapping[str, Selector] = field(default_factory=dict)
 
 
 class Engine:
-    """Hands out, collects, reconciles and decides, each in a thread of its own."""
+    """Hands out, collects, reconciles, decides and revokes, each in a thread of its own."""
 
     def __init__(
         self, *, store: TaskStore, broker: Broker, settings: EngineSettings, clock: Clock = time.time
@@ -44,8 +49,14 @@ class Engine:
         self._inbox = Inbox()
         attendance = Attendance(forget_after_s=settings.lease_s)
         self._dispatcher = Dispatcher(
-            store=store, broker=broker, attendance=attendance, lease_s=settings.lease_s, clock=clock
+            store=store,
+            broker=broker,
+            attendance=attendance,
+            selectors=settings.selectors,
+            lease_s=settings.lease_s,
+            clock=clock,
         )
+        self._revoker = Revoker(store=store, broker=broker, attendance=attendance, clock=clock)
         self._evaluator = Evaluator(
             store=store,
             released=self._dispatcher.wake,
@@ -75,6 +86,7 @@ class Engine:
             Loop("collector", self._collector.step),
             Loop("reconciler", reconciler.step),
             Loop("evaluator", self._evaluator.step),
+            Loop("revoker", self._revoker.step),
         ]
 
     def start(self) -> None:
@@ -88,6 +100,7 @@ class Engine:
         for loop in self._loops:
             loop.stop()
         self._evaluator.stop()
+        self._revoker.stop()
         self._inbox.results.close()
         self._inbox.presences.close()
         self.wake()

@@ -13,13 +13,13 @@ from typing import Any, cast
 import structlog
 
 from haste_core.errors import InvalidError
-from haste_core.messages import Presence, TaskMessage, TaskResult
+from haste_core.messages import AttemptKey, Presence, Revocation, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery
 from haste_core.routing import CONTROL_EXCHANGE, DEAD_LETTER_QUEUE, RESULT_QUEUE, Route
 from haste_runtime import batches
 from haste_runtime.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
 from haste_runtime.confirms import Fate, Outgoing
-from haste_runtime.topology import PRESENCE_KEY, worker_topology
+from haste_runtime.topology import PRESENCE_KEY, revocation_queue, worker_topology
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,12 @@ class AmqpTransport:
         self._changed = threading.Condition()
 
     def start(
-        self, routes: Sequence[Route], *, prefetch: int, on_task: Callable[[TaskDelivery], None]
+        self,
+        routes: Sequence[Route],
+        *,
+        prefetch: int,
+        on_task: Callable[[TaskDelivery], None],
+        on_revoked: Callable[[Sequence[AttemptKey]], None],
     ) -> None:
         """Connect, declare the queues of these routes, and consume from them.
 
@@ -74,12 +79,13 @@ class AmqpTransport:
             If the URL is no AMQP URL.
         """
         share = max(1, prefetch // len(routes))
+        revocations = Consumer(revocation_queue(self._worker_id), prefetch=0, auto_ack=True)
         self._link = AmqpLink(
             self._url,
             name=f"haste-worker {self._worker_id}",
-            topology=worker_topology(routes),
-            consumers=[Consumer(route.queue, prefetch=share) for route in routes],
-            on_delivery=partial(self._take, on_task),
+            topology=worker_topology(routes, self._worker_id),
+            consumers=[revocations, *(Consumer(route.queue, prefetch=share) for route in routes)],
+            on_delivery=partial(self._take, on_task, on_revoked),
             on_sent=self._note_fate,
             on_up=self._begin_anew,
         )
@@ -125,7 +131,18 @@ class AmqpTransport:
 
     # The following run in the link's thread.
 
-    def _take(self, on_task: Callable[[TaskDelivery], None], delivery: Delivery) -> None:
+    def _take(
+        self,
+        on_task: Callable[[TaskDelivery], None],
+        on_revoked: Callable[[Sequence[AttemptKey]], None],
+        delivery: Delivery,
+    ) -> None:
+        if delivery.queue == revocation_queue(self._worker_id):
+            _take_revocation(on_revoked, delivery.body)
+        else:
+            self._take_tasks(on_task, delivery)
+
+    def _take_tasks(self, on_task: Callable[[TaskDelivery], None], delivery: Delivery) -> None:
         bodies = batches.split(delivery.body)
         self._open.open(delivery.token, len(bodies))
         for body in bodies:
@@ -188,6 +205,15 @@ class AmqpTransport:
                 report.under_way = True
         last_word = [] if self._last_word is None else [self._last_word]
         self._started().publish([*last_word, *(report.message for report in waiting)])
+
+
+def _take_revocation(on_revoked: Callable[[Sequence[AttemptKey]], None], body: bytes) -> None:
+    try:
+        revocation = Revocation.decode(body)
+    except InvalidError as error:
+        log.warning("a revocation cannot be read", action="revocation_unreadable", why=str(error))
+    else:
+        on_revoked(revocation.attempts)
 
 
 def _death(queue: str) -> dict[str, Any]:

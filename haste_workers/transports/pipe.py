@@ -10,12 +10,21 @@ from typing import BinaryIO, cast
 import structlog
 
 from haste_core.errors import InvalidError
-from haste_core.messages import Presence, TaskMessage, TaskResult
+from haste_core.messages import AttemptKey, Presence, Revocation, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery
 from haste_core.routing import Route
 from haste_runtime import batches
 from haste_runtime.frames import FrameError, FrameReader, FrameSender
-from haste_runtime.pipe import Hello, PresenceFrame, ResultFrame, TaskFrame, UnreadableFrame, parse_frame
+from haste_runtime.pipe import (
+    Hello,
+    PipeFrame,
+    PresenceFrame,
+    ResultFrame,
+    RevocationFrame,
+    TaskFrame,
+    UnreadableFrame,
+    parse_frame,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -44,11 +53,16 @@ class PipeTransport:
         self._listening: threading.Thread | None = None
 
     def start(
-        self, routes: Sequence[Route], *, prefetch: int, on_task: Callable[[TaskDelivery], None]
+        self,
+        routes: Sequence[Route],
+        *,
+        prefetch: int,
+        on_task: Callable[[TaskDelivery], None],
+        on_revoked: Callable[[Sequence[AttemptKey]], None],
     ) -> None:
         """Say hello to the server, and take the tasks that it sends."""
         self._listening = threading.Thread(
-            target=self._listen, args=(on_task,), name="from server", daemon=True
+            target=self._listen, args=(on_task, on_revoked), name="from server", daemon=True
         )
         self._sender.send([Hello(tuple(routes), prefetch).encode()])
         self._sender.start()
@@ -71,13 +85,20 @@ class PipeTransport:
         self._sender.join(timeout_s)
         self._listening.join(timeout_s)
 
-    def _listen(self, on_task: Callable[[TaskDelivery], None]) -> None:
+    def _listen(
+        self,
+        on_task: Callable[[TaskDelivery], None],
+        on_revoked: Callable[[Sequence[AttemptKey]], None],
+    ) -> None:
         reader = FrameReader(self._reader)
         try:
             while frames := reader.read():
-                for frame in frames:
-                    self._take(frame, on_task)
-        except (OSError, FrameError) as error:
+                for frame in map(parse_frame, frames):
+                    if isinstance(frame, RevocationFrame):
+                        on_revoked(Revocation.decode(frame.body).attempts)
+                    else:
+                        self._take(frame, on_task)
+        except (OSError, FrameError, InvalidError) as error:
             log.warning("the pipe to the server broke", action="pipe_broken", why=str(error))
         finally:
             with suppress(OSError):
@@ -86,8 +107,7 @@ class PipeTransport:
                 self._sender.close()
                 self._on_closed()
 
-    def _take(self, content: bytes, on_task: Callable[[TaskDelivery], None]) -> None:
-        frame = parse_frame(content)
+    def _take(self, frame: PipeFrame, on_task: Callable[[TaskDelivery], None]) -> None:
         if not isinstance(frame, TaskFrame):
             raise FrameError(f"the server sent a {type(frame).__name__}, not a task")
         if self._stopping.is_set():

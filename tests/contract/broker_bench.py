@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pika
 
-from haste_core.messages import Outcome, Place, Presence, TaskMessage, TaskResult
+from haste_core.messages import AttemptKey, Outcome, Place, Presence, TaskMessage, TaskResult
 from haste_core.ports import ResultDelivery, TaskDelivery, UndeliveredTask, WorkerTransport
 from haste_core.routing import DEAD_LETTER_QUEUE, RESULT_QUEUE, Route
 from haste_core.states import TaskState
@@ -97,11 +97,12 @@ class Worker:
         self.keys = tuple(keys)
         self.worker_id = worker_id
         self.taken: list[TaskDelivery] = []
+        self.revoked: list[AttemptKey] = []
         self.reports_at_once = False
 
     def start(self, *, prefetch: int) -> None:
         routes = [Route(key, SITE) for key in self.keys]
-        self.transport.start(routes, prefetch=prefetch, on_task=self._take)
+        self.transport.start(routes, prefetch=prefetch, on_task=self._take, on_revoked=self.revoked.extend)
 
     def report(self, delivery: TaskDelivery) -> None:
         self.transport.report(result_of(delivery.message, self.worker_id), delivery)

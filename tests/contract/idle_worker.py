@@ -28,7 +28,7 @@ def _take(delivery: TaskDelivery) -> None:
 
 
 transport = _transport(sys.argv[1:])
-transport.start([Route(sys.argv[-2], sys.argv[-1])], prefetch=10, on_task=_take)
+transport.start([Route(sys.argv[-2], sys.argv[-1])], prefetch=10, on_task=_take, on_revoked=lambda _: None)
 while True:
     transport.announce(
         Presence(

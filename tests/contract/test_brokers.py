@@ -400,3 +400,19 @@ def test_an_engine_that_fails_once_still_hears_the_rest(bench: Bench) -> None:
     worker.reports_at_once = True
     bench.broker.publish([task_message(task_id) for task_id in range(3)])
     wait_until(lambda: {d.result.task_id for d in bench.engine.results} == {0, 1, 2}, "all are heard")
+
+
+def test_a_revocation_reaches_every_worker_and_is_no_message_that_fails(bench: Bench) -> None:
+    bench.broker.revoke([(1, 1)])  # nobody is there
+    first, second = bench.worker("focus-score"), bench.worker("tier")
+    bench.broker.publish([task_message(7)])
+    first.wait_for_tasks(1)
+
+    bench.broker.revoke([(7, 1), (8, 3)])
+
+    wait_until(lambda: first.revoked and second.revoked, "both workers hear it")
+    time.sleep(_QUIET_S)
+    assert [tuple(key) for key in first.revoked] == [tuple(key) for key in second.revoked] == [(7, 1), (8, 3)]
+    first.report(first.taken[0])
+    bench.engine.wait_for_results(1)
+    assert bench.engine.failed == []

@@ -24,7 +24,7 @@ def test_a_worker_whose_pipe_closed_gets_no_more_tasks() -> None:
     (take, send), (hear, answer) = os.pipe(), os.pipe()
     broker.attach(os.fdopen(hear, "rb"), os.fdopen(send, "wb"))
     worker = PipeTransport(os.fdopen(take, "rb"), os.fdopen(answer, "wb"), on_closed=lambda: None)
-    worker.start([Route("a", "here")], prefetch=1, on_task=lambda _: None)
+    worker.start([Route("a", "here")], prefetch=1, on_task=lambda _: None, on_revoked=lambda _: None)
     present = Presence(
         worker_id="w",
         host="h",

@@ -32,10 +32,10 @@ def attendance() -> Attendance:
 def test_a_worker_counts_until_it_leaves_or_falls_silent(attendance: Attendance) -> None:
     for worker_id in ("w1", "w2", "w3"):
         attendance.note(presence(worker_id), now=NOW)
-    assert attendance.windows(now=NOW) == {ROUTE: Window(12, together=1)}
+    assert attendance.windows(now=NOW) == {ROUTE: Window(12, together=1, slots=6)}
     attendance.note(presence("w1", leaving=True), now=NOW)
     attendance.note(presence("w2"), now=NOW + 20)
-    assert attendance.windows(now=NOW + 31) == {ROUTE: Window(4, together=1)}
+    assert attendance.windows(now=NOW + 31) == {ROUTE: Window(4, together=1, slots=2)}
     assert attendance.windows(now=NOW + 51) == {}
 
 
@@ -43,10 +43,10 @@ def test_short_tasks_travel_together_and_more_of_them(attendance: Attendance) ->
     attendance.note(presence(), now=NOW)
     for _ in range(20):
         attendance.note_duration(ROUTE, 0.002)
-    assert attendance.windows(now=NOW) == {ROUTE: Window(50, together=10)}
+    assert attendance.windows(now=NOW) == {ROUTE: Window(50, together=10, slots=2)}
     for _ in range(50):
         attendance.note_duration(ROUTE, 3.0)
-    assert attendance.windows(now=NOW) == {ROUTE: Window(4, together=1)}
+    assert attendance.windows(now=NOW) == {ROUTE: Window(4, together=1, slots=2)}
 
 
 def test_nothing_is_kept_of_those_who_are_gone(attendance: Attendance) -> None:

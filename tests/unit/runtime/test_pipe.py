@@ -11,6 +11,7 @@ from haste_runtime.pipe import (
     PipeFrame,
     PresenceFrame,
     ResultFrame,
+    RevocationFrame,
     TaskFrame,
     UnreadableFrame,
     parse_frame,
@@ -27,6 +28,7 @@ _FRAMES = st.one_of(
     st.builds(ResultFrame, _TAGS, st.binary(max_size=20)),
     st.builds(UnreadableFrame, _TAGS),
     st.builds(PresenceFrame, st.binary(max_size=20)),
+    st.builds(RevocationFrame, st.binary(max_size=20)),
 )
 
 

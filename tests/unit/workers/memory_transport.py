@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from haste_core.messages import Presence, TaskMessage, TaskResult
+from haste_core.messages import AttemptKey, Presence, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery
 from haste_core.routing import Route
 
@@ -22,9 +22,15 @@ class MemoryTransport:
         self._tokens = 0
 
     def start(
-        self, routes: Sequence[Route], *, prefetch: int, on_task: Callable[[TaskDelivery], None]
+        self,
+        routes: Sequence[Route],
+        *,
+        prefetch: int,
+        on_task: Callable[[TaskDelivery], None],
+        on_revoked: Callable[[Sequence[AttemptKey]], None],
     ) -> None:
         self.routes, self.prefetch, self._on_task = tuple(routes), prefetch, on_task
+        self.revoke = on_revoked
 
     def report(self, result: TaskResult, delivery: TaskDelivery) -> None:
         with self._changed:

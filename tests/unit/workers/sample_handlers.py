@@ -42,6 +42,14 @@ def starve(job, task, context):
     return {"size": len(bytearray(10**10))}
 
 
+def hoard(job, task, context):
+    hoarded = [b"x" * 2**20 for _ in range(300)]  # written to, so that it is really taken
+    if context.parameters.get("die"):
+        ctypes.string_at(0)
+    while True:
+        hoarded.append(b"x" * 2**24)
+
+
 def fail_as_asked(job, task, context):
     kind = context.parameters["kind"]
     if kind == "bad-input":
@@ -128,4 +136,11 @@ def start_background_program(job, task, context):
 def tell_progress(job, task, context):
     context.progress(0.5, "half way")
     time.sleep(0.6)
+    return {}
+
+
+def progress_slowly(job, task, context):
+    for step in range(40):
+        context.progress(step / 40, f"step {step}")
+        time.sleep(0.1)
     return {}

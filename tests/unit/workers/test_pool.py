@@ -23,6 +23,7 @@ class ActedProcess:
     """Stands for the operating system's process; the test sends what a child would send."""
 
     pid = None
+    peak_bytes = None
     exitcode: int | None = None
 
     def kill(self) -> None:
@@ -61,6 +62,9 @@ class Heard:
 
     def started(self, attempt: Attempt) -> None:
         self.started_keys.append(attempt.key[0])
+
+    def progressed(self) -> None:
+        pass
 
     def finished(self, result: TaskResult) -> None:
         self.results.append(result)

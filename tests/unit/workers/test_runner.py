@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import sys
 import threading
 import time
@@ -30,6 +31,8 @@ HANDLERS = {
         "segfault",
         "leave",
         "starve",
+        "hoard",
+        "progress_slowly",
         "fail_as_asked",
         "answer_as_asked",
         "print_much",
@@ -224,6 +227,7 @@ class TestFailures:
         assert (result.outcome, result.state) == (Outcome.ENDED, TaskState.ERROR)
         assert "1.0 GiB" in result.message
         assert "task_memory_bytes" in result.message
+        assert "MiB at the most" in result.message
         # What a handler leaked must not starve the tasks after it.
         assert worker.run("echo").response["pid"] != pid
 
@@ -257,6 +261,23 @@ class TestCrashes:
         assert result.outcome is Outcome.CRASHED
         assert said in result.message
         assert lasting.run("echo").response["pid"] != first_pid
+
+    def test_a_crash_tells_how_much_memory_was_in_use_and_allowed(
+        self, start: Callable[..., RunningWorker]
+    ) -> None:
+        worker = start(task_memory_bytes=2**30)
+        died = worker.run("hoard", die=True)
+        assert died.outcome is Outcome.CRASHED
+        figures = re.search(r"SIGSEGV.*memory peaked at (\d+) MiB \(limit 1\.0 GiB, `task_mem", died.message)
+        assert figures, died.message
+        assert 300 < int(figures[1]) < 500
+
+        starved = worker.run("hoard")
+        assert (starved.outcome, starved.state) == (Outcome.ENDED, TaskState.ERROR)
+        figures = re.search(r"1\.0 GiB, the worker's .*had (\d\.\d) GiB at the most", starved.message)
+        assert figures, starved.message
+        assert 0.8 <= float(figures[1]) <= 1.2
+        assert worker.run("nothing").state is TaskState.DONE
 
     @pytest.mark.parametrize(
         "task_key",
@@ -417,6 +438,90 @@ class TestPresence:
         transport.deliver(task_message(1, "sleep", parameters={"seconds": 1}))
         transport.wait_for_results(1)
         assert sum(1 for p in transport.presences if p.held) >= 5
+
+    def test_progress_is_told_each_second_while_it_changes(self, start: Callable[..., RunningWorker]) -> None:
+        transport = start(heartbeat_s=30).transport
+        transport.deliver(task_message(1, "progress-slowly"))
+        wait_for_start(transport)
+        began = time.time()
+        transport.wait_for_results(1)
+        told = [
+            (p.sent_at - began, h.fraction, h.note)
+            for p in transport.presences
+            for h in p.held
+            if h.fraction is not None
+        ]
+        fractions = [fraction for _, fraction, _ in told]
+        assert fractions == sorted(fractions)
+        assert fractions[-1] > 0.6
+        assert 3 <= len(told) <= 8
+        assert all(abs(at_s - 4 * fraction) < 1.2 for at_s, fraction, _ in told)
+        assert told[-1][2] == f"step {round(40 * told[-1][1])}"
+
+
+class TestRevoking:
+    def test_a_running_task_is_killed_and_its_slot_free(self, worker: RunningWorker, tmp_path: Path) -> None:
+        marker = tmp_path / "pid"
+        message = task_message(1, "sleep", parameters={"seconds": 60, "marker": str(marker)})
+        delivery = worker.transport.deliver(message)
+        wait_for(lambda: marker.exists() and marker.read_text() != "")
+
+        worker.transport.revoke([(1, 2), (2, 1)])
+        time.sleep(0.3)
+        assert worker.transport.results == [], "another attempt, and a task that is not here"
+        worker.transport.revoke([(1, 1)])
+
+        worker.transport.wait_for_results(1)
+        assert worker.transport.results[0][1] == delivery, "it can be acknowledged"
+        assert worker.transport.result_of(1).outcome is Outcome.REVOKED
+        wait_for(lambda: not is_alive(int(marker.read_text())))
+        assert worker.run("nothing").state is TaskState.DONE
+        worker.transport.deliver(message, redelivered=True)
+        worker.transport.wait_for_results(3)
+        assert worker.transport.results[-1][0].outcome is Outcome.REVOKED
+
+    def test_a_program_that_the_handler_started_is_killed_too(
+        self, worker: RunningWorker, tmp_path: Path
+    ) -> None:
+        tell = tmp_path / "pid"
+        worker.transport.deliver(task_message(1, "start-program", parameters={"tell": str(tell)}))
+        wait_for(lambda: tell.exists() and tell.read_text() != "")
+        worker.transport.revoke([(1, 1)])
+        worker.transport.wait_for_results(1)
+        wait_for(lambda: not is_alive(int(tell.read_text())))
+
+    def test_a_waiting_task_is_not_begun(self, worker: RunningWorker, tmp_path: Path) -> None:
+        marker = tmp_path / "ran"
+        worker.transport.deliver(task_message(1, "sleep", parameters={"seconds": 0.5}))
+        worker.transport.deliver(task_message(2, "sleep", parameters={"marker": str(marker)}))
+        worker.transport.revoke([(2, 1)])
+        worker.transport.wait_for_results(2)
+        assert worker.transport.result_of(2).outcome is Outcome.REVOKED
+        assert worker.transport.result_of(1).state is TaskState.DONE
+        assert not marker.exists()
+
+    def test_a_task_that_was_sent_ahead_is_taken_back_and_its_neighbours_run(
+        self, worker: RunningWorker
+    ) -> None:
+        for task_id in range(1, 20):
+            worker.run("sleep", task_id, seconds=0)
+        for task_id in range(100, 110):
+            parameters = {"seconds": 0.5 if task_id == 100 else 0}
+            worker.transport.deliver(task_message(task_id, "sleep", parameters=parameters))
+        wait_for_start(worker.transport, 100)
+        worker.transport.revoke([(104, 1)])
+        worker.transport.wait_for_results(29)
+        outcomes = {r.task_id: r.outcome for r, _ in worker.transport.results if r.task_id >= 100}
+        assert outcomes.pop(104) is Outcome.REVOKED
+        assert set(outcomes.values()) == {Outcome.ENDED}
+
+    def test_a_worker_that_stops_can_be_told_as_well(self, worker: RunningWorker) -> None:
+        worker.transport.deliver(task_message(1, "sleep", parameters={"seconds": 60}))
+        wait_for_start(worker.transport)
+        worker.runner.stop()
+        worker.transport.revoke([(1, 1)])
+        assert worker.join() is True
+        assert worker.transport.result_of(1).outcome is Outcome.REVOKED
 
 
 class TestStopping:
