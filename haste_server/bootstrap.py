@@ -32,6 +32,7 @@ from haste_server.processes.children import ChildProcess
 from haste_server.processes.parts import Part, Parts
 from haste_server.settings import ServerSettings
 from haste_server.store import migrate
+from haste_server.store.choosing import SELECTORS
 from haste_server.store.database import Database
 from haste_server.store.sql import SqlStore
 
@@ -163,8 +164,11 @@ class Server:
         return RabbitBroker(self.settings.broker_url.get_secret_value())
 
     def _engine(self, store: SqlStore, broker: Broker) -> Engine:
+        selectors = {key: SELECTORS[name](store.database) for key, name in self.settings.selectors.items()}
         settings = EngineSettings(
-            lease_s=self.settings.lease_s, evaluation_limit_s=self.settings.evaluation_limit_s
+            lease_s=self.settings.lease_s,
+            evaluation_limit_s=self.settings.evaluation_limit_s,
+            selectors=selectors,
         )
         return Engine(store=store, broker=broker, settings=settings)
 

@@ -26,6 +26,8 @@ from haste_runtime.options import HandlerReference
 
 MIN_TOKEN_LENGTH = 16
 
+SelectorName = Literal["highest-rank", "newest-first"]
+
 _MIB = 2**20
 _RESERVED_ROOTS = frozenset({"landing", "work"})
 
@@ -97,6 +99,9 @@ class ServerSettings(BaseModel):
         The pause before the second attempt, and the longest that it doubles to.
     ageing_per_s : float
         By how much the priority of a waiting task grows each second.
+    selectors : dict of str
+        By task key: ``newest-first``, or ``highest-rank`` with no more tasks at the workers than they run at
+        once. All other keys: the highest rank, with a few tasks in store at the workers.
     max_body_bytes, max_upload_bytes : int
         The largest JSON body, and the largest uploaded file.
     max_uploads : int
@@ -139,6 +144,7 @@ class ServerSettings(BaseModel):
     retry_delay_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
     max_retry_delay_s: Annotated[float, Field(ge=0, le=86400)] = 300.0
     ageing_per_s: Annotated[float, Field(ge=0, le=1000)] = 0.001
+    selectors: dict[Name, SelectorName] = Field(default_factory=dict)
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024 * _MIB)] = 16 * _MIB
     max_upload_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * _MIB
     max_uploads: Annotated[int, Field(ge=1)] = 24

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
-from haste_core.ports import Broker, Clock, TaskStore
+from haste_core.ports import Broker, Clock, Selector, TaskStore
 from haste_core.routing import Route
 from haste_server.engine.attendance import Attendance, Window
 
@@ -18,11 +19,25 @@ class Dispatcher:
 
     The claim is committed before anything is published. What is published but never confirmed comes back
     through the collector; what is lost after that comes back when its lease ends.
+
+    Parameters
+    ----------
+    selectors : mapping of str to Selector
+        By task key: who chooses the tasks of such a key, and then only as many as the live workers have free
+        slots. Those of all others are chosen by rank as they are claimed, which saves a look.
     """
 
     def __init__(
-        self, *, store: TaskStore, broker: Broker, attendance: Attendance, lease_s: float, clock: Clock
+        self,
+        *,
+        store: TaskStore,
+        broker: Broker,
+        attendance: Attendance,
+        selectors: Mapping[str, Selector],
+        lease_s: float,
+        clock: Clock,
     ) -> None:
+        self._selectors = selectors
         self._store = store
         self._broker = broker
         self._attendance = attendance
@@ -44,8 +59,20 @@ class Dispatcher:
         for route, in_flight in self._store.demand(windows).items():
             window = windows[route]
             room = window.size - in_flight
-            if room >= window.size * REFILL_SHARE or window.together == 1:
+            selector = self._selectors.get(route.task_key)
+            if selector is not None:
+                self._fill_slots(route, selector, window.slots - in_flight)
+            elif room >= window.size * REFILL_SHARE or window.together == 1:
                 self._fill(route, window, room)
+
+    def _fill_slots(self, route: Route, selector: Selector, free_slots: int) -> None:
+        if free_slots <= 0:
+            return
+        now = self._clock()
+        chosen = selector.choose(route, min(free_slots, CLAIM_LIMIT), now=now)
+        messages = self._store.claim_chosen(route, chosen, now=now, lease_s=self._lease_s)
+        if messages:
+            self._broker.publish(messages)
 
     def _fill(self, route: Route, window: Window, room: int) -> None:
         while room > 0:

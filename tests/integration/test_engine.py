@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 
 from haste_core.jobspec import JobSpec, parse_job_spec
 from haste_core.lifecycle import Rules
-from haste_core.messages import HeldAttempt, Outcome, Presence, TaskMessage, TaskResult
+from haste_core.messages import AttemptKey, HeldAttempt, Outcome, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Broker, JobFilter, TaskDelivery, WorkerTransport
 from haste_core.routing import MAX_MESSAGE_BYTES, Route
@@ -21,6 +21,7 @@ from haste_core.states import TaskState
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.brokers.rabbitmq import RabbitBroker
 from haste_server.engine import Engine, EngineSettings
+from haste_server.store.choosing import NewestFirst
 from haste_server.store.database import Database
 from haste_server.store.migrate import upgrade
 from haste_server.store.sql import SqlStore
@@ -59,11 +60,12 @@ class Answerer:
     answer: Answer
     seen: list[TaskMessage] = field(default_factory=list)
     held: dict[int, HeldAttempt] = field(default_factory=dict)
+    revoked: list[AttemptKey] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
         routes = [Route(key, "default") for key in self.keys]
-        self.transport.start(routes, prefetch=10, on_task=self._take)
+        self.transport.start(routes, prefetch=10, on_task=self._take, on_revoked=self._drop)
         self._beat = threading.Thread(target=self._announce, name=f"beat {self.worker_id}")
         self._beat.start()
 
@@ -82,6 +84,11 @@ class Answerer:
             )
         else:
             self.transport.report(result, delivery)
+
+    def _drop(self, attempts: Sequence[AttemptKey]) -> None:
+        self.revoked.extend(attempts)
+        for task_id, _ in attempts:
+            self.held.pop(task_id, None)
 
     def _announce(self) -> None:
         while not self.stopping.is_set():
@@ -310,3 +317,48 @@ def test_an_engine_that_is_well_has_no_trouble(system: System) -> None:
     while system.engine.trouble() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert system.engine.trouble() == ""
+
+
+def test_what_is_cancelled_deleted_or_forced_is_revoked_where_it_runs(system: System) -> None:
+    worker = system.worker("a", answer=lambda message: None if message.attempt == 1 else result(message))
+    cancelled, deleted, forced, running = system.submit(*(spec("a", source_id=str(i)) for i in range(4)))
+    wait_until(lambda: len(worker.held) == 4)
+    ids = {message.job_id: message.task_id for message in worker.seen}
+
+    system.store.cancel_job(cancelled, now=time.time())
+    system.store.delete(deleted)
+    system.store.force_retry_task(ids[forced], now=time.time())
+    system.engine.wake()
+
+    wait_until(lambda: len(worker.held) == 1)
+    assert {tuple(key) for key in worker.revoked} == {(ids[job], 1) for job in (cancelled, deleted, forced)}
+    assert system.wait(forced, cancelled) == [TaskState.DONE, TaskState.CANCELLED]
+    assert system.store.job(running).tasks[0].state is TaskState.RUNNING
+    system.store.retry_job(cancelled, now=time.time())
+    system.engine.wake()
+    assert system.wait(cancelled) == [TaskState.DONE]
+
+
+def test_a_key_with_a_selector_has_no_more_in_flight_than_free_slots(system: System) -> None:
+    system.engine.stop()
+    selectors = {"a": NewestFirst(system.store.database)}
+    settings = EngineSettings(LEASE_S, evaluation_limit_s=5, selectors=selectors)
+    engine = Engine(store=system.store, broker=system.broker, settings=settings)
+    engine.start()
+    system.cleanup.callback(engine.stop)
+    for i in range(20):
+        system.store.submit([spec("a", source_id=str(i), priority=20 - i)], now=time.time())
+
+    worker = system.worker("a", answer=lambda _: None)
+    wait_until(lambda: len(worker.held) == 4)
+    time.sleep(1.2)
+
+    assert [message.job["source_id"] for message in worker.seen] == ["19", "18", "17", "16"]
+    assert [queue.handed_out for queue in system.store.queues()] == [4]
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
