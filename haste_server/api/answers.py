@@ -29,12 +29,41 @@ class TaskAnswer(BaseModel):
     worker: str | None
     started_at: float | None
     ended_at: float | None
+    fraction: float | None = Field(description="How far it is, if it runs and its handler told.")
+    note: str = Field(description="What it is doing, if it runs and its handler told.")
 
 
 class WrappedTask(BaseModel):
     """One task."""
 
     Task: TaskAnswer
+
+
+class AttemptAnswer(BaseModel):
+    """One attempt of a task."""
+
+    attempt: int
+    outcome: Literal["running", "ended", "crashed", "handed_back", "lost", "revoked"] = Field(
+        description="ended: the handler answered or failed; crashed: its process died; lost: its worker did; "
+        "handed_back: not begun; revoked: cancelled, or asked for anew."
+    )
+    state: int | None = Field(description="What the task came to, if the handler ended.")
+    worker: str | None
+    started_at: float | None
+    ended_at: float | None
+    message: str
+
+
+class TaskWithHistory(TaskAnswer):
+    """One task with its attempts."""
+
+    history: list[AttemptAnswer]
+
+
+class WrappedTaskWithHistory(BaseModel):
+    """One task with its attempts."""
+
+    Task: TaskWithHistory
 
 
 class JobAnswer(BaseModel):
@@ -84,8 +113,30 @@ class SubmissionResults(BaseModel):
     results: list[SubmissionResult]
 
 
+class WishResult(BaseModel):
+    """What became of one job or task that something was asked of."""
+
+    id: int
+    status: Literal[200, 404, 409]
+    detail: str | None = Field(default=None, description="Why it was refused.")
+
+
+class WishesAnswer(BaseModel):
+    """How often a wish was granted."""
+
+    changed: int
+    refused: int
+    results: list[WishResult] | None = Field(
+        default=None, description="One for each id, in their order; not where a filter chose."
+    )
+    next: str | None = Field(
+        default=None,
+        description="Where a filter chose: not null if there are more; ask again with it as cursor.",
+    )
+
+
 class PrioritiesChanged(BaseModel):
-    """How many jobs have another priority now, and which were not found."""
+    """How many jobs or tasks have another priority now, and which were not found."""
 
     changed: int
     unknown: list[int]

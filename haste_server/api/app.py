@@ -8,7 +8,7 @@ from flask import request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from haste_server.api import files, health, jobs, streams, tasks, workers
+from haste_server.api import files, health, jobs, priorities, streams, tasks, wishes, workers
 from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
 from haste_server.api.requests import IdConverter, StrictRequest, check_token
 from haste_server.api.services import Services, services
@@ -53,7 +53,7 @@ def create_app(given: Services) -> HasteApp:
     given.install(app.extensions)
     register_problems(app)
     app.before_request(_admit)
-    for module in (jobs, tasks, streams, workers, files, health):
+    for module in (jobs, tasks, priorities, wishes, streams, workers, files, health):
         app.register_api(module.blueprint)
     return app
 

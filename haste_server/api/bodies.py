@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, model_validator
 
-from haste_core.jobspec import JobSpec, Priority, StreamName
-from haste_server.api.parameters import NumericId
+from haste_core.jobspec import JobSpec, Name, Priority, StreamName
+from haste_server.api.parameters import NumericCursor, NumericId, StateFilter
 
 MAX_BULK = 1000
+MAX_ASKED = 1000
 MAX_PRIORITIES = 10_000
 
 
@@ -79,11 +80,75 @@ class PrioritiesByIndex(_Body):
     priorities: Annotated[dict[NumericId, Priority], Field(max_length=MAX_PRIORITIES)]
 
 
+class PrioritiesOfTasks(_Body):
+    """Priorities by the numbers of tasks; null: the job's again."""
+
+    tasks: Annotated[dict[NumericId, Priority | None], Field(max_length=MAX_PRIORITIES)]
+
+
+Ids = Annotated[list[NumericId], Field(min_length=1, max_length=MAX_ASKED)]
+
+
+class _Wished(_Body):
+    """Whom something is asked of: ids, or a filter of tasks.
+
+    Attributes
+    ----------
+    state : str, optional
+        Of the tasks: ``open``, ``done``, ``failed``, or a code such as 503.
+    cursor : str, optional
+        `next` of the answer before, to go on with the same filter.
+    """
+
+    stream_id: StreamName | None = None
+    task_key: Name | None = None
+    site: Name | None = None
+    state: StateFilter | None = None
+    cursor: NumericCursor | None = None
+
+    @property
+    def ids(self) -> list[int] | None:
+        """The numbers that were given."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _either_ids_or_filter(self) -> Self:
+        chosen = (self.stream_id, self.task_key, self.site, self.state) != (None, None, None, None)
+        if (self.ids is not None) == chosen:
+            raise ValueError("give numbers, or at least one of stream_id, task_key, site and state; not both")
+        if self.ids is not None and self.cursor is not None:
+            raise ValueError("a cursor goes with a filter, not with numbers")
+        return self
+
+
+class WishForJobs(_Wished):
+    """Jobs by their numbers, or those that have tasks of a stream, key, site and state."""
+
+    job_ids: Ids | None = None
+
+    @property
+    def ids(self) -> list[int] | None:
+        """The numbers of jobs."""
+        return self.job_ids
+
+
+class WishForTasks(_Wished):
+    """Tasks by their numbers, or those of a stream, key, site and state."""
+
+    task_ids: Ids | None = None
+
+    @property
+    def ids(self) -> list[int] | None:
+        """The numbers of tasks."""
+        return self.task_ids
+
+
 class NewPriorities(RootModel[dict[str, JsonValue]]):
-    """``{"17": 5.0}``, or ``{"stream_id": "plate7", "priorities": {"0": 3.0}}``."""
+    """``{"17": 5.0}``, ``{"stream_id": "plate7", "priorities": {"0": 3}}``, or ``{"tasks": {"31": 5}}``."""
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Describe both forms; which one is meant is told apart by `stream_id`."""
-        forms = [form.model_json_schema(*args, **kwargs) for form in (PrioritiesByIndex, PrioritiesByJob)]
+        """Describe the forms; which one is meant is told apart by `stream_id` and `tasks`."""
+        kinds = (PrioritiesByIndex, PrioritiesOfTasks, PrioritiesByJob)
+        forms = [form.model_json_schema(*args, **kwargs) for form in kinds]
         return {"title": cls.__name__, "description": cls.__doc__, "anyOf": forms}

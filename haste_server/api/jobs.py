@@ -1,4 +1,4 @@
-"""Jobs: submit, look up, retry, forget."""
+"""Jobs: submit, look up, retry, cancel, forget."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def delete_by_post(path: JobPath) -> Shown:
 @blueprint.post(
     "/job/<id:job_id>/retry",
     summary="Retry a job",
-    description="Failed and reset tasks run again, done ones do not.",
+    description="Failed, reset and cancelled tasks run again, done ones do not.",
     responses={200: JobAnswer, **documented(404, 409)},
 )
 def retry(path: JobPath) -> Shown:
@@ -110,6 +110,17 @@ def retry(path: JobPath) -> Shown:
     job = services().jobs.retry_job(path.job_id, now=services().clock())
     services().wake()
     return show_job(job)
+
+
+@blueprint.post(
+    "/job/<id:job_id>/cancel",
+    summary="Cancel a job",
+    description="All its tasks that are open end as 410; those that run are stopped. It can be retried.",
+    responses={200: JobAnswer, **documented(404, 409)},
+)
+def cancel(path: JobPath) -> Shown:
+    """End what is open of a job."""
+    return show_job(services().jobs.cancel_job(path.job_id, now=services().clock()))
 
 
 @blueprint.get("/job/inprogress", summary="List the jobs in progress", responses={200: JobIdsPage})
@@ -126,8 +137,9 @@ def search(path: SourcePath, query: PageQuery) -> Shown:
 
 
 def show_job(job: JobRecord) -> dict[str, Any]:
-    """Show a job; tasks that nobody takes say so."""
-    return explained(job, services().live_routes.now()).to_json()
+    """Show a job; tasks that nobody takes say so, and those that run how far they are."""
+    look = services().live.now()
+    return explained(job, look.routes).to_json(look.held)
 
 
 def _store(specs: Sequence[JobSpec], idempotency_key: str | None) -> list[Submitted | Refused]:

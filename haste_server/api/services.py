@@ -16,7 +16,7 @@ from haste_core.errors import TransientError
 from haste_core.messages import Place
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Clock, JobStore, StreamStore, WorkerStore
-from haste_server.api.waiting import LiveRoutes
+from haste_server.api.waiting import LiveWorkers
 
 _EXTENSION = "haste"
 
@@ -82,8 +82,8 @@ class Services:
     limits : Limits
     worker_silence_s : float
         A worker that was not heard of for so long is taken for gone.
-    live_routes : LiveRoutes
-        The queues that some live worker takes tasks from.
+    live : LiveWorkers
+        What live workers take, and what they have.
     """
 
     jobs: JobStore
@@ -98,12 +98,12 @@ class Services:
     token: str | None = field(default=None, repr=False)
     limits: Limits = Limits()
     worker_silence_s: float = 30.0
-    live_routes: LiveRoutes = field(init=False, repr=False)
+    live: LiveWorkers = field(init=False, repr=False)
     _upload_slots: threading.BoundedSemaphore = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(
-            self, "live_routes", LiveRoutes(self.workers, clock=self.clock, silence_s=self.worker_silence_s)
+            self, "live", LiveWorkers(self.workers, clock=self.clock, silence_s=self.worker_silence_s)
         )
         object.__setattr__(self, "_upload_slots", threading.BoundedSemaphore(self.limits.uploads))
 

@@ -1,4 +1,4 @@
-"""Tasks: look up, run again; and the order in which they are handed out."""
+"""Tasks: look up with their attempts, run again."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from pydantic import ValidationError
 
 from haste_core.jobs import JobRecord
-from haste_server.api.answers import PrioritiesChanged, Shown, WrappedTask
-from haste_server.api.bodies import NewPriorities, PrioritiesByIndex, PrioritiesByJob
+from haste_core.messages import Outcome
+from haste_core.ports import AttemptRecord
+from haste_server.api.answers import Shown, WrappedTask, WrappedTaskWithHistory
 from haste_server.api.parameters import TaskPath
-from haste_server.api.problems import documented, refuse_invalid
+from haste_server.api.problems import documented
 from haste_server.api.services import services
 from haste_server.api.waiting import explained
 
@@ -25,11 +25,18 @@ blueprint = APIBlueprint(
 )
 
 
-@blueprint.get("/task/<id:task_id>", summary="Show a task", responses={200: WrappedTask, **documented(404)})
+@blueprint.get(
+    "/task/<id:task_id>",
+    summary="Show a task",
+    description="With its attempts in `history`: the last hundred, the present one at the end.",
+    responses={200: WrappedTaskWithHistory, **documented(404)},
+)
 def show(path: TaskPath) -> Shown:
-    """Show a task with its live state."""
+    """Show a task with its live state and its attempts."""
     job, _ = services().jobs.job_of_task(path.task_id)
-    return _show(job, path.task_id)
+    shown = _show(job, path.task_id)
+    shown["Task"]["history"] = list(map(_show_attempt, services().jobs.attempts(path.task_id)))
+    return shown
 
 
 @blueprint.post(
@@ -65,29 +72,6 @@ def reset(path: TaskPath) -> Shown:
     return _show(services().jobs.reset_task(path.task_id, now=services().clock()), path.task_id)
 
 
-@blueprint.patch(
-    "/priority",
-    summary="Change priorities",
-    description="They count from the next hand-out of the jobs' waiting tasks on.",
-    responses={200: PrioritiesChanged, **documented(404, 408, 415)},
-)
-def change_priorities(body: NewPriorities) -> Shown:
-    """Change the priorities of up to ten thousand jobs."""
-    jobs = services().jobs
-    try:
-        if "stream_id" in body.root:
-            by_index = PrioritiesByIndex.model_validate(body.root)
-            services().streams.stream(by_index.stream_id)
-            priorities = by_index.priorities
-            unknown = jobs.set_priorities_by_index(by_index.stream_id, priorities)
-        else:
-            priorities = PrioritiesByJob.model_validate(body.root).root
-            unknown = jobs.set_priorities(priorities)
-    except ValidationError as error:
-        refuse_invalid(error)
-    return {"changed": len(priorities) - len(unknown), "unknown": unknown}
-
-
 def _woken(job: JobRecord, task_id: int) -> dict[str, Any]:
     services().wake()
     return _show(job, task_id)
@@ -95,4 +79,17 @@ def _woken(job: JobRecord, task_id: int) -> dict[str, Any]:
 
 def _show(job: JobRecord, task_id: int) -> dict[str, Any]:
     position = next(task.position for task in job.tasks if task.task_id == task_id)
-    return explained(job, services().live_routes.now()).task_json(position)
+    look = services().live.now()
+    return explained(job, look.routes).task_json(position, look.held)
+
+
+def _show_attempt(record: AttemptRecord) -> dict[str, Any]:
+    return {
+        "attempt": record.attempt,
+        "outcome": "running" if record.outcome is None else record.outcome.value,
+        "state": record.state if record.outcome is Outcome.ENDED else None,
+        "worker": record.worker_id,
+        "started_at": record.started_at,
+        "ended_at": record.ended_at,
+        "message": record.message,
+    }

@@ -1,4 +1,4 @@
-"""Why tasks wait: the queues that no live worker takes tasks from."""
+"""Why tasks wait, and how far those are that run: what live workers take, and what they have."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from haste_core.jobs import JobRecord, TaskRecord
+from haste_core.jobs import HeldAttempts, JobRecord, TaskRecord
 from haste_core.ports import Clock, WorkerStore, WorkerView
 from haste_core.routing import Route
 from haste_core.states import Phase
@@ -15,13 +15,25 @@ KEPT_S = 1.0  # pages and clients poll many jobs a second; workers come and go s
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
+    """What the heartbeats of live workers tell.
+
+    Attributes
+    ----------
+    routes : frozenset of Route
+        The queues that some of them take tasks from.
+    held : mapping of AttemptKey to HeldAttempt
+        What they have.
+    at : float
+    """
+
     routes: frozenset[Route]
+    held: HeldAttempts
     at: float
 
 
-class LiveRoutes:
-    """The queues that live workers take tasks from, looked up at most once a second.
+class LiveWorkers:
+    """The live workers, looked up at most once a second.
 
     Parameters
     ----------
@@ -36,26 +48,27 @@ class LiveRoutes:
         self._clock = clock
         self._silence_s = silence_s
         self._looking = threading.Lock()
-        self._known: _Look | None = None
+        self._known: Look | None = None
 
-    def now(self) -> frozenset[Route]:
-        """Return the queues: at most a second old, or as they were before the look that is under way."""
+    def now(self) -> Look:
+        """Return what is known: at most a second old, or from before the look that is under way."""
         known = self._known
         if known is None:
             return self._look()
         if 0 <= self._clock() - known.at < KEPT_S or not self._looking.acquire(blocking=False):
-            return known.routes  # nobody waits for another's query, however slow the database is
+            return known  # nobody waits for another's query, however slow the database is
         try:
             return self._look()
         finally:
             self._looking.release()
 
-    def _look(self) -> frozenset[Route]:
+    def _look(self) -> Look:
         now = self._clock()
         views = self._workers.workers(seen_since=now - self._silence_s)
         routes = frozenset(route for view in views for route in routes_of(view))
-        self._known = _Look(routes, now)
-        return routes
+        held = {(held.task_id, held.attempt): held for view in views for held in view.presence.held}
+        self._known = Look(routes, held, now)
+        return self._known
 
 
 def routes_of(view: WorkerView) -> Iterable[Route]:

@@ -11,7 +11,7 @@ from haste_core.errors import TransientError
 from haste_core.messages import Presence
 from haste_core.ports import QueueView, WorkerView
 from haste_core.routing import Route
-from haste_server.api.waiting import KEPT_S, LiveRoutes
+from haste_server.api.waiting import KEPT_S, LiveWorkers
 
 WAIT_S = 10.0
 
@@ -42,7 +42,7 @@ class SlowStore:
 @dataclass
 class Setting:
     store: SlowStore
-    live: LiveRoutes
+    live: LiveWorkers
     pass_time: Callable[[float], None]
 
 
@@ -50,7 +50,7 @@ class Setting:
 def setting() -> Setting:
     store, time_s = SlowStore(), [1000.0]
     store.answers.set()
-    live = LiveRoutes(store, clock=lambda: time_s[0], silence_s=30)
+    live = LiveWorkers(store, clock=lambda: time_s[0], silence_s=30)
 
     def pass_time(seconds: float) -> None:
         time_s[0] += seconds
@@ -59,7 +59,7 @@ def setting() -> Setting:
 
 
 def test_one_slow_query_holds_up_only_who_asked_for_it(setting: Setting) -> None:
-    assert setting.live.now() == {Route("a", "lab1")}
+    assert setting.live.now().routes == {Route("a", "lab1")}
     setting.pass_time(2 * KEPT_S)
     setting.store.keys = ("b",)
     setting.store.answers.clear()
@@ -70,13 +70,13 @@ def test_one_slow_query_holds_up_only_who_asked_for_it(setting: Setting) -> None
         assert setting.store.asked.wait(WAIT_S)
         quick = threads.submit(setting.live.now)
         try:
-            assert quick.result(WAIT_S / 2) == {Route("a", "lab1")}
+            assert quick.result(WAIT_S / 2).routes == {Route("a", "lab1")}
             assert not slow.done()
         finally:
             setting.store.answers.set()
-        assert slow.result(WAIT_S) == {Route("b", "lab1")}
+        assert slow.result(WAIT_S).routes == {Route("b", "lab1")}
 
-    assert setting.live.now() == {Route("b", "lab1")}
+    assert setting.live.now().routes == {Route("b", "lab1")}
     assert setting.store.looks == 2
 
 
@@ -95,7 +95,7 @@ def test_an_outage_is_told_and_the_next_request_looks_again(
             setting.live.now()
     setting.store.keys = ("b",)
 
-    assert setting.live.now() == {Route("b", "lab1")}
+    assert setting.live.now().routes == {Route("b", "lab1")}
 
 
 def test_a_clock_that_is_set_back_leads_to_a_new_look(setting: Setting) -> None:
@@ -103,4 +103,4 @@ def test_a_clock_that_is_set_back_leads_to_a_new_look(setting: Setting) -> None:
     setting.pass_time(-3600)
     setting.store.keys = ("b",)
 
-    assert setting.live.now() == {Route("b", "lab1")}
+    assert setting.live.now().routes == {Route("b", "lab1")}
