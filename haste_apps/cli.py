@@ -63,6 +63,15 @@ Pattern = Annotated[
 Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Sub-folders, too.")]
 Priority = Annotated[float, typer.Option("--priority", help="The higher, the earlier.")]
 Mode = Annotated[str, typer.Option("--mode", help="observe: record decisions; enforce: move images.")]
+JobIds = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Jobs, by their numbers.")]
+OfStream = Annotated[str | None, typer.Option("--stream", metavar="NAME", help="All of this stream.")]
+OfKey = Annotated[
+    str | None, typer.Option("--key", metavar="KEY", help="Only where tasks of this key are concerned.")
+]
+OfSite = Annotated[str | None, typer.Option("--at-site", metavar="SITE", help="Only tasks at this site.")]
+OfState = Annotated[
+    str | None, typer.Option("--state", help="Only tasks that are open, done, failed, or have this code.")
+]
 Site = Annotated[str, typer.Option("--site", help="Where the workers are that can reach the files.")]
 
 
@@ -207,18 +216,62 @@ def jobs(
 
 
 @app.command()
-def retry(
-    job_id: Annotated[int, typer.Argument(metavar="ID")],
+def task(
+    task_id: Annotated[int, typer.Argument(metavar="ID")],
     as_json: AsJson = False,
     server: Server = None,
     token: Token = None,
 ) -> None:
-    """Run a job's failed tasks again."""
+    """Show one task and its attempts."""
 
     def work(client: HasteClient, _interruption: Interruption) -> None:
-        from haste_apps.inspecting import show_job
+        from haste_apps.inspecting import show_task
 
-        show_job(client.retry_job(job_id), as_json=as_json)
+        show_task(client.task(task_id), as_json=as_json)
+
+    _with_client(work, server=server, token=token)
+
+
+@app.command()
+def retry(
+    job_ids: JobIds = None,
+    stream: OfStream = None,
+    task_key: OfKey = None,
+    site: OfSite = None,
+    state: OfState = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Run failed tasks again: of jobs by number, or all of a stream, a key, a site, a state."""
+
+    def work(client: HasteClient, _interruption: Interruption) -> ExitCode:
+        from haste_apps import asking
+
+        chosen = asking.Chosen(job_ids, stream, task_key, site, state)
+        return asking.retry(client, chosen, as_json=as_json)
+
+    _with_client(work, server=server, token=token)
+
+
+@app.command()
+def cancel(
+    job_ids: JobIds = None,
+    stream: OfStream = None,
+    task_key: OfKey = None,
+    site: OfSite = None,
+    state: OfState = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """End jobs with all their open tasks, by number, or by tasks of a stream, a key, a site, a state."""
+
+    def work(client: HasteClient, _interruption: Interruption) -> ExitCode:
+        from haste_apps import asking
+
+        chosen = asking.Chosen(job_ids, stream, task_key, site, state)
+        return asking.cancel(client, chosen, as_json=as_json)
 
     _with_client(work, server=server, token=token)
 

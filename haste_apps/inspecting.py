@@ -1,4 +1,4 @@
-"""`haste job`, `haste jobs` and `haste retry`: how jobs stand."""
+"""`haste job`, `haste jobs` and `haste task`: how jobs and their tasks stand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from haste_apps.output import number_text, print_json, print_table
 from haste_client import Result
-from haste_client.answers import JobAnswer
+from haste_client.answers import JobAnswer, TaskAnswer
 from haste_core.states import TaskState
 
 
@@ -45,6 +45,39 @@ def show_job(job: JobAnswer, *, as_json: bool) -> None:
             for task in job.task_list()
         ],
         numbers={"id", "attempts"},
+    )
+
+
+def show_task(task: TaskAnswer, *, as_json: bool) -> None:
+    """Print one task and its attempts."""
+    if as_json:
+        print_json(task.model_dump(mode="json"))
+        return
+    progress = "-" if task.fraction is None else f"{task.fraction:.0%}"
+    print_table(
+        ["field", "value"],
+        [
+            ["task", f"{task.task_key} ({task.task_id})"],
+            ["job", str(task.job_id)],
+            ["state", _state_text(task.task_state)],
+            ["message", task.task_msg or "-"],
+            ["progress", f"{progress} {task.note}".strip()],
+        ],
+    )
+    print_table(
+        ["attempt", "outcome", "worker", "started", "ended", "message"],
+        [
+            [
+                str(item.attempt),
+                item.outcome if item.state is None else f"{item.outcome} ({item.state})",
+                item.worker or "-",
+                _time_text(item.started_at),
+                _time_text(item.ended_at),
+                item.message,
+            ]
+            for item in task.history
+        ],
+        numbers={"attempt"},
     )
 
 

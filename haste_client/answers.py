@@ -23,8 +23,38 @@ class Place(_Answer):
     size_bytes: int | None = None
 
 
+class AttemptAnswer(_Answer):
+    """One attempt of a task.
+
+    Attributes
+    ----------
+    outcome : str
+        ``running``, ``ended`` (see `state`), ``crashed``, ``handed_back``, ``lost`` or ``revoked``.
+    started_at, ended_at : float, optional
+        Seconds since 1970.
+    """
+
+    attempt: int
+    outcome: str
+    state: int | None = None
+    worker: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    message: str = ""
+
+
 class TaskAnswer(_Answer):
-    """One task of a job, with its state."""
+    """One task of a job, with its state.
+
+    Attributes
+    ----------
+    fraction : float, optional
+        How far it is, in [0, 1], if it runs and its handler told.
+    note : str
+        What it is doing.
+    history : tuple of AttemptAnswer
+        The last hundred attempts, the present one at the end; empty where the task stands in a job.
+    """
 
     task_key: str
     task_id: int
@@ -36,6 +66,9 @@ class TaskAnswer(_Answer):
     started_at: float | None = None
     ended_at: float | None = None
     priority: float | None = None
+    fraction: float | None = None
+    note: str = ""
+    history: tuple[AttemptAnswer, ...] = ()
 
 
 class JobAnswer(_Answer):
@@ -178,6 +211,29 @@ class PriorityAnswer(_Answer):
 
     changed: int
     unknown: tuple[int | str, ...] = ()
+
+
+class WishResult(_Answer):
+    """What became of one job or task that something was asked of.
+
+    Attributes
+    ----------
+    status : int
+        200 done; 404 not there; 409 it does not fit its state, see `detail`.
+    """
+
+    id: int
+    status: int
+    detail: str | None = None
+
+
+class WishesAnswer(_Answer):
+    """How often a wish was granted; `results` has one entry for each number that was given."""
+
+    changed: int
+    refused: int
+    results: tuple[WishResult, ...] | None = None
+    next: str | None = None
 
 
 class CurrentTask(_Answer):

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 from urllib.parse import quote
 
 from haste_client.answers import (
@@ -20,6 +20,7 @@ from haste_client.answers import (
     Readiness,
     StreamAnswer,
     TaskAnswer,
+    WishesAnswer,
     WorkersAnswer,
 )
 from haste_client.connection import Connection
@@ -28,6 +29,7 @@ from haste_client.errors import OutageError
 from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
 from haste_client.submission import Submission
+from haste_client.wishes import TaskChoice, ask_many
 from haste_core.errors import InvalidError, Problem
 from haste_core.routing import DEFAULT_SITE
 
@@ -246,12 +248,38 @@ class HasteClient:
         """Run the failed tasks of a job again; raises ConflictError if there are none."""
         return JobAnswer.model_validate(self._connection.post(f"/HASTE/job/{job_id}/retry"))
 
+    def cancel_job(self, job_id: int) -> JobAnswer:
+        """End all tasks of a job that are open; raises ConflictError if it has ended."""
+        return JobAnswer.model_validate(self._connection.post(f"/HASTE/job/{job_id}/cancel"))
+
+    def retry_jobs(
+        self,
+        job_ids: Sequence[int] | None = None,
+        **chosen_by: Unpack[TaskChoice],
+    ) -> WishesAnswer:
+        """Run the failed tasks of many jobs again: by their numbers, or of those that have such tasks.
+
+        The state is "open", "done", "failed" or a code; by default that of all that can be retried.
+        """
+        return ask_many(self._connection, "/HASTE/jobs/retry", "job_ids", job_ids, chosen_by)
+
+    def cancel_jobs(
+        self,
+        job_ids: Sequence[int] | None = None,
+        **chosen_by: Unpack[TaskChoice],
+    ) -> WishesAnswer:
+        """End what is open of many jobs, by their numbers or by their tasks; see `retry_jobs`."""
+        return ask_many(self._connection, "/HASTE/jobs/cancel", "job_ids", job_ids, chosen_by)
+
     def delete_job(self, job_id: int) -> None:
         """Cancel a job and forget it."""
         self._connection.delete(f"/HASTE/job/{job_id}")
 
     def set_priorities(self, priorities: Mapping[int, float]) -> PriorityAnswer:
-        """Change the priorities of jobs, at most 10,000 at once; counts from their next hand-out on."""
+        """Change the priorities of jobs, at most 10,000 at once; counts from their next hand-out on.
+
+        Raises NotFoundError if none of the jobs is there.
+        """
         body = {str(job_id): priority for job_id, priority in priorities.items()}
         return PriorityAnswer.model_validate(self._connection.patch("/HASTE/priority", body))
 
@@ -264,7 +292,7 @@ class HasteClient:
     # Tasks
 
     def task(self, task_id: int) -> TaskAnswer:
-        """Fetch one task."""
+        """Fetch one task, with its attempts."""
         return TaskAnswer.model_validate(self._connection.get(f"/HASTE/task/{task_id}")["Task"])
 
     def retry_task(self, task_id: int, *, force: bool = False) -> TaskAnswer:
@@ -274,6 +302,33 @@ class HasteClient:
     def reset_task(self, task_id: int) -> TaskAnswer:
         """Take a task back to its beginning; it waits there until somebody asks for a retry."""
         return self._change_task(task_id, "reset")
+
+    def retry_tasks(
+        self,
+        task_ids: Sequence[int] | None = None,
+        *,
+        force: bool = False,
+        **chosen_by: Unpack[TaskChoice],
+    ) -> WishesAnswer:
+        """Run many tasks again, by their numbers, or by stream, key, site and state as in `retry_jobs`.
+
+        With `force` whatever their state is; a choice that is not by numbers must name a state then.
+        """
+        path = f"/HASTE/tasks/{'forceretry' if force else 'retry'}"
+        return ask_many(self._connection, path, "task_ids", task_ids, chosen_by)
+
+    def reset_tasks(
+        self,
+        task_ids: Sequence[int] | None = None,
+        **chosen_by: Unpack[TaskChoice],
+    ) -> WishesAnswer:
+        """Take many tasks back to their beginning; a choice that is not by numbers must name a state."""
+        return ask_many(self._connection, "/HASTE/tasks/reset", "task_ids", task_ids, chosen_by)
+
+    def set_task_priorities(self, priorities: Mapping[int, float | None]) -> PriorityAnswer:
+        """Give tasks priorities of their own, at most 10,000 at once; None: their job's again."""
+        body = {"tasks": {str(task_id): priority for task_id, priority in priorities.items()}}
+        return PriorityAnswer.model_validate(self._connection.patch("/HASTE/priority", body))
 
     # Streams
 

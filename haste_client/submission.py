@@ -6,6 +6,7 @@ import itertools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from haste_client.priorities import ImageView, Prioritiser, PriorityFunction
 from haste_client.progress import progress_bar
 from haste_client.results import Result
 from haste_client.versions import SourceVersions, origin_in
-from haste_core.errors import Problem
+from haste_core.errors import NotFoundError, Problem
 from haste_core.routing import Roots
 from haste_core.states import TaskState
 
@@ -321,7 +322,8 @@ class Submission:
         open_ids = [source_id for source_id in self._job_ids if source_id not in self._results]
         changed = prioritiser.changed(open_ids, self._results)
         for part in _batches(list(changed), PRIORITIES_PER_CALL):
-            self._service.set_priorities({self._job_ids[name]: changed[name] for name in part})
+            with suppress(NotFoundError):  # they were deleted, which is noticed elsewhere
+                self._service.set_priorities({self._job_ids[name]: changed[name] for name in part})
             prioritiser.confirm({name: changed[name] for name in part})
 
     def _refreshes(self, outage_s: float, pause: Callable[[float], object]) -> Iterator[None]:

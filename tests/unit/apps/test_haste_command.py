@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy(program: str) -> None:
 
 def test_help_names_every_command() -> None:
     shown = haste("--help").stdout
-    for command in ("demo", "submit", "watch", "job", "jobs", "retry", "simulate"):
+    for command in ("demo", "submit", "watch", "job", "jobs", "task", "retry", "cancel", "simulate"):
         assert command in shown
 
 
