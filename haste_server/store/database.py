@@ -8,9 +8,9 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pydantic_core
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from haste_core.errors import TransientError
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+GivenType = Literal["BIGINT", "DOUBLE"]
 
 BUSY_TIMEOUT_MS = 20_000  # SQLite: writers wait for one another this long
 CONNECT_TIMEOUT_S = 5
@@ -129,6 +130,24 @@ class Database:
             What may differ.
         """
         connection.execute(_overwriting(table, tuple(columns), is_sqlite=self.is_sqlite), rows)
+
+    def given_rows(self, columns: Mapping[str, GivenType]) -> sa.Subquery:
+        """Make a table of rows that a statement is given as its parameter ``rows``, a list of dict as JSON.
+
+        Parameters
+        ----------
+        columns : mapping of str to {'BIGINT', 'DOUBLE'}
+        """
+        if self.is_sqlite:
+            read = ", ".join(f"value ->> '{name}' AS {name}" for name in columns)
+            text = f"SELECT {read} FROM json_each(:rows)"  # noqa: S608 - names of columns in our code
+        else:
+            declared = ", ".join(f"{name} {kind} PATH '$.{name}'" for name, kind in columns.items())
+            text = f"SELECT * FROM JSON_TABLE(:rows, '$[*]' COLUMNS ({declared})) AS parsed"  # noqa: S608
+        types = {"BIGINT": sa.BigInteger, "DOUBLE": sa.Double}
+        typed = [sa.column(name, types[kind]()) for name, kind in columns.items()]
+        rows = sa.bindparam("rows", type_=sa.JSON)
+        return sa.text(text).bindparams(rows).columns(*typed).subquery("given")
 
     def close(self) -> None:
         """Close all connections."""

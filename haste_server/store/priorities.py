@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from haste_core.states import Phase
+from haste_server.store.database import Database
 from haste_server.store.records import SqlPart, job_ids_of_tasks
 from haste_server.store.schema import jobs, tasks
 
-BATCH = 500  # jobs or tasks whose rows are held together
+BATCH = 2000  # jobs or tasks whose rows are held together
 
 _Priority = TypeVar("_Priority", float, float | None)
 
@@ -28,7 +29,7 @@ class Priorities(SqlPart):
         """Give jobs other priorities; answer with the ids that are unknown."""
         unknown: list[int] = []
         for batch in _batches(priorities):
-            known = self.database.write(partial(_reprioritise_jobs, priorities=batch))
+            known = self.database.write(partial(_reprioritise_jobs, database=self.database, priorities=batch))
             unknown.extend(job_id for job_id in batch if job_id not in known)
         return unknown
 
@@ -45,7 +46,7 @@ class Priorities(SqlPart):
         """Give tasks priorities of their own, or (None) their jobs'; answer with the ids that are unknown."""
         unknown: list[int] = []
         for batch in _batches(priorities):
-            known = self.database.write(partial(_reprioritise_tasks, priorities=batch))
+            known = self.database.write(partial(_reprioritise_tasks, database=self.database, priorities=batch))
             unknown.extend(task_id for task_id in batch if task_id not in known)
         return unknown
 
@@ -56,7 +57,9 @@ def _batches(priorities: Mapping[int, _Priority]) -> Iterator[dict[int, _Priorit
         yield {number: priorities[number] for number in ids[start : start + BATCH]}
 
 
-def _reprioritise_jobs(connection: Connection, priorities: Mapping[int, float]) -> set[int]:
+def _reprioritise_jobs(
+    connection: Connection, database: Database, priorities: Mapping[int, float]
+) -> set[int]:
     """Move the waiting tasks of jobs by the difference of their priorities."""
     rows = connection.execute(_HOLD_JOBS, {"ids": list(priorities)}).all()
     moves: list[dict[str, Any]] = [
@@ -65,12 +68,14 @@ def _reprioritise_jobs(connection: Connection, priorities: Mapping[int, float]) 
         if row.priority != priorities[row.job_id]
     ]
     if moves:
-        connection.execute(_SET_JOB_PRIORITY, moves)
-        connection.execute(_MOVE_TASKS_OF_JOB, moves)
+        for statement in _job_moves(database):
+            connection.execute(statement, {"rows": moves})
     return {row.job_id for row in rows}
 
 
-def _reprioritise_tasks(connection: Connection, priorities: Mapping[int, float | None]) -> set[int]:
+def _reprioritise_tasks(
+    connection: Connection, database: Database, priorities: Mapping[int, float | None]
+) -> set[int]:
     """Move tasks by the difference of their priorities, where they wait."""
     # Their jobs' rows are held first, as by all who change several tasks.
     job_ids = {job_id for job_id, _ in job_ids_of_tasks(connection, list(priorities)).values()}
@@ -85,15 +90,36 @@ def _reprioritise_tasks(connection: Connection, priorities: Mapping[int, float |
         if (row.priority, before) != (new, after):
             moves.append({"id": row.task_id, "new": new, "later_by": before - after})
     if moves:
-        connection.execute(_SET_TASK_PRIORITY, moves)
-        connection.execute(_MOVE_TASK, moves)
+        for statement in _task_moves(database):
+            connection.execute(statement, {"rows": moves})
     return {row.task_id for row in rows}
 
 
+def _job_moves(database: Database) -> tuple[sa.Update, sa.Update]:
+    given = _given(database)
+    inherits = tasks.c.priority.is_(None)
+    return (
+        sa.update(jobs).where(jobs.c.job_id == given.c.id).values(priority=given.c.new),
+        sa.update(tasks)
+        .where(tasks.c.job_id == given.c.id, _WAITING, inherits)
+        .values(order_key=tasks.c.order_key + given.c.later_by),
+    )
+
+
+def _task_moves(database: Database) -> tuple[sa.Update, sa.Update]:
+    given = _given(database)
+    of_task = tasks.c.task_id == given.c.id
+    return (
+        sa.update(tasks).where(of_task).values(priority=given.c.new),
+        sa.update(tasks).where(of_task, _WAITING).values(order_key=tasks.c.order_key + given.c.later_by),
+    )
+
+
+def _given(database: Database) -> sa.Subquery:
+    return database.given_rows({"id": "BIGINT", "new": "DOUBLE", "later_by": "DOUBLE"})
+
+
 _IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
-_ID: sa.BindParameter[int] = sa.bindparam("id")
-_NEW: sa.BindParameter[float] = sa.bindparam("new")
-_MOVED = tasks.c.order_key + sa.bindparam("later_by")
 
 _HOLD_JOBS = (
     sa.select(jobs.c.job_id, jobs.c.priority)
@@ -107,11 +133,3 @@ _HOLD_TASKS = (
     .order_by(tasks.c.task_id)
     .with_for_update()
 )
-_SET_JOB_PRIORITY = sa.update(jobs).where(jobs.c.job_id == _ID).values(priority=_NEW)
-_MOVE_TASKS_OF_JOB = (
-    sa.update(tasks)
-    .where(tasks.c.job_id == _ID, _WAITING, tasks.c.priority.is_(None))
-    .values(order_key=_MOVED)
-)
-_SET_TASK_PRIORITY = sa.update(tasks).where(tasks.c.task_id == _ID).values(priority=_NEW)
-_MOVE_TASK = sa.update(tasks).where(tasks.c.task_id == _ID, _WAITING).values(order_key=_MOVED)
