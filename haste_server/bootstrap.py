@@ -30,7 +30,7 @@ from haste_server.gateway.superseded import LandingSweep
 from haste_server.processes.beacon import EngineBeacon, EngineContact
 from haste_server.processes.children import ChildProcess
 from haste_server.processes.parts import Part, Parts
-from haste_server.settings import ServerSettings
+from haste_server.settings import DEFAULT_LEASE_S, ServerSettings
 from haste_server.store import migrate
 from haste_server.store.choosing import SELECTORS
 from haste_server.store.database import Database
@@ -234,6 +234,8 @@ class Server:
             "TIERS": json.dumps({name: tier.model_dump(mode="json") for name, tier in tiers.items()}),
             "HANDLERS": json.dumps(settings.handlers),
             "LOG_LEVEL": settings.log_level,
+            # The worker's own default is too slow for a shorter lease: those of running tasks would end.
+            **({} if settings.lease_s >= DEFAULT_LEASE_S else {"HEARTBEAT_S": str(settings.lease_s / 6)}),
             **({} if self.token is None else {"TOKEN": self.token}),
         }
         hidden = {"HASTE_DATABASE_URL", "HASTE_BROKER_URL", "HASTE_TOKEN"}

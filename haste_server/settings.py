@@ -25,6 +25,7 @@ from haste_core.routing import DEFAULT_SITE
 from haste_runtime.options import HandlerReference
 
 MIN_TOKEN_LENGTH = 16
+DEFAULT_LEASE_S = 30.0
 
 SelectorName = Literal["highest-rank", "newest-first"]
 
@@ -137,7 +138,7 @@ class ServerSettings(BaseModel):
         default_factory=lambda: min(os.cpu_count() or 1, 256)
     )
     worker_config: LocalPath | None = None
-    lease_s: Annotated[float, Field(ge=2, le=3600)] = 30.0
+    lease_s: Annotated[float, Field(ge=2, le=3600)] = DEFAULT_LEASE_S
     evaluation_limit_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
     max_lost: Annotated[int, Field(ge=1, le=1000)] = 20

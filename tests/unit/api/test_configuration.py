@@ -102,6 +102,13 @@ def test_names_of_the_servers_own_roots_are_taken() -> None:
     assert "landing" in problems(roots={"landing": "/x"})["roots"]
 
 
+def test_a_selector_that_is_not_there_is_named_with_those_that_are() -> None:
+    assert "newest-first" in problems(selectors={"focus-score": "oldest-first"})["selectors.focus-score"]
+    assert load_settings(selectors={"Focus-Score": "newest-first"}).settings.selectors == {
+        "focus-score": "newest-first"
+    }
+
+
 def test_uploads_leave_threads_for_others() -> None:
     assert "max_uploads" in problems(threads=8, max_uploads=8)[""]
 
