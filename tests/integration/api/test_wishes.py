@@ -155,7 +155,7 @@ def test_many_are_chosen_by_stream_key_site_and_state(api: Api, monkeypatch: pyt
     assert state_of(api, other) == 201
     _, answer = post(api, "tasks/reset", site="default", task_key="two", state="open", stream_id="plate8")
     assert (answer["changed"], answer["refused"], answer["next"]) == (1, 0, None)
-    _, answer = post(api, "tasks/retry", state=201, stream_id="plate8")
+    _, answer = post(api, "tasks/retry", state="201", stream_id="plate8")
     assert answer["changed"] == 1, "a reset task is shown as 201"
 
 
