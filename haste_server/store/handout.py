@@ -17,6 +17,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.ports import StateChange
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
+from haste_server.changes import log_changes
 from haste_server.store.records import (
     SqlPart,
     job_ids_of_tasks,
@@ -45,25 +46,29 @@ class HandOut(SqlPart):
         return sorted(messages, key=lambda message: place[message.task_id])
 
     def _claim(self, ready: sa.Select[Any], *, now: float, lease_s: float) -> list[TaskMessage]:
-        def work(connection: Connection) -> list[TaskMessage]:
+        def work(connection: Connection) -> tuple[list[TaskMessage], list[StateChange]]:
             rows = connection.execute(ready).all()
-            plain = [row.task_id for row in rows if not row.contended]
+            plain = {row.task_id for row in rows if not row.contended}
             if plain:
-                connection.execute(_LEASE, {"ids": plain, "until": now + lease_s})
-            claimed = {row.task_id for row in rows if not row.contended}
-            claimed |= self._claim_contended(connection, rows, now=now, lease_s=lease_s)
+                connection.execute(_LEASE, {"ids": sorted(plain), "until": now + lease_s})
+            changes = self._claim_contended(connection, rows, now=now, lease_s=lease_s)
+            claimed = plain | {change.task_id for change in changes if change.state is TaskState.RUNNING}
             in_order = [(row.task_id, row.job_id) for row in rows if row.task_id in claimed]
-            return _messages(connection, in_order, ttl_s=lease_s)
+            messages = _messages(connection, in_order, ttl_s=lease_s)
+            changes += [_handed_out(message) for message in messages if message.task_id in plain]
+            return messages, changes
 
-        return self.database.write(work)
+        messages, changes = self.database.write(work)
+        log_changes(changes)
+        return messages
 
     def _claim_contended(
         self, connection: Connection, rows: Sequence[Row[Any]], *, now: float, lease_s: float
-    ) -> set[int]:
+    ) -> list[StateChange]:
         """Lease optional tasks and those that overtake them, each with a look at its whole job."""
         asked = {row.task_id: row.job_id for row in rows if row.contended}
         if not asked:
-            return set()
+            return []
         # Never wait for a job's row here: whoever holds it may wait for the tasks that we hold.
         free = connection.scalars(
             sa.select(jobs.c.job_id)
@@ -73,7 +78,6 @@ class HandOut(SqlPart):
         ).all()
         before = load_jobs(connection, free, lock=False)
         after = dict(before)
-        claimed = set()
         for task_id, job_id in asked.items():
             if (job := after.get(job_id)) is None:
                 continue
@@ -83,9 +87,9 @@ class HandOut(SqlPart):
             )
             if handed_out is not None:
                 after[job_id] = handed_out
-                claimed.add(task_id)
-        save_changes(self.database, connection, ((before[job_id], after[job_id]) for job_id in before))
-        return claimed
+        changes = [(before[job_id], after[job_id]) for job_id in before]
+        save_changes(self.database, connection, changes)
+        return state_changes(changes)
 
     def record(self, results: Sequence[TaskResult], *, now: float) -> list[StateChange]:
         """Apply results in their order and release what depends on them; stale ones change nothing."""
@@ -305,6 +309,19 @@ def _decision_notes(connection: Connection, claimed: Sequence[TaskRecord]) -> di
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _handed_out(message: TaskMessage) -> StateChange:
+    return StateChange(
+        task_id=message.task_id,
+        job_id=message.job_id,
+        stream_id=str(message.job["stream_id"]),
+        task_key=message.task_key,
+        site=message.site,
+        attempt=message.attempt,
+        state=TaskState.RUNNING,
+        message="",
+    )
 
 
 def _history_row(result: TaskResult, message: str, now: float) -> dict[str, Any]:

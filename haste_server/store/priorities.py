@@ -46,7 +46,9 @@ class Priorities(SqlPart):
         """Give tasks priorities of their own, or (None) their jobs'; answer with the ids that are unknown."""
         unknown: list[int] = []
         for batch in _batches(priorities):
-            known = self.database.write(partial(_reprioritise_tasks, database=self.database, priorities=batch))
+            known = self.database.write(
+                partial(_reprioritise_tasks, database=self.database, priorities=batch)
+            )
             unknown.extend(task_id for task_id in batch if task_id not in known)
         return unknown
 

@@ -7,6 +7,7 @@ from threading import Barrier, Thread
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
 
 from haste_core.decisions import Decision
 from haste_core.errors import ConflictError, NotFoundError, TransientError
@@ -627,3 +628,13 @@ def test_demand_is_where_tasks_are_ready(store: SqlStore) -> None:
 
     assert store.demand(routes) == {Route("a", "default"): 2}, "of b everything is in flight"
     assert store.demand([]) == {}
+
+
+def test_each_hand_out_and_what_it_overtakes_is_a_line_of_the_log(store: SqlStore) -> None:
+    tasks = {"taskSequential": [{"Task": {"task_key": "pre", "optional": True}}, "up"]}
+    [job_id, _] = submitted(store, spec(tasks=tasks), spec("plain", source_id="b"))
+    with capture_logs() as lines:
+        claim(store, "up")
+        claim(store, "plain")
+    told = [(line["job_id"], line["task_key"], line["state"]) for line in lines]
+    assert told == [(job_id, "pre", 204), (job_id, "up", 102), (job_id + 1, "plain", 102)]
