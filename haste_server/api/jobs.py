@@ -12,7 +12,7 @@ from flask_openapi3.models.tag import Tag
 from haste_core.errors import InvalidError
 from haste_core.jobs import JobRecord
 from haste_core.jobspec import JobSpec, check_size, parse_job_spec
-from haste_core.ports import JobFilter, Page, Refused, Submitted
+from haste_core.stores import JobFilter, Page, Refused, Submitted
 from haste_server.api.answers import JobAnswer, JobIdsPage, JobsPage, Shown, SubmissionResults
 from haste_server.api.bodies import SubmittedJob, SubmittedJobs
 from haste_server.api.parameters import JobPath, JobsQuery, PageQuery, SourcePath, SubmissionHeaders

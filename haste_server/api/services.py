@@ -15,7 +15,8 @@ from haste_core.dead_letters import DeadLetters
 from haste_core.errors import TransientError
 from haste_core.messages import Place
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Clock, JobStore, StreamStore, WorkerStore
+from haste_core.ports import Clock
+from haste_core.stores import JobStore, StreamStore, WorkerStore
 from haste_server.api.waiting import LiveWorkers
 
 _EXTENSION = "haste"

@@ -10,7 +10,7 @@ from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import InvalidError, Problem
 from haste_core.pipelines import Pipeline
-from haste_core.ports import StreamRecord
+from haste_core.stores import StreamRecord
 from haste_server.api.answers import PipelinesAnswer, Shown, SourcesPage, StreamAnswer, StreamsPage
 from haste_server.api.bodies import NewMode, NewStream
 from haste_server.api.parameters import SourcesQuery, StreamPath, StreamsQuery

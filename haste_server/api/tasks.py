@@ -9,7 +9,7 @@ from flask_openapi3.models.tag import Tag
 
 from haste_core.jobs import JobRecord
 from haste_core.messages import Outcome
-from haste_core.ports import AttemptRecord
+from haste_core.stores import AttemptRecord
 from haste_server.api.answers import Shown, WrappedTask, WrappedTaskWithHistory
 from haste_server.api.parameters import TaskPath
 from haste_server.api.problems import documented

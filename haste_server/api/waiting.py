@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from haste_core.jobs import HeldAttempts, JobRecord, TaskRecord
-from haste_core.ports import Clock, WorkerStore, WorkerView
+from haste_core.ports import Clock
 from haste_core.routing import Route
 from haste_core.states import Phase
+from haste_core.stores import WorkerStore, WorkerView
 
 KEPT_S = 1.0  # pages and clients poll many jobs a second; workers come and go slowly
 

@@ -9,8 +9,8 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import HasteError, InvalidError, NotFoundError, Problem
-from haste_core.ports import JobWish, Swept, TaskFilter, TaskWish
 from haste_core.states import Event, TaskState, allows
+from haste_core.stores import JobWish, Swept, TaskFilter, TaskWish
 from haste_server.api.answers import Shown, WishesAnswer
 from haste_server.api.bodies import WishForJobs, WishForTasks
 from haste_server.api.problems import documented

@@ -9,8 +9,9 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.dead_letters import DeadLetters
-from haste_core.ports import QueueView, WorkerView
+from haste_core.ports import QueueView
 from haste_core.routing import Route
+from haste_core.stores import WorkerView
 from haste_server.api.answers import Shown, WorkersAnswer
 from haste_server.api.problems import documented
 from haste_server.api.services import services

@@ -13,8 +13,9 @@ from itertools import islice
 import structlog
 
 from haste_core.jobs import JobRecord
-from haste_core.ports import Clock, JobFilter, JobStore
+from haste_core.ports import Clock
 from haste_core.states import TaskState
+from haste_core.stores import JobFilter, JobStore
 from haste_server.gateway.landing import FolderLandingArea
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from haste_core import lifecycle
 from haste_core.errors import ConflictError, HasteError
 from haste_core.jobs import JobRecord, TaskRecord
-from haste_core.ports import JobWish, Swept, TaskFilter, TaskWish
+from haste_core.stores import JobWish, Swept, TaskFilter, TaskWish
 from haste_server.changes import log_changes
 from haste_server.store.handout import state_changes
 from haste_server.store.history import note_revoked

@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection, Row
 
 from haste_core.jobs import JobRecord
 from haste_core.messages import AttemptKey, Outcome
-from haste_core.ports import AttemptRecord
 from haste_core.states import Phase, TaskState
+from haste_core.stores import AttemptRecord
 from haste_server.store.jobs import no_task
 from haste_server.store.records import SqlPart
 from haste_server.store.schema import attempts, tasks

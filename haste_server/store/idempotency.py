@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from haste_core.errors import ConflictError, Problem
 from haste_core.jobspec import JobSpec
-from haste_core.ports import Refused, Submitted
+from haste_core.stores import Refused, Submitted
 from haste_server.store.schema import idempotency_keys, jobs
 
 KEYS_KEPT_S = 24 * 3600

@@ -7,8 +7,8 @@ from sqlalchemy.engine import Connection
 
 from haste_core.errors import InvalidError, NotFoundError, Problem
 from haste_core.jobs import JobRecord
-from haste_core.ports import JobFilter, Page
 from haste_core.states import Phase, TaskState
+from haste_core.stores import JobFilter, Page
 from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs
 from haste_server.store.schema import jobs, tasks
 

@@ -17,4 +17,4 @@ from haste_server.store.workers import Workers
 
 @dataclass(frozen=True)
 class SqlStore(Submission, Jobs, Asking, Priorities, HandOut, History, Deciding, Streams, Workers):
-    """All ports of `haste_core.ports` that end in ``Store``, on one database."""
+    """All ports of `haste_core` that end in ``Store``, on one database."""

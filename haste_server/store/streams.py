@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from haste_core.errors import ConflictError, NotFoundError
 from haste_core.lifecycle import DECIDED_KEY
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Page, Source, StreamProgress, StreamRecord, TierCount
 from haste_core.states import TaskState
+from haste_core.stores import Page, Source, StreamProgress, StreamRecord, TierCount
 from haste_server.store.jobs import numeric_cursor
 from haste_server.store.records import SqlPart
 from haste_server.store.schema import decisions, jobs, streams, tasks
@@ -26,7 +26,7 @@ class Streams(SqlPart):
     def create_stream(
         self, stream_id: str, pipeline: Pipeline, mode: Mode, *, now: float
     ) -> tuple[StreamRecord, bool]:
-        """Create a stream, or find it; see `haste_core.ports.StreamStore.create_stream`."""
+        """Create a stream, or find it; see `haste_core.stores.StreamStore.create_stream`."""
         row = {
             "stream_id": stream_id,
             "pipeline": pipeline.to_json(),

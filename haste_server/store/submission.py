@@ -15,7 +15,7 @@ from haste_core.errors import Problem, TransientError
 from haste_core.jobs import JobRecord
 from haste_core.jobspec import JobSpec
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Refused, Submitted
+from haste_core.stores import Refused, Submitted
 from haste_runtime.batches import runs
 from haste_server.store import idempotency
 from haste_server.store.records import SqlPart, pipelines_of, task_row
@@ -46,7 +46,7 @@ class Submission(SqlPart):
     def submit(
         self, specs: Sequence[JobSpec], *, now: float, idempotency_key: str | None = None
     ) -> list[Submitted | Refused]:
-        """Store jobs with their tasks in one transaction; see `haste_core.ports.JobStore.submit`."""
+        """Store jobs with their tasks in one transaction; see `haste_core.stores.JobStore.submit`."""
         request_sha256 = idempotency.fingerprint(specs) if idempotency_key is not None else ""
 
         def work(connection: Connection) -> list[Submitted | Refused]:

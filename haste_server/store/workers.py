@@ -10,9 +10,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from haste_core.messages import Presence
-from haste_core.ports import QueueView, WorkerView
+from haste_core.ports import QueueView
 from haste_core.routing import Route
 from haste_core.states import Phase
+from haste_core.stores import WorkerView
 from haste_server.store.records import SqlPart
 from haste_server.store.schema import tasks, workers
 

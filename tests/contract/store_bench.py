@@ -5,9 +5,9 @@ from typing import Any
 from haste_core.jobs import TaskRecord
 from haste_core.jobspec import JobSpec, parse_job_spec
 from haste_core.messages import Outcome, TaskMessage, TaskResult
-from haste_core.ports import Submitted
 from haste_core.routing import Route
 from haste_core.states import TaskState
+from haste_core.stores import Submitted
 from haste_server.store.sql import SqlStore
 
 NOW = 1_700_000_000.0

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 
 from haste_core.errors import ConflictError, InvalidError, NotFoundError
 from haste_core.messages import HeldAttempt, Outcome
-from haste_core.ports import TaskFilter
 from haste_core.states import TaskState
+from haste_core.stores import TaskFilter
 from haste_server.store import asking
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, claim, result_of, run, spec, states, submitted, tasks_of

@@ -15,10 +15,11 @@ from haste_core.jobspec import JobSpec, parse_job_spec
 from haste_core.lifecycle import Rules
 from haste_core.messages import HeldAttempt, Outcome, Place, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
-from haste_core.ports import JobFilter, Refused, Submitted, Undecidable
+from haste_core.ports import Undecidable
 from haste_core.routing import Route
 from haste_core.scheduling import RetryPolicy
 from haste_core.states import TaskState
+from haste_core.stores import JobFilter, Refused, Submitted
 from haste_server.store.database import Database
 from haste_server.store.idempotency import KEYS_KEPT_S
 from haste_server.store.migrate import upgrade

@@ -14,10 +14,11 @@ from haste_core.jobspec import JobSpec, parse_job_spec
 from haste_core.lifecycle import Rules
 from haste_core.messages import AttemptKey, HeldAttempt, Outcome, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Broker, JobFilter, TaskDelivery, WorkerTransport
+from haste_core.ports import Broker, TaskDelivery, WorkerTransport
 from haste_core.routing import MAX_MESSAGE_BYTES, Route
 from haste_core.scheduling import RetryPolicy
 from haste_core.states import TaskState
+from haste_core.stores import JobFilter
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.brokers.rabbitmq import RabbitBroker
 from haste_server.engine import Engine, EngineSettings

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haste_core.errors import TransientError
-from haste_core.ports import JobStore
+from haste_core.stores import JobStore
 from haste_server.store.sql import SqlStore
 from tests.integration.api.conftest import LIMITS, Api, spec
 

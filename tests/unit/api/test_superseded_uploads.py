@@ -15,8 +15,8 @@ from haste_core.jobs import JobRecord
 from haste_core.jobspec import JobSpec
 from haste_core.lifecycle import Rules
 from haste_core.messages import Outcome, Place, TaskResult
-from haste_core.ports import JobFilter, Page
 from haste_core.states import TaskState
+from haste_core.stores import JobFilter, Page
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.superseded import GRACE_S, LandingSweep
 

@@ -9,8 +9,9 @@ import pytest
 
 from haste_core.errors import TransientError
 from haste_core.messages import Presence
-from haste_core.ports import QueueView, WorkerView
+from haste_core.ports import QueueView
 from haste_core.routing import Route
+from haste_core.stores import WorkerView
 from haste_server.api.waiting import KEPT_S, LiveWorkers
 
 WAIT_S = 10.0
