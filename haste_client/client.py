@@ -276,10 +276,7 @@ class HasteClient:
         self._connection.delete(f"/HASTE/job/{job_id}")
 
     def set_priorities(self, priorities: Mapping[int, float]) -> PriorityAnswer:
-        """Change the priorities of jobs, at most 10,000 at once; counts from their next hand-out on.
-
-        Raises NotFoundError if none of the jobs is there.
-        """
+        """Change the priorities of at most 10,000 jobs; raises NotFoundError if none of them is there."""
         body = {str(job_id): priority for job_id, priority in priorities.items()}
         return PriorityAnswer.model_validate(self._connection.patch("/HASTE/priority", body))
 
@@ -310,10 +307,7 @@ class HasteClient:
         force: bool = False,
         **chosen_by: Unpack[TaskChoice],
     ) -> WishesAnswer:
-        """Run many tasks again, by their numbers, or by stream, key, site and state as in `retry_jobs`.
-
-        With `force` whatever their state is; a choice that is not by numbers must name a state then.
-        """
+        """Run many tasks again, chosen as in `retry_jobs`; with `force` a choice must name their state."""
         path = f"/HASTE/tasks/{'forceretry' if force else 'retry'}"
         return ask_many(self._connection, path, "task_ids", task_ids, chosen_by)
 
