@@ -35,7 +35,7 @@ class _Owner:
         self.link = AmqpLink(
             url,
             name="test",
-            topology=topology or worker_topology([_ROUTE]),
+            topology=topology or worker_topology([_ROUTE], "w1"),
             consumers=[Consumer(consumes, prefetch=prefetch)] if consumes else [],
             on_delivery=self.delivered.append,
             on_sent=lambda message, fate: self.fates.append((message.ref, fate)),
@@ -89,7 +89,8 @@ class TestTopology:
             return listing
 
         queues = {queue["name"]: queue for queue in listed("queues")}
-        assert set(queues) == {_ROUTE.queue, RESULT_QUEUE, DEAD_LETTER_QUEUE, "haste.presence.e1"}
+        of_one = {"haste.presence.e1", "haste.revocations.w1"}
+        assert set(queues) == {_ROUTE.queue, RESULT_QUEUE, DEAD_LETTER_QUEUE, *of_one}
         for queue in queues.values():
             assert queue["durable"]
             assert not queue["auto_delete"]
