@@ -19,7 +19,9 @@ from pika.exceptions import (
 from haste_runtime.confirms import Outgoing
 from haste_runtime.topology import Topology
 
-_HEARTBEAT_S = 20
+# RabbitMQ notices a machine that vanished after one to two of these. That has to be before the leases end,
+# else it sends to that machine again what that machine held.
+_HEARTBEAT_S = 10
 _BLOCKED_TIMEOUT_S = 60.0
 _SOCKET_TIMEOUT_S = 10.0
 _TRANSIENT, _PERSISTENT = 1, 2

@@ -98,7 +98,7 @@ class ServerProcess:
         return sorted(found)
 
     def children_of(self, pid: int) -> list[int]:
-        return [child for child in self.pids() if _parent(child) == pid]
+        return [child for child in self.pids() if parent_of(child) == pid]
 
     def stop(self, number: int = signal.SIGTERM, *, timeout_s: float = 40.0) -> int:
         self.process.send_signal(number)
@@ -122,7 +122,7 @@ def running_server(
     log = data_dir.with_suffix(".log")
     environment = environment or {}
     command = server_command("--data-dir", data_dir, "--url-file", data_dir / "url", "--port", port, *options)
-    process = _start(command, log, environment)
+    process = start_program(command, log, environment)
     server = ServerProcess(process, data_dir, log, environment.get("HASTE_TOKEN"))
     try:
         yield server
@@ -135,7 +135,7 @@ def running_worker(
     log: Path, *options: object, environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[str]]:
     """Start a worker; at the end it has to stop in good order, unless it was killed."""
-    process = _start([sys.executable, "-m", "haste_workers.cli", *map(str, options)], log, environment)
+    process = start_program(worker_command(*options), log, environment)
     try:
         yield process
         if process.poll() is None:
@@ -146,7 +146,8 @@ def running_worker(
         process.wait()
 
 
-def _start(command: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+def start_program(command: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """Start a program in a session of its own."""
     with log.open("a") as stream:
         return subprocess.Popen(
             command, env=_clean() | environment, stderr=stream, text=True, start_new_session=True
@@ -160,6 +161,10 @@ def _clean() -> dict[str, str]:
 
 def server_command(*options: object) -> list[str]:
     return [sys.executable, "-m", "haste_server.cli", *map(str, options)]
+
+
+def worker_command(*options: object) -> list[str]:
+    return [sys.executable, "-m", "haste_workers.cli", *map(str, options)]
 
 
 def run_briefly(*options: object) -> subprocess.CompletedProcess[str]:
@@ -176,7 +181,7 @@ def ended_pid() -> int:
     return process.pid
 
 
-def _parent(pid: int) -> int | None:
+def parent_of(pid: int) -> int | None:
     try:
         return int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:

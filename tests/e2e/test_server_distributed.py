@@ -130,7 +130,7 @@ def test_readiness_tells_of_an_engine_that_hangs(lasting: ServerProcess) -> None
 
 def test_the_web_processes_come_back_when_killed(lasting: ServerProcess) -> None:
     arbiter = part(lasting, "web")
-    children = lasting.children_of(arbiter)
+    children = wait_for(lambda: len(found := lasting.children_of(arbiter)) == 2 and found)
 
     os.kill(children[0], signal.SIGKILL)
     wait_for(lambda: len(lasting.children_of(arbiter)) == 2 and children[0] not in lasting.pids())

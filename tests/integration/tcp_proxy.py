@@ -1,79 +1,99 @@
-"""A TCP proxy whose connections a test can cut or freeze, as a bad network would."""
+"""A TCP proxy whose connections a test can cut, freeze or slow down, as a bad network would."""
 
 from __future__ import annotations
 
-import select
+import contextlib
 import socket
 import threading
+import time
+
+_LOOK_S = 0.2
 
 
 class TcpProxy:
-    """Forwards connections on `port` of the loopback interface to another port there."""
+    """Forwards connections on `port` of the loopback interface to another port there.
+
+    Attributes
+    ----------
+    delay_s : float
+        By how much everything is late that goes through; may be changed at any time.
+    """
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._server.settimeout(_LOOK_S)
         self.port: int = self._server.getsockname()[1]
-        self._wake_reader, self._wake_writer = socket.socketpair()
-        self._peers: dict[socket.socket, socket.socket] = {}
-        self._frozen = False
-        self._cut = threading.Event()
+        self.delay_s = 0.0
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
         self._closing = False
-        self._thread = threading.Thread(target=self._forward)
+        self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
     def freeze(self) -> None:
         """Forward nothing from now on, and close nothing."""
-        self._frozen = True
-        self._wake_writer.send(b"x")
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Forward again, also what came in between."""
+        self._flowing.set()
 
     def cut(self) -> None:
         """Close all present connections; new ones are forwarded."""
-        self._cut.clear()
-        self._wake_writer.send(b"c")
-        self._cut.wait()
+        with self._lock:
+            for each in self._open:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Cut all connections and listen no more."""
         self._closing = True
-        self._wake_writer.send(b"c")
+        self.thaw()
         self._thread.join()
-        for each in (self._server, self._wake_reader, self._wake_writer):
-            each.close()
+        self._server.close()
+        self.cut()
 
-    def _forward(self) -> None:
+    def _accept(self) -> None:
         while not self._closing:
-            watched = [] if self._frozen else [self._server, *self._peers]
-            readable, _, _ = select.select([self._wake_reader, *watched], [], [])
-            for each in readable:
-                if each is self._wake_reader:
-                    if b"c" in each.recv(64):
-                        self._close_all()
-                elif each is self._server:
-                    self._connect()
-                elif each in self._peers:
-                    self._pass_on(each)
-        self._close_all()
+            try:
+                client, _ = self._server.accept()
+            except TimeoutError:
+                continue
+            try:
+                target = socket.create_connection(("127.0.0.1", self._target_port))
+            except OSError:
+                client.close()  # as if the client had met the closed port itself
+                continue
+            for each in (client, target):
+                each.settimeout(None)
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self._open |= {client, target}
+            for ends in ((client, target), (target, client)):
+                threading.Thread(target=self._forward, args=ends, daemon=True).start()
 
-    def _connect(self) -> None:
-        client, _ = self._server.accept()
-        target = socket.create_connection(("127.0.0.1", self._target_port))
-        self._peers |= {client: target, target: client}
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self._flowing.wait()
+                if self.delay_s:
+                    time.sleep(self.delay_s)
+                sink.sendall(data)
+        self._flowing.wait()  # the end of a connection is news, too
+        self._end(source, sink)
 
-    def _pass_on(self, source: socket.socket) -> None:
-        sink = self._peers[source]
-        try:
-            data = source.recv(65536)
-            sink.sendall(data)
-        except OSError:
-            data = b""
-        if not data:
-            for end in (source, sink):
-                del self._peers[end]
-                end.close()
-
-    def _close_all(self) -> None:
-        for each in self._peers:
-            each.close()
-        self._peers.clear()
-        self._cut.set()
+    def _end(self, *ends: socket.socket) -> None:
+        # Each direction has a thread. The first that ends wakes the other, which ends too; closing is left
+        # to the last, since a number that is closed may be given to another socket at once.
+        with self._lock:
+            for each in ends:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+            last = not self._open.issuperset(ends)
+            self._open.difference_update(ends)
+        if last:
+            for each in ends:
+                each.close()

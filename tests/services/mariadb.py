@@ -3,6 +3,7 @@
 import os
 import secrets
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -60,6 +61,8 @@ class MariaDB:
     ----------
     folder
         Folder for the data and `mariadb.log`; made if missing.
+    options
+        More options of ``mariadbd``, for example ``--innodb-file-per-table=0``.
 
     Examples
     --------
@@ -67,8 +70,9 @@ class MariaDB:
     ...     engine = create_engine(server.new_database())
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, options: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._options = tuple(options)
         self._port = free_port()
         self._password = secrets.token_hex(16)
         self._process: ServiceProcess | None = None
@@ -104,6 +108,7 @@ class MariaDB:
                 f"--init-file={self._folder / 'accounts.sql'}",
                 "--innodb-flush-log-at-trx-commit=1",
                 "--max-connections=500",
+                *self._options,
             ],
             log=self._folder / "mariadb.log",
             environ=base_environ(),
@@ -150,6 +155,7 @@ class MariaDB:
                 "--no-defaults",
                 *_account_options(),
                 f"--datadir={data}",
+                *self._options,
                 "--skip-test-db",
                 "--auth-root-authentication-method=socket",
             ],

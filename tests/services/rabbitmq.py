@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,9 @@ class RabbitMQ:
     ----------
     folder
         Folder for the data, the configuration and the logs; made if missing.
+    settings
+        More variables of the Erlang application ``rabbit``, also those that no configuration file knows,
+        for example ``{"channel_tick_interval": 1000}``.
 
     Attributes
     ----------
@@ -38,8 +42,9 @@ class RabbitMQ:
     ...     connection = pika.BlockingConnection(pika.URLParameters(broker.new_vhost()))
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, settings: Mapping[str, int] | None = None) -> None:
         self._folder = folder
+        self._settings = dict(settings or {})
         self._port = free_port()
         self._management_port = free_port()
         self._distribution_port = free_port()
@@ -155,6 +160,7 @@ class RabbitMQ:
             # No scheduler spins while idle, and other nodes are heard on loopback only.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+                + "".join(f" -rabbit {name} {value}" for name, value in self._settings.items())
             ),
             # Makes the start script exec the broker, so that its process id is the broker's.
             "RUNNING_UNDER_SYSTEMD": "true",

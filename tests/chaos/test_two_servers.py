@@ -1,0 +1,54 @@
+"""Two servers on one MariaDB and one RabbitMQ share the work, and either may die in the middle of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.load import Load
+from tests.chaos.sites import Distributed
+from tests.chaos.storm import prove
+from tests.chaos.verdict import Verdict, judge_jobs, judge_queues, wait_until_ended
+from tests.e2e.server_process import PROC, wait_for
+
+pytestmark = [
+    pytest.mark.private_services,
+    pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes"),
+]
+
+
+def _recorded(site: Distributed, name: str) -> int:
+    """Count the results that the engine of one server has recorded."""
+    lines = site.programs[name].log.read_text().splitlines()
+    parsed = (json.loads(line) for line in lines if line.startswith("{"))
+    return sum(line.get("action") == "task_state" for line in parsed)
+
+
+@pytest.mark.parametrize("victim", ["server0", pytest.param("server1", marks=pytest.mark.slow)])
+def test_either_finishes_what_both_had_begun(tmp_path: Path, victim: str) -> None:
+    survivor = {"server0": "server1", "server1": "server0"}[victim]
+    with Distributed(tmp_path, servers=2) as site:
+        load = Load(tmp_path / "load", seed=1)
+        for url in site.urls:
+            load.submit_now(url, 150, name=f"of-{url.rpartition(':')[2]}-")
+        wait_for(lambda: min(_recorded(site, name) for name in (victim, survivor)) > 30)
+        site.programs[victim].kill_for_good()
+        before = _recorded(site, survivor)
+        wait_until_ended(site.database_url, load.accepted, timeout_s=90)
+        verdict = Verdict()
+        judge_jobs(site.database_url, load, verdict)
+        del site.programs[victim]
+        assert _recorded(site, survivor) > before
+        site.stop_programs()
+        judge_queues(site.rabbitmq.url, verdict)
+    assert str(verdict) == "nothing is wrong"
+    assert site.faults == []
+
+
+@pytest.mark.slow
+def test_a_storm_over_two_servers(tmp_path: Path) -> None:
+    with Distributed(tmp_path, servers=2) as site:
+        proof = prove(site, kills=30, seed=3)
+    assert str(proof.verdict) == "nothing is wrong", proof.struck
