@@ -13,6 +13,7 @@ from tests.chaos.verdict import Verdict, judge_jobs, judge_queues, wait_until_en
 from tests.e2e.server_process import PROC
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.private_services,
     pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes"),
 ]

@@ -15,6 +15,7 @@ from tests.chaos.verdict import Verdict, judge_jobs, usage, wait_until_ended
 from tests.e2e.server_process import PROC, wait_for
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.private_services,
     pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes"),
 ]
@@ -80,7 +81,8 @@ def test_a_machine_that_vanishes_without_a_word_holds_up_nothing_for_long(tmp_pa
         _all_is_well(site, load)
         again = {run.source_id: run.at - vanished_at for run in load.runs() if run.source_id in held}
         assert min(again.values()) > 0.5 * LEASE_S, "it did not vanish: the test shows nothing"
-        assert max(again.values()) < 1.5 * LEASE_S
+        # A second more: the engine looks that often, which is a third of the short lease here.
+        assert max(again.values()) < 1.5 * LEASE_S + 1.0
 
 
 @pytest.mark.slow
