@@ -27,7 +27,7 @@ def hold(job, task, context):
     folder = pathlib.Path(job["metadata"]["folder"])
     (folder / f"{job['source_id']}-{task.attempt}").write_text(str(os.getpid()))
     began = time.monotonic()
-    while not (folder / "go").exists():
+    while not ((folder / "go").exists() or (folder / f"go-{job['source_id']}").exists()):
         held_s = time.monotonic() - began
         if not job["metadata"].get("quiet"):
             context.progress(min(1, held_s / 100), f"held for {held_s:.1f} s")
@@ -191,9 +191,11 @@ def test_a_key_that_was_set_to_newest_first_is_handed_out_so(server: ServerProce
     wait_for(lambda: (tmp_path / "first-1").exists() and (tmp_path / "second-1").exists())
     waiting = [begin(name) for name in ("old", "newer", "newest")]
     time.sleep(1.5)
-    (tmp_path / "go").touch()
-    for job_id in [*first, *waiting]:
+    for name in ("first", "old", "newer", "newest"):  # one slot stays held, so that they begin one by one
+        (tmp_path / f"go-{name}").touch()
+    for job_id in waiting:
         server.wait_for_job(job_id)
+    (tmp_path / "go").touch()
 
     began = {job_id: show_task(server, job_id)["started_at"] for job_id in waiting}
     assert sorted(waiting, key=began.__getitem__) == waiting[::-1]
