@@ -10,7 +10,7 @@ TEST := $(VENV)/test.stamp
 DEV := $(VENV)/dev.stamp
 INSTALLED_FROM := pyproject.toml setup.py constraints.txt tools/set_up.sh
 # Two test files at a time: most tests wait for servers. Each half has servers of its own.
-SHARED_OUT := --numprocesses 2 --dist loadfile
+SHARED_OUT := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # More options or test files for pytest, as in: make test ARGS='-k tier tests/unit'
 ARGS :=
 

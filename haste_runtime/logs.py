@@ -10,7 +10,8 @@ import structlog
 from structlog.typing import Processor
 
 _OUR_LOGGERS = ("haste_runtime", "haste_server", "haste_workers")
-_LOUD_LIBRARIES = ("pika",)  # it tells each failed connection in ten errors; the link tells it in one line
+# They tell a lost connection in ten errors, or with a stack trace; whoever next needs it tells it in one line.
+_LOUD_LIBRARIES = ("pika", "sqlalchemy.pool")
 
 
 def configure_logging(level: str, style: Literal["console", "json"] = "console") -> None:

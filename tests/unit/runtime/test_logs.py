@@ -37,3 +37,29 @@ def test_both_kinds_of_loggers_write_the_same_lines(style: str) -> None:
     else:
         assert "action=moved" in done.stderr
         assert "task_id=8" in done.stderr
+
+
+LOST_CONNECTION = """
+import sqlite3
+import sqlalchemy as sa
+from haste_runtime.logs import configure_logging
+
+class Connection(sqlite3.Connection):
+    is_lost = False
+
+    def rollback(self):
+        if self.is_lost:
+            raise sqlite3.OperationalError("the server has gone away")
+
+configure_logging("info")
+engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(":memory:", factory=Connection))
+engine.connect().close()
+Connection.is_lost = True
+engine.raw_connection().close()
+"""
+
+
+def test_a_connection_that_was_lost_before_it_is_put_back_leaves_no_stack_trace() -> None:
+    done = subprocess.run([sys.executable, "-c", LOST_CONNECTION], capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
