@@ -10,7 +10,7 @@ import structlog
 from structlog.typing import Processor
 
 _OUR_LOGGERS = ("haste_runtime", "haste_server", "haste_workers")
-# They tell a lost connection in ten errors, or with a stack trace; whoever next needs it tells it in one line.
+# They tell a lost connection in ten errors or a stack trace; whoever next needs it tells it in one line.
 _LOUD_LIBRARIES = ("pika", "sqlalchemy.pool")
 
 

@@ -11,8 +11,8 @@ def mark_used(path: Path) -> bool:
     """Protect a file from `remove_unused` for another while; False if it is not there."""
     try:
         os.utime(path)
-        # The system may have found the file before it was moved aside, and marked it after `remove_unused` had
-        # looked for the mark: then the mark went to a file without a name.
+        # The system may have found the file before it was moved aside, and marked it after `remove_unused`
+        # had looked for the mark: then the mark went to a file without a name.
         path.stat()
     except FileNotFoundError:
         return False

@@ -123,7 +123,7 @@ def test_tasks_of_several_leases_run_once_and_their_progress_is_fresh(
 
     assert sorted(ages)[len(ages) // 2] < 2.5
     assert job["response"] == {"hold": {"attempt": 1}}, "it ran once, although it took three leases"
-    assert server.wait_for_job(quiet)["response"] == {"hold": {"attempt": 1}}, "the one that told nothing, too"
+    assert server.wait_for_job(quiet)["response"] == {"hold": {"attempt": 1}}, "silence is no matter"
     ended = show_task(server, job_id)
     assert (ended["fraction"], ended["note"]) == (None, "")
     (attempt,) = ended["history"]
@@ -184,7 +184,8 @@ def test_a_key_that_was_set_to_newest_first_is_handed_out_so(server: ServerProce
     def begin(name: str) -> int:
         return submit(server, tmp_path, name, "hold")
 
-    first = [begin("first"), begin("second")]
+    begin("first")
+    begin("second")
     wait_for(lambda: (tmp_path / "first-1").exists() and (tmp_path / "second-1").exists())
     waiting = [begin(name) for name in ("old", "newer", "newest")]
     time.sleep(1.5)
