@@ -157,6 +157,7 @@ class MariaDB:
                 f"--datadir={data}",
                 *self._options,
                 "--skip-test-db",
+                "--force",  # even where this machine has no name, as in a bare container
                 "--auth-root-authentication-method=socket",
             ],
             stdin=subprocess.DEVNULL,

@@ -121,6 +121,10 @@ class RabbitMQ:
     def _configure(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        # A bare container may have no /etc/hosts.
+        (self._folder / "inetrc").write_text(
+            '{host, {127,0,0,1}, ["localhost"]}.\n{lookup, [file, native]}.\n'
+        )
         (self._folder / _CONFIGURATION).write_text(
             f"listeners.tcp.local = 127.0.0.1:{self._port}\n"
             "management.tcp.ip = 127.0.0.1\n"
@@ -148,6 +152,7 @@ class RabbitMQ:
             **base_environ(),
             "HOME": str(folder),
             "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_INETRC": str(folder / "inetrc"),
             "RABBITMQ_NODENAME": f"haste{self._port}@localhost",
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "RABBITMQ_CONFIG_FILE": str(folder / _CONFIGURATION),
