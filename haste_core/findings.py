@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from haste_core.errors import Problem
 
 _SHOWN_CHARACTERS = 60
 
@@ -75,3 +78,18 @@ def _length(given: Any, limits: Mapping[str, Any]) -> str:
 def _shown(given: Any) -> str:
     text = repr(given)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def problems_of(error: ValidationError) -> list[Problem]:
+    """Tell pydantic's findings in the words and paths of the JSON that the user wrote."""
+    return [Problem(_path(finding["loc"]), wording(finding)) for finding in error.errors(include_url=False)]
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path: list[str] = []
+    for part in location:
+        if isinstance(part, int):
+            path[-1:] = [f"{path[-1] if path else ''}[{part}]"]
+        elif not path or path[-1] != part:
+            path.append(part)
+    return ".".join(path)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Self, TypeAlias
 
-from haste_core.jobspec import JobSpec, Parallel, Sequential, Task
+from haste_core.jobspec import JobSpec
 from haste_core.messages import AttemptKey, HeldAttempt, Place
 from haste_core.readiness import Plan
 from haste_core.states import Phase, TaskState
+from haste_core.tasktree import Parallel, Sequential, Task
 
 HeldAttempts: TypeAlias = Mapping[AttemptKey, HeldAttempt]
 """What workers told of the attempts that they have."""

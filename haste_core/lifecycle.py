@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from haste_core.errors import ConflictError
 from haste_core.jobs import JobRecord, TaskRecord
-from haste_core.jobspec import JobSpec, leaves
+from haste_core.jobspec import JobSpec
 from haste_core.messages import Outcome, TaskResult
 from haste_core.readiness import Startable
 from haste_core.scheduling import GiveUp, Retry, RetryPolicy, order_key
 from haste_core.states import Event, Phase, TaskState, allows
+from haste_core.tasktree import leaves
 
 HAND_BACK_PAUSE_S = 0.5  # keeps a task that no worker can take from circling
 MAX_MESSAGE = 2000  # characters of a task's message that are kept

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
 
 from haste_core.errors import InvalidError
-from haste_core.jobspec import problems_of
+from haste_core.findings import problems_of
 from haste_core.states import TaskState
 
 RowId = Annotated[int, Field(ge=0, lt=2**63)]

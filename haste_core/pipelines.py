@@ -8,8 +8,10 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from haste_core.errors import InvalidError
-from haste_core.jobspec import Condition, Name, Node, leaves, problems_of
+from haste_core.fields import Condition, Name
+from haste_core.findings import problems_of
 from haste_core.policies import IntervalPolicy
+from haste_core.tasktree import Node, leaves
 
 
 class InterestingnessSpec(BaseModel):

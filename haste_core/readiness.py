@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from haste_core.expressions import Expression, ExpressionError, parse_expression
-from haste_core.jobspec import Parallel, Sequential, Task, leaves
 from haste_core.states import TaskState
+from haste_core.tasktree import Parallel, Sequential, Task, leaves
 
 
 @dataclass(frozen=True)

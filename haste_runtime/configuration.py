@@ -18,7 +18,7 @@ from pydantic_settings import (
 )
 
 from haste_core.errors import InvalidError, Problem
-from haste_core.jobspec import problems_of
+from haste_core.findings import problems_of
 
 ENVIRONMENT_PREFIX = "HASTE_"
 

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from haste_core.errors import InvalidError, Problem
-from haste_core.jobspec import Name
+from haste_core.fields import Name
 from haste_core.policies import TierName
 from haste_core.routing import DEFAULT_SITE
 from haste_runtime.options import HandlerReference

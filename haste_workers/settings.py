@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from haste_core.jobspec import Name
+from haste_core.fields import Name
 from haste_core.routing import DEFAULT_SITE
 from haste_runtime.configuration import gather
 from haste_runtime.options import HandlerReference

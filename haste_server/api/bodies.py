@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, model_validator
 
-from haste_core.jobspec import JobSpec, Name, Priority, StreamName
+from haste_core.fields import Name, Priority, StreamName
+from haste_core.jobspec import JobSpec
 from haste_server.api.parameters import NumericCursor, NumericId, StateFilter
 
 MAX_BULK = 1000

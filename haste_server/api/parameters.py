@@ -14,7 +14,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from haste_core.jobspec import StreamName
+from haste_core.fields import StreamName
 from haste_core.states import TaskState
 from haste_server.api.requests import MAX_ID
 

@@ -22,7 +22,7 @@ from haste_core.errors import (
     Problem,
     TransientError,
 )
-from haste_core.jobspec import problems_of
+from haste_core.findings import problems_of
 
 logger = logging.getLogger(__name__)
 

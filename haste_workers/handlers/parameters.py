@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from haste_core.errors import PermanentError
-from haste_core.jobspec import problems_of
+from haste_core.findings import problems_of
 from haste_workers.context import TaskContext
 
 

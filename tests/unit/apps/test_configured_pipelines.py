@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from haste_core.jobspec import leaves
 from haste_core.pipelines import Pipeline
 from haste_core.policies import IntervalPolicy
+from haste_core.tasktree import leaves
 
 CONFIG = Path(__file__).parents[3] / "config"
 PIPELINES = sorted((CONFIG / "pipelines").glob("*.yaml"))

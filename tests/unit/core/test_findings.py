@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import AfterValidator, BaseModel, Field, FiniteFloat, SecretStr, ValidationError
 
-from haste_core.jobspec import StreamName, problems_of
+from haste_core.fields import StreamName
+from haste_core.findings import problems_of
 
 
 class Form(BaseModel):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haste_core.errors import InvalidError
-from haste_core.jobspec import MAX_DEPTH, MAX_TASKS, JobSpec, leaves, parse_job_spec, parse_tasks
+from haste_core.jobspec import JobSpec, parse_job_spec
+from haste_core.tasktree import MAX_DEPTH, MAX_TASKS, leaves, parse_tasks
 
 FIXTURE = yaml.safe_load(Path(__file__).with_name("job_specs.yaml").read_text(encoding="utf-8"))
 

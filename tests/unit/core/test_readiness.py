@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haste_core.jobspec import parse_tasks
 from haste_core.readiness import Plan
 from haste_core.states import TaskState as S
+from haste_core.tasktree import parse_tasks
 
 OPTIONAL = {"Task": {"task_key": "pre", "optional": True}}
 
