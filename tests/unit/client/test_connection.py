@@ -1,5 +1,6 @@
 import json
 import threading
+import socket
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -143,7 +144,12 @@ def dead_proxy(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.usefixtures("dead_proxy")
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_this_machine_is_asked_without_the_labs_proxy(server: ScriptedServer, host: str) -> None:
+def test_this_machine_is_asked_without_the_labs_proxy(
+    server: ScriptedServer, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Looked up here, for a bare container may not know localhost.
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _name, *more: resolve("127.0.0.1", *more))
     server.will_answer(200, [1])
     with Connection(server.url.replace("127.0.0.1", host), retry_for_s=0.3) as connection:
         assert connection.get("/") == [1]
