@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, model_validator
@@ -108,9 +109,9 @@ class _Wished(_Body):
     cursor: NumericCursor | None = None
 
     @property
+    @abstractmethod
     def ids(self) -> list[int] | None:
         """The numbers that were given."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _either_ids_or_filter(self) -> Self:
