@@ -1,4 +1,4 @@
-"""Two handlers of a user's own, as DANE's users would write them."""
+"""Handlers of a user's own, as DANE's users would write them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +18,11 @@ def asr(job: Mapping[str, Any], task: Any, context: Any) -> dict[str, Any]:
     if Path(job["metadata"]["switch"]).exists():
         raise BadInputError("the sound cannot be read")
     return {"heard": job["response"]["download"]["file_type"], "lang": job["metadata"]["lang"], "runs": runs}
+
+
+def shot(job: Mapping[str, Any], task: Any, context: Any) -> dict[str, Any]:
+    """Say how many shots there are, beside `asr`."""
+    return {"shots": 3}
 
 
 def _count_runs(context: Any) -> int:

@@ -9,9 +9,10 @@ from haste_core.tasktree import leaves
 
 CONFIG = Path(__file__).parents[3] / "config"
 PIPELINES = sorted((CONFIG / "pipelines").glob("*.yaml"))
+EXAMPLES = sorted((CONFIG / "examples").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*PIPELINES, *EXAMPLES], ids=lambda path: path.stem)
 def test_each_pipeline_loads_under_its_files_name(path: Path) -> None:
     pipeline = Pipeline.parse(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert pipeline.name == path.stem
