@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from haste_core.errors import PermanentError
 from haste_core.messages import AttemptKey, HeldAttempt, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery
+from haste_core.scheduling import MOST_TOGETHER
+from haste_workers.settings import MAX_PREFETCH
 
-# More than a worker can have unconfirmed when its connection breaks: the largest prefetch is 100.
-_REMEMBERED_RESULTS = 200
+# As many as a worker can have unconfirmed when its connection breaks.
+_REMEMBERED_RESULTS = MAX_PREFETCH * MOST_TOGETHER
 
 LONGEST_TASK_S = 30 * 24 * 3600
 """No task takes a month; a larger limit is a slip, and sums with it may overflow."""

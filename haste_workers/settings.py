@@ -28,6 +28,7 @@ from haste_runtime.options import HandlerReference
 WORK_ROOT = "work"
 """The root under which a worker's own outputs are named; its folder is `WorkerSettings.work_dir`."""
 
+MAX_PREFETCH = 100
 _GIB = 2**30
 
 
@@ -79,9 +80,8 @@ class WorkerSettings(BaseModel):
     concurrency : int
         How many tasks run at once, each in a process of its own.
     prefetch : int, optional
-        How many tasks may be here at a time, running ones included; None: twice the concurrency for each key.
-        More helps only where tasks take about a millisecond, and keeps tasks from other workers where they
-        take long.
+        How many messages may be here at a time, those of running tasks included; None: twice the concurrency
+        for each key. A message holds one task, or several where tasks take milliseconds.
     roots : dict of Path
         The folders that may be read, by the name that ``root://NAME/…`` uses at all sites.
     tiers : dict of PosixTier
@@ -112,7 +112,7 @@ class WorkerSettings(BaseModel):
     keys: Names = ()
     handlers: dict[Name, HandlerReference] = Field(default_factory=dict)
     concurrency: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 256), ge=1, le=256)
-    prefetch: int | None = Field(default=None, ge=1, le=100)
+    prefetch: int | None = Field(default=None, ge=1, le=MAX_PREFETCH)
     roots: dict[Name, LocalFolder] = Field(default_factory=dict)
     tiers: dict[str, PosixTier] = Field(default_factory=dict)
     work_dir: LocalFolder = Field(default_factory=lambda: platformdirs.user_data_path("haste") / "work")
@@ -152,11 +152,11 @@ class WorkerSettings(BaseModel):
         return url
 
     def prefetch_for(self, *, queues: int) -> int:
-        """Choose how many tasks may be at this worker at a time, running ones included.
+        """Choose how many messages may be at this worker at a time, those of running tasks included.
 
         A broker shares them out among the queues, and all slots shall be busy whichever queue has work.
         """
-        return self.prefetch or min(100, 2 * self.concurrency * queues)
+        return self.prefetch or min(MAX_PREFETCH, 2 * self.concurrency * queues)
 
 
 def load_settings(config: Path | None = None, **command_line: Any) -> WorkerSettings:
