@@ -135,6 +135,14 @@ def prove(
     return Proof(figures, storm.struck, verdict)
 
 
+def survive(site: Site, *, kills: int, seed: int, pause_s: float) -> None:
+    """Assert that a site goes through a storm without a fault."""
+    with site:
+        proof = prove(site, kills=kills, seed=seed, pause_s=pause_s)
+    assert str(proof.verdict) == "nothing is wrong", proof.struck
+    assert proof.figures["jobs"] > kills, "the load was too small to show anything"
+
+
 def _warm_up(site: Site, load: Load) -> None:
     for url in site.urls:
         load.submit_now(url, WARM_UP_JOBS, name=f"warm-{url.rpartition(':')[2]}-")
