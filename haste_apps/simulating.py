@@ -11,7 +11,7 @@ from haste_apps.interruption import Interruption
 from haste_apps.output import print_json, say
 from haste_apps.simulate import Kind, SimulatedImage, simulate
 from haste_client.progress import progress_bar
-from haste_server.processes.parents import is_orphaned
+from haste_runtime.parents import is_orphaned
 
 _LOOK_S = 1.0  # how often it is asked whether the parent lives
 

@@ -9,7 +9,6 @@ from typing import Annotated, Literal, Self
 
 import platformdirs
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,6 +21,7 @@ from haste_core.errors import InvalidError, Problem
 from haste_core.fields import Name
 from haste_core.policies import TierName
 from haste_core.routing import DEFAULT_SITE
+from haste_runtime.folders import LocalPath, PosixTier
 from haste_runtime.options import HandlerReference
 
 MIN_TOKEN_LENGTH = 16
@@ -31,28 +31,6 @@ SelectorName = Literal["highest-rank", "newest-first"]
 
 _MIB = 2**20
 _RESERVED_ROOTS = frozenset({"landing", "work"})
-
-
-def _local_path(path: Path) -> Path:
-    return path.expanduser().absolute()
-
-
-LocalPath = Annotated[Path, AfterValidator(_local_path)]
-
-
-class TierFolder(BaseModel):
-    """A tier that is a folder of a mounted file system.
-
-    Attributes
-    ----------
-    root : Path
-        It is made if it is missing.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    driver: Literal["posix"] = "posix"
-    root: LocalPath
 
 
 class ServerSettings(BaseModel):
@@ -75,7 +53,7 @@ class ServerSettings(BaseModel):
     roots : dict of Path, optional
         The folders that its own workers may read, by the name that ``root://NAME/…`` uses. None: the home
         folder as ``home``, if only this machine can reach the server.
-    tiers : dict of TierFolder
+    tiers : dict of PosixTier
         Where its own workers put data. A tier that a pipeline names and that is missing here is a folder of
         that name in ``data_dir/tiers``.
     landing_dir : Path, optional
@@ -129,7 +107,7 @@ class ServerSettings(BaseModel):
     broker_url: SecretStr | None = None
     site: Name = DEFAULT_SITE
     roots: dict[Name, LocalPath] | None = None
-    tiers: dict[TierName, TierFolder] = Field(default_factory=dict)
+    tiers: dict[TierName, PosixTier] = Field(default_factory=dict)
     landing_dir: LocalPath | None = None
     pipelines_dir: LocalPath | None = None
     default_pipeline: str = "focus-tier"
@@ -238,9 +216,9 @@ class ServerSettings(BaseModel):
             return self.roots
         return {"home": Path.home()} if self.loopback_only else {}
 
-    def tier_folders(self, named: frozenset[str]) -> dict[str, TierFolder]:
+    def tier_folders(self, named: frozenset[str]) -> dict[str, PosixTier]:
         """List the tiers for its own workers, those that pipelines name included."""
-        found = {name: TierFolder(root=self.data_dir / "tiers" / name) for name in sorted(named)}
+        found = {name: PosixTier(root=self.data_dir / "tiers" / name) for name in sorted(named)}
         return found | self.tiers
 
     def read_token(self) -> str | None:

@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from haste_runtime.folders import sync_folder
+
 _CHUNK_BYTES = 1 << 20
 _STALE_S = 24 * 3600.0  # no copy takes this long: its process died
 
@@ -142,17 +144,6 @@ def make_durable_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:
         sync_folder(made.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to disk, where the system can."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sync_folders(folder: Path, *, up_to: Path) -> None:

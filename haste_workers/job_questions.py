@@ -18,7 +18,7 @@ _TIMEOUTS_S = (10.0, 30.0)  # to connect; for the answer
 
 
 @dataclass(frozen=True)
-class JobAnswer:
+class JobAtServer:
     """What the server says about a job.
 
     Attributes
@@ -34,7 +34,7 @@ class JobAnswer:
     place_url: str
 
 
-AskJob = Callable[[int], JobAnswer | None]
+AskJob = Callable[[int], JobAtServer | None]
 """Asks the server about a job; None if it knows none. Raises HasteError if it cannot be asked now."""
 
 
@@ -56,7 +56,7 @@ def job_asker(settings: WorkerSettings) -> Iterator[AskJob]:
     """
     assert settings.server_url is not None
 
-    def ask(job_id: int) -> JobAnswer | None:
+    def ask(job_id: int) -> JobAtServer | None:
         url = f"{settings.server_url}/HASTE/job/{job_id}"
         try:
             answer = session.get(url, timeout=_TIMEOUTS_S, allow_redirects=False)
@@ -70,7 +70,7 @@ def job_asker(settings: WorkerSettings) -> Iterator[AskJob]:
             job = _Job.model_validate_json(answer.content)
         except ValidationError as error:
             raise PermanentError(f"{url} does not answer like a HASTE server") from error
-        return JobAnswer(job.stream_id, job.source_url, job.state, job.place.url)
+        return JobAtServer(job.stream_id, job.source_url, job.state, job.place.url)
 
     with session_for(settings.server_url) as session:
         if settings.token is not None:

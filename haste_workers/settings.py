@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import (
-    AfterValidator,
     AnyHttpUrl,
     BaseModel,
     BeforeValidator,
@@ -23,6 +22,7 @@ from pydantic_settings import NoDecode
 from haste_core.fields import Name
 from haste_core.routing import DEFAULT_SITE
 from haste_runtime.configuration import gather
+from haste_runtime.folders import LocalPath, PosixTier
 from haste_runtime.options import HandlerReference
 
 WORK_ROOT = "work"
@@ -32,32 +32,12 @@ MAX_PREFETCH = 100
 _GIB = 2**30
 
 
-def _local_folder(path: Path) -> Path:
-    return path.expanduser().absolute()
-
-
 def _comma_separated(value: Any) -> Any:
     return [item for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
-LocalFolder = Annotated[Path, AfterValidator(_local_folder)]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_comma_separated)]
 Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
-
-
-class PosixTier(BaseModel):
-    """A tier that is a folder of a mounted file system.
-
-    Attributes
-    ----------
-    root : Path
-        The folder; it is made if it is missing.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    driver: Literal["posix"] = "posix"
-    root: LocalFolder
 
 
 class WorkerSettings(BaseModel):
@@ -113,10 +93,10 @@ class WorkerSettings(BaseModel):
     handlers: dict[Name, HandlerReference] = Field(default_factory=dict)
     concurrency: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 256), ge=1, le=256)
     prefetch: int | None = Field(default=None, ge=1, le=MAX_PREFETCH)
-    roots: dict[Name, LocalFolder] = Field(default_factory=dict)
+    roots: dict[Name, LocalPath] = Field(default_factory=dict)
     tiers: dict[str, PosixTier] = Field(default_factory=dict)
-    work_dir: LocalFolder = Field(default_factory=lambda: platformdirs.user_data_path("haste") / "work")
-    programs: dict[str, LocalFolder] = Field(default_factory=dict)
+    work_dir: LocalPath = Field(default_factory=lambda: platformdirs.user_data_path("haste") / "work")
+    programs: dict[str, LocalPath] = Field(default_factory=dict)
     http_hosts: Hosts = ()
     download_limit_bytes: int = Field(default=2 * _GIB, gt=0)
     heartbeat_s: float = Field(default=5.0, gt=0, le=60)

@@ -20,7 +20,7 @@ from haste_core.errors import HasteError
 from haste_core.routing import OutsideRootsError, Roots
 from haste_core.states import TaskState
 from haste_runtime.removal import remove_unused
-from haste_workers.job_questions import AskJob, JobAnswer, job_asker
+from haste_workers.job_questions import AskJob, JobAtServer, job_asker
 from haste_workers.naming import object_name
 from haste_workers.settings import WorkerSettings
 from haste_workers.sources import readable_roots
@@ -100,7 +100,7 @@ class IntermediateFiles:
             self._ask_again_at[folder] = self.clock() + age_s
         return removed
 
-    def _remove(self, folder: Path, job: JobAnswer) -> int:
+    def _remove(self, folder: Path, job: JobAtServer) -> int:
         if job.state != TaskState.DONE:
             return 0  # its tasks may still read them
         old = self.clock() - GRACE_S

@@ -16,6 +16,7 @@ from typing import IO
 
 from haste_core.errors import InvalidError, Problem
 from haste_core.messages import Place
+from haste_runtime.folders import sync_folder
 from haste_runtime.removal import mark_used, remove_unused
 
 ROOT_NAME = "landing"
@@ -75,7 +76,7 @@ class FolderLandingArea:
         size_bytes = self._write(body, target, sha256) if is_new else _read_through(body, sha256)
         # Also of a file that was there: who wrote it may have been killed before its name was on disk.
         for folder in (target.parent, target.parent.parent, self.folder):
-            _sync_folder(folder)
+            sync_folder(folder)
         place = Place(
             url=f"root://{ROOT_NAME}/{relative}", site=self.site, sha256=sha256, size_bytes=size_bytes
         )
@@ -153,13 +154,3 @@ def _copy(body: IO[bytes], file: IO[bytes] | None, sha256: str) -> int:
         arrived = f"the {size_bytes} bytes that arrived have SHA-256 {digest.hexdigest()}"
         raise InvalidError([Problem("Repr-Digest", f"{arrived}, not {sha256}; send the file again")])
     return size_bytes
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Windows cannot open folders, and keeps renames in its journal
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

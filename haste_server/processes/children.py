@@ -19,7 +19,7 @@ STEADY_S = 60.0  # a process that ran for this long died of something new
 
 
 @dataclass
-class BackOff:
+class RestartPause:
     """How long to wait before a process that died is started again: longer each time it dies young."""
 
     _pause_s: float = 0.0
@@ -103,13 +103,13 @@ class ChildProcess:
         return process
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        back_off = BackOff()
+        restart_pause = RestartPause()
         while True:
             started_at = time.monotonic()
             code = process.wait()
             if self._stopping.is_set():
                 return
-            pause_s = back_off.pause_s(time.monotonic() - started_at)
+            pause_s = restart_pause.pause_s(time.monotonic() - started_at)
             logger.warning(
                 "a process died and is started again",
                 extra={"action": "child_died", "child": self.name, "exit_code": code, "pause_s": pause_s},
@@ -121,7 +121,7 @@ class ChildProcess:
                     process = self._spawn()
                     break
                 except OSError as error:  # no memory for a moment, or the program is being replaced
-                    pause_s = back_off.pause_s(0.0)
+                    pause_s = restart_pause.pause_s(0.0)
                     logger.warning(
                         "a process cannot be started: %s",
                         error,

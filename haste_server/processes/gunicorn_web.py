@@ -15,9 +15,9 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
-from haste_server.processes.children import BackOff
+from haste_runtime.parents import is_orphaned
+from haste_server.processes.children import RestartPause
 from haste_server.processes.claims import UrlFile
-from haste_server.processes.parents import is_orphaned
 from haste_server.processes.parts import Parts, server_url, serving_text
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class _PatientArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     def __init__(self, application: BaseApplication, *, parent_pid: int | None) -> None:
         self._parent_pid = parent_pid
-        self._back_off = BackOff()
+        self._restart_pause = RestartPause()
         self._spawned_at = self._not_before = 0.0
         super().__init__(application)
 
@@ -176,7 +176,7 @@ class _PatientArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
         super().reap_workers()
         if len(self.WORKERS) < before:
             now = time.monotonic()
-            self._not_before = now + self._back_off.pause_s(now - self._spawned_at)
+            self._not_before = now + self._restart_pause.pause_s(now - self._spawned_at)
 
     def spawn_workers(self) -> None:
         now = time.monotonic()

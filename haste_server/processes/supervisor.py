@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from haste_runtime.parents import is_orphaned
 from haste_server.processes.children import ChildProcess
-from haste_server.processes.parents import is_orphaned
 
 logger = logging.getLogger(__name__)
 

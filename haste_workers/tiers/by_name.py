@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from haste_core.errors import PermanentError
-from haste_workers.settings import PosixTier
+from haste_runtime.folders import PosixTier
 from haste_workers.tiers.posix import PosixTierStorage
 from haste_workers.tiers.storage import TierStorage
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from haste_core.errors import InvalidError
+from haste_runtime.folders import PosixTier
 from haste_server.configuration import explain, load_settings
-from haste_server.settings import ServerSettings, TierFolder
+from haste_server.settings import ServerSettings
 
 
 @pytest.fixture(autouse=True)
@@ -134,8 +135,8 @@ def test_tiers_that_pipelines_name_have_a_folder(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path, tiers={"tierA": {"root": "/fast"}}).settings
 
     assert settings.tier_folders(frozenset({"tierA", "tierB"})) == {
-        "tierA": TierFolder(root=Path("/fast")),
-        "tierB": TierFolder(root=tmp_path / "tiers" / "tierB"),
+        "tierA": PosixTier(root=Path("/fast")),
+        "tierB": PosixTier(root=tmp_path / "tiers" / "tierB"),
     }
 
 

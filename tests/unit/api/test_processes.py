@@ -17,7 +17,7 @@ from haste_core.errors import TransientError
 from haste_server.processes import beacon as beacon_module
 from haste_server.processes import claims
 from haste_server.processes.beacon import LOOPBACK, EngineBeacon, EngineContact
-from haste_server.processes.children import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, BackOff, ChildProcess
+from haste_server.processes.children import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, ChildProcess, RestartPause
 from haste_server.processes.claims import DataFolderClaim, UrlFile
 from haste_server.processes.parts import Part, Parts, server_url, serving_text
 
@@ -54,14 +54,14 @@ def test_the_url_file_appears_and_disappears(tmp_path: Path) -> None:
 
 
 def test_the_pause_grows_while_a_process_dies_young() -> None:
-    back_off = BackOff()
+    restart_pause = RestartPause()
 
-    pauses = [back_off.pause_s(0.1) for _ in range(12)]
+    pauses = [restart_pause.pause_s(0.1) for _ in range(12)]
 
     assert pauses[:2] == [0.0, SHORTEST_PAUSE_S]
     assert pauses == sorted(pauses)
     assert pauses[-1] == LONGEST_PAUSE_S
-    assert back_off.pause_s(3600) == 0.0
+    assert restart_pause.pause_s(3600) == 0.0
 
 
 def test_a_child_that_dies_is_started_again_and_stops_when_asked() -> None:

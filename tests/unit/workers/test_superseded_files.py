@@ -15,7 +15,7 @@ from haste_core.errors import HasteError, TransientError
 from haste_core.messages import Place
 from haste_core.routing import Roots
 from haste_core.states import TaskState
-from haste_workers.job_questions import JobAnswer, job_asker
+from haste_workers.job_questions import JobAtServer, job_asker
 from haste_workers.settings import WorkerSettings
 from haste_workers.superseded import GRACE_S, IntermediateFiles, superseded_files_removed
 from tests.unit.workers.bench import RunTask
@@ -27,19 +27,19 @@ JOB_ID = 1001  # of the task messages that `run_task` makes
 class Ask:
     """Answers for one job, and remembers how often it was asked."""
 
-    def __init__(self, job: JobAnswer | None) -> None:
+    def __init__(self, job: JobAtServer | None) -> None:
         self.job = job
         self.asked: list[int] = []
 
-    def __call__(self, job_id: int) -> JobAnswer | None:
+    def __call__(self, job_id: int) -> JobAtServer | None:
         self.asked.append(job_id)
         return self.job
 
 
 def answer(
     place_url: str = LANDED, *, state: int = 200, source_url: str = "file:///a.tif", stream_id: str = "plate7"
-) -> JobAnswer:
-    return JobAnswer(stream_id, source_url, state, place_url)
+) -> JobAtServer:
+    return JobAtServer(stream_id, source_url, state, place_url)
 
 
 class Leftover:
@@ -161,7 +161,7 @@ def test_nothing_else_in_the_work_folder_is_touched(leftover: Leftover) -> None:
 
 
 def test_outage_of_the_server_removes_nothing(leftover: Leftover) -> None:
-    def ask(_: int) -> JobAnswer:
+    def ask(_: int) -> JobAtServer:
         raise TransientError("no server")
 
     with pytest.raises(HasteError):
@@ -203,7 +203,7 @@ def test_worker_asks_its_server(server: http.server.ThreadingHTTPServer, tmp_pat
         work_dir=tmp_path, server_url=f"http://127.0.0.1:{server.server_port}", token="open-sesame"
     )
     with job_asker(settings) as ask:
-        assert ask(7) == JobAnswer("plate7", "file:///a", 200, LANDED)
+        assert ask(7) == JobAtServer("plate7", "file:///a", 200, LANDED)
         assert ask(8) is None
         with pytest.raises(TransientError, match="503"):
             ask(9)
