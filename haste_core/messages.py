@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from haste_core.errors import InvalidError
 from haste_core.findings import problems_of
@@ -14,6 +14,9 @@ from haste_core.states import TaskState
 RowId = Annotated[int, Field(ge=0, lt=2**63)]
 AttemptNumber = Annotated[int, Field(ge=0, lt=2**31)]
 WorkerId = Annotated[str, Field(max_length=100)]
+
+JsonObject: TypeAlias = dict[str, Any]
+"""What was decoded from JSON; pydantic's JsonValue would look at each value of it once more, in Python."""
 
 AttemptKey: TypeAlias = tuple[int, int]
 """(task_id, attempt)"""
@@ -112,9 +115,9 @@ class TaskMessage(_Message):
     site: str
     ttl_s: Annotated[FiniteFloat, Field(ge=0)]
     place: Place
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: JsonObject = Field(default_factory=dict)
     decision: DecisionNote | None = None
-    job: dict[str, JsonValue]
+    job: JsonObject
 
 
 class Outcome(StrEnum):
@@ -144,7 +147,7 @@ class TaskResult(_Message):
     outcome: Outcome
     state: TaskState = TaskState.ERROR
     message: str = ""
-    response: dict[str, JsonValue] = Field(default_factory=dict)
+    response: JsonObject = Field(default_factory=dict)
     place: Place | None = None
     started_at: FiniteFloat | None = None
     ended_at: FiniteFloat | None = None

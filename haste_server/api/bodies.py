@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from haste_core.fields import Name, Priority, StreamName
 from haste_core.jobspec import JobSpec
@@ -45,7 +45,7 @@ class SubmittedJob(JobSpec):
 class SubmittedJobs(_Body):
     """Job specs; each is judged by itself."""
 
-    jobs: Annotated[list[JsonValue], Field(max_length=MAX_BULK)]
+    jobs: Annotated[list[Any], Field(max_length=MAX_BULK)]
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class WishForTasks(_Wished):
         return self.task_ids
 
 
-class NewPriorities(RootModel[dict[str, JsonValue]]):
+class NewPriorities(RootModel[dict[str, Any]]):
     """``{"17": 5.0}``, ``{"stream_id": "plate7", "priorities": {"0": 3}}``, or ``{"tasks": {"31": 5}}``."""
 
     @classmethod
