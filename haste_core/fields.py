@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, JsonValue
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
 
 from haste_core.expressions import parse_expression
 from haste_core.routing import SOURCE_SCHEMES, normalise_name
@@ -65,6 +65,8 @@ def _unmistakable_url(url: str) -> str:
 def _plain_json(value: dict[str, Any]) -> dict[str, Any]:
     try:
         json.dumps(value, allow_nan=False)
+    except TypeError:
+        raise ValueError("may hold only what JSON can: objects, lists, text, numbers, true, false") from None
     except ValueError:
         raise ValueError("may not hold numbers that are infinite or not a number") from None
     return value
@@ -83,7 +85,7 @@ SourceName = Annotated[PlainText, Field(max_length=255), AfterValidator(_safe_re
 Number = Annotated[FiniteFloat, BeforeValidator(_not_a_bool)]
 Index = Annotated[int, BeforeValidator(_not_a_bool), Field(ge=0, lt=2**62)]
 Priority = Annotated[Number, Field(ge=-1e9, le=1e9)]
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_plain_json)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_plain_json)]
 Condition = Annotated[str, AfterValidator(_readable_expression)]
 SourceUrl = Annotated[PlainText, Field(max_length=2000), AfterValidator(_unmistakable_url)]
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import from_json
 
 from haste_core.errors import InvalidError, Problem
 from haste_core.fields import (
@@ -90,8 +91,9 @@ class JobSpec(Strict):
         return {key: item for key, item in value.items() if key not in ("source_set", "job_id")}
 
     @classmethod
-    def stored(cls, value: Mapping[str, Any]) -> JobSpec:
-        """Take a spec back from a store that kept what `to_json` wrote; it is not checked again."""
+    def stored(cls, text: str) -> JobSpec:
+        """Take a spec back from a store that kept the JSON of `to_json`; it is not checked again."""
+        value = from_json(text)
         tasks = stored_tasks(json.dumps(value["tasks"]))
         return cls.model_construct(**{**value, "tasks": tasks, "location": tuple(value["location"])})
 

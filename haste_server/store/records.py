@@ -20,6 +20,8 @@ from haste_core.states import TaskState
 from haste_server.store.database import Database
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
 
+REMEMBERED_CHARACTERS = 10_000
+
 
 @dataclass(frozen=True)
 class SqlPart:
@@ -84,7 +86,7 @@ def task_row(job: JobRecord, task: TaskRecord) -> dict[str, Any]:
 
 def _job_record(row: Any, its_tasks: tuple[TaskRecord, ...]) -> JobRecord:
     return JobRecord(
-        spec=JobSpec.stored(row.spec),
+        spec=_spec(row.spec),
         tasks=its_tasks,
         created_at=row.created_at,
         priority=row.priority,
@@ -100,6 +102,16 @@ def pipelines_of(connection: Connection, stream_ids: Collection[str]) -> dict[st
     return {row.stream_id: _pipeline(row.pipeline) for row in rows}
 
 
+def _spec(text: str) -> JobSpec:
+    return _remembered_spec(text) if len(text) <= REMEMBERED_CHARACTERS else JobSpec.stored(text)
+
+
+@lru_cache(maxsize=1000)
+def _remembered_spec(text: str) -> JobSpec:
+    """Read a spec that is wanted again soon: when its task ends, and for the job's other tasks."""
+    return JobSpec.stored(text)
+
+
 @lru_cache(maxsize=256)
 def _pipeline(text: str) -> Pipeline:
     return Pipeline.parse(pydantic_core.from_json(text))
@@ -110,7 +122,14 @@ _IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
 _RECORD = [tasks.c[field.name] for field in fields(TaskRecord)]
 _CHANGING = [column.name for column in _RECORD if column.name not in ("task_id", "position", "task_key")]
 _LOAD_JOBS = (
-    sa.select(jobs.c.job_id, jobs.c.spec, jobs.c.state, jobs.c.priority, jobs.c.created_at, jobs.c.ended_at)
+    sa.select(
+        jobs.c.job_id,
+        sa.type_coerce(jobs.c.spec, sa.Text).label("spec"),
+        jobs.c.state,
+        jobs.c.priority,
+        jobs.c.created_at,
+        jobs.c.ended_at,
+    )
     .where(jobs.c.job_id.in_(_IDS))
     .order_by(jobs.c.job_id)
 )

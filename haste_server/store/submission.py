@@ -18,6 +18,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.stores import Refused, Submitted
 from haste_runtime.batches import runs
 from haste_server.store import idempotency
+from haste_server.store.database import Database
 from haste_server.store.records import SqlPart, pipelines_of, task_row
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
 
@@ -91,7 +92,7 @@ class Submission(SqlPart):
                 else:
                     fresh[number] = job
                     first[identity] = number
-        for number, job in zip(fresh, _insert(connection, list(fresh.values())), strict=True):
+        for number, job in zip(fresh, _insert(self.database, connection, list(fresh.values())), strict=True):
             answer[number] = Submitted(job.job_id, created=True, job=job)
         for number, spec in enumerate(specs):
             if number not in answer:
@@ -150,22 +151,22 @@ def _known_jobs(connection: Connection, specs: Sequence[JobSpec]) -> dict[_Ident
     return {(row.stream_id, row.source_id, row.source_version): row.job_id for row in rows}
 
 
-def _insert(connection: Connection, records: Sequence[JobRecord]) -> list[JobRecord]:
+def _insert(database: Database, connection: Connection, records: Sequence[JobRecord]) -> list[JobRecord]:
     """Store new jobs, and return them with their numbers and those of their tasks."""
     sizes = [len(record.spec.model_dump_json()) for record in records]
     stored: list[JobRecord] = []
     for numbers in runs(sizes, most=MAX_INSERTED_ROWS, most_in_sum=MAX_INSERTED_BYTES):
-        stored += _insert_few(connection, [records[number] for number in numbers])
+        stored += _insert_few(database, connection, [records[number] for number in numbers])
     return stored
 
 
-def _insert_few(connection: Connection, records: Sequence[JobRecord]) -> list[JobRecord]:
-    job_ids = connection.scalars(_INSERT_JOBS, [_job_row(record) for record in records]).all()
+def _insert_few(database: Database, connection: Connection, records: Sequence[JobRecord]) -> list[JobRecord]:
+    job_ids = database.insert(connection, jobs, [_job_row(record) for record in records])
     numbered = [record.but(job_id=job_id) for record, job_id in zip(records, job_ids, strict=True)]
     rows = [task_row(job, task) for job in numbered for task in job.tasks]
     for row in rows:
         del row["task_id"]  # the database gives it
-    task_ids = iter(connection.scalars(_INSERT_TASKS, rows).all())
+    task_ids = iter(database.insert(connection, tasks, rows))
     return [job.but(tasks=tuple(task.but(task_id=next(task_ids)) for task in job.tasks)) for job in numbered]
 
 
@@ -188,5 +189,3 @@ _SOURCE = (jobs.c.stream_id, jobs.c.source_id, jobs.c.source_version)
 _KNOWN_SOURCES = sa.select(jobs.c.job_id, *_SOURCE).where(
     sa.tuple_(*_SOURCE).in_(sa.bindparam("identities", expanding=True))
 )
-_INSERT_JOBS = sa.insert(jobs).returning(jobs.c.job_id, sort_by_parameter_order=True)
-_INSERT_TASKS = sa.insert(tasks).returning(tasks.c.task_id, sort_by_parameter_order=True)
