@@ -2,7 +2,10 @@
 
 Names are dotted paths whose parts may contain hyphens, as task keys do; so a subtraction needs spaces
 around its minus sign. A name that is not there is null; an ordering comparison with null is false.
-Nothing is ever evaluated by Python: its parser is used, and a small set of node types is interpreted.
+Arithmetic is for finite numbers only. Text in quotes is taken as it stands; there are no escapes.
+
+Nothing is ever evaluated by Python: its parser sees operators and stand-ins for names, numbers and texts,
+and a small set of node types is interpreted.
 """
 
 from __future__ import annotations
@@ -10,27 +13,26 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 MAX_LENGTH = 1000  # characters; a condition that is longer is a program in the wrong place
+MAX_DEPTH = 100  # levels of operators, each a few stack frames; Python allows 1000 of them
+
+_TOO_DEEP = f"it is nested, or chains arithmetic, more than {MAX_DEPTH} deep"
 
 _TOKEN = re.compile(
-    r"""(?P<string>"[^"\\]*"|'[^'\\]*')
-      | (?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)
-      | (?P<name>[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*)""",
+    r"""(?P<string>"[^"\\\x00-\x1f\ud800-\udfff]*"|'[^'\\\x00-\x1f\ud800-\udfff]*')
+      | (?P<number>(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.]))
+      | (?P<name>[A-Za-z_][A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]++)*+(?![\w.]))
+      | (?P<symbol>[<>=!]=|[<>()\[\],+*/-])
+      | (?P<unreadable>[\w.-]+|\S)""",
     re.VERBOSE,
 )
-_WORDS = {
-    "and": "and",
-    "or": "or",
-    "not": "not",
-    "in": "in",
-    "true": "True",
-    "false": "False",
-    "null": "None",
-}
+_OPERATORS = frozenset({"and", "or", "not", "in"})
+_CONSTANTS = {"true": True, "false": False, "null": None}
 
 _ORDERINGS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -44,12 +46,15 @@ _EQUALITIES: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.In: lambda item, container: container is not None and item in container,
     ast.NotIn: lambda item, container: container is None or item not in container,
 }
-_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+_ARITHMETIC: dict[type[ast.operator | ast.unaryop], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
+    ast.USub: operator.neg,
 }
+_KINDS = {type(None): "null", bool: "true or false", str: "text", list: "a list"}
+_Number = TypeVar("_Number", int, float)
 
 
 class ExpressionError(ValueError):
@@ -64,13 +69,17 @@ class Expression:
     ----------
     text : str
         The expression as the user wrote it.
-    names : tuple of str
-        The dotted names that it uses, in order of appearance.
     """
 
     text: str
-    names: tuple[str, ...]
     _tree: ast.expr = field(repr=False, compare=False)
+    _names: Mapping[str, str] = field(repr=False, compare=False)
+    _constants: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The dotted names that it uses, in order of appearance."""
+        return tuple(self._names.values())
 
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         """Compute the expression from nested JSON values.
@@ -78,12 +87,18 @@ class Expression:
         Raises
         ------
         ExpressionError
-            If an operation does not fit the values, for example text plus a number.
+            If an operation does not fit the values, for example text plus a number, or a number grows beyond
+            the range of floating point.
         """
+        found = {stand_in: _look_up(values, name) for stand_in, name in self._names.items()}
         try:
-            return _compute(self._tree, [_look_up(values, name) for name in self.names])
+            return _compute(self._tree, {**self._constants, **found})
         except (TypeError, ArithmeticError) as error:
             raise ExpressionError(f"cannot compute {self.text!r}: {error}") from error
+        except (RecursionError, MemoryError) as error:
+            raise ExpressionError(
+                f"cannot compute {self.text!r}: its values are too large or nested too deeply"
+            ) from error
 
 
 def parse_expression(text: str) -> Expression:
@@ -92,33 +107,90 @@ def parse_expression(text: str) -> Expression:
     Raises
     ------
     ExpressionError
-        If it is not well formed or uses what is not offered (calls, indexing, powers, ...).
+        If it is not well formed, too long or too deep, or uses what is not offered (calls, powers, ...); if
+        it has no names and cannot be computed.
     """
     if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters")
-    names: list[str] = []
+        raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters; this one has {len(text)}")
+    tokens = list(_tokens(text))
+    names: dict[str, str] = {}
+    constants: dict[str, Any] = {}
+    pieces: list[str] = []
+    for token in tokens:
+        word, stand_in = token[0], f"_{len(pieces)}"
+        if token["symbol"] or word.lower() in _OPERATORS:
+            pieces.append(word.lower())
+            continue
+        pieces.append(stand_in)
+        if token["name"] and word.lower() not in _CONSTANTS:
+            names[stand_in] = word
+        else:
+            constants[stand_in] = _constant(token)
+    tree = _parse(text, pieces, [token.start() for token in tokens])
+    expression = Expression(text, tree, names, constants)
+    if not names:
+        expression.evaluate({})
+    return expression
 
-    def placeholder(match: re.Match[str]) -> str:
-        name = match["name"]
-        if name is None:
-            return match[0]
-        if name.lower() in _WORDS:
-            return _WORDS[name.lower()]
-        names.append(name)
-        return f"_{len(names) - 1}"
 
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    if not text.strip():
+        raise ExpressionError("an expression may not be empty")
+    for token in _TOKEN.finditer(text):
+        if token["unreadable"]:
+            raise _unreadable(text, token.start(), _complaint(token[0], text[token.end() :]))
+        yield token
+
+
+def _unreadable(text: str, position: int, reason: object) -> ExpressionError:
+    return ExpressionError(f"cannot read {text!r} at character {position + 1}: {reason}")
+
+
+def _complaint(word: str, rest: str) -> str:
+    if word in ("'", '"'):
+        if word not in rest:
+            return "this quote is never closed"
+        return "text in quotes may hold no backslash, line break or other control character"
+    if word[0] in ".0123456789":
+        return (
+            f"{word!r} is neither a number, such as 12, 0.5 or 1e-3, nor a name, which begins with a letter; "
+            "between a number and a word there is a space"
+        )
+    if word[0].isalnum() or word[0] == "_":
+        return f"{word!r} is not a name: use the letters a to z, digits, '-', '_' and dots"
+    return f"{word!r} is not offered in expressions"
+
+
+def _constant(token: re.Match[str]) -> Any:
+    word = token[0]
+    if token["string"]:
+        return word[1:-1]
+    if token["name"]:
+        return _CONSTANTS[word.lower()]
     try:
-        tree = ast.parse(_TOKEN.sub(placeholder, text.strip()), mode="eval").body
-        _check(tree)
-    except (SyntaxError, RecursionError, ValueError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else error
-        raise ExpressionError(f"cannot read {text!r}: {reason}") from error
-    return Expression(text, tuple(names), tree)
+        return _finite(int(word) if word.isdecimal() else float(word))
+    except OverflowError as error:
+        raise _unreadable(token.string, token.start(), error) from error
 
 
-def _check(node: ast.expr) -> None:
+def _parse(text: str, pieces: list[str], positions: list[int]) -> ast.expr:
+    source = " ".join(pieces)
+    try:
+        tree = ast.parse(source, mode="eval").body
+        _check(tree, depth=1)
+    except SyntaxError as error:
+        token = source.count(" ", 0, max(error.offset or 0, 1) - 1)
+        raise _unreadable(text, positions[token], error.msg) from error
+    except (RecursionError, MemoryError) as error:
+        raise ExpressionError(f"cannot read {text!r}: {_TOO_DEEP}") from error
+    return tree
+
+
+def _check(node: ast.expr, *, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise RecursionError(_TOO_DEEP)
     match node:
-        case ast.BoolOp(values=parts):
+        case ast.BoolOp(values=parts) | ast.List(elts=parts):
             pass
         case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
             parts = [operand]
@@ -128,16 +200,13 @@ def _check(node: ast.expr) -> None:
             type(op) in _ORDERINGS or type(op) in _EQUALITIES for op in ops
         ):
             parts = [left, *rest]
-        case ast.List(elts=parts):
-            pass
-        case ast.Name(id=identifier) if not re.fullmatch(r"_\d+", identifier, re.ASCII):
-            raise ExpressionError(f"{identifier!r} is not a name: use letters, digits, '-', '_' and dots")
-        case ast.Constant() | ast.Name():
+        case ast.Name():
             parts = []
         case _:
-            raise ExpressionError(f"{type(node).__name__} is not offered in expressions")
+            reason = f"{type(node).__name__} is not offered in expressions"
+            raise SyntaxError(reason, (None, node.lineno, node.col_offset + 1, None))
     for part in parts:
-        _check(part)
+        _check(part, depth=depth + 1)
 
 
 def _look_up(values: Any, name: str) -> Any:
@@ -148,30 +217,41 @@ def _look_up(values: Any, name: str) -> Any:
     return values
 
 
-def _compute(node: ast.expr, names: list[Any]) -> Any:
+def _compute(node: ast.expr, found: Mapping[str, Any]) -> Any:
     match node:
-        case ast.Constant(value=value):
-            return value
-        case ast.Name(id=identifier):
-            return names[int(identifier[1:])]
+        case ast.Name(id=stand_in):
+            return found[stand_in]
         case ast.List(elts=parts):
-            return [_compute(part, names) for part in parts]
+            return [_compute(part, found) for part in parts]
         case ast.BoolOp(op=op, values=parts):
             chosen = all if isinstance(op, ast.And) else any
-            return chosen(_compute(part, names) for part in parts)
+            return chosen(_compute(part, found) for part in parts)
         case ast.UnaryOp(op=op, operand=operand):
-            value = _compute(operand, names)
-            return not value if isinstance(op, ast.Not) else -value
+            value = _compute(operand, found)
+            return not value if isinstance(op, ast.Not) else _calculate(op, value)
         case ast.BinOp(left=left, op=op, right=right):
-            return _ARITHMETIC[type(op)](_compute(left, names), _compute(right, names))
+            return _calculate(op, _compute(left, found), _compute(right, found))
         case ast.Compare(left=left, ops=ops, comparators=rest):
-            operands = [_compute(part, names) for part in (left, *rest)]
+            operands = [_compute(part, found) for part in (left, *rest)]
             return all(
                 _compare(op, first, second)
                 for op, first, second in zip(ops, operands, operands[1:], strict=False)
             )
         case _:
             raise AssertionError(f"{type(node).__name__} passed the check")
+
+
+def _calculate(op: ast.operator | ast.unaryop, *numbers: Any) -> Any:
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise TypeError(f"arithmetic needs numbers, not {_KINDS.get(type(number), 'an object')}")
+    return _finite(_ARITHMETIC[type(op)](*numbers))
+
+
+def _finite(number: _Number) -> _Number:
+    if not -sys.float_info.max <= number <= sys.float_info.max:
+        raise OverflowError("a number is beyond the range of floating point, 1.8e308")
+    return number
 
 
 def _compare(op: ast.cmpop, first: Any, second: Any) -> bool:

@@ -43,6 +43,34 @@ def test_a_repeated_call_with_its_key_answers_as_the_first_did(api: Api) -> None
     assert again.json["job_id"] == first.json["job_id"]
 
 
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("'a' * 9000000000000000000 == 'b'", "arithmetic needs numbers, not text"),
+        ("2x > 10", "at character 1: '2x' is neither a number"),
+        ("n\uff11 > 0", "is not a name"),
+        ("n" + "+n" * 400, "more than 100 deep"),
+    ],
+)
+def test_a_condition_that_cannot_be_read_is_refused(api: Api, condition: str, said: str) -> None:
+    task = {"Task": {"task_key": "focus-score", "when": condition}}
+
+    answer = api.client.post("/HASTE/job/", json=spec(tasks=task))
+
+    assert answer.status_code == 400
+    assert said in answer.json["problems"][0]["what"]
+    assert answer.json["problems"][0]["where"] == "tasks.Task.when"
+
+
+def test_a_condition_that_does_not_fit_its_values_ends_its_task(api: Api) -> None:
+    task = {"Task": {"task_key": "focus-score", "when": "known.text * 9000000000000000000 == 'b'"}}
+
+    job = api.submit(tasks=task, response={"known": {"text": "a"}})
+
+    assert job["state"] == 500
+    assert "arithmetic needs numbers, not text" in job["tasks"]["Task"]["task_msg"]
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "näh"])
 def test_an_odd_idempotency_key_is_refused(api: Api, key: str) -> None:
     answer = api.client.post("/HASTE/job/", json=spec(), headers={"Idempotency-Key": key})
