@@ -22,13 +22,15 @@ from haste_workers.context import TaskContext
 from haste_workers.handlers.parameters import HandlerParameters
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_UNDEFINED = re.compile(r"[+-]?(?:nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 _LAST_WORDS_BYTES = 2000
 _LAST_WORDS_LINES = 5
 
 
 def _below(pattern: str) -> str:
     path = PurePosixPath(pattern)
-    if path.is_absolute() or ".." in path.parts:
+    if not path.parts or path.is_absolute() or ".." in path.parts:
         raise ValueError("should be a file name pattern below the output folder, such as *_Image.csv")
     return pattern
 
@@ -67,7 +69,7 @@ def command(_job: Mapping[str, Any], _task: TaskMessage, context: TaskContext) -
     argv = [str(_program(parameters.argv[0], context)), *_filled_in(parameters.argv[1:], context)]
     stdout, stderr = context.temp_dir / "stdout", context.temp_dir / "stderr"
     if parameters.csv is not None:
-        for table in context.output_dir.glob(parameters.csv):
+        for table in _tables(context.output_dir, parameters.csv):
             table.unlink()  # of an earlier attempt; it must not pass for this one's
     exit_code = _run(argv, context, stdout=stdout, stderr=stderr)
     if exit_code != 0:
@@ -152,24 +154,31 @@ def _json_object(stdout: Path) -> dict[str, Any]:
         raise PermanentError(
             f"the program wrote over {MAX_ANSWER_BYTES} bytes to standard output, not a small JSON object"
         )
-    text = stdout.read_text(encoding="utf-8", errors="replace").strip()
+    text = stdout.read_text(encoding="utf-8-sig", errors="replace").strip()
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PermanentError(f"the program's standard output is no JSON object: {text[:200]!r}") from error
     if not isinstance(value, dict):
         raise PermanentError(f"the program answered {text[:200]!r}, which is JSON but no object")
     return value
 
 
+def _tables(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.is_file())
+
+
 def _first_row(folder: Path, pattern: str, columns: list[str] | None) -> dict[str, Any]:
-    tables = sorted(folder.glob(pattern))
+    tables = _tables(folder, pattern)
     if len(tables) != 1:
         raise PermanentError(
             f"the program left {len(tables)} files {pattern!r} in its output folder, not one"
         )
-    with tables[0].open(newline="", encoding="utf-8", errors="replace") as file:
-        row = next(csv.DictReader(file), None)
+    with tables[0].open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        try:
+            row = next(csv.DictReader(file), None)
+        except csv.Error as error:
+            raise PermanentError(f"the table {tables[0].name} cannot be read: {error}") from error
     if row is None:
         raise PermanentError(f"the table {tables[0].name} has no row")
     missing = [name for name in columns or () if name not in row]
@@ -179,10 +188,13 @@ def _first_row(folder: Path, pattern: str, columns: list[str] | None) -> dict[st
 
 
 def _number_or_text(cell: str) -> int | float | str | None:
-    for read in (int, float):
-        try:
-            number = read(cell)
-        except ValueError:
-            continue
-        return number if math.isfinite(number) else None
-    return cell
+    """Read a cell; what could be a name or a code, such as ``1_2`` or ``007``, stays text."""
+    text = cell.strip(" \t")
+    if _UNDEFINED.fullmatch(text):
+        return None
+    if not _NUMBER.fullmatch(text):
+        return cell
+    number = float(text)
+    if not math.isfinite(number):
+        return cell
+    return int(text) if text.lstrip("+-").isdecimal() else number

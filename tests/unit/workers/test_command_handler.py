@@ -60,6 +60,53 @@ def test_first_row_of_a_table_is_the_response(bench: Bench, tmp_path: Path) -> N
     assert bench.run(code, "{output_dir}", csv="*_Image.csv", columns=["Slope"]).response == {"Slope": -1.5}
 
 
+def test_only_what_is_plainly_a_number_is_read_as_one(bench: Bench) -> None:
+    cells: dict[str, Any] = dict.fromkeys(["nan", "NaN", "-nan", "inf", "-Infinity"])
+    cells |= {"12": 12, "+5": 5, "-0": 0, " 12 ": 12, "9" * 20: int("9" * 20)}
+    cells |= {"-1.5": -1.5, ".5": 0.5, "1.": 1.0, "1e5": 1e5, "2.5E-3": 0.0025}
+    texts = ["1_2", "1_2.5", "007", "-01.5", "0x10", "1,5", "1 2", "1d5", "e5", ".", "", "NA", "infinite"]
+    texts += ["9" * 400, "-" + "9" * 5000, "1e999", "\uff11\uff12", "\u0663", "\xb2", "\xa012", "\u0131nf"]
+    cells |= {text: text for text in texts}
+    columns = {f"c{number}": cell for number, cell in enumerate(cells)}
+    code = (
+        "import csv\n"
+        "with open(os.path.join(sys.argv[1], 'Run_Image.csv'), 'w', encoding='utf-8') as file:\n"
+        f"    csv.writer(file).writerows({[list(columns), list(columns.values())]!r})"
+    )
+
+    result = bench.run(code, "{output_dir}", csv="*_Image.csv")
+
+    assert result.state is TaskState.DONE, result.message
+    read = {columns[name]: value for name, value in result.response.items()}
+    assert read == cells
+    assert {text: type(value) for text, value in read.items()} == {t: type(v) for t, v in cells.items()}
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(bench: Bench) -> None:
+    table = (
+        "open(os.path.join(sys.argv[1], 'Run_Image.csv'), 'w', encoding='utf-8-sig').write('Count\\n1\\n')"
+    )
+    assert bench.run(table, "{output_dir}", csv="*.csv", columns=["Count"]).response == {"Count": 1}
+    answer = "sys.stdout.buffer.write('{\"Count\": 1}'.encode('utf-8-sig'))"
+    assert bench.run(answer).response == {"Count": 1}
+
+
+def test_a_table_that_cannot_be_read_is_named(bench: Bench) -> None:
+    code = "open(os.path.join(sys.argv[1], 'Run_Image.csv'), 'w').write('Name\\n' + 'x' * 200_000)"
+    result = bench.run(code, "{output_dir}", csv="*_Image.csv")
+    assert result.state is TaskState.ERROR
+    assert result.message.startswith("the table Run_Image.csv cannot be read: field larger")
+
+
+def test_folders_are_no_tables(bench: Bench) -> None:
+    code = (
+        "os.makedirs(os.path.join(sys.argv[1], 'masks'), exist_ok=True)\n"
+        "open(os.path.join(sys.argv[1], 'measured'), 'w').write('Count\\n1\\n')"
+    )
+    for _attempt in range(2):
+        assert bench.run(code, "{output_dir}", csv="m*").response == {"Count": 1}
+
+
 def test_table_of_an_earlier_attempt_does_not_count(bench: Bench) -> None:
     write = "open(os.path.join(sys.argv[1], 'Run_Image.csv'), 'w').write('Count\\n1\\n')"
     assert bench.run(write, "{output_dir}", csv="*_Image.csv").state is TaskState.DONE
@@ -87,6 +134,7 @@ def test_program_sees_no_secrets_and_no_input(bench: Bench, monkeypatch: pytest.
         ("os.kill(os.getpid(), 40)", "was killed by signal 40: it wrote nothing"),
         ("print('done!')", "is no JSON object: 'done!'"),
         ("print('[1, 2]')", "JSON but no object"),
+        ("print('{\"a\":' + '[' * 99_999 + ']' * 99_999 + '}')", "is no JSON object"),
         ("print('x' * 2_000_000)", "not a small JSON object"),
         ("sys.stderr.write('early\\n' * 9999 + 'last words'); sys.exit(3)", "last words"),
         ("print('{\"score\": NaN}')", "score is nan"),
@@ -108,6 +156,7 @@ def test_failures_say_what_the_program_said(bench: Bench, code: str, said: str) 
         ({}, "argv: is required"),
         ({"argv": ["measure", "{sauce}"]}, "{sauce} in argv means nothing"),
         ({"argv": ["measure"], "csv": "../../*.csv"}, "below the output folder"),
+        ({"argv": ["measure"], "csv": ""}, "below the output folder"),
         ({"argv": ["measure"], "shell": True}, "shell"),
     ],
 )
