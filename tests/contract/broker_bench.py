@@ -22,6 +22,7 @@ from haste_workers.transports.amqp import AmqpTransport
 from haste_workers.transports.pipe import PipeTransport
 
 WAIT_S = 20.0
+QUIET_S = 0.3  # long enough for a message that should not come to come
 SITE = "lab1"
 IDLE_WORKER = Path(__file__).with_name("idle_worker.py")
 

@@ -5,12 +5,27 @@ from typing import Any
 from haste_core.jobs import TaskRecord
 from haste_core.jobspec import JobSpec, parse_job_spec
 from haste_core.messages import Outcome, TaskMessage, TaskResult
+from haste_core.pipelines import Pipeline
 from haste_core.routing import Route
 from haste_core.states import TaskState
 from haste_core.stores import Submitted
 from haste_server.store.sql import SqlStore
 
 NOW = 1_700_000_000.0
+PIPELINE = Pipeline.parse(
+    {
+        "name": "focus-tier",
+        "description": "Score, then tier",
+        "tasks": {"taskSequential": ["focus-score", "tier"]},
+        "parameters": {"focus-score": {"bits": 12}},
+        "interestingness": {
+            "function": "logistic",
+            "features_from": "focus-score",
+            "parameters": {"feature": "plls", "k": 4.5, "x0": -1.4},
+        },
+        "policy": {"intervals": [{"lo": 0, "hi": 1, "tier": "hot"}], "undefined": "cold"},
+    }
+)
 
 
 def spec(tasks: object = "a", **more: object) -> JobSpec:
@@ -19,6 +34,7 @@ def spec(tasks: object = "a", **more: object) -> JobSpec:
 
 def submitted(store: SqlStore, *specs: JobSpec, now: float = NOW) -> list[int]:
     answers = store.submit(specs, now=now)
+    assert all(isinstance(answer, Submitted) and answer.created for answer in answers)
     return [answer.job_id for answer in answers if isinstance(answer, Submitted)]
 
 

@@ -23,201 +23,201 @@ def attempts(store: SqlStore, task_id: int) -> list[tuple[int, str | None, str]]
     ]
 
 
-def test_a_cancelled_task_gets_no_result_any_more_and_its_attempt_is_remembered(any_store: SqlStore) -> None:
-    [job_id] = submitted(any_store, spec({"taskSequential": ["a", "b"]}))
-    [message] = claim(any_store)
+def test_a_cancelled_task_gets_no_result_any_more_and_its_attempt_is_remembered(store: SqlStore) -> None:
+    [job_id] = submitted(store, spec({"taskSequential": ["a", "b"]}))
+    [message] = claim(store)
     held = HeldAttempt(task_id=message.task_id, attempt=1, started_at=NOW)
-    any_store.renew("w1", [held], until=NOW + 30)
+    store.renew("w1", [held], until=NOW + 30)
 
-    job = any_store.cancel_job(job_id, now=NOW + 5)
+    job = store.cancel_job(job_id, now=NOW + 5)
 
-    assert (job.state, states(any_store, job_id)) == (TaskState.CANCELLED, [410, 410])
-    assert any_store.record([result_of(message, response={"late": 1})], now=NOW + 6) == []
-    assert any_store.job(job_id).responses == {}
-    [attempt] = any_store.attempts(message.task_id)
+    assert (job.state, states(store, job_id)) == (TaskState.CANCELLED, [410, 410])
+    assert store.record([result_of(message, response={"late": 1})], now=NOW + 6) == []
+    assert store.job(job_id).responses == {}
+    [attempt] = store.attempts(message.task_id)
     assert (attempt.outcome, attempt.worker_id, attempt.started_at) == (Outcome.REVOKED, "w1", NOW)
     assert (attempt.ended_at, attempt.message) == (NOW + 5, "cancelled while it ran")
 
-    any_store.retry_job(job_id, now=NOW + 7)
-    run(any_store, "a")
-    run(any_store, "b")
-    assert any_store.job(job_id).state is TaskState.DONE
-    assert [number for number, _, _ in attempts(any_store, message.task_id)] == [1, 2]
+    store.retry_job(job_id, now=NOW + 7)
+    run(store, "a")
+    run(store, "b")
+    assert store.job(job_id).state is TaskState.DONE
+    assert [number for number, _, _ in attempts(store, message.task_id)] == [1, 2]
 
 
-def test_attempts_are_told_with_their_ends_and_the_present_one_last(any_store: SqlStore) -> None:
-    [job_id] = submitted(any_store, spec())
-    [task] = tasks_of(any_store, job_id)
-    assert any_store.attempts(task.task_id) == []
-    run(any_store, state=TaskState.REMOTE_TROUBLE, message="share away")
-    any_store.release_due(now=NOW + 100)
-    run(any_store, outcome=Outcome.CRASHED, message="killed by SIGSEGV")
-    any_store.release_due(now=NOW + 200)
-    claim(any_store, now=NOW + 200)
+def test_attempts_are_told_with_their_ends_and_the_present_one_last(store: SqlStore) -> None:
+    [job_id] = submitted(store, spec())
+    [task] = tasks_of(store, job_id)
+    assert store.attempts(task.task_id) == []
+    run(store, state=TaskState.REMOTE_TROUBLE, message="share away")
+    store.release_due(now=NOW + 100)
+    run(store, outcome=Outcome.CRASHED, message="killed by SIGSEGV")
+    store.release_due(now=NOW + 200)
+    claim(store, now=NOW + 200)
 
-    first, second, third = any_store.attempts(task.task_id)
+    first, second, third = store.attempts(task.task_id)
 
     assert (first.outcome, first.state, first.started_at) == (Outcome.ENDED, TaskState.REMOTE_TROUBLE, NOW)
     assert "share away" in first.message
     assert (second.outcome, second.ended_at) == (Outcome.CRASHED, NOW + 1)
     assert (third.attempt, third.outcome, third.ended_at) == (3, None, None)
     with pytest.raises(NotFoundError):
-        any_store.attempts(task.task_id + 1)
+        store.attempts(task.task_id + 1)
 
 
-def test_attempts_are_unwanted_once_somebody_asked_for_something_else(any_store: SqlStore) -> None:
+def test_attempts_are_unwanted_once_somebody_asked_for_something_else(store: SqlStore) -> None:
     names = ("runs", "ended", "cancelled", "deleted", "forced", "invalidated", "handed back", "again")
     tree = {"taskSequential": ["z", "a"]}
-    job_ids = dict(zip(names, submitted(any_store, *(spec(tree, source_id=n) for n in names)), strict=True))
-    run(any_store, "z")
-    messages = {message.job["source_id"]: message for message in claim(any_store)}
-    any_store.record([result_of(messages["ended"])], now=NOW)
-    any_store.record([result_of(messages["handed back"], outcome=Outcome.HANDED_BACK)], now=NOW)
-    any_store.cancel_job(job_ids["cancelled"], now=NOW)
-    any_store.delete(job_ids["deleted"])
-    any_store.force_retry_task(messages["forced"].task_id, now=NOW)
-    any_store.force_retry_task(tasks_of(any_store, job_ids["invalidated"])[0].task_id, now=NOW)
-    any_store.cancel_job(job_ids["again"], now=NOW)
-    any_store.retry_job(job_ids["again"], now=NOW)
-    claim(any_store)
+    job_ids = dict(zip(names, submitted(store, *(spec(tree, source_id=n) for n in names)), strict=True))
+    run(store, "z")
+    messages = {message.job["source_id"]: message for message in claim(store)}
+    store.record([result_of(messages["ended"])], now=NOW)
+    store.record([result_of(messages["handed back"], outcome=Outcome.HANDED_BACK)], now=NOW)
+    store.cancel_job(job_ids["cancelled"], now=NOW)
+    store.delete(job_ids["deleted"])
+    store.force_retry_task(messages["forced"].task_id, now=NOW)
+    store.force_retry_task(tasks_of(store, job_ids["invalidated"])[0].task_id, now=NOW)
+    store.cancel_job(job_ids["again"], now=NOW)
+    store.retry_job(job_ids["again"], now=NOW)
+    claim(store)
 
     held = {name: (message.task_id, message.attempt) for name, message in messages.items()}
-    unwanted = set(any_store.unwanted(list(held.values())))
+    unwanted = set(store.unwanted(list(held.values())))
 
     assert {name for name in names if held[name] not in unwanted} == {"runs", "ended"}
-    assert any_store.unwanted([]) == []
+    assert store.unwanted([]) == []
 
 
-def test_what_is_asked_of_many_is_done_for_those_that_it_fits(any_store: SqlStore) -> None:
-    done, failed, waiting = submitted(any_store, *(spec(key, source_id=key) for key in "abc"))
-    run(any_store, "a")
-    run(any_store, "b", TaskState.BAD_INPUT)
+def test_what_is_asked_of_many_is_done_for_those_that_it_fits(store: SqlStore) -> None:
+    done, failed, waiting = submitted(store, *(spec(key, source_id=key) for key in "abc"))
+    run(store, "a")
+    run(store, "b", TaskState.BAD_INPUT)
 
-    answers = any_store.ask_jobs("retry", [waiting, 99_999, failed, done], now=NOW)
+    answers = store.ask_jobs("retry", [waiting, 99_999, failed, done], now=NOW)
 
     assert [type(answer) for answer in answers] == [ConflictError, NotFoundError, type(None), ConflictError]
-    assert states(any_store, done, failed, waiting) == [200, 201, 201]
-    task_ids = [task.task_id for task in tasks_of(any_store, done, failed, waiting)]
-    claim(any_store, "c")
-    answers = any_store.ask_tasks("reset", [*task_ids, 99_999], now=NOW)
+    assert states(store, done, failed, waiting) == [200, 201, 201]
+    task_ids = [task.task_id for task in tasks_of(store, done, failed, waiting)]
+    claim(store, "c")
+    answers = store.ask_tasks("reset", [*task_ids, 99_999], now=NOW)
     assert [type(answer) for answer in answers] == [type(None), type(None), ConflictError, NotFoundError]
-    assert states(any_store, done, failed, waiting) == [205, 205, 102]
-    assert any_store.ask_jobs("cancel", [], now=NOW) == []
+    assert states(store, done, failed, waiting) == [205, 205, 102]
+    assert store.ask_jobs("cancel", [], now=NOW) == []
 
 
-def test_one_task_may_be_asked_twice_in_one_call(any_store: SqlStore) -> None:
-    [job_id] = submitted(any_store, spec())
-    run(any_store, state=TaskState.ERROR)
-    [task] = tasks_of(any_store, job_id)
-    assert any_store.ask_tasks("retry", [task.task_id, task.task_id], now=NOW) == [None, None]
-    assert states(any_store, job_id) == [201]
+def test_one_task_may_be_asked_twice_in_one_call(store: SqlStore) -> None:
+    [job_id] = submitted(store, spec())
+    run(store, state=TaskState.ERROR)
+    [task] = tasks_of(store, job_id)
+    assert store.ask_tasks("retry", [task.task_id, task.task_id], now=NOW) == [None, None]
+    assert states(store, job_id) == [201]
 
 
-def test_failed_tasks_of_a_key_are_retried_across_streams(any_store: SqlStore) -> None:
+def test_failed_tasks_of_a_key_are_retried_across_streams(store: SqlStore) -> None:
     tree = {"taskSequential": ["a", "b"]}
-    first = submitted(any_store, *(spec(tree, stream_id="p", source_id=str(i)) for i in range(3)))
-    second = submitted(any_store, *(spec(tree, stream_id="q", source_id=str(i)) for i in range(2)))
-    run(any_store, "a")
-    run(any_store, "b", TaskState.BAD_INPUT)
+    first = submitted(store, *(spec(tree, stream_id="p", source_id=str(i)) for i in range(3)))
+    second = submitted(store, *(spec(tree, stream_id="q", source_id=str(i)) for i in range(2)))
+    run(store, "a")
+    run(store, "b", TaskState.BAD_INPUT)
     wanted = TaskFilter(states=FAILED, task_key="b")
 
-    swept = any_store.sweep_tasks("retry", wanted, now=NOW, cursor=None, limit=4)
+    swept = store.sweep_tasks("retry", wanted, now=NOW, cursor=None, limit=4)
     assert (swept.changed, swept.refused) == (4, 0)
-    assert states(any_store, *first, *second) == [200, 201] * 4 + [200, 502]
-    rest = any_store.sweep_tasks("retry", wanted, now=NOW, cursor=swept.next, limit=4)
+    assert states(store, *first, *second) == [200, 201] * 4 + [200, 502]
+    rest = store.sweep_tasks("retry", wanted, now=NOW, cursor=swept.next, limit=4)
     assert (rest.changed, rest.refused, rest.next) == (1, 0, None)
 
-    run(any_store, "b", TaskState.BAD_INPUT)
+    run(store, "b", TaskState.BAD_INPUT)
     of_stream = TaskFilter(states=FAILED, stream_id="q")
-    assert any_store.sweep_jobs("retry", of_stream, now=NOW, cursor=None, limit=100).changed == 2
-    assert states(any_store, *first, *second) == [200, 502] * 3 + [200, 201] * 2
+    assert store.sweep_jobs("retry", of_stream, now=NOW, cursor=None, limit=100).changed == 2
+    assert states(store, *first, *second) == [200, 502] * 3 + [200, 201] * 2
 
 
 def test_a_stream_is_cancelled_in_small_transactions(
-    any_store: SqlStore, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asking, "BATCH", 3)
-    job_ids = submitted(any_store, *(spec(stream_id="p", source_id=str(i)) for i in range(10)))
-    [other] = submitted(any_store, spec(stream_id="q"))
-    finished, running = claim(any_store, limit=2)
-    any_store.record([result_of(finished)], now=NOW)
+    job_ids = submitted(store, *(spec(stream_id="p", source_id=str(i)) for i in range(10)))
+    [other] = submitted(store, spec(stream_id="q"))
+    finished, running = claim(store, limit=2)
+    store.record([result_of(finished)], now=NOW)
 
     with capture_logs() as logs:
-        swept = any_store.sweep_jobs(
+        swept = store.sweep_jobs(
             "cancel", TaskFilter(states=OPEN, stream_id="p"), now=NOW, cursor=None, limit=100
         )
 
     assert (swept.changed, swept.refused, swept.next) == (9, 0, None)
-    assert states(any_store, *job_ids) == [200] + [410] * 9
-    assert states(any_store, other) == [201]
-    assert attempts(any_store, running.task_id) == [(1, "revoked", "cancelled while it ran")]
+    assert states(store, *job_ids) == [200] + [410] * 9
+    assert states(store, other) == [201]
+    assert attempts(store, running.task_id) == [(1, "revoked", "cancelled while it ran")]
     lines = [(line["action"], line["state"], line["job_id"]) for line in logs]
     assert lines == [("task_state", 410, job_id) for job_id in job_ids[1:]]
 
 
-def test_what_cannot_be_reset_is_counted(any_store: SqlStore) -> None:
-    submitted(any_store, *(spec(source_id=str(i)) for i in range(4)))
-    claim(any_store, limit=1)
-    swept = any_store.sweep_tasks(
+def test_what_cannot_be_reset_is_counted(store: SqlStore) -> None:
+    submitted(store, *(spec(source_id=str(i)) for i in range(4)))
+    claim(store, limit=1)
+    swept = store.sweep_tasks(
         "reset", TaskFilter(states=OPEN, site="default"), now=NOW, cursor=None, limit=100
     )
     assert (swept.changed, swept.refused) == (3, 1)
     with pytest.raises(InvalidError):
-        any_store.sweep_tasks("reset", TaskFilter(states=OPEN), now=NOW, cursor="x", limit=1)
+        store.sweep_tasks("reset", TaskFilter(states=OPEN), now=NOW, cursor="x", limit=1)
 
 
-def test_tasks_may_have_priorities_of_their_own(any_store: SqlStore) -> None:
+def test_tasks_may_have_priorities_of_their_own(store: SqlStore) -> None:
     low, high, own = submitted(
-        any_store,
+        store,
         *(spec(source_id=name, priority=rank) for name, rank in (("low", 1), ("high", 2), ("own", 0))),
     )
-    [task] = tasks_of(any_store, own)
+    [task] = tasks_of(store, own)
 
-    assert any_store.set_task_priorities({task.task_id: 5.0, 99_999: 1.0}) == [99_999]
-    any_store.set_priorities({own: -3.0})  # the job's, which does not count for this task
-    assert [message.job_id for message in claim(any_store)] == [own, high, low]
-    assert any_store.job(own).tasks[0].priority == 5.0
-
-
-def test_a_task_can_be_given_its_job_s_priority_again(any_store: SqlStore) -> None:
-    first, second = submitted(any_store, *(spec(source_id=name, priority=1) for name in "xy"))
-    [task] = tasks_of(any_store, second)
-    any_store.set_task_priorities({task.task_id: 5.0})
-    any_store.set_priorities({second: 0.5})
-    any_store.set_task_priorities({task.task_id: None})
-    assert [message.job_id for message in claim(any_store)] == [first, second]
-    any_store.set_priorities({second: 0.75})
-    assert any_store.job(second).tasks[0].priority is None
+    assert store.set_task_priorities({task.task_id: 5.0, 99_999: 1.0}) == [99_999]
+    store.set_priorities({own: -3.0})  # the job's, which does not count for this task
+    assert [message.job_id for message in claim(store)] == [own, high, low]
+    assert store.job(own).tasks[0].priority == 5.0
 
 
-def test_equal_ranks_go_by_number_in_the_stream_and_old_tasks_overtake_in_time(any_store: SqlStore) -> None:
-    submitted(any_store, *(spec(source_id=f"i{i}", index=i, priority=1) for i in (2, 0, 1)))
-    submitted(any_store, spec(source_id="urgent", priority=1.5))
-    submitted(any_store, spec(source_id="later", priority=1.5), now=NOW + 1000)
-    order = [message.job["source_id"] for message in claim(any_store, now=NOW + 1000)]
+def test_a_task_can_be_given_its_job_s_priority_again(store: SqlStore) -> None:
+    first, second = submitted(store, *(spec(source_id=name, priority=1) for name in "xy"))
+    [task] = tasks_of(store, second)
+    store.set_task_priorities({task.task_id: 5.0})
+    store.set_priorities({second: 0.5})
+    store.set_task_priorities({task.task_id: None})
+    assert [message.job_id for message in claim(store)] == [first, second]
+    store.set_priorities({second: 0.75})
+    assert store.job(second).tasks[0].priority is None
+
+
+def test_equal_ranks_go_by_number_in_the_stream_and_old_tasks_overtake_in_time(store: SqlStore) -> None:
+    submitted(store, *(spec(source_id=f"i{i}", index=i, priority=1) for i in (2, 0, 1)))
+    submitted(store, spec(source_id="urgent", priority=1.5))
+    submitted(store, spec(source_id="later", priority=1.5), now=NOW + 1000)
+    order = [message.job["source_id"] for message in claim(store, now=NOW + 1000)]
     assert order == ["urgent", "i0", "i1", "i2", "later"]
 
 
-def test_cancelling_and_results_at_the_same_time_leave_no_job_stuck(any_store: SqlStore) -> None:
+def test_cancelling_and_results_at_the_same_time_leave_no_job_stuck(store: SqlStore) -> None:
     tree = {"taskSequential": [{"Task": {"task_key": "pre", "optional": True}}, "a"]}
-    job_ids = submitted(any_store, *(spec(tree, stream_id="s", source_id=str(i)) for i in range(60)))
+    job_ids = submitted(store, *(spec(tree, stream_id="s", source_id=str(i)) for i in range(60)))
     barrier = Barrier(3)
 
     def work() -> None:
         barrier.wait()
         for _ in range(12):
             for key in ("pre", "a"):
-                any_store.record([result_of(message) for message in claim(any_store, key, limit=5)], now=NOW)
+                store.record([result_of(message) for message in claim(store, key, limit=5)], now=NOW)
 
     def cancel() -> None:
         barrier.wait()
         wanted = TaskFilter(states=OPEN, stream_id="s")
-        any_store.sweep_jobs("cancel", wanted, now=NOW, cursor=None, limit=1000)
+        store.sweep_jobs("cancel", wanted, now=NOW, cursor=None, limit=1000)
 
     threads = [Thread(target=work), Thread(target=work), Thread(target=cancel)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {any_store.job(job_id).state for job_id in job_ids} <= {TaskState.DONE, TaskState.CANCELLED}
-    assert claim(any_store) == claim(any_store, "pre") == []
+    assert {store.job(job_id).state for job_id in job_ids} <= {TaskState.DONE, TaskState.CANCELLED}
+    assert claim(store) == claim(store, "pre") == []

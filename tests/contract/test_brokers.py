@@ -2,44 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
-import pytest
-
-from haste_core.dead_letters import DeadLetters
-from haste_core.messages import Outcome, Place, TaskMessage
+from haste_core.messages import Outcome
 from haste_core.ports import ResultDelivery
-from haste_core.routing import MAX_MESSAGE_BYTES, RESULT_QUEUE
-from haste_core.states import TaskState
-from haste_server.brokers import dead_letters
 from tests.contract.broker_bench import (
+    QUIET_S,
     Bench,
-    EmbeddedShape,
     Engine,
-    RabbitShape,
     Shape,
     result_of,
     task_message,
     wait_until,
 )
-
-_QUIET_S = 0.3  # long enough for a message that should not come to come
-
-
-@pytest.fixture(params=["rabbitmq", "embedded"])
-def shape(request: pytest.FixtureRequest) -> Shape:
-    if request.param == "rabbitmq":
-        return RabbitShape(request.getfixturevalue("amqp_url"))
-    return EmbeddedShape()
-
-
-@pytest.fixture
-def bench(shape: Shape) -> Iterator[Bench]:
-    bench = Bench(shape)
-    yield bench
-    bench.close()
 
 
 def _open_files_and_threads() -> int:
@@ -51,7 +26,7 @@ def test_a_task_reaches_exactly_one_worker_as_it_was_sent(bench: Bench) -> None:
     message = task_message(1)
     bench.broker.publish([message])
     wait_until(lambda: first.taken or second.taken, "the task arrives")
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     (delivery,) = first.taken + second.taken
     assert delivery.message == message
     assert not delivery.redelivered
@@ -62,7 +37,7 @@ def test_a_worker_gets_only_the_keys_that_it_takes(bench: Bench) -> None:
     bench.broker.publish([task_message(1, "tier"), task_message(2, "focus-score"), task_message(3, "tier")])
     assert mover.wait_for_tasks(2) == [1, 3]
     assert scorer.wait_for_tasks(1) == [2]
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     assert (mover.task_ids(), scorer.task_ids()) == ([1, 3], [2])
 
 
@@ -76,11 +51,11 @@ def test_no_more_than_prefetch_tasks_are_unreported(bench: Bench) -> None:
     worker = bench.worker(prefetch=3)
     bench.broker.publish([task_message(task_id) for task_id in range(1, 11)])
     worker.wait_for_tasks(3)
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     assert worker.task_ids() == [1, 2, 3]
     worker.report(worker.taken[1])
     worker.wait_for_tasks(4)
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     assert worker.task_ids() == [1, 2, 3, 4]
 
 
@@ -130,7 +105,7 @@ def test_an_unsettled_result_is_delivered_again_and_a_settled_one_is_not(bench: 
     bench.broker.settle(engine.results)
 
     engine = bench.restart_engine()
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     assert engine.results == []
 
 
@@ -159,7 +134,7 @@ def test_a_killed_workers_task_is_not_lost_when_there_is_no_other(bench: Bench) 
     killed = bench.busy_worker(task_id=1)
     killed.kill()
     killed.wait()
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     rescuer = bench.worker()
     wait_until(lambda: rescuer.taken or bench.engine.results, "the task turns up")
     if rescuer.taken:  # RabbitMQ kept it for the next worker, who is told
@@ -182,7 +157,7 @@ def test_bulk_is_delivered_and_reported_once_each(bench: Bench) -> None:
         worker.reports_at_once = True
     bench.broker.publish([task_message(task_id) for task_id in range(200)])
     bench.engine.wait_for_results(200)
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     assert sorted(delivery.result.task_id for delivery in bench.engine.results) == list(range(200))
     assert sorted(workers[0].task_ids() + workers[1].task_ids()) == list(range(200))
     assert bench.engine.failed == []
@@ -193,13 +168,13 @@ def test_tasks_that_travel_together_come_to_one_worker_in_their_order(bench: Ben
     others = [task_message(100, "nobody-takes-this"), task_message(101, "nobody-takes-this")]
     bench.broker.publish([*(task_message(task_id) for task_id in range(12)), *others], together=5)
     wait_until(lambda: all(len(worker.taken) >= 5 for worker in workers), "each worker has its share")
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     assert sorted(worker.task_ids() for worker in workers) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
     assert {undelivered.task_id for undelivered in bench.engine.wait_for_failed(2)} == {100, 101}
 
     for task in workers[0].taken[:4]:
         workers[0].report(task)
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     assert len(workers[0].taken) == 5, "one of them is not reported yet"
     workers[0].report(workers[0].taken[4])
     assert workers[0].wait_for_tasks(7)[5:] == [10, 11]
@@ -225,133 +200,8 @@ def test_results_that_travel_together_are_settled_one_by_one(bench: Bench) -> No
     assert 2 in {result.task_id for result in engine.wait_for_results(1)}
     bench.broker.settle(engine.results)
     engine = bench.restart_engine()
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     assert engine.results == []
-
-
-def test_an_unreadable_result_is_put_aside_and_others_arrive(bench: Bench) -> None:
-    worker = bench.worker()
-    worker.reports_at_once = True
-    bench.shape.inject_result(b'{"v": 99}')
-    bench.broker.publish([task_message(1)])
-    bench.engine.wait_for_results(1)
-    wait_until(lambda: bench.shape.dead_letters() == [b'{"v": 99}'], "the dead letter is kept")
-    engine = bench.restart_engine()
-    assert [result.task_id for result in engine.wait_for_results(1)] == [1]
-
-
-def test_a_task_that_waited_too_long_reaches_nobody_and_is_no_dead_letter(bench: Bench) -> None:
-    worker = bench.worker(prefetch=1)
-    bench.broker.publish([task_message(1), task_message(2, ttl_s=0.2), task_message(3)])
-    worker.wait_for_tasks(1)
-    time.sleep(0.5)
-    worker.report(worker.taken[0])
-    assert worker.wait_for_tasks(2) == [1, 3]
-    assert bench.shape.dead_letters() == []
-
-
-def test_a_task_too_large_to_be_sent_ends_and_others_go_their_way(bench: Bench) -> None:
-    worker = bench.worker()
-    pixels = {"segment": {"mask": "0" * MAX_MESSAGE_BYTES}, "focus-score": {"plls": -1.5}}
-    bench.broker.publish([task_message(1), task_message(2, attempt=3, response=pixels), task_message(3)])
-
-    assert worker.wait_for_tasks(2) == [1, 3]
-    (result,) = bench.engine.wait_for_results(1)
-    assert (result.task_id, result.attempt) == (2, 3)
-    assert (result.outcome, result.state) == (Outcome.ENDED, TaskState.ERROR)
-    assert f"the response of 'segment' with {MAX_MESSAGE_BYTES + 11:,}" in result.message
-    assert f"at most {MAX_MESSAGE_BYTES:,}" in result.message
-
-    bench.broker.settle(bench.engine.results)
-    worker.report(worker.taken[0])
-    bench.engine.wait_for_results(2)
-    assert bench.engine.failed == []
-
-
-def test_the_largest_message_that_is_sent_is_carried_both_ways(bench: Bench) -> None:
-    worker = bench.worker()
-    envelope_bytes = len(task_message(1, response={"a": ""}).encode())
-    largest = task_message(1, response={"a": "x" * (MAX_MESSAGE_BYTES - envelope_bytes)})
-    assert len(largest.encode()) == MAX_MESSAGE_BYTES
-    bench.broker.publish([largest])
-
-    worker.wait_for_tasks(1)
-    answer = result_of(largest).model_copy(update={"response": largest.job["response"]})
-    worker.transport.report(answer, worker.taken[0])
-
-    assert bench.engine.wait_for_results(1) == [answer]
-
-
-def test_a_site_in_an_answer_is_brought_to_its_stored_form(bench: Bench) -> None:
-    worker = bench.worker()
-    bench.broker.publish([task_message(1)])
-    worker.wait_for_tasks(1)
-    moved = result_of(task_message(1)).model_copy(update={"place": Place(url="root://nas/b.tif", site="HPC")})
-    worker.transport.report(moved, worker.taken[0])
-
-    (result,) = bench.engine.wait_for_results(1)
-    assert result.state is TaskState.DONE
-    assert result.place == Place(url="root://nas/b.tif", site="hpc")
-
-
-def test_an_answer_with_a_site_that_cannot_be_ends_its_task(bench: Bench) -> None:
-    worker = bench.worker()
-    bench.broker.publish([task_message(1)])
-    worker.wait_for_tasks(1)
-    moved = result_of(task_message(1)).model_copy(update={"place": Place(url="root://nas/b", site="my hpc")})
-    worker.transport.report(moved, worker.taken[0])
-
-    (result,) = bench.engine.wait_for_results(1)
-    assert (result.state, result.place) == (TaskState.ERROR, None)
-    assert "'my hpc'" in result.message
-
-
-def test_dead_letters_are_shown_and_stay_where_they_are(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dead_letters, "LOOK_EVERY_S", 0.05)
-    bench.restart_engine()
-    wait_until(lambda: bench.broker.dead_letters() == DeadLetters(), "there are none")
-    for number in range(7):
-        bench.shape.inject_result(b'{"v": %d, "note": "%s"}' % (number + 2, b"long" * 100))
-        wait_until(partial(_counts, bench, number + 1), "it is counted")
-    shown = bench.broker.dead_letters()
-    assert shown is not None
-    assert [letter.head[:8] for letter in shown.latest] == [
-        f'{{"v": {number}, '[:8] for number in range(4, 9)
-    ]
-    newest = shown.latest[-1]
-    assert newest.queue == RESULT_QUEUE
-    assert len(newest.head) == 200
-    assert "task_id: is required" in newest.reason
-    assert newest.died_at is not None
-    assert abs(newest.died_at - time.time()) < 60
-    time.sleep(_QUIET_S)
-    assert _count(bench) == 7
-
-
-def test_a_task_that_a_worker_cannot_read_is_shown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "LOOK_EVERY_S", 0.05)
-    bench.restart_engine()
-    bench.worker()
-    with monkeypatch.context() as other_release:
-        other_release.setattr(TaskMessage, "encode", lambda _: b'{"v": 2}')
-        bench.broker.publish([task_message(1)])
-
-    wait_until(lambda: _count(bench) == 1, "it is counted")
-    shown = bench.broker.dead_letters()
-    assert shown is not None
-    (letter,) = shown.latest
-    assert (letter.queue, letter.head) == ("haste.focus-score.lab1", '{"v": 2}')
-
-
-def _counts(bench: Bench, number: int) -> bool:
-    return _count(bench) == number
-
-
-def _count(bench: Bench) -> int | None:
-    letters = bench.broker.dead_letters()
-    return None if letters is None else letters.count
 
 
 def test_stop_leaves_no_thread_and_no_file_open(shape: Shape) -> None:
@@ -375,7 +225,7 @@ def test_nothing_is_heard_after_stop(bench: Bench) -> None:
     heard = (len(bench.engine.results), len(bench.engine.presences), len(bench.engine.failed))
     worker.report(worker.taken[0])
     worker.announce()
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     assert heard == (
         len(bench.engine.results),
         len(bench.engine.presences),
@@ -411,7 +261,7 @@ def test_a_revocation_reaches_every_worker_and_is_no_message_that_fails(bench: B
     bench.broker.revoke([(7, 1), (8, 3)])
 
     wait_until(lambda: first.revoked and second.revoked, "both workers hear it")
-    time.sleep(_QUIET_S)
+    time.sleep(QUIET_S)
     assert [tuple(key) for key in first.revoked] == [tuple(key) for key in second.revoked] == [(7, 1), (8, 3)]
     first.report(first.taken[0])
     bench.engine.wait_for_results(1)

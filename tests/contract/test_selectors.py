@@ -18,87 +18,85 @@ ROUTE = Route("a", "default")
 
 
 @pytest.fixture(params=sorted(SELECTORS))
-def selector(request: pytest.FixtureRequest, any_store: SqlStore) -> Selector:
-    return SELECTORS[request.param](any_store.database)
+def selector(request: pytest.FixtureRequest, store: SqlStore) -> Selector:
+    return SELECTORS[request.param](store.database)
 
 
-def test_only_ready_tasks_of_the_queue_are_chosen_each_once(any_store: SqlStore, selector: Selector) -> None:
-    ready = submitted(any_store, *(spec(source_id=str(i)) for i in range(5)))
-    submitted(any_store, spec("b"), spec({"taskSequential": ["b", "a"]}), spec(site="hpc"))
+def test_only_ready_tasks_of_the_queue_are_chosen_each_once(store: SqlStore, selector: Selector) -> None:
+    ready = submitted(store, *(spec(source_id=str(i)) for i in range(5)))
+    submitted(store, spec("b"), spec({"taskSequential": ["b", "a"]}), spec(site="hpc"))
 
     chosen = selector.choose(ROUTE, 100, now=NOW)
 
-    assert sorted(chosen) == [task.task_id for task in tasks_of(any_store, *ready)]
+    assert sorted(chosen) == [task.task_id for task in tasks_of(store, *ready)]
     assert selector.choose(Route("nobody", "default"), 5, now=NOW) == []
 
 
 def test_never_more_than_there_are_free_slots_and_the_best_ones_first(
-    any_store: SqlStore, selector: Selector
+    store: SqlStore, selector: Selector
 ) -> None:
-    submitted(any_store, *(spec(source_id=str(i), priority=i % 3) for i in range(9)))
+    submitted(store, *(spec(source_id=str(i), priority=i % 3) for i in range(9)))
     everything = selector.choose(ROUTE, 9, now=NOW)
     assert [selector.choose(ROUTE, count, now=NOW) for count in (1, 4)] == [everything[:1], everything[:4]]
 
 
 def test_what_was_chosen_is_claimed_in_that_order_if_it_is_still_ready(
-    any_store: SqlStore, selector: Selector
+    store: SqlStore, selector: Selector
 ) -> None:
-    job_ids = submitted(any_store, *(spec(source_id=str(i), priority=i % 2) for i in range(6)))
+    job_ids = submitted(store, *(spec(source_id=str(i), priority=i % 2) for i in range(6)))
     chosen = selector.choose(ROUTE, 4, now=NOW)
-    taken = any_store.job_of_task(chosen[1])[0].job_id
-    any_store.cancel_job(taken, now=NOW)
+    taken = store.job_of_task(chosen[1])[0].job_id
+    store.cancel_job(taken, now=NOW)
 
-    messages = any_store.claim_chosen(ROUTE, chosen, now=NOW, lease_s=30)
+    messages = store.claim_chosen(ROUTE, chosen, now=NOW, lease_s=30)
 
     assert [message.task_id for message in messages] == [chosen[0], *chosen[2:]]
     assert {message.attempt for message in messages} == {1}
-    assert any_store.claim_chosen(ROUTE, chosen, now=NOW, lease_s=30) == []
-    assert any_store.claim_chosen(ROUTE, [], now=NOW, lease_s=30) == []
-    left = {job_id for job_id in job_ids if any_store.job(job_id).tasks[0].attempt == 0} - {taken}
+    assert store.claim_chosen(ROUTE, chosen, now=NOW, lease_s=30) == []
+    assert store.claim_chosen(ROUTE, [], now=NOW, lease_s=30) == []
+    left = {job_id for job_id in job_ids if store.job(job_id).tasks[0].attempt == 0} - {taken}
     rest = selector.choose(ROUTE, 9, now=NOW)
-    assert {any_store.job_of_task(task_id)[0].job_id for task_id in rest} == left
+    assert {store.job_of_task(task_id)[0].job_id for task_id in rest} == left
 
 
-def test_optional_tasks_are_overtaken_as_ever(any_store: SqlStore, selector: Selector) -> None:
+def test_optional_tasks_are_overtaken_as_ever(store: SqlStore, selector: Selector) -> None:
     tree = {"taskSequential": [{"Task": {"task_key": "pre", "optional": True}}, "a"]}
-    [job_id] = submitted(any_store, spec(tree))
-    [message] = any_store.claim_chosen(ROUTE, selector.choose(ROUTE, 1, now=NOW), now=NOW, lease_s=30)
+    [job_id] = submitted(store, spec(tree))
+    [message] = store.claim_chosen(ROUTE, selector.choose(ROUTE, 1, now=NOW), now=NOW, lease_s=30)
     assert message.task_key == "a"
-    assert [task.state for task in tasks_of(any_store, job_id)] == [TaskState.SKIPPED, TaskState.RUNNING]
+    assert [task.state for task in tasks_of(store, job_id)] == [TaskState.SKIPPED, TaskState.RUNNING]
 
 
-def test_highest_rank_chooses_as_a_plain_claim_does(any_store: SqlStore) -> None:
+def test_highest_rank_chooses_as_a_plain_claim_does(store: SqlStore) -> None:
     for priority, index in ((1.0, 3), (1.0, 2), (9.0, 7), (1.0, None)):
         numbered = {} if index is None else {"index": index}
-        submitted(any_store, spec(source_id=f"{priority} {index}", priority=priority, **numbered))
-    chosen = SELECTORS["highest-rank"](any_store.database).choose(ROUTE, 4, now=NOW)
-    claimed = any_store.claim(ROUTE, 4, now=NOW, lease_s=30)
+        submitted(store, spec(source_id=f"{priority} {index}", priority=priority, **numbered))
+    chosen = SELECTORS["highest-rank"](store.database).choose(ROUTE, 4, now=NOW)
+    claimed = store.claim(ROUTE, 4, now=NOW, lease_s=30)
     assert chosen == [message.task_id for message in claimed]
 
 
-def test_newest_first_takes_the_latest_image_whatever_the_backlog_s_rank(any_store: SqlStore) -> None:
-    old = submitted(any_store, *(spec(source_id=f"old {i}", priority=9) for i in range(3)))
-    new = submitted(any_store, *(spec(source_id=f"new {i}") for i in range(2)), now=NOW + 1)
-    later = submitted(any_store, spec({"taskSequential": ["z", "a"]}, source_id="later"), now=NOW)
-    run(any_store, "z")
-    chosen = SELECTORS["newest-first"](any_store.database).choose(ROUTE, 9, now=NOW + 1)
-    order = [any_store.job_of_task(task_id)[0].job_id for task_id in chosen]
+def test_newest_first_takes_the_latest_image_whatever_the_backlog_s_rank(store: SqlStore) -> None:
+    old = submitted(store, *(spec(source_id=f"old {i}", priority=9) for i in range(3)))
+    new = submitted(store, *(spec(source_id=f"new {i}") for i in range(2)), now=NOW + 1)
+    later = submitted(store, spec({"taskSequential": ["z", "a"]}, source_id="later"), now=NOW)
+    run(store, "z")
+    chosen = SELECTORS["newest-first"](store.database).choose(ROUTE, 9, now=NOW + 1)
+    order = [store.job_of_task(task_id)[0].job_id for task_id in chosen]
     assert order == [*reversed(new), *later, *reversed(old)]
 
 
-def test_choosing_reads_no_more_of_the_backlog_than_it_chooses(
-    any_store: SqlStore, selector: Selector
-) -> None:
+def test_choosing_reads_no_more_of_the_backlog_than_it_chooses(store: SqlStore, selector: Selector) -> None:
     for start in range(0, 3000, 1000):
-        submitted(any_store, *(spec(source_id=str(start + i)) for i in range(1000)), now=NOW + start)
-    read = rows_read if not any_store.database.is_sqlite else None
-    plan = plan_of(any_store, selector)
+        submitted(store, *(spec(source_id=str(start + i)) for i in range(1000)), now=NOW + start)
+    read = rows_read if not store.database.is_sqlite else None
+    plan = plan_of(store, selector)
     if read is None:
         assert "USE TEMP B-TREE" not in plan
         assert "ix_tasks_" in plan
     else:
         assert "filesort" not in plan.lower()
-        assert read(any_store, lambda: selector.choose(ROUTE, 5, now=NOW)) < 50
+        assert read(store, lambda: selector.choose(ROUTE, 5, now=NOW)) < 50
 
 
 def plan_of(store: SqlStore, selector: Selector) -> str:

@@ -1,5 +1,6 @@
-"""A worker's surroundings, and a way to run one task in this process."""
+"""A worker's surroundings, a way to run one task in this process, and whole workers with children."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from haste_workers.handlers.registry import BUILT_IN, load_handler
 from haste_workers.settings import WorkerSettings
 from tests.unit.workers.bench import RunTask, cells
 from tests.unit.workers.messages import task_message
+from tests.unit.workers.running_worker import RunningWorker
 
 
 @pytest.fixture
@@ -49,3 +51,31 @@ def cells_tiff(data_dir: Path) -> Path:
     path = data_dir / "A01_s1.tif"
     tifffile.imwrite(path, cells())
     return path
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., RunningWorker]]:
+    """Return a function that starts a worker with the settings that it is given."""
+    started: list[RunningWorker] = []
+
+    def start_worker(**settings: Any) -> RunningWorker:
+        worker = RunningWorker(tmp_path / "work", **settings)
+        started.append(worker)
+        return worker.__enter__()
+
+    yield start_worker
+    for worker in started:
+        worker.__exit__()
+
+
+@pytest.fixture
+def worker(start: Callable[..., RunningWorker]) -> RunningWorker:
+    """Return a worker of the test's own, with one child."""
+    return start()
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
+    """Return a worker for all tests that need no other settings; it survives whatever they do."""
+    with RunningWorker(tmp_path_factory.mktemp("lasting")) as worker:
+        yield worker
