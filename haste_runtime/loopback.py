@@ -1,4 +1,4 @@
-"""Which URLs mean this machine, and are therefore asked without a proxy.
+"""Which URLs mean this machine: they are asked without a proxy, and a server without a token has no others.
 
 A lab's ``HTTP_PROXY`` is set for the world outside; the proxy's own ``127.0.0.1`` is another machine.
 """

@@ -9,6 +9,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
 from haste_server.api import files, health, jobs, priorities, streams, tasks, wishes, workers
+from haste_server.api.origins import check_host, check_origin
 from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
 from haste_server.api.requests import IdConverter, StrictRequest, check_token
 from haste_server.api.services import Services, services
@@ -61,8 +62,11 @@ def create_app(given: Services) -> HasteApp:
 def _admit() -> None:
     """Check who asks, and bound how long the body may take."""
     token = services().token
-    if token is not None and request.path.startswith("/HASTE"):
+    if token is None:
+        check_host(request)
+    elif request.path.startswith("/HASTE"):
         check_token(request.headers.get("Authorization", ""), token=token)
+    check_origin(request)
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(services().limits.silence_s)

@@ -19,7 +19,7 @@ blueprint = APIBlueprint(
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="files", description="Uploads")],
-    abp_responses=documented(400, 401, 503),
+    abp_responses=documented(400, 401, 403, 503),
 )
 
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")

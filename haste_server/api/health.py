@@ -15,7 +15,7 @@ blueprint = APIBlueprint(
     "health",
     __name__,
     abp_tags=[Tag(name="health", description="For monitoring; no token is asked for")],
-    abp_responses=documented(400),
+    abp_responses=documented(400, 403),
 )
 
 

@@ -204,7 +204,12 @@ def test_an_upload_arrives_and_one_that_breaks_off_leaves_nothing(server: Server
         return [found for found in landing.rglob("*") if found.is_file()]
 
     address = urlsplit(server.url)
-    lines = [f"PUT {path} HTTP/1.1", "Host: x", f"Repr-Digest: sha-256=:{digest}:", "Content-Length: 3000000"]
+    lines = [
+        f"PUT {path} HTTP/1.1",
+        "Host: localhost",
+        f"Repr-Digest: sha-256=:{digest}:",
+        "Content-Length: 3000000",
+    ]
     head = "\r\n".join([*lines, "", ""])
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.sendall(head.encode() + content[:2_000_000])
@@ -276,7 +281,7 @@ def test_check_config_explains(tmp_path: Path) -> None:
 def test_a_stop_does_not_wait_for_clients_that_keep_their_connection(server: ServerProcess) -> None:
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port)) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200 OK" in connection.recv(1000)
         begin = time.monotonic()
 
