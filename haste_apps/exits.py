@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import typer
 
-from haste_core.errors import HasteError, TransientError
+from haste_core.errors import HasteError, OutcomeUnknownError, TransientError
 
 
 class ExitCode(IntEnum):
@@ -47,6 +47,8 @@ def explained_errors() -> Iterator[None]:
         yield
     except TransientError as error:
         _leave(f"{error} (a later run continues)", ExitCode.TRY_AGAIN, error)
+    except OutcomeUnknownError as error:
+        _leave(str(error), ExitCode.TRY_AGAIN, error)
     except RunFailedError as error:
         _leave(str(error), error.exit_code, error)
     except (HasteError, OSError) as error:

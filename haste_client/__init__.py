@@ -9,7 +9,15 @@ from haste_client.errors import AccessDeniedError, OutageError, ServerError, Ser
 from haste_client.priorities import ImageView, Known
 from haste_client.results import Result
 from haste_client.submission import Submission, SubmissionProgress
-from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, Problem, TransientError
+from haste_core.errors import (
+    ConflictError,
+    HasteError,
+    InvalidError,
+    NotFoundError,
+    OutcomeUnknownError,
+    Problem,
+    TransientError,
+)
 
 __all__ = [
     "AccessDeniedError",
@@ -22,6 +30,7 @@ __all__ = [
     "Known",
     "NotFoundError",
     "OutageError",
+    "OutcomeUnknownError",
     "Problem",
     "Result",
     "ServerError",

@@ -56,7 +56,8 @@ class HasteClient:
     ------
     InvalidError
         If a setting is wrong. All methods raise InvalidError, NotFoundError, ConflictError,
-        AccessDeniedError, ServerUnreachableError or OutageError (both TransientError) where these apply.
+        AccessDeniedError, ServerUnreachableError or OutageError (both TransientError) where these apply;
+        those that retry jobs or tasks, OutcomeUnknownError if the answer was lost.
 
     Examples
     --------
@@ -246,7 +247,7 @@ class HasteClient:
 
     def retry_job(self, job_id: int) -> JobAnswer:
         """Run the failed tasks of a job again; raises ConflictError if there are none."""
-        return JobAnswer.model_validate(self._connection.post(f"/HASTE/job/{job_id}/retry"))
+        return JobAnswer.model_validate(self._connection.post_at_most_once(f"/HASTE/job/{job_id}/retry"))
 
     def cancel_job(self, job_id: int) -> JobAnswer:
         """End all tasks of a job that are open; raises ConflictError if it has ended."""
@@ -261,7 +262,9 @@ class HasteClient:
 
         The state is "open", "done", "failed" or a code; by default that of all that can be retried.
         """
-        return ask_many(self._connection, "/HASTE/jobs/retry", "job_ids", job_ids, chosen_by)
+        return ask_many(
+            self._connection.post_at_most_once, "/HASTE/jobs/retry", "job_ids", job_ids, chosen_by
+        )
 
     def cancel_jobs(
         self,
@@ -269,7 +272,7 @@ class HasteClient:
         **chosen_by: Unpack[TaskChoice],
     ) -> WishesAnswer:
         """End what is open of many jobs, by their numbers or by their tasks; see `retry_jobs`."""
-        return ask_many(self._connection, "/HASTE/jobs/cancel", "job_ids", job_ids, chosen_by)
+        return ask_many(self._connection.post, "/HASTE/jobs/cancel", "job_ids", job_ids, chosen_by)
 
     def delete_job(self, job_id: int) -> None:
         """Cancel a job and forget it."""
@@ -294,11 +297,12 @@ class HasteClient:
 
     def retry_task(self, task_id: int, *, force: bool = False) -> TaskAnswer:
         """Run a failed task again; with `force` whatever its state is."""
-        return self._change_task(task_id, "forceretry" if force else "retry")
+        path = f"/HASTE/task/{task_id}/{'forceretry' if force else 'retry'}"
+        return TaskAnswer.model_validate(self._connection.post_at_most_once(path)["Task"])
 
     def reset_task(self, task_id: int) -> TaskAnswer:
         """Take a task back to its beginning; it waits there until somebody asks for a retry."""
-        return self._change_task(task_id, "reset")
+        return TaskAnswer.model_validate(self._connection.post(f"/HASTE/task/{task_id}/reset")["Task"])
 
     def retry_tasks(
         self,
@@ -309,7 +313,7 @@ class HasteClient:
     ) -> WishesAnswer:
         """Run many tasks again, chosen as in `retry_jobs`; with `force` a choice must name their state."""
         path = f"/HASTE/tasks/{'forceretry' if force else 'retry'}"
-        return ask_many(self._connection, path, "task_ids", task_ids, chosen_by)
+        return ask_many(self._connection.post_at_most_once, path, "task_ids", task_ids, chosen_by)
 
     def reset_tasks(
         self,
@@ -317,7 +321,7 @@ class HasteClient:
         **chosen_by: Unpack[TaskChoice],
     ) -> WishesAnswer:
         """Take many tasks back to their beginning; a choice that is not by numbers must name a state."""
-        return ask_many(self._connection, "/HASTE/tasks/reset", "task_ids", task_ids, chosen_by)
+        return ask_many(self._connection.post, "/HASTE/tasks/reset", "task_ids", task_ids, chosen_by)
 
     def set_task_priorities(self, priorities: Mapping[int, float | None]) -> PriorityAnswer:
         """Give tasks priorities of their own, at most 10,000 at once; None: their job's again."""
@@ -381,10 +385,6 @@ class HasteClient:
         if not readiness.ready:
             raise OutageError(f"the server is not ready: {readiness}")
         return readiness
-
-    def _change_task(self, task_id: int, change: str) -> TaskAnswer:
-        answer = self._connection.post(f"/HASTE/task/{task_id}/{change}")
-        return TaskAnswer.model_validate(answer["Task"])
 
     def _pages(
         self, path: str, name: str, *, limit: int, params: Mapping[str, Any] | None = None

@@ -11,10 +11,18 @@ from typing import Any, Self
 import requests
 import stamina
 from requests.utils import get_environ_proxies, select_proxy
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 from urllib3.util import parse_url
 
 from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
-from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, Problem
+from haste_core.errors import (
+    ConflictError,
+    HasteError,
+    InvalidError,
+    NotFoundError,
+    OutcomeUnknownError,
+    Problem,
+)
 from haste_runtime.loopback import is_this_machine
 
 CONNECT_TIMEOUT_S = 5.0
@@ -22,6 +30,11 @@ READ_TIMEOUT_S = 60.0  # a bulk call of 1000 jobs on a busy disk takes seconds, 
 
 # A server that has not answered yet is more likely not running than on its way back.
 FIRST_ANSWER_S = 3.0
+
+_LOOK_FIRST = (
+    "What was asked for may be done all the same, wholly or in part: look first (haste jobs, haste job, "
+    "haste task), and ask again for what is not"
+)
 
 _TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})  # 502 and 504 are said by proxies before the server
 
@@ -67,17 +80,49 @@ class Connection:
         return self._retrying(lambda: self._call("GET", path, params=params))
 
     def post(self, path: str, body: Any = None) -> Any:
-        """Ask for a change; all retries of one call carry one Idempotency-Key."""
+        """Ask for a change that may be asked for again; all retries of one call carry one Idempotency-Key."""
         headers = {"Idempotency-Key": uuid.uuid4().hex}
         return self._retrying(lambda: self._call("POST", path, json=body, headers=headers))
+
+    def post_at_most_once(self, path: str, body: Any = None) -> Any:
+        """Ask for a change that would be another one the second time.
+
+        Raises
+        ------
+        OutcomeUnknownError
+            If it may have been made, but that was not answered.
+        """
+
+        def ask() -> Any:
+            try:
+                return self._call("POST", path, json=body)
+            except (ServerUnreachableError, OutageError) as error:
+                if _may_be_done(error):
+                    raise OutcomeUnknownError(f"{error}. {_LOOK_FIRST}") from error
+                raise
+
+        return self._retrying(ask)
 
     def patch(self, path: str, body: Any) -> Any:
         """Change values of something that exists."""
         return self._retrying(lambda: self._call("PATCH", path, json=body))
 
     def delete(self, path: str) -> None:
-        """Take something back."""
-        self._retrying(lambda: self._call("DELETE", path))
+        """Take something back; if that may have been done without an answer, not to find it is success."""
+        may_be_done = False
+
+        def ask() -> None:
+            nonlocal may_be_done
+            try:
+                self._call("DELETE", path)
+            except (ServerUnreachableError, OutageError) as error:
+                may_be_done = may_be_done or _may_be_done(error)
+                raise
+            except NotFoundError:
+                if not may_be_done:
+                    raise
+
+        self._retrying(ask)
 
     def put_file(self, path: str, source: Path, *, headers: Mapping[str, str]) -> Any:
         """Send a file's bytes, streamed."""
@@ -106,7 +151,8 @@ class Connection:
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            raise ServerUnreachableError(self.url, _reason(error) + self._by_way_of()) from error
+            reason = _reason(error) + self._by_way_of()
+            raise ServerUnreachableError(self.url, reason, was_connected=_was_connected(error)) from error
         except requests.RequestException as error:
             raise InvalidError([Problem("url", f"{self.url!r} is no server's address: {error}")]) from error
         self._has_answered = True
@@ -198,6 +244,19 @@ def _seconds(retry_after: str | None) -> float | None:
         return None
 
 
+def _may_be_done(error: ServerUnreachableError | OutageError) -> bool:
+    # An outage may begin after a commit; a proxy says 502 and 504 also when the server has been asked.
+    return isinstance(error, OutageError) or error.was_connected
+
+
+def _was_connected(error: requests.RequestException) -> bool:
+    """Tell whether there was a connection to send the request on, as far as that can be told."""
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(cause, ProxyError):
+        cause = cause.original_error
+    return not isinstance(cause, NewConnectionError | ConnectTimeoutError)
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {CONNECT_TIMEOUT_S:g} s"
@@ -208,6 +267,7 @@ def _reason(error: Exception) -> str:
         "Connection refused",
         "Name or service not known",
         "Connection reset",
+        "Remote end closed connection",
         "getaddrinfo failed",
     ):
         if known in text:

@@ -6,10 +6,17 @@ from haste_core.errors import HasteError, TransientError
 
 
 class ServerUnreachableError(TransientError):
-    """Nothing answers at the server's address, or it stopped answering in the middle."""
+    """Nothing answers at the server's address, or it stopped answering in the middle.
 
-    def __init__(self, url: str, reason: str) -> None:
+    Attributes
+    ----------
+    was_connected : bool
+        True if only the answer may be missing, and what was asked for may be done.
+    """
+
+    def __init__(self, url: str, reason: str, *, was_connected: bool = False) -> None:
         self.url = url
+        self.was_connected = was_connected
         super().__init__(
             f"HASTE server at {url} does not answer: {reason}; is it running? Start it with haste-server"
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 from haste_client.answers import WishesAnswer, WishResult
-from haste_client.connection import Connection
 
 IDS_PER_CALL = 1000
 
@@ -20,36 +19,41 @@ class TaskChoice(TypedDict, total=False):
     state: str | int | None
 
 
+_Post = Callable[[str, Any], Any]
+
+
 def ask_many(
-    connection: Connection, path: str, ids_name: str, ids: Sequence[int] | None, chosen_by: TaskChoice
+    post: _Post, path: str, ids_name: str, ids: Sequence[int] | None, chosen_by: TaskChoice
 ) -> WishesAnswer:
     """Put a wish to jobs or tasks, by their numbers or by a choice, in as many calls as needed.
 
     Parameters
     ----------
+    post : callable
+        Posts a body to a path; it knows whether that may be repeated.
     ids_name : str
         ``job_ids`` or ``task_ids``.
     """
     given = {name: value for name, value in chosen_by.items() if value is not None}
     if ids is None or given:
         both = {} if ids is None else {ids_name: list(ids)}  # the server says what is wrong with that
-        return _sweep(connection, path, {**given, **both})
+        return _sweep(post, path, {**given, **both})
     answers = [
-        _ask(connection, path, {ids_name: list(ids[start : start + IDS_PER_CALL])})
+        _ask(post, path, {ids_name: list(ids[start : start + IDS_PER_CALL])})
         for start in range(0, len(ids), IDS_PER_CALL)
     ]
     return _sum(answers)
 
 
-def _sweep(connection: Connection, path: str, body: dict[str, Any]) -> WishesAnswer:
-    answers = [_ask(connection, path, body)]
+def _sweep(post: _Post, path: str, body: dict[str, Any]) -> WishesAnswer:
+    answers = [_ask(post, path, body)]
     while answers[-1].next is not None:
-        answers.append(_ask(connection, path, {**body, "cursor": answers[-1].next}))
+        answers.append(_ask(post, path, {**body, "cursor": answers[-1].next}))
     return _sum(answers)
 
 
-def _ask(connection: Connection, path: str, body: dict[str, Any]) -> WishesAnswer:
-    return WishesAnswer.model_validate(connection.post(path, body))
+def _ask(post: _Post, path: str, body: dict[str, Any]) -> WishesAnswer:
+    return WishesAnswer.model_validate(post(path, body))
 
 
 def _sum(answers: Sequence[WishesAnswer]) -> WishesAnswer:

@@ -56,6 +56,10 @@ class TransientError(HasteError):
     state = TaskState.REMOTE_TROUBLE
 
 
+class OutcomeUnknownError(HasteError):
+    """Something may have been changed, and changing it again would not be the same; somebody has to look."""
+
+
 class PermanentError(HasteError):
     """The task will fail in the same way each time; trying again cannot help."""
 

@@ -224,8 +224,8 @@ def cancel(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:
     ConflictError
         If the job has ended otherwise.
     """
-    if job.state is TaskState.CANCELLED:
-        return job
+    if job.state.ended and any(task.state is TaskState.CANCELLED for task in job.tasks):
+        return job  # its own state may be that of a task which had failed before
     if job.state.ended:
         raise ConflictError(
             f"job {job.job_id} has ended (state {job.state.value}), so there is nothing to cancel"

@@ -10,13 +10,15 @@ import pytest
 
 from haste_client.connection import Connection
 from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
-from haste_core.errors import ConflictError, InvalidError, NotFoundError, Problem
+from haste_core.errors import ConflictError, InvalidError, NotFoundError, OutcomeUnknownError, Problem
+
+HANG_UP = 0  # as a status: the connection is closed without an answer
 
 
 class ScriptedServer:
     """A real HTTP server that gives prepared answers, and keeps what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         self.asked: list[tuple[str, str, dict[str, str], Any]] = []
         script = self
@@ -27,7 +29,7 @@ class ScriptedServer:
                 body = json.loads(self.rfile.read(length)) if length else None
                 script.asked.append((self.command, self.path, dict(self.headers), body))
                 status, headers, content = script.answers.pop(0)
-                if status == 0:  # hang up
+                if status == HANG_UP:
                     self.close_connection = True
                     return
                 self.send_response(status)
@@ -41,7 +43,7 @@ class ScriptedServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
@@ -92,7 +94,7 @@ def test_an_outage_is_waited_for_as_long_as_the_server_says(
 
 def test_all_retries_of_a_post_carry_one_key(server: ScriptedServer, connection: Connection) -> None:
     server.will_answer(503, Retry_After="0")
-    server.answers.append((0, {}, b""))
+    server.answers.append((HANG_UP, {}, b""))
     server.will_answer(201, {"job_id": 1})
     server.will_answer(201, {"job_id": 2})
     assert connection.post("/HASTE/job/", {"a": 1}) == {"job_id": 1}
@@ -214,3 +216,82 @@ def test_an_answer_without_content_is_none(server: ScriptedServer, connection: C
     server.will_answer(204)
     connection.delete("/HASTE/job/1")
     assert server.asked[0][:2] == ("DELETE", "/HASTE/job/1")
+
+
+@pytest.mark.parametrize("status", [HANG_UP, 502, 503, 504])
+def test_a_change_that_may_be_made_is_not_asked_for_twice(
+    server: ScriptedServer, connection: Connection, status: int
+) -> None:
+    server.answers.append((status, {}, b""))
+    server.will_answer(409, {"detail": "nothing to retry"})
+
+    with pytest.raises(OutcomeUnknownError, match=r"may be done all the same.*look first.*haste task"):
+        connection.post_at_most_once("/HASTE/task/1/retry")
+
+    assert len(server.asked) == 1
+
+
+def test_an_answer_that_breaks_off_is_lost_too(server: ScriptedServer, connection: Connection) -> None:
+    server.answers.append((200, {"Transfer-Encoding": "chunked"}, b'5\r\n{"Tas'))
+    with pytest.raises(OutcomeUnknownError, match="look first"):
+        connection.post_at_most_once("/HASTE/task/1/retry")
+
+
+def test_a_change_is_asked_for_again_while_there_is_no_connection(server: ScriptedServer) -> None:
+    server.stop()
+    port = int(server.url.rpartition(":")[2])
+    later: list[ScriptedServer] = []
+
+    def restart() -> None:
+        later.append(ScriptedServer(port))
+        later[0].will_answer(200, {"changed": 1})
+
+    timer = threading.Timer(0.5, restart)
+    timer.start()
+    try:
+        with Connection(server.url, retry_for_s=10) as connection:
+            assert connection.post_at_most_once("/HASTE/jobs/retry", {"job_ids": [1]}) == {"changed": 1}
+        assert [body for *_, body in later[0].asked] == [{"job_ids": [1]}]
+    finally:
+        timer.join()
+        later[0].stop()
+
+
+def change_nothing_at(url: str) -> None:
+    with Connection(url, retry_for_s=0.1) as connection, pytest.raises(ServerUnreachableError):
+        connection.post_at_most_once("/HASTE/task/1/retry")
+
+
+@pytest.mark.usefixtures("dead_proxy")
+@pytest.mark.parametrize("url", ["http://haste.example:5510", "https://haste.example"])
+def test_without_the_proxy_nothing_was_asked(url: str) -> None:
+    change_nothing_at(url)
+
+
+def test_behind_a_name_that_does_not_resolve_nothing_was_asked() -> None:
+    change_nothing_at("http://no-such-host.invalid")
+
+
+def test_a_connection_that_is_not_made_in_time_carried_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("haste_client.connection.CONNECT_TIMEOUT_S", 0.2)
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as full,
+        socket.create_connection(full.getsockname()),  # takes the only place in the queue
+        Connection(f"http://127.0.0.1:{full.getsockname()[1]}", retry_for_s=0.1) as connection,
+        pytest.raises(ServerUnreachableError, match="no connection within"),
+    ):
+        connection.post_at_most_once("/HASTE/task/1/retry")
+
+
+@pytest.mark.parametrize("status", [HANG_UP, 503])
+def test_what_is_gone_after_a_lost_answer_was_deleted(
+    server: ScriptedServer, connection: Connection, status: int
+) -> None:
+    server.answers.append((status, {}, b""))
+    server.will_answer(404, {"detail": "there is no job 1"})
+    connection.delete("/HASTE/job/1")
+    assert len(server.asked) == 2
+
+    server.will_answer(404, {"detail": "there is no job 1"})
+    with pytest.raises(NotFoundError):
+        connection.delete("/HASTE/job/1")

@@ -86,6 +86,15 @@ def test_cancelling_again_changes_nothing_and_what_has_ended_is_not_cancelled() 
             lifecycle.cancel(over, now=NOW, rules=RULES)
 
 
+def test_a_job_that_had_failed_in_part_can_be_cancelled_again() -> None:
+    half_failed = ended(handed_out(registered({"taskParallel": ["a", "b"]}), 0), 0, TaskState.ERROR)
+    assert half_failed is not None
+    job = lifecycle.cancel(half_failed, now=NOW, rules=RULES)
+
+    assert (job.state, states(job)) == (TaskState.ERROR, [500, 410])
+    assert lifecycle.cancel(job, now=NOW + 5, rules=RULES) is job
+
+
 def test_a_job_that_waits_for_a_reset_task_can_be_cancelled() -> None:
     job = lifecycle.reset_task(registered("a"), 0, now=NOW, rules=RULES)
     assert lifecycle.cancel(job, now=NOW, rules=RULES).state is TaskState.CANCELLED
