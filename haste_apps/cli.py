@@ -246,10 +246,10 @@ def retry(
     """Run failed tasks again: of jobs by number, or all of a stream, a key, a site, a state."""
 
     def work(client: HasteClient, _interruption: Interruption) -> ExitCode:
-        from haste_apps import asking
+        from haste_apps import bulk_actions
 
-        chosen = asking.Chosen(job_ids, stream, task_key, site, state)
-        return asking.retry(client, chosen, as_json=as_json)
+        chosen = bulk_actions.Chosen(job_ids, stream, task_key, site, state)
+        return bulk_actions.retry(client, chosen, as_json=as_json)
 
     _with_client(work, server=server, token=token)
 
@@ -268,10 +268,10 @@ def cancel(
     """End jobs with all their open tasks, by number, or by tasks of a stream, a key, a site, a state."""
 
     def work(client: HasteClient, _interruption: Interruption) -> ExitCode:
-        from haste_apps import asking
+        from haste_apps import bulk_actions
 
-        chosen = asking.Chosen(job_ids, stream, task_key, site, state)
-        return asking.cancel(client, chosen, as_json=as_json)
+        chosen = bulk_actions.Chosen(job_ids, stream, task_key, site, state)
+        return bulk_actions.cancel(client, chosen, as_json=as_json)
 
     _with_client(work, server=server, token=token)
 

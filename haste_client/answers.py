@@ -213,7 +213,7 @@ class PriorityAnswer(_Answer):
     unknown: tuple[int | str, ...] = ()
 
 
-class WishResult(_Answer):
+class ActionResult(_Answer):
     """What became of one job or task that something was asked of.
 
     Attributes
@@ -227,12 +227,12 @@ class WishResult(_Answer):
     detail: str | None = None
 
 
-class WishesAnswer(_Answer):
-    """How often a wish was granted; `results` has one entry for each number that was given."""
+class BulkActionAnswer(_Answer):
+    """How often an action was done; `results` has one entry for each number that was given."""
 
     changed: int
     refused: int
-    results: tuple[WishResult, ...] | None = None
+    results: tuple[ActionResult, ...] | None = None
     next: str | None = None
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self, Unpack
 from urllib.parse import quote
 
 from haste_client.answers import (
+    BulkActionAnswer,
     BulkAnswer,
     JobAnswer,
     KnownSource,
@@ -20,16 +21,15 @@ from haste_client.answers import (
     Readiness,
     StreamAnswer,
     TaskAnswer,
-    WishesAnswer,
     WorkersAnswer,
 )
+from haste_client.bulk_actions import TaskChoice, act_on_many
 from haste_client.connection import Connection
 from haste_client.directory import Selection, scan, stream_id_for
 from haste_client.errors import OutageError
 from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
 from haste_client.submission import Submission
-from haste_client.wishes import TaskChoice, ask_many
 from haste_core.errors import InvalidError, Problem
 from haste_core.routing import DEFAULT_SITE
 
@@ -257,12 +257,12 @@ class HasteClient:
         self,
         job_ids: Sequence[int] | None = None,
         **chosen_by: Unpack[TaskChoice],
-    ) -> WishesAnswer:
+    ) -> BulkActionAnswer:
         """Run the failed tasks of many jobs again: by their numbers, or of those that have such tasks.
 
         The state is "open", "done", "failed" or a code; by default that of all that can be retried.
         """
-        return ask_many(
+        return act_on_many(
             self._connection.post_at_most_once, "/HASTE/jobs/retry", "job_ids", job_ids, chosen_by
         )
 
@@ -270,9 +270,9 @@ class HasteClient:
         self,
         job_ids: Sequence[int] | None = None,
         **chosen_by: Unpack[TaskChoice],
-    ) -> WishesAnswer:
+    ) -> BulkActionAnswer:
         """End what is open of many jobs, by their numbers or by their tasks; see `retry_jobs`."""
-        return ask_many(self._connection.post, "/HASTE/jobs/cancel", "job_ids", job_ids, chosen_by)
+        return act_on_many(self._connection.post, "/HASTE/jobs/cancel", "job_ids", job_ids, chosen_by)
 
     def delete_job(self, job_id: int) -> None:
         """Cancel a job and forget it."""
@@ -310,18 +310,18 @@ class HasteClient:
         *,
         force: bool = False,
         **chosen_by: Unpack[TaskChoice],
-    ) -> WishesAnswer:
+    ) -> BulkActionAnswer:
         """Run many tasks again, chosen as in `retry_jobs`; with `force` a choice must name their state."""
         path = f"/HASTE/tasks/{'forceretry' if force else 'retry'}"
-        return ask_many(self._connection.post_at_most_once, path, "task_ids", task_ids, chosen_by)
+        return act_on_many(self._connection.post_at_most_once, path, "task_ids", task_ids, chosen_by)
 
     def reset_tasks(
         self,
         task_ids: Sequence[int] | None = None,
         **chosen_by: Unpack[TaskChoice],
-    ) -> WishesAnswer:
+    ) -> BulkActionAnswer:
         """Take many tasks back to their beginning; a choice that is not by numbers must name a state."""
-        return ask_many(self._connection.post, "/HASTE/tasks/reset", "task_ids", task_ids, chosen_by)
+        return act_on_many(self._connection.post, "/HASTE/tasks/reset", "task_ids", task_ids, chosen_by)
 
     def set_task_priorities(self, priorities: Mapping[int, float | None]) -> PriorityAnswer:
         """Give tasks priorities of their own, at most 10,000 at once; None: their job's again."""

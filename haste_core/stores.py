@@ -67,8 +67,8 @@ class JobFilter:
     ended_since: float | None = None
 
 
-JobWish = Literal["retry", "cancel"]
-TaskWish = Literal["retry", "forceretry", "reset"]
+JobAction = Literal["retry", "cancel"]
+TaskAction = Literal["retry", "forceretry", "reset"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class TaskFilter:
 
 @dataclass(frozen=True)
 class Swept:
-    """What became of a wish that was put to many.
+    """What became of an action on many.
 
     Attributes
     ----------
@@ -175,21 +175,25 @@ class JobStore(Protocol):
     def reset_task(self, task_id: int, *, now: float) -> JobRecord:
         """Take a task back to registered until it is asked for again."""
 
-    def ask_jobs(self, wish: JobWish, job_ids: Sequence[int], *, now: float) -> list[HasteError | None]:
-        """Put a wish to many jobs; tell for each why it was refused, None if it was not."""
+    def act_on_jobs(
+        self, action: JobAction, job_ids: Sequence[int], *, now: float
+    ) -> list[HasteError | None]:
+        """Apply an action to many jobs; tell for each why it was refused, None if it was not."""
 
-    def ask_tasks(self, wish: TaskWish, task_ids: Sequence[int], *, now: float) -> list[HasteError | None]:
-        """Put a wish to many tasks; tell for each why it was refused, None if it was not."""
+    def act_on_tasks(
+        self, action: TaskAction, task_ids: Sequence[int], *, now: float
+    ) -> list[HasteError | None]:
+        """Apply an action to many tasks; tell for each why it was refused, None if it was not."""
 
     def sweep_jobs(
-        self, wish: JobWish, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int
+        self, action: JobAction, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int
     ) -> Swept:
-        """Put a wish to jobs that have such tasks, at most `limit` of them."""
+        """Apply an action to jobs that have such tasks, at most `limit` of them."""
 
     def sweep_tasks(
-        self, wish: TaskWish, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int
+        self, action: TaskAction, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int
     ) -> Swept:
-        """Put a wish to such tasks, in at most `limit` jobs."""
+        """Apply an action to such tasks, in at most `limit` jobs."""
 
     def attempts(self, task_id: int) -> list[AttemptRecord]:
         """List the latest attempts of a task, the present one last."""

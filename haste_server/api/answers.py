@@ -113,7 +113,7 @@ class SubmissionResults(BaseModel):
     results: list[SubmissionResult]
 
 
-class WishResult(BaseModel):
+class ActionResult(BaseModel):
     """What became of one job or task that something was asked of."""
 
     id: int
@@ -121,12 +121,12 @@ class WishResult(BaseModel):
     detail: str | None = Field(default=None, description="Why it was refused.")
 
 
-class WishesAnswer(BaseModel):
-    """How often a wish was granted."""
+class BulkActionAnswer(BaseModel):
+    """How often an action was done."""
 
     changed: int
     refused: int
-    results: list[WishResult] | None = Field(
+    results: list[ActionResult] | None = Field(
         default=None, description="One for each id, in their order; not where a filter chose."
     )
     next: str | None = Field(

@@ -91,7 +91,7 @@ class PrioritiesOfTasks(_Body):
 Ids = Annotated[list[NumericId], Field(min_length=1, max_length=MAX_ASKED)]
 
 
-class _Wished(_Body):
+class _Chosen(_Body):
     """Whom something is asked of: ids, or a filter of tasks.
 
     Attributes
@@ -123,7 +123,7 @@ class _Wished(_Body):
         return self
 
 
-class WishForJobs(_Wished):
+class ActionOnJobs(_Chosen):
     """Jobs by their numbers, or those that have tasks of a stream, key, site and state."""
 
     job_ids: Ids | None = None
@@ -134,7 +134,7 @@ class WishForJobs(_Wished):
         return self.job_ids
 
 
-class WishForTasks(_Wished):
+class ActionOnTasks(_Chosen):
     """Tasks by their numbers, or those of a stream, key, site and state."""
 
     task_ids: Ids | None = None

@@ -60,7 +60,7 @@ class History(SqlPart):
 def note_revoked(
     connection: Connection, changes: Iterable[tuple[JobRecord, JobRecord]], *, now: float
 ) -> None:
-    """Write history for the attempts that a user's wish has ended before their workers could."""
+    """Write history for the attempts that a user's action has ended before their workers could."""
     rows = list(_revoked_rows(changes, now))
     if rows:
         connection.execute(sa.insert(attempts), rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from haste_server.store.asking import Asking
 from haste_server.store.deciding import Deciding
 from haste_server.store.handout import HandOut
 from haste_server.store.history import History
@@ -12,9 +11,10 @@ from haste_server.store.jobs import Jobs
 from haste_server.store.priorities import Priorities
 from haste_server.store.streams import Streams
 from haste_server.store.submission import Submission
+from haste_server.store.user_actions import UserActions
 from haste_server.store.workers import Workers
 
 
 @dataclass(frozen=True)
-class SqlStore(Submission, Jobs, Asking, Priorities, HandOut, History, Deciding, Streams, Workers):
+class SqlStore(Submission, Jobs, UserActions, Priorities, HandOut, History, Deciding, Streams, Workers):
     """All ports of `haste_core` that end in ``Store``, on one database."""

@@ -33,7 +33,7 @@ def lost(task: TaskRecord, *, worker_id: str) -> TaskResult:
 
 
 class JobLife(RuleBasedStateMachine):
-    """Hand-outs, results of all kinds, late results and users' wishes, in any order."""
+    """Hand-outs, results of all kinds, late results and users' actions, in any order."""
 
     job: JobRecord
     now = 1000.0
@@ -135,12 +135,12 @@ class JobLife(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        wish=st.sampled_from([lifecycle.retry_task, lifecycle.force_retry_task, lifecycle.reset_task]),
+        action=st.sampled_from([lifecycle.retry_task, lifecycle.force_retry_task, lifecycle.reset_task]),
     )
-    def wish(self, data: st.DataObject, wish: Any) -> None:
+    def action(self, data: st.DataObject, action: Any) -> None:
         position = data.draw(st.sampled_from(range(len(self.job.tasks))))
         try:
-            self.job = wish(self.job, position, now=self.now, rules=RULES)
+            self.job = action(self.job, position, now=self.now, rules=RULES)
         except ConflictError:
             return
         assert self.job.tasks[position].response is None

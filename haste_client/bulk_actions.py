@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
-from haste_client.answers import WishesAnswer, WishResult
+from haste_client.answers import ActionResult, BulkActionAnswer
 
 IDS_PER_CALL = 1000
 
@@ -22,10 +22,10 @@ class TaskChoice(TypedDict, total=False):
 _Post = Callable[[str, Any], Any]
 
 
-def ask_many(
+def act_on_many(
     post: _Post, path: str, ids_name: str, ids: Sequence[int] | None, chosen_by: TaskChoice
-) -> WishesAnswer:
-    """Put a wish to jobs or tasks, by their numbers or by a choice, in as many calls as needed.
+) -> BulkActionAnswer:
+    """Apply an action to jobs or tasks, by their numbers or by a choice, in as many calls as needed.
 
     Parameters
     ----------
@@ -45,20 +45,20 @@ def ask_many(
     return _sum(answers)
 
 
-def _sweep(post: _Post, path: str, body: dict[str, Any]) -> WishesAnswer:
+def _sweep(post: _Post, path: str, body: dict[str, Any]) -> BulkActionAnswer:
     answers = [_ask(post, path, body)]
     while answers[-1].next is not None:
         answers.append(_ask(post, path, {**body, "cursor": answers[-1].next}))
     return _sum(answers)
 
 
-def _ask(post: _Post, path: str, body: dict[str, Any]) -> WishesAnswer:
-    return WishesAnswer.model_validate(post(path, body))
+def _ask(post: _Post, path: str, body: dict[str, Any]) -> BulkActionAnswer:
+    return BulkActionAnswer.model_validate(post(path, body))
 
 
-def _sum(answers: Sequence[WishesAnswer]) -> WishesAnswer:
-    results: tuple[WishResult, ...] = sum((answer.results or () for answer in answers), ())
-    return WishesAnswer(
+def _sum(answers: Sequence[BulkActionAnswer]) -> BulkActionAnswer:
+    results: tuple[ActionResult, ...] = sum((answer.results or () for answer in answers), ())
+    return BulkActionAnswer(
         changed=sum(answer.changed for answer in answers),
         refused=sum(answer.refused for answer in answers),
         results=results,

@@ -7,7 +7,7 @@ import pytest
 from haste_core.messages import HeldAttempt, Outcome, Presence, TaskResult
 from haste_core.routing import Route
 from haste_core.states import TaskState
-from haste_server.api import wishes
+from haste_server.api import bulk_actions
 from tests.integration.api.conftest import Api
 
 TWO_STEPS = {"taskSequential": ["one", "two"]}
@@ -83,7 +83,7 @@ def test_a_job_is_cancelled_while_it_runs_and_can_be_retried(api: Api) -> None:
         ("job/9999999999999999999/cancel", 404),
     ],
 )
-def test_wishes_for_what_is_not_there_are_refused(api: Api, path: str, status: int) -> None:
+def test_actions_for_what_is_not_there_are_refused(api: Api, path: str, status: int) -> None:
     answer = api.client.post(f"/HASTE/{path}")
     assert answer.status_code == status
     assert answer.content_type == "application/problem+json"
@@ -142,7 +142,7 @@ def test_many_are_chosen_by_stream_key_site_and_state(api: Api, monkeypatch: pyt
     assert (answer["changed"], answer["refused"]) == (3, 0)
     _, answer = post(api, "jobs/retry", stream_id="plate7")
     assert answer["changed"] == 0, "all others wait already"
-    monkeypatch.setattr(wishes, "MAX_SWEPT", 2)
+    monkeypatch.setattr(bulk_actions, "MAX_SWEPT", 2)
     changed, cursor = 0, None
     while True:
         more = {} if cursor is None else {"cursor": cursor}
@@ -184,7 +184,7 @@ def test_many_are_chosen_by_stream_key_site_and_state(api: Api, monkeypatch: pyt
         ("tasks/retry", {"state": None}),
     ],
 )
-def test_malformed_wishes_change_nothing(api: Api, path: str, body: dict[str, Any]) -> None:
+def test_malformed_actions_change_nothing(api: Api, path: str, body: dict[str, Any]) -> None:
     job = api.submit(stream_id="plate7", tasks=TWO_STEPS)
     status, answer = post(api, path, **body)
     assert status == 400, answer

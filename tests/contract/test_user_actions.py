@@ -1,4 +1,4 @@
-"""What every database must do with the wishes of users, for one and for many, while tasks run."""
+"""What every database must do with the actions of users, for one and for many, while tasks run."""
 
 from threading import Barrier, Thread
 
@@ -9,7 +9,7 @@ from haste_core.errors import ConflictError, InvalidError, NotFoundError
 from haste_core.messages import HeldAttempt, Outcome
 from haste_core.states import TaskState
 from haste_core.stores import TaskFilter
-from haste_server.store import asking
+from haste_server.store import user_actions
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, claim, result_of, run, spec, states, submitted, tasks_of
 
@@ -93,23 +93,23 @@ def test_what_is_asked_of_many_is_done_for_those_that_it_fits(store: SqlStore) -
     run(store, "a")
     run(store, "b", TaskState.BAD_INPUT)
 
-    answers = store.ask_jobs("retry", [waiting, 99_999, failed, done], now=NOW)
+    answers = store.act_on_jobs("retry", [waiting, 99_999, failed, done], now=NOW)
 
     assert [type(answer) for answer in answers] == [ConflictError, NotFoundError, type(None), ConflictError]
     assert states(store, done, failed, waiting) == [200, 201, 201]
     task_ids = [task.task_id for task in tasks_of(store, done, failed, waiting)]
     claim(store, "c")
-    answers = store.ask_tasks("reset", [*task_ids, 99_999], now=NOW)
+    answers = store.act_on_tasks("reset", [*task_ids, 99_999], now=NOW)
     assert [type(answer) for answer in answers] == [type(None), type(None), ConflictError, NotFoundError]
     assert states(store, done, failed, waiting) == [205, 205, 102]
-    assert store.ask_jobs("cancel", [], now=NOW) == []
+    assert store.act_on_jobs("cancel", [], now=NOW) == []
 
 
 def test_one_task_may_be_asked_twice_in_one_call(store: SqlStore) -> None:
     [job_id] = submitted(store, spec())
     run(store, state=TaskState.ERROR)
     [task] = tasks_of(store, job_id)
-    assert store.ask_tasks("retry", [task.task_id, task.task_id], now=NOW) == [None, None]
+    assert store.act_on_tasks("retry", [task.task_id, task.task_id], now=NOW) == [None, None]
     assert states(store, job_id) == [201]
 
 
@@ -136,7 +136,7 @@ def test_failed_tasks_of_a_key_are_retried_across_streams(store: SqlStore) -> No
 def test_a_stream_is_cancelled_in_small_transactions(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "BATCH", 3)
+    monkeypatch.setattr(user_actions, "BATCH", 3)
     job_ids = submitted(store, *(spec(stream_id="p", source_id=str(i)) for i in range(10)))
     [other] = submitted(store, spec(stream_id="q"))
     finished, running = claim(store, limit=2)

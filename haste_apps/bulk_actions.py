@@ -10,7 +10,7 @@ from haste_apps.exits import ExitCode
 from haste_apps.inspecting import show_job
 from haste_apps.output import print_json, print_table
 from haste_client import HasteClient
-from haste_client.answers import JobAnswer, WishesAnswer
+from haste_client.answers import BulkActionAnswer, JobAnswer
 from haste_core.errors import InvalidError, Problem
 
 
@@ -57,7 +57,7 @@ def cancel(client: HasteClient, chosen: Chosen, *, as_json: bool) -> ExitCode:
 
 def _ask(
     ask_one: Callable[[int], JobAnswer],
-    ask_many: Callable[..., WishesAnswer],
+    act_on_many: Callable[..., BulkActionAnswer],
     chosen: Chosen,
     *,
     as_json: bool,
@@ -65,7 +65,7 @@ def _ask(
     if (job_id := chosen.only_id) is not None:
         show_job(ask_one(job_id), as_json=as_json)
         return ExitCode.DONE
-    answer = ask_many(chosen.job_ids or None, **chosen.by_tasks())
+    answer = act_on_many(chosen.job_ids or None, **chosen.by_tasks())
     if as_json:
         print_json(answer.model_dump(mode="json", exclude={"next"}))
     else:
@@ -73,7 +73,7 @@ def _ask(
     return ExitCode.WORK_FAILED if answer.refused else ExitCode.DONE
 
 
-def _show(answer: WishesAnswer) -> None:
+def _show(answer: BulkActionAnswer) -> None:
     print_table(["jobs", "number"], [["done", str(answer.changed)], ["refused", str(answer.refused)]])
     refused = [[str(item.id), item.detail or ""] for item in answer.results or () if item.detail]
     if refused:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from haste_core import lifecycle
 from haste_core.errors import ConflictError, HasteError
 from haste_core.jobs import JobRecord, TaskRecord
-from haste_core.stores import JobWish, Swept, TaskFilter, TaskWish
+from haste_core.stores import JobAction, Swept, TaskAction, TaskFilter
 from haste_server.changes import log_changes
 from haste_server.store.handout import state_changes
 from haste_server.store.history import note_revoked
@@ -22,11 +22,11 @@ from haste_server.store.schema import jobs, tasks
 
 BATCH = 200  # jobs whose rows are held together
 
-_JOB_WISHES: Mapping[JobWish, Callable[..., JobRecord]] = {
+_JOB_WISHES: Mapping[JobAction, Callable[..., JobRecord]] = {
     "retry": lifecycle.retry,
     "cancel": lifecycle.cancel,
 }
-_TASK_WISHES: Mapping[TaskWish, Callable[..., JobRecord]] = {
+_TASK_WISHES: Mapping[TaskAction, Callable[..., JobRecord]] = {
     "retry": lifecycle.retry_task,
     "forceretry": lifecycle.force_retry_task,
     "reset": lifecycle.reset_task,
@@ -35,7 +35,7 @@ _TASK_WISHES: Mapping[TaskWish, Callable[..., JobRecord]] = {
 
 @dataclass(frozen=True)
 class _Asked:
-    """A job after a wish was put to it: how often it was granted, and what was refused, by job or task id."""
+    """A job after an action: how often it was done, and what was refused, by job or task id."""
 
     job: JobRecord
     granted: int = 0
@@ -45,8 +45,8 @@ class _Asked:
 _Ask = Callable[[JobRecord], _Asked]
 
 
-class Asking(SqlPart):
-    """Wishes of users: each changes a job and its history in one transaction, those of many in small ones."""
+class UserActions(SqlPart):
+    """Actions of users: each changes a job and its history in one transaction, bulk ones in small ones."""
 
     def delete(self, job_id: int) -> None:
         """Forget a job; a result that is still under way will find nothing to change."""
@@ -77,21 +77,25 @@ class Asking(SqlPart):
         """Take a task back to registered until it is asked for again."""
         return self._ask_task("reset", task_id, now)
 
-    def ask_jobs(self, wish: JobWish, job_ids: Sequence[int], *, now: float) -> list[HasteError | None]:
-        """Put a wish to many jobs; tell for each why it was refused, None if it was not."""
+    def act_on_jobs(
+        self, action: JobAction, job_ids: Sequence[int], *, now: float
+    ) -> list[HasteError | None]:
+        """Apply an action to many jobs; tell for each why it was refused, None if it was not."""
         refused: dict[int, HasteError] = {job_id: no_job(job_id) for job_id in job_ids}
-        ask = self._job_asker(wish, now)
+        ask = self._job_asker(action, now)
         for some in _batches(job_ids):
             for asked in self._put(partial(load_jobs, job_ids=some, lock=True), ask, now=now):
                 del refused[asked.job.job_id]
                 refused.update(asked.refused)
         return [refused.get(job_id) for job_id in job_ids]
 
-    def ask_tasks(self, wish: TaskWish, task_ids: Sequence[int], *, now: float) -> list[HasteError | None]:
-        """Put a wish to many tasks; tell for each why it was refused, None if it was not."""
+    def act_on_tasks(
+        self, action: TaskAction, task_ids: Sequence[int], *, now: float
+    ) -> list[HasteError | None]:
+        """Apply an action to many tasks; tell for each why it was refused, None if it was not."""
         refused: dict[int, HasteError] = {task_id: no_task(task_id) for task_id in task_ids}
         wanted = frozenset(task_ids)
-        ask = self._task_asker(wish, lambda task: task.task_id in wanted, now)
+        ask = self._task_asker(action, lambda task: task.task_id in wanted, now)
         for job_ids in _batches(self._jobs_of(wanted)):
             for asked in self._put(partial(load_jobs, job_ids=job_ids, lock=True), ask, now=now):
                 for task in asked.job.tasks:
@@ -100,23 +104,23 @@ class Asking(SqlPart):
         return [refused.get(task_id) for task_id in task_ids]
 
     def sweep_jobs(
-        self, wish: JobWish, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int
+        self, action: JobAction, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int
     ) -> Swept:
-        """Put a wish to jobs that have such tasks, at most `limit` of them."""
-        ask = self._job_asker(wish, now)
+        """Apply an action to jobs that have such tasks, at most `limit` of them."""
+        ask = self._job_asker(action, now)
 
         def ask_if_wanted(job: JobRecord) -> _Asked:
             # Cancelling all that is open leaves out what has ended with tasks that never came to run.
             fits = any(_is_wanted(task, wanted) for task in job.tasks)
-            return ask(job) if fits and not (wish == "cancel" and job.state.ended) else _Asked(job)
+            return ask(job) if fits and not (action == "cancel" and job.state.ended) else _Asked(job)
 
         return self._ask_all(ask_if_wanted, wanted, now=now, cursor=cursor, limit=limit)
 
     def sweep_tasks(
-        self, wish: TaskWish, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int
+        self, action: TaskAction, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int
     ) -> Swept:
-        """Put a wish to such tasks, in at most `limit` jobs."""
-        ask = self._task_asker(wish, lambda task: _is_wanted(task, wanted), now)
+        """Apply an action to such tasks, in at most `limit` jobs."""
+        ask = self._task_asker(action, lambda task: _is_wanted(task, wanted), now)
         return self._ask_all(ask, wanted, now=now, cursor=cursor, limit=limit)
 
     def _ask_all(self, ask: _Ask, wanted: TaskFilter, *, now: float, cursor: str | None, limit: int) -> Swept:
@@ -132,18 +136,18 @@ class Asking(SqlPart):
             after, seen = job_ids[-1], seen + len(job_ids)
         return Swept(granted, refused, str(after))
 
-    def _ask_job(self, wish: JobWish, job_id: int, now: float) -> JobRecord:
+    def _ask_job(self, action: JobAction, job_id: int, now: float) -> JobRecord:
         def load(connection: Connection) -> dict[int, JobRecord]:
             return {job_id: load_job(connection, job_id, lock=True)}
 
-        return self._only(load, self._job_asker(wish, now), now)
+        return self._only(load, self._job_asker(action, now), now)
 
-    def _ask_task(self, wish: TaskWish, task_id: int, now: float) -> JobRecord:
+    def _ask_task(self, action: TaskAction, task_id: int, now: float) -> JobRecord:
         def load(connection: Connection) -> dict[int, JobRecord]:
             job_id, _ = locate(connection, task_id)
             return {job_id: load_job(connection, job_id, lock=True)}
 
-        ask = self._task_asker(wish, lambda task: task.task_id == task_id, now)
+        ask = self._task_asker(action, lambda task: task.task_id == task_id, now)
         return self._only(load, ask, now)
 
     def _only(self, load: Callable[[Connection], dict[int, JobRecord]], ask: _Ask, now: float) -> JobRecord:
@@ -155,7 +159,7 @@ class Asking(SqlPart):
     def _put(
         self, load: Callable[[Connection], dict[int, JobRecord]], ask: _Ask, *, now: float
     ) -> list[_Asked]:
-        """Put a wish to some jobs in one transaction."""
+        """Apply an action to some jobs in one transaction."""
 
         def work(connection: Connection) -> list[tuple[JobRecord, _Asked]]:
             asked = [(job, ask(job)) for job in load(connection).values()]
@@ -168,22 +172,22 @@ class Asking(SqlPart):
         log_changes(state_changes((before, answer.job) for before, answer in asked))
         return [answer for _, answer in asked]
 
-    def _job_asker(self, wish: JobWish, now: float) -> _Ask:
+    def _job_asker(self, action: JobAction, now: float) -> _Ask:
         def ask(job: JobRecord) -> _Asked:
             try:
-                return _Asked(_JOB_WISHES[wish](job, now=now, rules=self.rules), granted=1)
+                return _Asked(_JOB_WISHES[action](job, now=now, rules=self.rules), granted=1)
             except ConflictError as error:
                 return _Asked(job, refused={job.job_id: error})
 
         return ask
 
-    def _task_asker(self, wish: TaskWish, wanted: Callable[[TaskRecord], bool], now: float) -> _Ask:
+    def _task_asker(self, action: TaskAction, wanted: Callable[[TaskRecord], bool], now: float) -> _Ask:
         def ask(job: JobRecord) -> _Asked:
             positions = [task.position for task in job.tasks if wanted(task)]
             granted, refused = 0, {}
             for position in positions:
                 try:
-                    job = _TASK_WISHES[wish](job, position, now=now, rules=self.rules)
+                    job = _TASK_WISHES[action](job, position, now=now, rules=self.rules)
                     granted += 1
                 except ConflictError as error:
                     refused[job.tasks[position].task_id] = error

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from haste_apps.asking import Chosen, cancel, retry
+from haste_apps.bulk_actions import Chosen, cancel, retry
 from haste_apps.exits import ExitCode
-from haste_client.answers import JobAnswer, WishesAnswer, WishResult
+from haste_client.answers import ActionResult, BulkActionAnswer, JobAnswer
 from haste_core.errors import InvalidError
 
 JOB = JobAnswer(
@@ -23,15 +23,15 @@ JOB = JobAnswer(
 class Client:
     """Answers as a server does, and remembers what was asked."""
 
-    def __init__(self, answer: WishesAnswer | None = None) -> None:
+    def __init__(self, answer: BulkActionAnswer | None = None) -> None:
         self.asked: list[tuple[object, ...]] = []
-        self._answer = answer or WishesAnswer(changed=3, refused=0, results=())
+        self._answer = answer or BulkActionAnswer(changed=3, refused=0, results=())
 
     def cancel_job(self, job_id: int) -> JobAnswer:
         self.asked.append(("one", job_id))
         return JOB
 
-    def cancel_jobs(self, job_ids: object = None, **chosen_by: object) -> WishesAnswer:
+    def cancel_jobs(self, job_ids: object = None, **chosen_by: object) -> BulkActionAnswer:
         self.asked.append(("many", job_ids, chosen_by))
         return self._answer
 
@@ -48,8 +48,8 @@ def test_one_number_shows_the_job(ask, capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize("ask", [retry, cancel])
 def test_many_are_counted_and_refusals_explained(ask, capsys: pytest.CaptureFixture[str]) -> None:
-    refusal = WishResult(id=8, status=409, detail="job 8 has ended")
-    client = Client(WishesAnswer(changed=1, refused=1, results=(WishResult(id=7, status=200), refusal)))
+    refusal = ActionResult(id=8, status=409, detail="job 8 has ended")
+    client = Client(BulkActionAnswer(changed=1, refused=1, results=(ActionResult(id=7, status=200), refusal)))
     assert ask(client, Chosen([7, 8]), as_json=False) is ExitCode.WORK_FAILED
     assert client.asked == [("many", [7, 8], {})]
     assert "job 8 has ended" in capsys.readouterr().out

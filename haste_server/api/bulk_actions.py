@@ -10,14 +10,14 @@ from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import HasteError, InvalidError, NotFoundError, Problem
 from haste_core.states import Event, TaskState, allows
-from haste_core.stores import JobWish, Swept, TaskFilter, TaskWish
-from haste_server.api.answers import Shown, WishesAnswer
-from haste_server.api.bodies import WishForJobs, WishForTasks
+from haste_core.stores import JobAction, Swept, TaskAction, TaskFilter
+from haste_server.api.answers import BulkActionAnswer, Shown
+from haste_server.api.bodies import ActionOnJobs, ActionOnTasks
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 
 blueprint = APIBlueprint(
-    "wishes",
+    "actions",
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="many at once", description="By their numbers, or by stream, key, site and state")],
@@ -42,74 +42,74 @@ _HOW = (
     "/jobs/retry",
     summary="Retry many jobs",
     description=_HOW.format(default="all that can be retried"),
-    responses={200: WishesAnswer},
+    responses={200: BulkActionAnswer},
 )
-def retry_jobs(body: WishForJobs) -> Shown:
+def retry_jobs(body: ActionOnJobs) -> Shown:
     """Run the failed, reset and cancelled tasks of jobs again."""
-    return _ask_jobs("retry", body, default=_RETRIABLE)
+    return _act_on_jobs("retry", body, default=_RETRIABLE)
 
 
 @blueprint.post(
     "/jobs/cancel",
     summary="Cancel many jobs",
     description=_HOW.format(default="open"),
-    responses={200: WishesAnswer},
+    responses={200: BulkActionAnswer},
 )
-def cancel_jobs(body: WishForJobs) -> Shown:
+def cancel_jobs(body: ActionOnJobs) -> Shown:
     """End what is open of jobs."""
-    return _ask_jobs("cancel", body, default=_STATES["open"])
+    return _act_on_jobs("cancel", body, default=_STATES["open"])
 
 
 @blueprint.post(
     "/tasks/retry",
     summary="Retry many tasks",
     description=_HOW.format(default="all that can be retried"),
-    responses={200: WishesAnswer},
+    responses={200: BulkActionAnswer},
 )
-def retry_tasks(body: WishForTasks) -> Shown:
+def retry_tasks(body: ActionOnTasks) -> Shown:
     """Run failed, reset and cancelled tasks again."""
-    return _ask_tasks("retry", body, default=_RETRIABLE)
+    return _act_on_tasks("retry", body, default=_RETRIABLE)
 
 
 @blueprint.post(
     "/tasks/forceretry",
     summary="Run many tasks again, whatever their state",
     description=_HOW.format(default="nothing: it has to be given"),
-    responses={200: WishesAnswer},
+    responses={200: BulkActionAnswer},
 )
-def force_retry_tasks(body: WishForTasks) -> Shown:
+def force_retry_tasks(body: ActionOnTasks) -> Shown:
     """Run tasks again whatever their state, and what depends on them."""
-    return _ask_tasks("forceretry", body, default=None)
+    return _act_on_tasks("forceretry", body, default=None)
 
 
 @blueprint.post(
     "/tasks/reset",
     summary="Reset many tasks",
     description=_HOW.format(default="nothing: it has to be given"),
-    responses={200: WishesAnswer},
+    responses={200: BulkActionAnswer},
 )
-def reset_tasks(body: WishForTasks) -> Shown:
+def reset_tasks(body: ActionOnTasks) -> Shown:
     """Take tasks back to registered."""
-    return _ask_tasks("reset", body, default=None)
+    return _act_on_tasks("reset", body, default=None)
 
 
-def _ask_jobs(wish: JobWish, body: WishForJobs, *, default: frozenset[TaskState]) -> Shown:
+def _act_on_jobs(action: JobAction, body: ActionOnJobs, *, default: frozenset[TaskState]) -> Shown:
     jobs, now = services().jobs, services().clock()
     if body.job_ids is not None:
-        return _answered(body.job_ids, jobs.ask_jobs(wish, body.job_ids, now=now))
+        return _answered(body.job_ids, jobs.act_on_jobs(action, body.job_ids, now=now))
     wanted = _filter_of(body, default)
-    return _swept(jobs.sweep_jobs(wish, wanted, now=now, cursor=body.cursor, limit=MAX_SWEPT))
+    return _swept(jobs.sweep_jobs(action, wanted, now=now, cursor=body.cursor, limit=MAX_SWEPT))
 
 
-def _ask_tasks(wish: TaskWish, body: WishForTasks, *, default: frozenset[TaskState] | None) -> Shown:
+def _act_on_tasks(action: TaskAction, body: ActionOnTasks, *, default: frozenset[TaskState] | None) -> Shown:
     jobs, now = services().jobs, services().clock()
     if body.task_ids is not None:
-        return _answered(body.task_ids, jobs.ask_tasks(wish, body.task_ids, now=now))
+        return _answered(body.task_ids, jobs.act_on_tasks(action, body.task_ids, now=now))
     wanted = _filter_of(body, default)
-    return _swept(jobs.sweep_tasks(wish, wanted, now=now, cursor=body.cursor, limit=MAX_SWEPT))
+    return _swept(jobs.sweep_tasks(action, wanted, now=now, cursor=body.cursor, limit=MAX_SWEPT))
 
 
-def _filter_of(body: WishForJobs | WishForTasks, default: frozenset[TaskState] | None) -> TaskFilter:
+def _filter_of(body: ActionOnJobs | ActionOnTasks, default: frozenset[TaskState] | None) -> TaskFilter:
     if body.stream_id is not None:
         services().streams.stream(body.stream_id)
     return TaskFilter(
