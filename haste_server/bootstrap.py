@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -29,6 +28,7 @@ from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.superseded import LandingSweep
 from haste_server.processes.beacon import EngineBeacon, EngineContact
 from haste_server.processes.children import ChildProcess
+from haste_server.processes.environment import environment_without_secrets
 from haste_server.processes.parts import Part, Parts
 from haste_server.settings import DEFAULT_LEASE_S, ServerSettings
 from haste_server.store import migrate
@@ -238,9 +238,7 @@ class Server:
             **({} if settings.lease_s >= DEFAULT_LEASE_S else {"HEARTBEAT_S": str(settings.lease_s / 6)}),
             **({} if self.token is None else {"TOKEN": self.token}),
         }
-        hidden = {"HASTE_DATABASE_URL", "HASTE_BROKER_URL", "HASTE_TOKEN"}
-        inherited = {name: value for name, value in os.environ.items() if name not in hidden}
-        return inherited | {f"HASTE_{name}": value for name, value in told.items()}
+        return environment_without_secrets() | {f"HASTE_{name}": value for name, value in told.items()}
 
     @cached_property
     def _landing_area(self) -> FolderLandingArea:

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from haste_core.messages import AttemptKey
+from haste_runtime.endings import describe_ending
 from haste_workers.attempts import Attempt
 from haste_workers.child import run_child
 from haste_workers.descendants import kill_descendants
@@ -213,7 +214,7 @@ class Child:
         self._process.join()
         self.connection.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
-        how = _description(self._process.exitcode or 0)
+        how = describe_ending(self._process.exitcode or 0)
         memory = memory_text(self._process.peak_bytes, limit_bytes=self._memory_limit_bytes)
         self._process.close()
         return f"{how}{memory and '; '}{memory}"
@@ -231,17 +232,3 @@ class Child:
     def _send(self, records: Sequence[Record]) -> None:
         with contextlib.suppress(OSError):
             self.connection.send_bytes(pack(records))
-
-
-def _description(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"ended by itself with exit code {exit_code}"
-    try:
-        name = signal.Signals(-exit_code).name
-    except ValueError:
-        name = f"signal {-exit_code}"
-    hint = {
-        "SIGKILL": ", probably since the machine ran out of memory",
-        "SIGSEGV": ", a fault in compiled code that the handler uses",
-    }.get(name, "")
-    return f"was killed by {name}{hint}"

@@ -16,8 +16,10 @@ from pydantic import TypeAdapter
 from haste_core.decisions import Decision
 from haste_core.errors import TransientError
 from haste_core.ports import Clock, TaskStore, Undecidable, Undecided
-from haste_runtime.frames import FrameError, FrameReader, write_frames
+from haste_runtime.endings import describe_ending
+from haste_runtime.frames import FrameReader, write_frames
 from haste_server.changes import log_changes
+from haste_server.processes.environment import environment_without_secrets
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +28,13 @@ LOOK_AGAIN_S = 1.0
 GATHER_S = 0.02  # each batch of results wakes it, and many bring nothing to decide
 RECORD_EVERY_S = 1.0  # slow functions' decisions must not wait for a whole batch
 START_LIMIT_S = 30.0  # a child's first answer also waits for its start
+MAX_DEATHS = 2  # of children over one object
+EXIT_WAIT_S = 1.0  # a dying child closes its pipes a moment before it is gone
+
+Answer = Decision | Undecidable
 
 question = TypeAdapter(Undecided)
-verdict: TypeAdapter[Decision | Undecidable] = TypeAdapter(Decision | Undecidable)
+verdict: TypeAdapter[Answer] = TypeAdapter(Answer)
 
 
 class Evaluator:
@@ -67,8 +73,8 @@ class Evaluator:
         """End the child process."""
         self._child.close()
 
-    def _decide(self, waiting: Sequence[Undecided]) -> dict[int, Decision | Undecidable]:
-        decided: dict[int, Decision | Undecidable] = {}
+    def _decide(self, waiting: Sequence[Undecided]) -> dict[int, Answer]:
+        decided: dict[int, Answer] = {}
         record_by = time.monotonic() + RECORD_EVERY_S
         for item in waiting:
             answer = self._child.ask(item)
@@ -79,7 +85,7 @@ class Evaluator:
                 break
         return decided
 
-    def _record(self, decided: dict[int, Decision | Undecidable]) -> None:
+    def _record(self, decided: dict[int, Answer]) -> None:
         try:
             log_changes(self._store.record_decisions(decided, now=self._clock()))
         except TransientError:
@@ -108,80 +114,118 @@ class EvaluatorChild:
     def __init__(self, *, time_limit_s: float) -> None:
         self._time_limit_s = time_limit_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._answers: SimpleQueue[bytes | None] = SimpleQueue()
-        self._reader: threading.Thread | None = None
+        self._answers: SimpleQueue[Answer | None] = SimpleQueue()
         self._fresh = True
+        self._killed = threading.Event()
 
-    def ask(self, item: Undecided) -> Decision | Undecidable:
-        """Have an object scored."""
-        try:
-            answer = self._exchange(question.dump_json(item, by_alias=True))
-        except Empty:
-            self.close()
-            return Undecidable(f"the interestingness function took longer than {self._time_limit_s:g} s")
-        except OSError:
-            answer = None
-        try:
+    def ask(self, item: Undecided) -> Answer:
+        """Have an object scored.
+
+        One death is not taken for the object's fault: the machine may have been out of memory. A fresh
+        process is asked once more.
+
+        Raises
+        ------
+        TransientError
+            If no process can be started.
+        """
+        asked = question.dump_json(item, by_alias=True)
+        ending = ""
+        for _ in range(MAX_DEATHS):
+            try:
+                answer = self._exchange(asked)
+            except Empty:
+                self.close()
+                return Undecidable(f"the interestingness function took longer than {self._time_limit_s:g} s")
             if answer is not None:
-                return verdict.validate_json(answer)
-        except ValueError as error:
-            log.warning("evaluator's answer cannot be read", action="evaluator_broke", trouble=str(error))
-        self.close()
-        return Undecidable("the interestingness function's process died; the server's log may tell why")
+                return answer
+            ending = self._bury()
+            if self._killed.is_set():
+                return Undecidable("the server stops")
+            log.warning("evaluator died", action="evaluator_died", task_id=item.task_id, how=ending)
+        return Undecidable(
+            f"the interestingness function's process died {MAX_DEATHS} times over this object; the last one "
+            f"{ending}. The server's log may tell more. Free memory or mend the function, then retry the job"
+        )
 
     def kill(self) -> None:
-        """End the process under whoever waits for its answer."""
+        """End the process under whoever waits for its answer; no other object is asked about after that."""
+        self._killed.set()
         process = self._process
         if process is not None:
             process.kill()
 
     def close(self) -> None:
-        """End the process and everything that belongs to it."""
-        if self._process is None or self._reader is None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None:
             return
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.kill()
-        self._process.wait()
-        self._reader.join()
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process = self._reader = None
+        assert process.stdin is not None
+        process.kill()
+        process.wait()
+        process.stdin.close()
 
-    def _exchange(self, asked: bytes) -> bytes | None:
-        if self._process is None:
-            self._start()
-        assert self._process is not None
-        assert self._process.stdin is not None
-        write_frames(cast(BinaryIO, self._process.stdin), [asked])
+    def _exchange(self, asked: bytes) -> Answer | None:
+        """Ask the process, a fresh one if there is none; None if it died."""
+        if self._process is not None and self._process.poll() is not None:
+            log.warning("evaluator died", action="evaluator_died", how=self._bury())
+        process = self._process or self._start()
+        try:
+            write_frames(cast(BinaryIO, process.stdin), [asked])
+        except OSError:
+            return None
         limit_s = self._time_limit_s + (START_LIMIT_S if self._fresh else 0.0)
         answer = self._answers.get(timeout=limit_s)
         self._fresh = False
         return answer
 
-    def _start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "haste_server.engine.evaluation"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            # Unbuffered: nothing is left to be flushed into the pipe of a process that has died.
+            self._process = process = subprocess.Popen(
+                [sys.executable, "-m", "haste_server.engine.evaluation"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment_without_secrets(),
+                bufsize=0,
+            )
+        except OSError as error:
+            raise TransientError(
+                f"the process that scores images cannot be started ({error}); it is tried again, but look "
+                "whether this machine has memory left"
+            ) from error
+        if self._killed.is_set():
+            process.kill()
         self._fresh = True
         self._answers = SimpleQueue()
-        self._reader = threading.Thread(
+        reading = threading.Thread(
             target=_read_answers,
-            args=(self._process, self._answers),
+            args=(cast(BinaryIO, process.stdout), self._answers),
             name="evaluator-answers",
             daemon=True,
         )
-        self._reader.start()
+        reading.start()
+        return process
+
+    def _bury(self) -> str:
+        """Forget the process, and tell how it ended."""
+        assert self._process is not None
+        try:
+            ending = describe_ending(self._process.wait(EXIT_WAIT_S))
+        except subprocess.TimeoutExpired:
+            ending = "wrote something else than its answer"
+        self.close()
+        return ending
 
 
-def _read_answers(process: subprocess.Popen[bytes], answers: SimpleQueue[bytes | None]) -> None:
-    reader = FrameReader(cast(BinaryIO, process.stdout))
+def _read_answers(stream: BinaryIO, answers: SimpleQueue[Answer | None]) -> None:
+    """Read until the stream ends: later than the process where a function has left programs behind."""
+    reader = FrameReader(stream)
     try:
-        while frames := reader.read():
-            for frame in frames:
-                answers.put(frame)
-    except FrameError as error:
-        log.warning("evaluator's answer broke off", action="evaluator_broke", trouble=str(error))
+        with stream:
+            while frames := reader.read():
+                for frame in frames:
+                    answers.put(verdict.validate_json(frame))
+    except ValueError as error:
+        log.warning("evaluator's answer cannot be read", action="evaluator_broke", trouble=str(error))
     answers.put(None)

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from pydantic import AfterValidator, Field
 
 from haste_core.errors import PermanentError
 from haste_core.messages import TaskMessage
+from haste_runtime.endings import signal_name
 from haste_workers.answers import MAX_ANSWER_BYTES
 from haste_workers.context import TaskContext
 from haste_workers.handlers.parameters import HandlerParameters
@@ -136,10 +136,7 @@ def _file_list(context: TaskContext) -> Path:
 def _ending(exit_code: int) -> str:
     if exit_code >= 0:
         return f"failed with exit code {exit_code}"
-    try:
-        return f"was killed by {signal.Signals(-exit_code).name}"
-    except ValueError:  # most real-time signals have no name
-        return f"was killed by signal {-exit_code}"
+    return f"was killed by {signal_name(-exit_code)}"
 
 
 def _last_words(stderr: Path) -> str:

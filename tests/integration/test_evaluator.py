@@ -1,0 +1,211 @@
+"""The evaluator's child process, a real one, with functions that die, hang or look around."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haste_core.decisions import Decision
+from haste_core.errors import TransientError
+from haste_core.interestingness import ScoredObject
+from haste_core.pipelines import Pipeline
+from haste_core.ports import Undecidable, Undecided
+from haste_server.engine.evaluator import EvaluatorChild
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with signals")
+
+FUNCTIONS = """
+import os, pathlib, time
+
+def note(folder, what="run"):
+    runs = pathlib.Path(folder, "runs")
+    with runs.open("a") as file:
+        file.write(f"{what} {os.getpid()}\\n")
+    return len(runs.read_text().splitlines())
+
+def good(folder):
+    return lambda scored: note(folder) and 0.5
+
+def dies_once(folder):
+    return lambda scored: os.kill(os.getpid(), 9) if note(folder) == 1 else 0.5
+
+def is_killed(folder, number):
+    return lambda scored: note(folder) and os.kill(os.getpid(), number)
+
+def exits(folder):
+    return lambda scored: note(folder) and os._exit(3)
+
+def writes_into_answers(folder):
+    def score(scored):
+        note(folder)
+        for number in range(3, 20):
+            try:
+                os.write(number, b"\\xff" * 8)
+            except OSError:
+                continue
+        return 0.5
+    return score
+
+def hangs(folder):
+    return lambda scored: note(folder) and time.sleep(60)
+
+def forks_and_hangs(folder):
+    def score(scored):
+        if os.fork() == 0:
+            note(folder, "forked")
+            time.sleep(60)
+        time.sleep(60)
+    return score
+
+def looks_around(folder):
+    def score(scored):
+        raise ValueError(sorted(name for name in os.environ if name.upper().startswith("HASTE_")))
+    return score
+"""
+
+
+@pytest.fixture(autouse=True)
+def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+
+
+@pytest.fixture
+def child() -> Iterator[EvaluatorChild]:
+    child = EvaluatorChild(time_limit_s=2)
+    yield child
+    child.close()
+
+
+def an_object(folder: Path, function: str, **parameters: Any) -> Undecided:
+    pipeline = Pipeline.parse(
+        {
+            "name": "scored",
+            "description": "Score",
+            "tasks": "tier",
+            "interestingness": {
+                "function": f"functions:{function}",
+                "features_from": "score",
+                "parameters": {"folder": str(folder), **parameters},
+            },
+            "policy": {"intervals": [{"lo": 0, "hi": 1, "tier": "hot"}], "undefined": "empty"},
+        }
+    )
+    return Undecided(1, "stream", pipeline, ScoredObject(features={}, metadata={}))
+
+
+def runs(folder: Path) -> list[int]:
+    """List the processes in which functions ran."""
+    return [int(line.split()[1]) for line in (folder / "runs").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.5], ids=["at once", "when it is long dead"])
+def test_a_child_killed_while_idle_is_replaced(child: EvaluatorChild, tmp_path: Path, pause_s: float) -> None:
+    good = an_object(tmp_path, "good")
+    child.ask(good)
+    os.kill(runs(tmp_path)[-1], signal.SIGKILL)
+    time.sleep(pause_s)
+
+    answers = [child.ask(good) for _ in range(3)]
+
+    assert [type(answer) for answer in answers] == [Decision] * 3
+    assert len(set(runs(tmp_path))) == 2
+
+
+def test_one_death_is_not_the_objects_fault(child: EvaluatorChild, tmp_path: Path) -> None:
+    answer = child.ask(an_object(tmp_path, "dies_once"))
+
+    assert isinstance(answer, Decision)
+    assert answer.score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters", "how"),
+    [
+        ("is_killed", {"number": 9}, "was killed by SIGKILL, probably since the machine ran out of memory"),
+        ("is_killed", {"number": 40}, "was killed by signal 40"),
+        ("exits", {}, "ended by itself with exit code 3"),
+        ("writes_into_answers", {}, "the last one"),  # a race decides how that ends
+    ],
+)
+def test_an_object_that_two_children_die_over_is_refused_with_the_reason(
+    child: EvaluatorChild, tmp_path: Path, function: str, parameters: dict[str, Any], how: str
+) -> None:
+    answer = child.ask(an_object(tmp_path, function, **parameters))
+
+    assert isinstance(answer, Undecidable)
+    assert how in answer.reason
+    assert "retry the job" in answer.reason
+    assert len(set(runs(tmp_path))) == 2
+    assert isinstance(child.ask(an_object(tmp_path, "good")), Decision)
+
+
+def test_an_object_is_not_refused_where_no_process_can_be_started(
+    child: EvaluatorChild, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(tmp_path / "missing"))
+        with pytest.raises(TransientError, match="memory left"):
+            child.ask(an_object(tmp_path, "good"))
+
+    assert isinstance(child.ask(an_object(tmp_path, "good")), Decision)
+
+
+def test_what_takes_too_long_is_refused_at_once(child: EvaluatorChild, tmp_path: Path) -> None:
+    child.ask(an_object(tmp_path, "good"))
+
+    answer = child.ask(an_object(tmp_path, "hangs"))
+
+    assert answer == Undecidable("the interestingness function took longer than 2 s")
+    assert len(runs(tmp_path)) == 2
+    assert isinstance(child.ask(an_object(tmp_path, "good")), Decision)
+
+
+def test_nobody_waits_for_what_a_function_has_forked(child: EvaluatorChild, tmp_path: Path) -> None:
+    child.ask(an_object(tmp_path, "good"))
+    began = time.monotonic()
+    try:
+        child.ask(an_object(tmp_path, "forks_and_hangs"))
+        assert isinstance(child.ask(an_object(tmp_path, "good")), Decision)
+        assert time.monotonic() - began < 30
+    finally:
+        for pid in runs(tmp_path):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_stop_ends_a_question_without_asking_again(tmp_path: Path) -> None:
+    child = EvaluatorChild(time_limit_s=60)
+    asking = threading.Thread(target=child.ask, args=(an_object(tmp_path, "hangs"),))
+    asking.start()
+    while not (tmp_path / "runs").exists():
+        time.sleep(0.02)
+
+    child.kill()
+
+    asking.join(20)
+    assert not asking.is_alive()
+    assert len(runs(tmp_path)) == 1
+    child.close()
+
+
+def test_users_functions_do_not_see_the_servers_secrets(
+    child: EvaluatorChild, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("HASTE_")]:
+        monkeypatch.delenv(name)
+    for name in ("DATABASE_URL", "BROKER_URL", "TOKEN", "SITE"):
+        monkeypatch.setenv(f"HASTE_{name}", "mysql://haste:secret@nas/haste")
+    monkeypatch.setenv("haste_token", "settings are read from names in any case")
+
+    answer = child.ask(an_object(tmp_path, "looks_around"))
+
+    assert isinstance(answer, Undecidable)
+    assert "raised ValueError: ['HASTE_SITE']" in answer.reason
