@@ -1,5 +1,7 @@
 """Handlers of a user's own that leave an effect on disk: named by its content, so that it is there once.
 
+And an interestingness function of a user's own.
+
 Each run is noted too, so that a test can count how often a task ran and when.
 """
 
@@ -10,14 +12,17 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from haste_core.errors import BadInputError, TransientError
+from haste_core.interestingness import ScoredObject
 
-KEYS = ("cut", "stain", "count", "polish", "weigh")
+KEYS = ("cut", "stain", "count", "polish", "weigh", "tier")
 HANDLER = "tests.chaos.handlers:work"
+FUNCTION = "tests.chaos.handlers:brightness"
+_SCORING_S = 0.1  # long enough to be killed in
 
 
 def work(job: Mapping[str, Any], task: Any, context: Any) -> dict[str, Any]:
@@ -29,13 +34,25 @@ def work(job: Mapping[str, Any], task: Any, context: Any) -> dict[str, Any]:
     if key == plan["fails_at"]:
         _fail(plan["fails"], folder, f"{job['source_id']} {key}")
     before = [job["response"][earlier]["effect"] for earlier in plan["after"][key]]
+    if task.decision is not None:
+        before.append(task.decision.tier)
     effect = effect_of(job["source_id"], key, before)
     _leave(folder / "effects", effect)
     return {"effect": name_of(effect), "bright": plan["bright"]}
 
 
+def brightness() -> Callable[[ScoredObject], float]:
+    """Make the interestingness function."""
+
+    def score(scored: ScoredObject) -> float:
+        time.sleep(_SCORING_S)
+        return float(scored.features["bright"])
+
+    return score
+
+
 def effect_of(source_id: str, key: str, before: list[str]) -> bytes:
-    """Write what a task leaves: it proves that the answers of the tasks before it had arrived."""
+    """Write what a task leaves: it proves that the answers and the decision before it had arrived."""
     return json.dumps({"source_id": source_id, "key": key, "before": before}).encode()
 
 

@@ -12,13 +12,24 @@ from typing import Any, NamedTuple
 
 from haste_client import HasteClient
 from haste_core.states import TaskState
-from tests.chaos.handlers import effect_of, name_of
+from tests.chaos.handlers import FUNCTION, effect_of, name_of
 
 STREAM = "storm"
 CLIENTS = 3  # for each server
 PATIENCE_S = 240.0  # a client gives up after this; nothing here is away for so long
 
 DONE, NEVER_RUN, SKIPPED = TaskState.DONE, TaskState.REGISTERED, TaskState.SKIPPED
+TIERS = ("dim", "bright")
+PIPELINE = {
+    "name": STREAM,
+    "description": "Decide by the answer of `cut`",
+    "tasks": {"taskSequential": ["cut", "tier"]},
+    "interestingness": {"function": FUNCTION, "features_from": "cut"},
+    "policy": {
+        "intervals": [{"lo": 0.0, "hi": 0.5, "tier": TIERS[0]}, {"lo": 0.5, "hi": 1.0, "tier": TIERS[1]}],
+        "undefined": "empty",
+    },
+}
 
 
 def _optional(key: str) -> dict[str, Any]:
@@ -60,6 +71,8 @@ _IF_BRIGHT = {
 }
 _IF_BRIGHT_AFTER: dict[str, list[str]] = {"cut": [], "stain": ["cut"], "count": ["cut"]}
 _ALL_DONE = {key: {DONE} for key in _ROW_AFTER}
+_TIERED_AFTER: dict[str, list[str]] = {"cut": [], "tier": ["cut"]}
+_TIERED_DONE = {key: {DONE} for key in _TIERED_AFTER}
 
 KINDS: Mapping[str, Kind] = {
     "alone": Kind("weigh", {"weigh": []}, {"weigh": {DONE}}),
@@ -78,6 +91,8 @@ KINDS: Mapping[str, Kind] = {
     "if bright, and it is not": Kind(
         _IF_BRIGHT, _IF_BRIGHT_AFTER, {"cut": {DONE}, "stain": {SKIPPED}, "count": {DONE}}, bright=0
     ),
+    "tiered as bright": Kind(PIPELINE["tasks"], _TIERED_AFTER, _TIERED_DONE),
+    "tiered as dim": Kind(PIPELINE["tasks"], _TIERED_AFTER, _TIERED_DONE, bright=0),
     "fails in passing": Kind(_ROW, _ROW_AFTER, _ALL_DONE, fails_at="stain", fails="twice"),
     "fails for good": Kind(
         _ROW,
@@ -102,8 +117,11 @@ KINDS: Mapping[str, Kind] = {
 def effects(source_id: str, kind: Kind) -> dict[str, str]:
     """Name the effects that the tasks of a job leave if they are done, by task key."""
     names: dict[str, str] = {}
-    for key, before in kind.after.items():
-        names[key] = name_of(effect_of(source_id, key, [names[earlier] for earlier in before]))
+    for key, keys_before in kind.after.items():
+        before = [names[earlier] for earlier in keys_before]
+        if key == "tier":
+            before.append(TIERS[kind.bright])
+        names[key] = name_of(effect_of(source_id, key, before))
     return names
 
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import make_url
 
 from tests.chaos.handlers import HANDLER, KEYS
+from tests.chaos.load import PIPELINE
 from tests.chaos.programs import Program, kill
 from tests.e2e.server_process import parent_of, run_briefly, server_command, wait_for, worker_command
 from tests.integration.tcp_proxy import TcpProxy
@@ -28,6 +29,9 @@ LEASE_S = 3.0
 SLOTS = 3  # of each worker
 START_S = 60.0
 FILLING_S = 8.0  # others free a little all the time, so the very last page is never taken
+EVALUATOR = "haste_server.engine.evaluation"
+_FIRST_DECISION_S = 5.0  # a new engine starts its evaluator when there is something to decide
+_SPARED_S = 4.0  # two deaths over one object would refuse it
 _ACCOUNT, _PASSWORD = "haste_app", "not a secret"
 # All tables in one file that may not grow beyond this: when it is full, MariaDB says what it says when its
 # disk is. (To fill a real one would take rights that a test should not need.)
@@ -109,7 +113,12 @@ class Site:
         return program
 
     def _rules(self) -> dict[str, str]:
+        pipelines = self.folder / "pipelines"
+        pipelines.mkdir(exist_ok=True)
+        (pipelines / "pipeline.yaml").write_text(json.dumps(PIPELINE))
         return {
+            "HASTE_PIPELINES_DIR": str(pipelines),
+            "HASTE_DEFAULT_PIPELINE": str(PIPELINE["name"]),
             "HASTE_LEASE_S": str(LEASE_S),
             "HASTE_HEARTBEAT_S": str(LEASE_S / 6),
             "HASTE_RETRY_DELAY_S": "0.2",
@@ -139,12 +148,17 @@ class Embedded(Site):
             "server": lambda _: server.kill(),
             "worker": lambda rng: _kill_one(server.pids("haste_workers.cli"), rng),
             "child": lambda rng: _kill_one(server.pids("spawn_main"), rng),
+            "evaluator": lambda rng: _kill_evaluator(lambda: server.pids(EVALUATOR), rng),
         }
 
     def processes(self) -> Iterator[tuple[str, int]]:
         server = self.programs["server"]
         yield "server", server.pid
-        for role, words in (("worker", "haste_workers.cli"), ("child", "spawn_main")):
+        for role, words in (
+            ("worker", "haste_workers.cli"),
+            ("child", "spawn_main"),
+            ("evaluator", EVALUATOR),
+        ):
             yield from ((role, pid) for pid in server.pids(words))
 
 
@@ -251,6 +265,7 @@ class Distributed(Site):
     def victims(self) -> Mapping[str, Strike]:
         return {
             "engine": lambda rng: _kill_one(self._server_pids(" engine --parent "), rng),
+            "evaluator": lambda rng: _kill_evaluator(lambda: self._server_pids(EVALUATOR), rng),
             "web process": lambda rng: _kill_one(self._server_pids(" web --parent "), rng),
             "whole server": lambda rng: self._any("server", rng).kill(),
             "first process of the server": lambda rng: kill(self._any("server", rng).pid),
@@ -273,7 +288,8 @@ class Distributed(Site):
     def processes(self) -> Iterator[tuple[str, int]]:
         for name, program in self.programs.items():
             yield ("server" if name.startswith("server") else "worker"), program.pid
-            for role, words in (("engine", " engine --parent "), ("child", "spawn_main")):
+            roles = (("engine", " engine --parent "), ("child", "spawn_main"), ("evaluator", EVALUATOR))
+            for role, words in roles:
                 yield from ((role, pid) for pid in program.pids(words))
             webs = program.pids(" web --parent ")
             yield from (("web" if parent_of(pid) == program.pid else "web child", pid) for pid in webs)
@@ -347,6 +363,14 @@ class Distributed(Site):
 def _kill_one(pids: list[int], rng: random.Random) -> None:
     if pids:
         kill(rng.choice(pids))
+
+
+def _kill_evaluator(pids: Callable[[], list[int]], rng: random.Random) -> None:
+    deadline = time.monotonic() + _FIRST_DECISION_S
+    while not (found := pids()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    _kill_one(found, rng)
+    time.sleep(_SPARED_S)
 
 
 def _is_ready(url: str) -> bool:

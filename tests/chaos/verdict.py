@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from haste_core.messages import Outcome
 from haste_core.routing import DEAD_LETTER_QUEUE, DEFAULT_SITE, RESULT_QUEUE, Route
 from haste_core.states import TaskState
-from haste_server.store.schema import attempts, jobs, tasks
+from haste_server.store.schema import attempts, decisions, jobs, tasks
 from tests.chaos.handlers import KEYS
 from tests.chaos.load import KINDS, Kind, Load, effects
 
@@ -91,11 +91,14 @@ class _Stored:
         By the job's number and the task's key.
     done : dict of list of int
         The attempts that were done, by the task's number.
+    decisions : Counter
+        How many were made, by the task's number.
     """
 
     jobs: dict[int, Any]
     tasks: dict[int, dict[str, Any]]
     done: dict[int, list[int]]
+    decisions: Counter[int]
 
 
 def _read(database_url: str) -> _Stored:
@@ -111,7 +114,8 @@ def _read(database_url: str) -> _Stored:
         done: dict[int, list[int]] = {}
         for task_id, attempt in connection.execute(were_done):
             done.setdefault(task_id, []).append(attempt)
-        return _Stored(stored, steps, done)
+        decided = Counter(connection.scalars(sa.select(decisions.c.task_id)))
+        return _Stored(stored, steps, done, decided)
 
 
 def judge_jobs(database_url: str, load: Load, verdict: Verdict) -> None:
@@ -133,6 +137,8 @@ def judge_jobs(database_url: str, load: Load, verdict: Verdict) -> None:
         allowed |= {names[key] for key in found if TaskState.DONE in kind.ends[key]}
         for row in found.values():
             _judge_history(row, stored.done.get(row.task_id, []), verdict)
+        if "tier" in found:
+            _judge_decisions(found["tier"], stored.decisions[found["tier"].task_id], verdict)
     _judge_effects(load.folder / "effects", wanted, allowed, verdict)
 
 
@@ -165,6 +171,13 @@ def _judge_history(task: Any, done: list[int], verdict: Verdict) -> None:
         verdict.lost.append(f"task {task.task_id} is done, but no attempt was")
     elif done != should:
         verdict.wrong.append(f"task {task.task_id} was done in attempt {done}, but attempt {should} counted")
+
+
+def _judge_decisions(task: Any, count: int, verdict: Verdict) -> None:
+    if count > 1:
+        verdict.double.append(f"task {task.task_id} ({task.state}) was decided {count} times")
+    elif count == 0:
+        verdict.lost.append(f"task {task.task_id} ({task.state}) has no decision")
 
 
 def _judge_effects(folder: Path, wanted: set[str], allowed: set[str], verdict: Verdict) -> None:
