@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from haste_apps.demo.workspace import DEFAULT_WORK_DIR
 from haste_apps.exits import explained_errors
 from haste_apps.interruption import GRACE_S, Interruption, interruptible
 
@@ -36,7 +37,7 @@ app = typer.Typer(
     name="haste",
     help="Submit microscope images to a HASTE server, watch folders, follow jobs, and try it all out.",
     epilog=(
-        "Exit codes: 0 done; 1 some images failed; 2 wrong usage; "
+        "Exit codes: 0 done; 1 some images failed, or the server failed at a request; 2 wrong usage; "
         "5 server, broker or database cannot be reached, try again. "
         "The server's address is taken from --server, HASTE_SERVER_URL or the client's YAML file."
     ),
@@ -83,8 +84,8 @@ def demo(
     pattern: Pattern = None,
     count: Annotated[int, typer.Option(min=1, max=100_000, help="Images of the simulated microscope.")] = 40,
     rate_hz: Annotated[float, typer.Option("--rate", min=0.01, help="Images per second.")] = 4.0,
-    work_dir: Annotated[Path, typer.Option("--work-dir", metavar="DIR", help="Replaced at each run.")] = Path(
-        "haste-demo"
+    work_dir: Annotated[Path, typer.Option("--work-dir", metavar="DIR", help="Replaced at each run.")] = (
+        DEFAULT_WORK_DIR
     ),
     keep: Annotated[bool, typer.Option("--keep", help="Leave the server running until Ctrl-C.")] = False,
     as_json: AsJson = False,

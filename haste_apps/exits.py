@@ -9,14 +9,14 @@ from enum import IntEnum
 
 import typer
 
-from haste_core.errors import HasteError, OutcomeUnknownError, TransientError
+from haste_core.errors import HasteError, OutcomeUnknownError, PermanentError, TransientError
 
 
 class ExitCode(IntEnum):
     """What a program's end means to the script that started it."""
 
     DONE = 0
-    WORK_FAILED = 1  # it ran, but some images failed
+    WORK_FAILED = 1  # it ran, but some images failed, or the server did at this request
     USAGE = 2  # what was asked for cannot be done
     TRY_AGAIN = 5  # server, broker or database are away; a later run continues
     INTERRUPTED = 130  # Ctrl-C, as shells have it
@@ -51,6 +51,8 @@ def explained_errors() -> Iterator[None]:
         _leave(str(error), ExitCode.TRY_AGAIN, error)
     except RunFailedError as error:
         _leave(str(error), error.exit_code, error)
+    except PermanentError as error:
+        _leave(str(error), ExitCode.WORK_FAILED, error)
     except (HasteError, OSError) as error:
         _leave(str(error), ExitCode.USAGE, error)
     except KeyboardInterrupt as error:

@@ -185,9 +185,8 @@ def _json_of(response: requests.Response) -> Any:
     try:
         return response.json()
     except requests.exceptions.JSONDecodeError as error:
-        raise ServerError(
-            f"{response.url} answered something that is not JSON; is this a HASTE server?"
-        ) from error
+        what = f"{response.url} answered something that is not JSON; is this a HASTE server?"
+        raise InvalidError([Problem("url", what)]) from error
 
 
 def _error_of(response: requests.Response) -> HasteError:

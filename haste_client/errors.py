@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from haste_core.errors import HasteError, TransientError
+from haste_core.errors import HasteError, PermanentError, TransientError
 
 
 class ServerUnreachableError(TransientError):
@@ -40,5 +40,5 @@ class AccessDeniedError(HasteError):
     """The token is missing, wrong, or does not allow this."""
 
 
-class ServerError(HasteError):
+class ServerError(PermanentError):
     """The server failed on this very request; asking again would not help."""

@@ -9,6 +9,7 @@ from haste_apps.demo import server
 from haste_apps.demo.server import EmbeddedServer
 from haste_apps.demo.simulated import DemoStuckError
 from haste_apps.exits import explained_errors
+from haste_client import ServerError
 from haste_core.errors import InvalidError, OutcomeUnknownError, Problem, TransientError
 
 
@@ -17,6 +18,7 @@ from haste_core.errors import InvalidError, OutcomeUnknownError, Problem, Transi
     [
         (DemoStuckError("no news for 180 s"), 1),
         (InvalidError([Problem("--images", "there is no folder")]), 2),
+        (ServerError("the server failed at this request"), 1),
         (TransientError("no broker"), 5),
         (OutcomeUnknownError("the answer was lost"), 5),
         (KeyboardInterrupt(), 130),

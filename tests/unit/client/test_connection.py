@@ -208,7 +208,7 @@ def test_every_problem_of_a_bad_request_is_told(server: ScriptedServer, connecti
 
 def test_a_page_that_is_no_json_is_no_haste_server(server: ScriptedServer, connection: Connection) -> None:
     server.answers.append((200, {}, b"<html>welcome</html>"))
-    with pytest.raises(ServerError, match="is this a HASTE server"):
+    with pytest.raises(InvalidError, match="is this a HASTE server"):
         connection.get("/")
 
 
