@@ -80,12 +80,21 @@ def _faults_of(
     if truth.empty != (result.tier == policy.undefined):
         shows = "is empty" if truth.empty else "shows cells"
         return [f"{name} {shows}, but went to {result.tier}"]
+    if (due := _tier_due(result.interestingness, policy)) != result.tier:
+        return [f"{name} has the score {result.interestingness}, that is {due}, but went to {result.tier}"]
     if result.place is None or not result.place.url.startswith("file:"):
         return [f"{name} is not in its tier, but at {result.place}"]
     stored = Path(path_from_file_url(result.place.url))
     if not stored.is_relative_to(tiers_dir / str(result.tier)):
         return [f"{name} belongs to {result.tier}, but is at {stored}"]
     return _content_faults(name, stored, result.place.sha256, images_dir / name)
+
+
+def _tier_due(score: float | None, policy: IntervalPolicy) -> str:
+    try:
+        return policy.tier_for(score)
+    except ValueError:
+        return "no tier at all"  # it is no number between 0 and 1
 
 
 def _content_faults(name: str, stored: Path, sha256: str | None, original: Path) -> list[str]:

@@ -23,6 +23,7 @@ TRUTH = {
     "empty.tif": Truth(0.0, empty=True),
 }
 TIERS = {"sharp.tif": "tierA", "blurred.tif": "tierB", "empty.tif": "empty"}
+SCORES = {"sharp.tif": 0.9, "blurred.tif": 0.2, "empty.tif": None}
 
 
 @pytest.fixture
@@ -38,7 +39,9 @@ def results(tmp_path: Path) -> list[Result]:
         tifffile.imwrite(stored, pixels, compression="zlib")
         sha256 = hashlib.sha256(stored.read_bytes()).hexdigest()
         place = Place(url=stored.as_uri(), site="default", sha256=sha256, size_bytes=1)
-        made.append(Result(name, number, state="done", code=200, tier=tier, place=place))
+        made.append(
+            Result(name, number, state="done", code=200, interestingness=SCORES[name], tier=tier, place=place)
+        )
     return made
 
 
@@ -62,7 +65,10 @@ def test_images_at_their_right_ends_have_no_fault(results: list[Result], tmp_pat
     [
         ({"state": "failed", "message": "disk full"}, "sharp.tif is failed: disk full"),
         ({"tier": "empty"}, "shows cells, but went to empty"),
-        ({"tier": "tierB"}, "belongs to tierB, but is at"),
+        ({"tier": "tierB"}, "has the score 0.9, that is tierA, but went to tierB"),
+        ({"tier": "tierB", "interestingness": 0.2}, "belongs to tierB, but is at"),
+        ({"interestingness": None}, "has the score None, that is empty, but went to tierA"),
+        ({"interestingness": 1.5}, "has the score 1.5, that is no tier at all"),
         ({"place": None}, "is not in its tier"),
         ({"place": Place(url="root://landing/x.tif", site="default")}, "is not in its tier"),
     ],
@@ -100,3 +106,13 @@ def test_tiers_in_the_wrong_order_are_named(results: list[Result], tmp_path: Pat
     truth = {**TRUTH, "blurred.tif": Truth(0.1, empty=False)}
     (fault,) = judge(results, tmp_path, truth)
     assert fault.startswith("tierA should be in better focus than tierB")
+
+
+def test_a_wrong_tier_is_named_though_the_order_of_the_tiers_is_right(
+    results: list[Result], tmp_path: Path
+) -> None:
+    stored = tmp_path / "tiers/tierB/demo/sharp.tif"
+    (tmp_path / "tiers/tierA/demo/sharp.tif").rename(stored)
+    place = Place(url=stored.as_uri(), site="default", sha256=results[0].place.sha256, size_bytes=1)  # type: ignore[union-attr]
+    results[0] = replace(results[0], tier="tierB", place=place)
+    assert judge(results, tmp_path) == ["sharp.tif has the score 0.9, that is tierA, but went to tierB"]
