@@ -56,7 +56,7 @@ class Phase(IntEnum):
     BLOCKED = 0  # other tasks of its job come first
     UNDECIDED = 1  # waits for the evaluator's decision about its object
     READY = 2  # may be handed out
-    DELAYED = 3  # failed in passing; ready again at `not_before`
+    DELAYED = 3  # failed in passing, or was handed back; ready again at `due_at`
     HANDED_OUT = 4  # leased to a worker
     HELD = 5  # reset: waits until somebody asks
     ENDED = 6

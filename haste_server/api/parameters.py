@@ -72,10 +72,6 @@ class FilePath(BaseModel):
     name: str
 
 
-class NoQuery(_Query):
-    """No parameters are known here."""
-
-
 class PageQuery(_Query):
     """Which part of a list is wanted."""
 
