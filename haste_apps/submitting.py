@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,16 @@ from haste_apps.interruption import Interruption
 from haste_apps.output import print_json, say
 from haste_apps.summary import summary_json
 from haste_apps.tables import show_tiers
-from haste_client import ConflictError, HasteClient, ImageFile, Problem, Submission, TransientError
+from haste_client import (
+    ConflictError,
+    HasteClient,
+    ImageFile,
+    OutageError,
+    Problem,
+    ServerUnreachableError,
+    Submission,
+    TransientError,
+)
 from haste_client.directory import Selection, stream_id_for
 from haste_client.settling import Unfinished
 from haste_client.watching import FolderWatch, watch
@@ -22,7 +31,7 @@ from haste_client.watching import FolderWatch, watch
 PROBLEMS_SHOWN = 20
 UNFINISHED_AFTER_S = 30.0
 OUTAGE_PAUSE_S = 2.0
-LOOK_FOR_WORKERS_AFTER_S, LOOK_FOR_WORKERS_EVERY_S = 3.0, 10.0
+LOOK_AT_SERVER_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,11 @@ def submit(
     known = len(submission.job_ids) - submission.new_jobs
     say(f"stream {submission.stream_id}: {submission.new_jobs} new images, {known} known already")
     if not wait:
+        _ServerLook(client).look()
         if as_json:
             print_json(_counts_json(submission))
         return ExitCode.WORK_FAILED if submission.problems else ExitCode.DONE
-    submission.wait(pause=_PauseBetweenLooks(client, interruption))
+    submission.wait(pause=interruption.pause, tell=say)
     return _show_outcome(submission, as_json=as_json)
 
 
@@ -95,7 +105,7 @@ def watch_folder(
             site=options.site,
             priority=options.priority,
         )
-    reporter = _WatchReporter()
+    reporter = _WatchReporter(client)
 
     def add(files: list[ImageFile]) -> None:
         added = _add(submission, files, stop=stop, patient=not once)
@@ -148,7 +158,8 @@ def _add(
 class _WatchReporter:
     """Says what becomes of a watched folder: what happens, as it happens; what stays as it is, once."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: HasteClient) -> None:
+        self._server = _ServerLook(client)
         self._said: set[str] = set()
         self._trouble = ""
         self._problems = 0
@@ -169,6 +180,7 @@ class _WatchReporter:
         for problem in folder.unreadable:
             self.say_once(str(problem))
         self.say_unfinished(entry for entry in folder.unfinished() if entry.unchanged_s >= UNFINISHED_AFTER_S)
+        self._server.look_now_and_then()
 
     def say_unfinished(self, entries: Iterable[Unfinished]) -> None:
         for entry in entries:
@@ -216,25 +228,29 @@ def _say_problems(problems: Iterable[Problem]) -> None:
         say(f"… and {len(listed) - PROBLEMS_SHOWN} more")
 
 
-class _PauseBetweenLooks:
-    """Waits between two looks at the server; says, once, which kinds of task nobody takes."""
+class _ServerLook:
+    """Says when the server cannot work on what it has stored, and when it can again."""
 
-    def __init__(self, client: HasteClient, interruption: Interruption) -> None:
+    def __init__(self, client: HasteClient) -> None:
         self._client = client
-        self._interruption = interruption
-        self._look_at_s = time.monotonic() + LOOK_FOR_WORKERS_AFTER_S
-        self._said: set[str] = set()
+        self._in_trouble = False
+        self._look_at_s = 0.0
 
-    def __call__(self, seconds: float) -> None:
-        self._interruption.pause(seconds)
-        if time.monotonic() < self._look_at_s:
-            return
-        self._look_at_s = time.monotonic() + LOOK_FOR_WORKERS_EVERY_S
-        with suppress(TransientError):  # whether the server is away for too long, the submission judges
-            self._say_missing_workers()
+    def look_now_and_then(self) -> None:
+        if time.monotonic() >= self._look_at_s:
+            self.look()
+            self._look_at_s = time.monotonic() + LOOK_AT_SERVER_EVERY_S
 
-    def _say_missing_workers(self) -> None:
-        waiting = {queue.message for queue in self._client.workers().queues if queue.message}
-        for message in sorted(waiting - self._said):
-            say(f"{message}; its tasks wait until one is started (haste-worker)")
-        self._said |= waiting
+    def look(self) -> None:
+        try:
+            self._client.check_ready(once=True)
+        except OutageError as error:
+            if not self._in_trouble:
+                say(f"{error}. The images that are submitted are stored, and processed when it is back.")
+            self._in_trouble = True
+        except ServerUnreachableError:
+            return  # whoever submits to it says so
+        else:
+            if self._in_trouble:
+                say("The server works again.")
+            self._in_trouble = False

@@ -77,8 +77,8 @@ class JobAnswer(_Answer):
     Attributes
     ----------
     state : int
-        200 done; 201 and 102 open; 205 held back until somebody asks for a retry; 410 cancelled; any
-        other is the code of the failure.
+        200 done; 201 and 102 open, 201 also while a task that was reset is held until somebody asks for a
+        retry; 410 cancelled; any other is the code of the failure.
     created_at, ended_at : float
         Seconds since 1970; `ended_at` is None while the job is open.
     tasks : JSON value

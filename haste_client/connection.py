@@ -79,6 +79,10 @@ class Connection:
         """Ask for something."""
         return self._retrying(lambda: self._call("GET", path, params=params))
 
+    def get_once(self, path: str) -> Any:
+        """Ask for the state of this moment: an outage is told at once, not waited for."""
+        return self._call("GET", path)
+
     def post(self, path: str, body: Any = None) -> Any:
         """Ask for a change that may be asked for again; all retries of one call carry one Idempotency-Key."""
         headers = {"Idempotency-Key": uuid.uuid4().hex}

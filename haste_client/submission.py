@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,8 +14,8 @@ from typing import Any, Protocol
 from haste_client.answers import BulkAnswer, JobAnswer, KnownSource, PriorityAnswer, StreamAnswer
 from haste_client.connection import problems_of
 from haste_client.directory import ImageFile
-from haste_client.errors import OutageError, ServerUnreachableError
 from haste_client.following import EndedJobs
+from haste_client.holdups import Holdups, InquiryService
 from haste_client.priorities import ImageView, Prioritiser, PriorityFunction
 from haste_client.progress import progress_bar
 from haste_client.results import Result
@@ -22,6 +23,8 @@ from haste_client.versions import SourceVersions, origin_in
 from haste_core.errors import NotFoundError, Problem
 from haste_core.routing import Roots
 from haste_core.states import TaskState
+
+logger = logging.getLogger(__name__)
 
 BULK_SIZE = 500
 PRIORITIES_PER_CALL = 10_000
@@ -31,7 +34,7 @@ DELETED = "its job was deleted at the server before it had ended"
 _SHORTEST_POLL_S, _LONGEST_POLL_S = 0.2, 2.0
 
 
-class JobService(Protocol):
+class JobService(InquiryService, Protocol):
     """What a submission asks of a server; `HasteClient` is one."""
 
     def sources(self, stream_id: str) -> Iterable[KnownSource]:
@@ -40,8 +43,10 @@ class JobService(Protocol):
     def submit_jobs(self, specs: Sequence[Mapping[str, Any]]) -> list[BulkAnswer]:
         """Submit many job specs; each is accepted or refused on its own."""
 
-    def jobs(self, *, stream_id: str, ended_since: float | None = None) -> Iterable[JobAnswer]:
-        """Go through the jobs of a stream; or through those that have ended, in the order of their ends."""
+    def jobs(
+        self, *, stream_id: str, state: int | None = None, ended_since: float | None = None
+    ) -> Iterable[JobAnswer]:
+        """Go through the jobs of a stream: all, those with a code, or those that ended, by their ends."""
 
     def set_priorities(self, priorities: Mapping[int, float]) -> PriorityAnswer:
         """Change the priorities of jobs."""
@@ -184,6 +189,7 @@ class Submission:
         *,
         outage_s: float = OUTAGE_S,
         pause: Callable[[float], object] = time.sleep,
+        tell: Callable[[str], object] = logger.warning,
     ) -> Submission:
         """Wait until every job has ended, or was deleted at the server, which counts as failed.
 
@@ -192,20 +198,27 @@ class Submission:
         timeout_s : float, optional
             Default: as long as it takes.
         outage_s : float
-            How long the server may be unreachable in the meantime, for example while it is restarted.
+            How long the server may be unreachable in the meantime, for example while it is restarted, or be
+            without its database or broker.
         pause : callable
             Waits some seconds between two looks at the server; what it raises ends the waiting.
+        tell : callable
+            Takes a sentence when something holds jobs up: the server, its database or its broker is away, no
+            worker takes a task, a job was reset and waits for a retry. Default: a warning in the log.
 
         Raises
         ------
         TimeoutError
             If jobs are still open then. They go on; `wait` may be called again.
         TransientError
-            If the server stays away.
+            If the server stays away, or its database or broker; names which. The jobs go on when it is back.
         """
         deadline = time.monotonic() + timeout_s if timeout_s is not None else None
+        holdups = Holdups(
+            self._service, self.stream_id, is_awaited=self._is_open, outage_s=outage_s, tell=tell
+        )
         with progress_bar("working", total=len(self._job_ids), shown=self._show_progress) as bar:
-            for _ in self._refreshes(outage_s, pause):
+            for _ in self._refreshes(holdups, pause):
                 bar.update(len(self._results))
                 if not self.progress().open:
                     return self
@@ -300,6 +313,9 @@ class Submission:
     def _is_mine(self, job: JobAnswer) -> bool:
         return self._job_ids.get(job.source_id) == job.job_id
 
+    def _is_open(self, job: JobAnswer) -> bool:
+        return self._is_mine(job) and job.source_id not in self._results
+
     def _take(self, job: JobAnswer) -> Result:
         result = self._results[job.source_id] = Result.of(job)
         return result
@@ -326,19 +342,12 @@ class Submission:
                 self._service.set_priorities({self._job_ids[name]: changed[name] for name in part})
             prioritiser.confirm({name: changed[name] for name in part})
 
-    def _refreshes(self, outage_s: float, pause: Callable[[float], object]) -> Iterator[None]:
+    def _refreshes(self, holdups: Holdups, pause: Callable[[float], object]) -> Iterator[None]:
         """Refresh for ever, at a pace that leaves the server to its work, and through its restarts."""
-        last_answer = time.monotonic()
         pause_s = _SHORTEST_POLL_S
         while True:
             began = time.monotonic()
-            try:
-                news = self.refresh()
-                last_answer = time.monotonic()
-            except (ServerUnreachableError, OutageError):
-                if time.monotonic() - last_answer > outage_s:
-                    raise
-                news = []
+            news = holdups.ask(self.refresh)
             yield
             spent_s = time.monotonic() - began
             pause_s = _SHORTEST_POLL_S if news else min(1.5 * pause_s, _LONGEST_POLL_S)

@@ -19,6 +19,7 @@ from haste_core.tasktree import leaves
 
 HAND_BACK_PAUSE_S = 0.5  # keeps a task that no worker can take from circling
 MAX_MESSAGE = 2000  # characters of a task's message that are kept
+RESET = "Reset: it waits until it or its job is retried"
 DECIDED_KEY = "tier"  # the task key whose tasks carry out a decision
 
 _WAITING = frozenset({Phase.READY, Phase.UNDECIDED, Phase.DELAYED})
@@ -212,7 +213,7 @@ def reset_task(job: JobRecord, position: int, *, now: float, rules: Rules) -> Jo
             f"task {task.task_id} is being run by a worker; wait for its end, "
             "or use forceretry to start it afresh"
         )
-    held = _fresh(task, Event.RESET, TaskState.RESET, Phase.HELD).but(message="Reset")
+    held = _fresh(task, Event.RESET, TaskState.RESET, Phase.HELD).but(message=RESET)
     return settle(_with_task(_invalidate_followers(job, position), held), now=now, rules=rules)
 
 

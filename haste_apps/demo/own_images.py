@@ -57,7 +57,7 @@ def score_own_images(
                 submission = client.submit_directory(
                     images, pipeline=PIPELINE, pattern=pattern, mode="observe", progress=True
                 )
-                submission.wait(pause=interruption.pause)
+                submission.wait(pause=interruption.pause, tell=say)
                 policy = client.stream(submission.stream_id).pipeline.policy or {}
             report = _report(submission, images.resolve(), folder / "report.html", policy)
             _show(submission, report, as_json=as_json)

@@ -21,7 +21,9 @@ class TaskAnswer(BaseModel):
     task_key: str
     task_id: int
     job_id: int
-    task_state: int = Field(description="201 waits, 102 runs, 200 done, 204 skipped, others: failed.")
+    task_state: int = Field(
+        description="201 waits or is held, 102 runs, 200 done, 204 skipped, others: failed."
+    )
     task_msg: str
     site: str
     priority: float
@@ -72,7 +74,9 @@ class JobAnswer(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     job_id: int
-    state: int = Field(description="200 done, 201 and 102 open, 205 waits for a retry, others: failed.")
+    state: int = Field(
+        description="200 done, 201 and 102 open (201 also if held until a retry), others: failed."
+    )
     created_at: float
     ended_at: float | None
     stream_id: str

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,3 +23,23 @@ def haste(*arguments: str, url: str, roots: dict[str, Path]) -> subprocess.Compl
 def environment(url: str, roots: dict[str, Path]) -> dict[str, str]:
     named = {name: str(path) for name, path in roots.items()}
     return {**os.environ, "HASTE_SERVER_URL": url, "HASTE_ROOTS": json.dumps(named)}
+
+
+@contextmanager
+def watching(
+    folder: Path, said: Path, *, url: str, roots: dict[str, Path]
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `haste watch`, its words in a file, until the end of the block at the latest."""
+    arguments = ["watch", str(folder), "--stream", folder.name, "--settle", "0.3"]
+    with said.open("w") as stream:
+        watcher = subprocess.Popen(
+            [sys.executable, "-m", "haste_apps.cli", *arguments],
+            stderr=stream,
+            text=True,
+            env=environment(url, roots),
+        )
+    try:
+        yield watcher
+    finally:
+        watcher.kill()
+        watcher.wait()

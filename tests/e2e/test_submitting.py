@@ -181,6 +181,28 @@ def test_a_waiting_command_says_once_who_is_missing_and_ends_at_ctrl_c(
     assert said.read_text().splitlines()[-1] == "haste: interrupted"
 
 
+def test_jobs_that_are_held_are_told_with_what_to_do(
+    server: ServerProcess, client: HasteClient, plate: Path
+) -> None:
+    submission = client.submit_directory(plate, site="nowhere")
+    held, said = ["A00/site0.tif", "A01/site1.tif"], list[str]()
+    for name in held:
+        (first, *_) = client.job(submission.job_ids[name]).task_list()
+        assert client.reset_task(first.task_id).task_state == 201
+    with pytest.raises(TimeoutError, match="6 of 6 jobs are still open"):
+        submission.wait(timeout_s=5, tell=said.append)
+    (told,) = [message for message in said if "held" in message]
+    assert told.startswith("A00/site0.tif: its job was reset")
+    assert f"haste retry {submission.job_ids[held[0]]}." in told
+    stuck = list(client.jobs(stream_id=plate.name, state=205))
+    assert [(job.source_id, job.state) for job in stuck] == [(name, 201) for name in held]
+    assert "it waits until it or its job is retried" in stuck[0].task_list()[0].task_msg
+    _, _, remedy = told.partition("haste retry --stream")
+    again = haste("retry", "--stream", *remedy.split(), url=server.url, roots={})
+    assert again.returncode == 0, again.stderr
+    assert list(client.jobs(stream_id=plate.name, state=205)) == []
+
+
 def test_the_command_names_the_options_that_settle_a_conflict(
     server: ServerProcess, client: HasteClient, root: Path, plate: Path
 ) -> None:

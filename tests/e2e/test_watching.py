@@ -6,39 +6,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from haste_apps.submitting import OUTAGE_PAUSE_S
 from haste_client import HasteClient
-from tests.e2e.haste_command import environment, haste
+from tests.e2e.haste_command import environment, haste, watching
 from tests.e2e.plates import write_image
 from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the server's fixture looks into /proc")
-
-
-@contextmanager
-def watching(
-    folder: Path, said: Path, *, url: str, roots: dict[str, Path]
-) -> Iterator[subprocess.Popen[str]]:
-    """Run `haste watch`, its words in a file, until the end of the block at the latest."""
-    arguments = ["watch", str(folder), "--stream", folder.name, "--settle", "0.3"]
-    with said.open("w") as stream:
-        watcher = subprocess.Popen(
-            [sys.executable, "-m", "haste_apps.cli", *arguments],
-            stderr=stream,
-            text=True,
-            env=environment(url, roots),
-        )
-    try:
-        yield watcher
-    finally:
-        watcher.kill()
-        watcher.wait()
 
 
 def test_watching_goes_on_where_it_was_after_restarts_of_both(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ _LOOK_S = 0.2
 
 
 class TcpProxy:
-    """Forwards connections on `port` of the loopback interface to another port there.
+    """Forwards connections on `port` of the loopback interface, by default a free one, to another port there.
 
     Attributes
     ----------
@@ -19,9 +19,9 @@ class TcpProxy:
         By how much everything is late that goes through; may be changed at any time.
     """
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, *, port: int = 0) -> None:
         self._target_port = target_port
-        self._server = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._server = socket.create_server(("127.0.0.1", port), backlog=128)
         self._server.settimeout(_LOOK_S)
         self.port: int = self._server.getsockname()[1]
         self.delay_s = 0.0
