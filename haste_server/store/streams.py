@@ -38,10 +38,7 @@ class Streams(SqlPart):
         except IntegrityError:
             there = self.stream(stream_id)
             if (there.pipeline, there.mode) != (pipeline, mode):
-                raise ConflictError(
-                    f"the stream {stream_id!r} is there already, with pipeline {there.pipeline.name!r} "
-                    f"in mode {there.mode!r}; choose another name, or the same pipeline and mode"
-                ) from None
+                raise ConflictError(_difference(there, pipeline)) from None
             return there, False
         return StreamRecord(stream_id, pipeline, mode, now), True
 
@@ -101,6 +98,19 @@ class Streams(SqlPart):
         rows = self.database.read(lambda connection: connection.execute(wanted).all())
         following = str(rows[-1].job_id) if len(rows) == limit else None
         return Page([Source(row.source_id, row.source_version, row.job_id) for row in rows], following)
+
+
+def _difference(there: StreamRecord, pipeline: Pipeline) -> str:
+    known = f"the stream {there.stream_id!r} is there already, with pipeline {there.pipeline.name!r}"
+    if there.pipeline.name == pipeline.name and there.pipeline != pipeline:
+        parts = [
+            name for name in Pipeline.model_fields if getattr(there.pipeline, name) != getattr(pipeline, name)
+        ]
+        return (
+            f"{known} as it was then; since then its {' and '.join(parts)} changed, and a stream keeps the "
+            "pipeline that it began with. Choose another name for the stream"
+        )
+    return f"{known} in mode {there.mode!r}; choose another name, or the same pipeline and mode"
 
 
 def _stream_record(row: Row[Any]) -> StreamRecord:
