@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -60,6 +60,45 @@ class ChildPlan:
         return Child(process, ours, scratch, memory_limit_bytes=self.settings.task_memory_bytes)
 
 
+class TasksAhead:
+    """The tasks that a child has and has not begun, in their order.
+
+    Attributes
+    ----------
+    size_bytes : int
+        Of their messages.
+    keys : Counter of str
+        How many there are of each task key.
+    """
+
+    def __init__(self) -> None:
+        self._attempts: dict[AttemptKey, Attempt] = {}
+        self.size_bytes = 0
+        self.keys: Counter[str] = Counter()
+
+    def add(self, attempt: Attempt) -> None:
+        """Add one behind the others."""
+        self._attempts[attempt.key] = attempt
+        self._count(attempt, 1)
+
+    def take(self, key: AttemptKey) -> Attempt | None:
+        """Take one out; None if it is not there."""
+        attempt = self._attempts.pop(key, None)
+        if attempt is not None:
+            self._count(attempt, -1)
+        return attempt
+
+    def _count(self, attempt: Attempt, sign: int) -> None:
+        self.size_bytes += sign * len(attempt.body)
+        self.keys[attempt.message.task_key] += sign
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return iter(self._attempts.values())
+
+
 class Child:
     """One child process: what it was given, what it runs, and for how long.
 
@@ -90,7 +129,7 @@ class Child:
         self.unusable: str | None = None
         self.recalled = False
         self.running: Attempt | None = None
-        self.ahead: deque[Attempt] = deque()
+        self.ahead = TasksAhead()
         self._running_since = 0.0
         self._stopped: Attempt | None = None
         self._stopped_why = ""
@@ -124,7 +163,7 @@ class Child:
 
     def book(self, attempt: Attempt) -> Attempt:
         """Reserve a place for a task that `give` is about to send."""
-        self.ahead.append(attempt)
+        self.ahead.add(attempt)
         return attempt
 
     def give(self, attempts: Sequence[Attempt]) -> None:
@@ -152,7 +191,7 @@ class Child:
 
     def started(self, key: AttemptKey) -> Attempt | None:
         """Note that a task has begun to run."""
-        attempt = self._take_ahead(key)
+        attempt = self.ahead.take(key)
         if attempt is not None:
             self.running = attempt
             self._running_since = time.monotonic()
@@ -173,7 +212,7 @@ class Child:
     def returned(self, keys: Sequence[AttemptKey]) -> list[Attempt]:
         """Note what the child gave back."""
         self.recalled = False
-        taken = [self._take_ahead(key) for key in keys]
+        taken = [self.ahead.take(key) for key in keys]
         return [attempt for attempt in taken if attempt is not None]
 
     def stop_at_limit(self) -> None:
@@ -222,12 +261,6 @@ class Child:
     def has_exited(self) -> bool:
         """Tell whether the process is gone."""
         return self._process.exitcode is not None
-
-    def _take_ahead(self, key: AttemptKey) -> Attempt | None:
-        attempt = next((attempt for attempt in self.ahead if attempt.key == key), None)
-        if attempt is not None:
-            self.ahead.remove(attempt)
-        return attempt
 
     def _send(self, records: Sequence[Record]) -> None:
         with contextlib.suppress(OSError):

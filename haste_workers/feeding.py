@@ -25,7 +25,7 @@ def choose_child(attempt: Attempt, children: Iterable[Child], durations: MeanDur
             continue
         # The task itself counts too: a long one must not go where it could be overtaken by a free child.
         ahead_s = durations.expected_s(attempt.message.task_key) + sum(
-            durations.expected_s(other.message.task_key) for other in child.ahead
+            number * durations.expected_s(key) for key, number in child.ahead.keys.items() if number
         )
         if ahead_s <= best_s:
             best, best_s = child, ahead_s
@@ -39,5 +39,5 @@ def _takes_ahead(child: Child, attempt: Attempt) -> bool:
         and not child.was_killed_here
         and len(child.ahead) < _AHEAD_TASKS
         and child.running_s < AHEAD_S
-        and sum(len(other.body) for other in child.ahead) + len(attempt.body) < _AHEAD_BYTES
+        and child.ahead.size_bytes + len(attempt.body) < _AHEAD_BYTES
     )

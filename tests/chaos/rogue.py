@@ -15,7 +15,7 @@ from haste_core.routing import RESULT_QUEUE
 _MOST = 40  # taken at a time
 _PERSISTENT = pika.BasicProperties(delivery_mode=2)
 _COPIES = 2
-_LATEST_S = 3.0  # long enough to meet the next attempts of a task that failed
+LATEST_S = 3.0  # long enough to meet the next attempts of a task that failed
 
 
 class Rogue:
@@ -74,7 +74,7 @@ class Rogue:
         """Shuffle results, and copies that are due."""
         now = time.monotonic()
         for body in set(bodies) - self._known:  # no copies of copies
-            self._copies += [(now + self._rng.uniform(0, _LATEST_S), body) for _ in range(_COPIES)]
+            self._copies += [(now + self._rng.uniform(0, LATEST_S), body) for _ in range(_COPIES)]
         self._known |= set(bodies)
         due = [body for at, body in self._copies if at <= now]
         self._copies = [copy for copy in self._copies if copy[0] > now]
