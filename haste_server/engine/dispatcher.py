@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
 
 from haste_core.ports import Broker, Clock, Selector, TaskStore
@@ -11,7 +10,6 @@ from haste_core.routing import Route
 from haste_server.engine.attendance import Attendance, Window
 
 LOOK_AGAIN_S = 1.0  # another server's web process may have stored tasks without waking this engine
-REST_S = 0.005  # where windows are full: each stored result wakes, and most free too little of one
 CLAIM_LIMIT = 100
 REFILL_SHARE = 0.5  # of a window is claimed at once where tasks are short: a transaction costs more than they
 
@@ -58,40 +56,30 @@ class Dispatcher:
         if not self._broker.is_up():
             return
         windows = self._attendance.windows(now=self._clock())
-        demand = self._store.demand(windows)
-        if demand and not self._hand_out(demand, windows):
-            time.sleep(REST_S)
-
-    def _hand_out(self, demand: Mapping[Route, int], windows: Mapping[Route, Window]) -> int:
-        count = 0
-        for route, in_flight in demand.items():
+        for route, in_flight in self._store.demand(windows).items():
             window = windows[route]
             room = window.size - in_flight
             selector = self._selectors.get(route.task_key)
             if selector is not None:
-                count += self._fill_slots(route, selector, window.slots - in_flight)
+                self._fill_slots(route, selector, window.slots - in_flight)
             elif room >= window.size * REFILL_SHARE or window.together == 1:
-                count += self._fill(route, window, room)
-        return count
+                self._fill(route, window, room)
 
-    def _fill_slots(self, route: Route, selector: Selector, free_slots: int) -> int:
+    def _fill_slots(self, route: Route, selector: Selector, free_slots: int) -> None:
         if free_slots <= 0:
-            return 0
+            return
         now = self._clock()
         chosen = selector.choose(route, min(free_slots, CLAIM_LIMIT), now=now)
         messages = self._store.claim_chosen(route, chosen, now=now, lease_s=self._lease_s)
         if messages:
             self._broker.publish(messages)
-        return len(messages)
 
-    def _fill(self, route: Route, window: Window, room: int) -> int:
-        count = 0
-        while count < room:
-            limit = min(room - count, CLAIM_LIMIT)
+    def _fill(self, route: Route, window: Window, room: int) -> None:
+        while room > 0:
+            limit = min(room, CLAIM_LIMIT)
             messages = self._store.claim(route, limit, now=self._clock(), lease_s=self._lease_s)
             if messages:
                 self._broker.publish(messages, together=window.together)
-            count += len(messages)
             if len(messages) < limit:
-                break
-        return count
+                return
+            room -= len(messages)
