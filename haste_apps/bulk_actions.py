@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from haste_apps.exits import ExitCode
 from haste_apps.inspecting import show_job
 from haste_apps.output import print_json, print_table
 from haste_client import HasteClient
 from haste_client.answers import BulkActionAnswer, JobAnswer
 from haste_core.errors import InvalidError, Problem
+from haste_runtime.exit_codes import ExitCode
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from haste_apps.interruption import GRACE_S, Interruption, interruptible
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from haste_apps.exits import ExitCode
     from haste_client import HasteClient
+    from haste_runtime.exit_codes import ExitCode
 
 RETRY_FOR_S = 15.0
 """How long a command waits for a server that is being restarted."""

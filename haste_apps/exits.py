@@ -1,25 +1,15 @@
-"""How the programs end: exit codes, and errors told in one line."""
+"""Errors told in one line, with the exit code that they mean."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 
 import typer
 
 from haste_core.errors import HasteError, OutcomeUnknownError, PermanentError, TransientError
-
-
-class ExitCode(IntEnum):
-    """What a program's end means to the script that started it."""
-
-    DONE = 0
-    WORK_FAILED = 1  # it ran, but some images failed, or the server did at this request
-    USAGE = 2  # what was asked for cannot be done
-    TRY_AGAIN = 5  # server, broker or database are away; a later run continues
-    INTERRUPTED = 130  # Ctrl-C, as shells have it
+from haste_runtime.exit_codes import ExitCode
 
 
 class RunFailedError(HasteError):

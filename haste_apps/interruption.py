@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TypeVar
 
-from haste_apps.exits import ExitCode
+from haste_runtime.exit_codes import ExitCode
 
 GRACE_S = 1.0
 """How long what is being done may take to come to a good place; nobody likes to wait after Ctrl-C."""

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from haste_apps.exits import ExitCode
 from haste_apps.interruption import Interruption
 from haste_apps.output import print_json, say
 from haste_apps.summary import summary_json
@@ -27,6 +26,7 @@ from haste_client import (
 from haste_client.directory import Selection, stream_id_for
 from haste_client.settling import Unfinished
 from haste_client.watching import FolderWatch, watch
+from haste_runtime.exit_codes import ExitCode
 
 PROBLEMS_SHOWN = 20
 UNFINISHED_AFTER_S = 30.0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from haste_core.errors import HasteError, InvalidError, TransientError
+from haste_runtime.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from haste_runtime.configuration import Gathered
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from haste_server.processes.children import ChildProcess
     from haste_server.settings import ServerSettings
 
-DONE, USAGE, TRY_AGAIN = 0, 2, 5
 STOP_MARGIN_S = 60.0  # beyond shutdown_s: web and engine end by themselves long before
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True)
@@ -214,7 +214,7 @@ def _serve_with_gunicorn(server: Server, *, processes: int, parent_pid: int | No
     try:
         serve(listening, url_file=UrlFile(settings.url_file), make=make)
     except SystemExit as error:  # gunicorn's codes are not ours; it has logged what it means
-        raise typer.Exit(TRY_AGAIN if error.code else DONE) from error
+        raise typer.Exit(ExitCode.TRY_AGAIN if error.code else ExitCode.DONE) from error
 
 
 @contextmanager
@@ -225,13 +225,13 @@ def _explained() -> Iterator[None]:
     except InvalidError as error:
         for problem in error.problems:
             typer.echo(f"haste-server: {problem}", err=True)
-        raise typer.Exit(USAGE) from error
+        raise typer.Exit(ExitCode.USAGE) from error
     except (TransientError, OSError) as error:
         typer.echo(f"haste-server: {error}", err=True)
-        raise typer.Exit(TRY_AGAIN) from error
+        raise typer.Exit(ExitCode.TRY_AGAIN) from error
     except HasteError as error:
         typer.echo(f"haste-server: {error}", err=True)
-        raise typer.Exit(USAGE) from error
+        raise typer.Exit(ExitCode.USAGE) from error
 
 
 if __name__ == "__main__":

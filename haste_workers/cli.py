@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 
 from haste_core.errors import InvalidError
-
-DONE, USAGE, TRY_AGAIN = 0, 2, 5
+from haste_runtime.exit_codes import ExitCode
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -77,8 +76,8 @@ def work(
     except (InvalidError, HandlerUnusableError) as error:
         for problem in error.problems if isinstance(error, InvalidError) else [error]:
             typer.echo(f"haste-worker: {problem}", err=True)
-        raise typer.Exit(USAGE) from error
-    raise typer.Exit(DONE if ended_well else TRY_AGAIN)
+        raise typer.Exit(ExitCode.USAGE) from error
+    raise typer.Exit(ExitCode.DONE if ended_well else ExitCode.TRY_AGAIN)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from pathlib import Path
 from haste_apps.demo.outcome import show_end
 from haste_apps.demo.server import EmbeddedServer
 from haste_apps.demo.workspace import prepare_work_dir
-from haste_apps.exits import ExitCode
 from haste_apps.interruption import Interruption
 from haste_apps.output import as_called, say
 from haste_apps.report import ReportInput, write_report
@@ -15,6 +14,7 @@ from haste_apps.suspicions import suspicions
 from haste_apps.tables import show_tiers
 from haste_client import HasteClient, InvalidError, Problem, Submission
 from haste_client.directory import Selection, scan
+from haste_runtime.exit_codes import ExitCode
 
 PIPELINE = "focus-tier"
 FAILURES_SHOWN = 20

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from haste_apps.exits import ExitCode, RunFailedError
+from haste_apps.exits import RunFailedError
 from haste_client import HasteClient, ServerUnreachableError, TransientError
+from haste_runtime.exit_codes import ExitCode
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0  # the server itself gives running tasks 20

@@ -12,7 +12,7 @@ from haste_apps.demo.server import EmbeddedServer
 from haste_apps.demo.stages import StageDisplay
 from haste_apps.demo.verdict import Truth, faults, mean_defocus_by_tier
 from haste_apps.demo.workspace import prepare_work_dir
-from haste_apps.exits import ExitCode, RunFailedError
+from haste_apps.exits import RunFailedError
 from haste_apps.interruption import Interruption
 from haste_apps.output import as_called, say
 from haste_apps.report import ReportInput, write_report
@@ -20,6 +20,7 @@ from haste_apps.tables import show_tiers
 from haste_client import HasteClient, Result, Submission
 from haste_client.watching import FolderWatch
 from haste_core.policies import IntervalPolicy
+from haste_runtime.exit_codes import ExitCode
 
 STREAM_ID, PIPELINE = "demo", "full"
 SEED = 7

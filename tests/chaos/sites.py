@@ -6,6 +6,7 @@ import json
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -44,7 +45,7 @@ _SMALL_DISK = (
 Strike = Callable[[random.Random], None]
 
 
-class Site:
+class Site(ABC):
     """What both shapes have in common.
 
     Attributes
@@ -81,20 +82,21 @@ class Site:
     def __exit__(self, *_: object) -> None:
         self.cleanup.close()
 
+    @abstractmethod
     def _open(self) -> None:
-        raise NotImplementedError
+        """Start everything."""
 
+    @abstractmethod
     def victims(self) -> Mapping[str, Strike]:
         """Name who can be killed; each strike returns when the victim is back, or will come by itself."""
-        raise NotImplementedError
 
     def disturbances(self) -> Mapping[str, Strike]:
         """Name what else can happen; each returns when it is over."""
         return {}
 
+    @abstractmethod
     def processes(self) -> Iterator[tuple[str, int]]:
         """List the living processes with their roles."""
-        raise NotImplementedError
 
     def wait_until_ready(self) -> None:
         """Wait until all servers are ready and know of workers."""

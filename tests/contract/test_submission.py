@@ -76,6 +76,29 @@ def test_the_numbers_of_deleted_jobs_are_never_given_again(store: SqlStore) -> N
     assert store.job(second).tasks[0].task_id > task_id
 
 
+def test_many_jobs_at_once_get_numbers_of_their_own_in_their_order(store: SqlStore) -> None:
+    def of_some(*names: str) -> list[int]:
+        return submitted(store, *(spec({"taskSequential": [name, "z"]}, source_id=name) for name in names))
+
+    first = of_some("a", "b", "c")
+    task_ids = [task.task_id for job_id in first for task in store.job(job_id).tasks]
+    for job_id in first:
+        store.delete(job_id)
+    second = [*of_some("d", "e"), *of_some("f")]
+
+    assert second == sorted(set(second))
+    assert min(second) > max(first)
+    jobs = [store.job(job_id) for job_id in second]
+    assert [(job.spec.source_id, job.tasks[0].task_key) for job in jobs] == [
+        ("d", "d"),
+        ("e", "e"),
+        ("f", "f"),
+    ]
+    later = [task.task_id for job in jobs for task in job.tasks]
+    assert later == sorted(set(later))
+    assert min(later) > max(task_ids)
+
+
 def test_an_idempotency_key_repeats_the_first_answer(store: SqlStore) -> None:
     [first] = store.submit([spec()], now=NOW, idempotency_key="k")
     [second] = store.submit([spec()], now=NOW, idempotency_key="k")

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from haste_apps.bulk_actions import Chosen, cancel, retry
-from haste_apps.exits import ExitCode
 from haste_client.answers import ActionResult, BulkActionAnswer, JobAnswer
 from haste_core.errors import InvalidError
+from haste_runtime.exit_codes import ExitCode
 
 JOB = JobAnswer(
     job_id=7,

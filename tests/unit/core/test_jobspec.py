@@ -140,3 +140,12 @@ def test_a_tree_keeps_its_tasks_in_their_order(tasks: Any) -> None:
         return [key for child in children for key in keys(child)]
 
     assert [task.task_key for task in leaves(parse_tasks(tasks))] == keys(tasks)
+
+
+@pytest.mark.parametrize("field", ["metadata", "response"])
+def test_what_json_cannot_hold_is_refused(field: str) -> None:
+    with pytest.raises(InvalidError) as refused:
+        parse_job_spec({"source_url": "root://nas/a", "source_id": "a", "tasks": "t", field: {"x": {1, 2}}})
+    assert [(item.where, "only what JSON can" in item.what) for item in refused.value.problems] == [
+        (field, True)
+    ]
