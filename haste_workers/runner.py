@@ -21,6 +21,7 @@ from haste_core.errors import PermanentError
 from haste_core.messages import AttemptKey, Outcome, Presence, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery, WorkerTransport
 from haste_core.routing import Route
+from haste_runtime.garbage import collect_seldom
 from haste_workers.attempts import Attempt, AttemptBook, key_of, time_limit_s
 from haste_workers.children import ChildPlan
 from haste_workers.pool import ChildPool
@@ -94,6 +95,7 @@ class Runner:
             prefetch = self._settings.prefetch_for(queues=len(routes))
             self._transport.start(routes, prefetch=prefetch, on_task=self.take, on_revoked=self.revoke)
             self.up.set()
+            collect_seldom()
             while not self._finished():
                 self._turn()
             if not self._abandoned:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from wsgiref.types import WSGIApplication
 
+from haste_runtime.garbage import collect_seldom
+
 
 @dataclass(frozen=True)
 class Part:
@@ -35,6 +37,7 @@ class Parts:
         """Start all parts."""
         for part in self.beside:
             part.start()
+        collect_seldom()
 
     def stop(self) -> None:
         """Stop all parts."""

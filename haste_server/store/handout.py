@@ -18,6 +18,7 @@ from haste_core.ports import StateChange
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
 from haste_server.changes import log_changes
+from haste_server.store.database import Database
 from haste_server.store.records import (
     SqlPart,
     job_ids_of_tasks,
@@ -127,17 +128,13 @@ class HandOut(SqlPart):
     def renew(self, worker_id: str, held: Sequence[HeldAttempt], *, until: float) -> None:
         """Extend the leases of the attempts that a worker says it holds."""
         rows = [
-            {
-                "id": attempt.task_id,
-                "number": attempt.attempt,
-                "until": until,
-                "by": worker_id,
-                "started": attempt.started_at,
-            }
+            {"id": attempt.task_id, "number": attempt.attempt, "started": attempt.started_at}
             for attempt in sorted(held, key=lambda attempt: attempt.task_id)
         ]
         if rows:
-            self.database.write(lambda connection: connection.execute(_RENEW, rows))
+            renewed = _renewal(self.database)
+            given = {"rows": rows, "until": until, "by": worker_id}
+            self.database.write(lambda connection: connection.execute(renewed, given))
 
     def expired(self, *, now: float, limit: int) -> list[TaskResult]:
         """Find the attempts whose lease has ended, as results with the outcome LOST, to be recorded."""
@@ -213,6 +210,19 @@ def state_changes(changes: Iterable[tuple[JobRecord, JobRecord]]) -> list[StateC
         for old, new in zip(before.tasks, after.tasks, strict=True)
         if old.state is not new.state
     ]
+
+
+def _renewal(database: Database) -> sa.Update:
+    held = database.given_rows({"id": "BIGINT", "number": "BIGINT", "started": "DOUBLE"})
+    return (
+        sa.update(tasks)
+        .where(
+            tasks.c.task_id == held.c.id,
+            tasks.c.attempt == held.c.number,
+            tasks.c.phase == Phase.HANDED_OUT,
+        )
+        .values(due_at=sa.bindparam("until"), worker_id=sa.bindparam("by"), started_at=held.c.started)
+    )
 
 
 @lru_cache(maxsize=100)
@@ -355,18 +365,5 @@ _LEASE = (
         worker_id=None,
         started_at=None,
         message="",
-    )
-)
-_RENEW = (
-    sa.update(tasks)
-    .where(
-        tasks.c.task_id == sa.bindparam("id"),
-        tasks.c.attempt == sa.bindparam("number"),
-        tasks.c.phase == Phase.HANDED_OUT,
-    )
-    .values(
-        due_at=sa.bindparam("until"),
-        worker_id=sa.bindparam("by"),
-        started_at=sa.bindparam("started"),
     )
 )

@@ -94,11 +94,12 @@ class AmqpTransport:
     def report(self, result: TaskResult, delivery: TaskDelivery) -> None:
         """Send a result, persistent and confirmed, and acknowledge its task after that.
 
-        Results that come while the link is busy travel together.
+        Results that come while others are under way wait for their confirm, and travel together: a message
+        costs more than what is in it.
         """
         with self._changed:
             self._unsent.append((result.encode(), cast(DeliveryToken, delivery.token)))
-            waits_already = len(self._unsent) > 1
+            waits_already = len(self._unsent) > 1 or self._reports
         if not waits_already:
             self._started().call(self._send_results)
 
@@ -189,6 +190,7 @@ class AmqpTransport:
                 report.under_way = False
         if fate is Fate.CONFIRMED:
             self._started().ack([task for task in report.tasks if self._open.settle(task)])
+            self._send_results()
         elif fate is not Fate.LOST:
             # The queue of results is gone or out of order. A new connection declares it again, and
             # brings the results along.
