@@ -5,12 +5,12 @@ A spec is validated once, where it enters; all its problems are reported togethe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from haste_core.errors import InvalidError, Problem
 from haste_core.fields import (
@@ -26,8 +26,9 @@ from haste_core.fields import (
     Strict,
 )
 from haste_core.findings import problems_of
+from haste_core.readiness import Plan
 from haste_core.routing import DEFAULT_SITE
-from haste_core.tasktree import Node, check_bounds, stored_tasks
+from haste_core.tasktree import Node, Parallel, Sequential, Task, check_bounds, stored_tasks
 
 MAX_SPEC_BYTES = 2**20
 """As JSON. A spec is a part of each of its tasks' messages, whose limit is `routing.MAX_MESSAGE_BYTES`."""
@@ -92,14 +93,27 @@ class JobSpec(Strict):
 
     @classmethod
     def stored(cls, text: str) -> JobSpec:
-        """Take a spec back from a store that kept the JSON of `to_json`; it is not checked again."""
+        """Take a spec back from a store that kept its `text`; it is not checked again."""
         value = from_json(text)
-        tasks = stored_tasks(json.dumps(value["tasks"]))
-        return cls.model_construct(**{**value, "tasks": tasks, "location": tuple(value["location"])})
+        tasks = stored_tasks(to_json(value["tasks"]))
+        spec = cls.model_construct(**{**value, "tasks": tasks, "location": tuple(value["location"])})
+        spec.__dict__["text"] = text
+        return spec
+
+    @cached_property
+    def text(self) -> str:
+        """The spec as JSON text."""
+        return self.model_dump_json(by_alias=True)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What follows from the tree of tasks."""
+        return _plan(self.tasks)
 
     def to_json(self) -> dict[str, Any]:
         """Write the spec as a JSON object that `parse_job_spec` reads back as an equal spec."""
-        return self.model_dump(mode="json", by_alias=True)
+        written: dict[str, Any] = from_json(self.text)
+        return written
 
 
 def parse_job_spec(value: Any) -> JobSpec:
@@ -116,6 +130,12 @@ def parse_job_spec(value: Any) -> JobSpec:
         raise InvalidError(problems_of(error)) from error
 
 
+@lru_cache(maxsize=1000)
+def _plan(tasks: Task | Sequential | Parallel) -> Plan:
+    """Make the plan of a tree of tasks; the jobs of a stream mostly have the same one."""
+    return Plan(tasks)
+
+
 def check_size(spec: JobSpec) -> None:
     """Refuse a spec that is too large to travel with its tasks.
 
@@ -124,7 +144,7 @@ def check_size(spec: JobSpec) -> None:
     InvalidError
         If it takes more than `MAX_SPEC_BYTES`.
     """
-    size_bytes = len(spec.model_dump_json(by_alias=True).encode())
+    size_bytes = len(spec.text.encode())
     if size_bytes <= MAX_SPEC_BYTES:
         return
     sizes = {name: len(spec.model_dump_json(include={name}).encode()) for name in ("metadata", "response")}

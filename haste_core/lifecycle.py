@@ -255,7 +255,7 @@ def _make_ready(
     priority = job.priority if task.priority is None else task.priority
     return task.but(
         phase=Phase.READY,
-        site=job.place_before(task.position).site,
+        site=job.site_before(task.position),
         contended=bool(startable.overtakes) or job.plan.tasks[task.position].optional,
         ready_at=now,
         order_key=order_key(priority=priority, ready_at=now, ageing_per_s=rules.ageing_per_s),

@@ -13,6 +13,9 @@ from haste_core.expressions import Expression, ExpressionError, parse_expression
 from haste_core.states import TaskState
 from haste_core.tasktree import Parallel, Sequential, Task, leaves
 
+REMEMBERED = 100
+"""Combinations of states that a plan keeps the answer for: the jobs of a stream go the same way."""
+
 
 @dataclass(frozen=True)
 class Startable:
@@ -74,6 +77,7 @@ class Plan:
             position: parse_expression(task.when) for position, task in enumerate(self.tasks) if task.when
         }
         self.root = _number(tasks, 0)
+        self._seen: dict[tuple[TaskState, ...], Readiness] = {}
 
     def readiness(self, states: Sequence[TaskState], responses: Mapping[str, Any]) -> Readiness:
         """Tell which tasks may run, given the state of each task and the answers so far.
@@ -85,6 +89,16 @@ class Plan:
         responses : mapping
             Answers by task key, as `when` expressions see them.
         """
+        if self.conditions:
+            return self._survey(states, responses)
+        key = tuple(states)
+        if (found := self._seen.get(key)) is None:
+            found = self._survey(states, responses)
+            if len(self._seen) < REMEMBERED:
+                self._seen[key] = found
+        return found
+
+    def _survey(self, states: Sequence[TaskState], responses: Mapping[str, Any]) -> Readiness:
         survey = _Survey(self, list(states), responses)
         passed = survey.visit(self.root, frozenset())
         return Readiness(survey.startable, survey.skipped, survey.refused, survey.job_state(passed=passed))

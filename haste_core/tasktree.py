@@ -6,7 +6,7 @@ The leaves, numbered depth first, are the tasks' *positions*.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -72,10 +72,14 @@ class Task(Strict):
             return {key: item for key, item in inner.items() if key not in _ANSWERED_FIELDS}
         raise ValueError('a task is "KEY" or {"Task": {"task_key": "KEY"}}')
 
+    @cached_property
+    def given(self) -> dict[str, JsonValue]:
+        """The fields that were given, by name."""
+        return {name: getattr(self, name) for name in self.model_fields_set | {"task_key"}}
+
     @model_serializer
     def _wrap(self) -> str | dict[str, dict[str, JsonValue]]:
-        given = {name: getattr(self, name) for name in self.model_fields_set | {"task_key"}}
-        return self.task_key if len(given) == 1 else {"Task": given}
+        return self.task_key if len(self.given) == 1 else {"Task": self.given}
 
 
 class Sequential(Strict):
@@ -181,7 +185,7 @@ def parse_tasks(value: Any) -> Task | Sequential | Parallel:
 
 
 @lru_cache(maxsize=1000)
-def stored_tasks(text: str) -> Task | Sequential | Parallel:
+def stored_tasks(text: bytes) -> Task | Sequential | Parallel:
     """Read a tree of tasks that was checked before; the jobs of a stream mostly have the same one."""
     return _adapter.validate_json(text)
 

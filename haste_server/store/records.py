@@ -47,7 +47,7 @@ def load_jobs(connection: Connection, job_ids: Collection[int], *, lock: bool) -
     rows = connection.execute(job_rows, {"ids": list(job_ids)}).all()
     found: defaultdict[int, list[TaskRecord]] = defaultdict(list)
     for job_id, *values in connection.execute(task_rows, {"ids": [row.job_id for row in rows]}):
-        found[job_id].append(TaskRecord(*values))
+        found[job_id].append(TaskRecord.of(zip(_TASK_FIELDS, values, strict=True)))
     return {row.job_id: _job_record(row, tuple(found[row.job_id])) for row in rows}
 
 
@@ -119,17 +119,11 @@ def _pipeline(text: str) -> Pipeline:
 
 # Made once: what SQLAlchemy does for a statement costs more than the database's work on a few rows.
 _IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
-_RECORD = [tasks.c[field.name] for field in fields(TaskRecord)]
+_TASK_FIELDS = tuple(field.name for field in fields(TaskRecord))
+_RECORD = [tasks.c[name] for name in _TASK_FIELDS]
 _CHANGING = [column.name for column in _RECORD if column.name not in ("task_id", "position", "task_key")]
 _LOAD_JOBS = (
-    sa.select(
-        jobs.c.job_id,
-        sa.type_coerce(jobs.c.spec, sa.Text).label("spec"),
-        jobs.c.state,
-        jobs.c.priority,
-        jobs.c.created_at,
-        jobs.c.ended_at,
-    )
+    sa.select(jobs.c.job_id, jobs.c.spec, jobs.c.state, jobs.c.priority, jobs.c.created_at, jobs.c.ended_at)
     .where(jobs.c.job_id.in_(_IDS))
     .order_by(jobs.c.job_id)
 )

@@ -61,6 +61,19 @@ class _PlaceJson(TypeDecorator[Place]):
         return None if value is None else Place(**value)
 
 
+class _JsonText(TypeDecorator[str]):
+    """JSON that is written and read as its text."""
+
+    impl = JSON
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> None:  # noqa: ARG002
+        return None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:  # noqa: ARG002
+        return None
+
+
 # SQLite numbers rows by itself only where the column is exactly INTEGER; and with `sqlite_autoincrement` it
 # never gives the number of a deleted row again, so that a late result cannot be taken for another task's.
 _Id = BigInteger().with_variant(Integer, "sqlite")
@@ -92,7 +105,7 @@ jobs = Table(
     Column("source_id", String(255), nullable=False),
     Column("source_version", String(128)),
     Column("stream_index", BigInteger, nullable=False),
-    Column("spec", JSON, nullable=False),
+    Column("spec", _JsonText, nullable=False),
     Column("state", _Code(TaskState), nullable=False),
     Column("priority", Double, nullable=False),
     Column("created_at", Double, nullable=False),

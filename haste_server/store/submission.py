@@ -153,7 +153,7 @@ def _known_jobs(connection: Connection, specs: Sequence[JobSpec]) -> dict[_Ident
 
 def _insert(database: Database, connection: Connection, records: Sequence[JobRecord]) -> list[JobRecord]:
     """Store new jobs, and return them with their numbers and those of their tasks."""
-    sizes = [len(record.spec.model_dump_json()) for record in records]
+    sizes = [len(record.spec.text) for record in records]
     stored: list[JobRecord] = []
     for numbers in runs(sizes, most=MAX_INSERTED_ROWS, most_in_sum=MAX_INSERTED_BYTES):
         stored += _insert_few(database, connection, [records[number] for number in numbers])
@@ -177,7 +177,7 @@ def _job_row(record: JobRecord) -> dict[str, Any]:
         "source_id": spec.source_id,
         "source_version": spec.source_version,
         "stream_index": NO_INDEX if spec.index is None else spec.index,
-        "spec": spec.to_json(),
+        "spec": spec.text,
         "state": record.state,
         "priority": record.priority,
         "created_at": record.created_at,
