@@ -11,8 +11,7 @@ def collect_seldom() -> None:
     """Spare this process the search for cycles among what was made to start it, and make others rare.
 
     For a process whose own work leaves few cycles behind, at the end of its start: a task's way through it
-    makes hundreds of short-lived objects, at which Python by default would search again and again. That took
-    6 % of the server's time.
+    makes hundreds of short-lived objects, at which Python by default would search again and again.
     """
     gc.collect()
     gc.freeze()
