@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from haste_core.errors import ConflictError, Problem
 from haste_core.jobspec import JobSpec
@@ -31,30 +32,51 @@ class Sweep:
     after: str = ""
 
 
-def fingerprint(specs: Sequence[JobSpec]) -> str:
-    """Digest what a call asks for."""
-    canonical = json.dumps([spec.to_json() for spec in specs], sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+@dataclass(frozen=True)
+class Call:
+    """One call that stores jobs.
+
+    Attributes
+    ----------
+    key : str, optional
+        Its idempotency key.
+    """
+
+    specs: Sequence[JobSpec]
+    now: float
+    key: str | None = None
+
+    @cached_property
+    def request_sha256(self) -> str:
+        """The digest of what it asks for."""
+        canonical = json.dumps([spec.to_json() for spec in self.specs], sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def known_answers(
-    connection: Connection, key: str, request_sha256: str, now: float
-) -> dict[int, Submitted | Refused]:
-    """Find the answers that a key stands for, by number.
+def known_answers(connection: Connection, calls: Sequence[Call]) -> list[dict[int, Submitted | Refused]]:
+    """Find the answers that the keys of calls stand for, by number.
 
     Those whose jobs were deleted are left out; if any are, or the key is old, it is forgotten.
     """
-    of_key = idempotency_keys.c.idempotency_key == key
+    keys = [call.key for call in calls if call.key is not None]
+    if not keys:
+        return [{} for _ in calls]
     # Held, so that of two calls that find a job deleted only one makes a new job.
-    row = connection.execute(sa.select(idempotency_keys).where(of_key).with_for_update()).one_or_none()
-    if row is None:
-        return {}
+    held = sa.select(idempotency_keys).where(idempotency_keys.c.idempotency_key.in_(keys)).with_for_update()
+    rows = {row.idempotency_key: row for row in connection.execute(held)}
+    return [_known(connection, call, rows[call.key]) if call.key in rows else {} for call in calls]
+
+
+def _known(connection: Connection, call: Call, row: Row[Any]) -> dict[int, Submitted | Refused]:
     known: dict[int, Submitted | Refused] = {}
-    if row.created_at >= now - KEYS_KEPT_S:
-        if row.request_sha256 != request_sha256:
-            raise ConflictError(f"the Idempotency-Key {key!r} was used for another request; take a new one")
+    if row.created_at >= call.now - KEYS_KEPT_S:
+        if row.request_sha256 != call.request_sha256:
+            raise ConflictError(
+                f"the Idempotency-Key {call.key!r} was used for another request; take a new one"
+            )
         known = _standing(connection, row.answer)
     if len(known) < len(row.answer):
+        of_key = idempotency_keys.c.idempotency_key == call.key
         connection.execute(sa.delete(idempotency_keys).where(of_key))
     return known
 
@@ -71,18 +93,26 @@ def _standing(connection: Connection, answer: list[dict[str, Any]]) -> dict[int,
     }
 
 
-def remember(
-    connection: Connection, key: str, request_sha256: str, answer: list[Submitted | Refused], now: float
-) -> None:
-    """Keep the answer of a call under its key."""
-    items = [
-        {"job_id": item.job_id}
-        if isinstance(item, Submitted)
-        else {"problems": [{"where": problem.where, "what": problem.what} for problem in item.problems]}
-        for item in answer
+def remember(connection: Connection, answered: Sequence[tuple[Call, Sequence[Submitted | Refused]]]) -> None:
+    """Keep the answers of calls under their keys."""
+    rows = [
+        {
+            "idempotency_key": call.key,
+            "request_sha256": call.request_sha256,
+            "answer": [_shown(item) for item in answer],
+            "created_at": call.now,
+        }
+        for call, answer in answered
+        if call.key is not None
     ]
-    row = {"idempotency_key": key, "request_sha256": request_sha256, "answer": items, "created_at": now}
-    connection.execute(sa.insert(idempotency_keys), [row])
+    if rows:
+        connection.execute(sa.insert(idempotency_keys), rows)
+
+
+def _shown(item: Submitted | Refused) -> dict[str, Any]:
+    if isinstance(item, Submitted):
+        return {"job_id": item.job_id}
+    return {"problems": [{"where": problem.where, "what": problem.what} for problem in item.problems]}
 
 
 def drop_old_keys(connection: Connection, sweep: Sweep, now: float) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +21,8 @@ from haste_core.stores import Refused, Submitted
 from haste_runtime.batches import runs
 from haste_server.store import idempotency
 from haste_server.store.database import Database
+from haste_server.store.group_commit import GroupCommit
+from haste_server.store.idempotency import Call
 from haste_server.store.records import SqlPart, pipelines_of, task_row
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
 
@@ -43,33 +47,47 @@ class Submission(SqlPart):
     _sweep: idempotency.Sweep = field(
         default_factory=idempotency.Sweep, init=False, repr=False, compare=False
     )
+    _gathered: GroupCommit[Call, list[Submitted | Refused]] = field(
+        default_factory=GroupCommit, init=False, repr=False, compare=False
+    )
 
     def submit(
         self, specs: Sequence[JobSpec], *, now: float, idempotency_key: str | None = None
     ) -> list[Submitted | Refused]:
         """Store jobs with their tasks in one transaction; see `haste_core.stores.JobStore.submit`."""
-        request_sha256 = idempotency.fingerprint(specs) if idempotency_key is not None else ""
-
-        def work(connection: Connection) -> list[Submitted | Refused]:
-            if idempotency_key is None:
-                return self._store(connection, specs, now)
-            idempotency.drop_old_keys(connection, self._sweep, now)
-            known = idempotency.known_answers(connection, idempotency_key, request_sha256, now)
-            missing = [number for number in range(len(specs)) if number not in known]
-            if missing:
-                stored = self._store(connection, [specs[number] for number in missing], now)
-                known |= dict(zip(missing, stored, strict=True))
-            answer = [known[number] for number in range(len(specs))]
-            if missing:
-                idempotency.remember(connection, idempotency_key, request_sha256, answer, now)
-            return answer
-
+        call = Call(specs, now, idempotency_key)
         for _ in range(3):
-            try:
-                return self.database.write(work)
-            except IntegrityError:
-                continue  # somebody stored one of them in this moment: now it will be found
+            # Somebody may store one of them in this moment: next time it is found.
+            with contextlib.suppress(IntegrityError):
+                return self._submit(call)
         raise TransientError("the same sources are being submitted by several clients; try again")
+
+    def _submit(self, call: Call) -> list[Submitted | Refused]:
+        if len(call.specs) == 1:
+            return self._gathered.run(call, self._store_calls)
+        (answer,) = self._store_calls([call])  # many take long: nobody should wait for them
+        return answer
+
+    def _store_calls(self, calls: Sequence[Call]) -> list[list[Submitted | Refused]]:
+        return self.database.write(lambda connection: self._answer(connection, calls))
+
+    def _answer(self, connection: Connection, calls: Sequence[Call]) -> list[list[Submitted | Refused]]:
+        if any(call.key is not None for call in calls):
+            idempotency.drop_old_keys(connection, self._sweep, calls[0].now)
+        known = idempotency.known_answers(connection, calls)
+        fresh = [
+            [spec for number, spec in enumerate(call.specs) if number not in there]
+            for call, there in zip(calls, known, strict=True)
+        ]
+        specs = list(chain.from_iterable(fresh))
+        stored = iter(self._store(connection, specs, max(call.now for call in calls)) if specs else ())
+        answers = [
+            [there[number] if number in there else next(stored) for number in range(len(call.specs))]
+            for call, there in zip(calls, known, strict=True)
+        ]
+        asked = zip(calls, answers, fresh, strict=True)
+        idempotency.remember(connection, [(call, answer) for call, answer, new in asked if new])
+        return answers
 
     def _store(
         self, connection: Connection, specs: Sequence[JobSpec], now: float

@@ -1,5 +1,6 @@
 """What every database must do with the jobs and streams that are submitted, once or again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Thread
 
 import pytest
@@ -7,7 +8,7 @@ import sqlalchemy as sa
 
 from haste_core.errors import ConflictError
 from haste_core.pipelines import Pipeline
-from haste_core.stores import Refused, Submitted
+from haste_core.stores import JobFilter, Refused, Submitted
 from haste_server.store.idempotency import KEYS_KEPT_S
 from haste_server.store.schema import idempotency_keys
 from haste_server.store.sql import SqlStore
@@ -141,6 +142,33 @@ def test_of_two_repeated_calls_whose_job_was_deleted_one_makes_the_new_job(store
         thread.join()
     assert len({answer.job_id for answer in answers}) == 1
     assert [answer.created for answer in answers].count(True) == 1
+
+
+def test_single_jobs_that_come_at_once_are_stored_once_each_and_answered_with_their_own(
+    store: SqlStore,
+) -> None:
+    """Also where calls are repeated while they run, name a known source, or misuse a key."""
+    [known] = submitted(store, spec(source_id="known", source_version="1"))
+    store.submit([spec(source_id="first")], now=NOW, idempotency_key="taken")
+
+    def submit(number: int) -> tuple[str, int]:
+        if number % 10 == 0:
+            with pytest.raises(ConflictError, match="another request"):
+                store.submit([spec(source_id="second")], now=NOW, idempotency_key="taken")
+        if number % 10 == 1:
+            [again] = store.submit([spec(source_id="known", source_version="1")], now=NOW)
+            assert (again.job_id, again.created) == (known, False)
+        source_id = f"image {number // 2}"
+        key = f"of {number // 2}" if number % 4 < 2 else None  # a repeated call, or another job
+        [answer] = store.submit([spec(source_id=source_id)], now=NOW, idempotency_key=key)
+        return source_id, answer.job_id
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(submit, range(200)))
+
+    assert all(store.job(job_id).spec.source_id == source_id for source_id, job_id in answers)
+    assert len({job_id for _, job_id in answers}) == 150
+    assert len(store.jobs(JobFilter(), cursor=None, limit=1000).items) == 150 + 2
 
 
 def test_an_idempotency_key_is_forgotten_after_a_day(store: SqlStore) -> None:
