@@ -71,11 +71,29 @@ def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit
         yield broker
 
 
-@pytest.fixture
-def mariadb_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Return the SQLAlchemy URL of an empty MariaDB database of the test's own."""
+@pytest.fixture(scope="session")
+def _database_server_url(request: pytest.FixtureRequest) -> str:
     given_url = os.environ.get(DATABASE_URL_VARIABLE)
-    url = create_database(given_url or request.getfixturevalue("mariadb_server").url)
+    if given_url:
+        return given_url
+    server: MariaDB = request.getfixturevalue("mariadb_server")
+    return server.url
+
+
+@pytest.fixture
+def mariadb_url(_database_server_url: str) -> Iterator[str]:
+    """Return the SQLAlchemy URL of an empty MariaDB database of the test's own."""
+    yield from _database(_database_server_url)
+
+
+@pytest.fixture(scope="module")
+def lasting_mariadb_url(_database_server_url: str) -> Iterator[str]:
+    """Return the SQLAlchemy URL of a MariaDB database that all tests of a file share."""
+    yield from _database(_database_server_url)
+
+
+def _database(server_url: str) -> Iterator[str]:
+    url = create_database(server_url)
     yield url
     drop_database(url)
 
@@ -93,9 +111,19 @@ def _vhosts(request: pytest.FixtureRequest) -> VirtualHosts:
 @pytest.fixture
 def amqp_url(_vhosts: VirtualHosts) -> Iterator[str]:
     """Return the AMQP URL of an empty RabbitMQ virtual host of the test's own."""
-    url = _vhosts.create()
+    yield from _virtual_host(_vhosts)
+
+
+@pytest.fixture(scope="module")
+def lasting_amqp_url(_vhosts: VirtualHosts) -> Iterator[str]:
+    """Return the AMQP URL of a RabbitMQ virtual host that all tests of a file share."""
+    yield from _virtual_host(_vhosts)
+
+
+def _virtual_host(vhosts: VirtualHosts) -> Iterator[str]:
+    url = vhosts.create()
     yield url
-    _vhosts.delete(url)
+    vhosts.delete(url)
 
 
 @pytest.fixture(scope="session")

@@ -50,11 +50,14 @@ GIB = 2**30
 LEASE_S = 3
 
 
-@pytest.fixture(params=["embedded", "distributed"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
-    (tmp_path / "lab_handlers.py").write_text(HANDLERS)
+@pytest.fixture(scope="module", params=["embedded", "distributed"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "lab_handlers.py").write_text(HANDLERS)
     environment = {
-        "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        "PYTHONPATH": f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
         "HASTE_LEASE_S": str(LEASE_S),
         "HASTE_MAX_ATTEMPTS": "2",
         "HASTE_RETRY_DELAY_S": "0",
@@ -62,24 +65,24 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerPro
         "HASTE_TASK_MEMORY_BYTES": str(GIB),
     }
     handlers = [option for key in KEYS for option in ("--handler", f"{key}=lab_handlers:{key}")]
-    options = [*handlers, "--root", f"here={tmp_path}", "--workers", "2"]
+    options = [*handlers, "--root", f"here={tmp_path_factory.getbasetemp()}", "--workers", "2"]
     with ExitStack() as cleanup:
         if request.param == "distributed":
             environment |= {
-                "HASTE_DATABASE_URL": request.getfixturevalue("mariadb_url"),
-                "HASTE_BROKER_URL": request.getfixturevalue("amqp_url"),
+                "HASTE_DATABASE_URL": request.getfixturevalue("lasting_mariadb_url"),
+                "HASTE_BROKER_URL": request.getfixturevalue("lasting_amqp_url"),
             }
             database = ("--database-url", environment["HASTE_DATABASE_URL"])
-            assert run_briefly("--data-dir", tmp_path / "data", *database, "db", "upgrade").returncode == 0
+            assert run_briefly("--data-dir", folder / "data", *database, "db", "upgrade").returncode == 0
             of_worker = environment | {
                 "HASTE_HEARTBEAT_S": str(LEASE_S / 6),
-                "HASTE_WORK_DIR": str(tmp_path / "work"),
+                "HASTE_WORK_DIR": str(folder / "work"),
             }
             more = ("--concurrency", 2, "--keys", ",".join(KEYS))
-            running = running_worker(tmp_path / "worker.log", *handlers, *more, environment=of_worker)
+            running = running_worker(folder / "worker.log", *handlers, *more, environment=of_worker)
             cleanup.enter_context(running)
             options = []
-        server = cleanup.enter_context(running_server(tmp_path / "data", *options, environment=environment))
+        server = cleanup.enter_context(running_server(folder / "data", *options, environment=environment))
         server.wait_until_ready()
         yield server
 
@@ -185,7 +188,7 @@ def test_a_key_that_was_set_to_newest_first_is_handed_out_so(server: ServerProce
         return submit(server, tmp_path, name, "hold")
 
     begin("first")
-    begin("second")
+    second = begin("second")
     wait_for(lambda: (tmp_path / "first-1").exists() and (tmp_path / "second-1").exists())
     waiting = [begin(name) for name in ("old", "newer", "newest")]
     time.sleep(1.5)
@@ -194,6 +197,7 @@ def test_a_key_that_was_set_to_newest_first_is_handed_out_so(server: ServerProce
     for job_id in waiting:
         server.wait_for_job(job_id)
     (tmp_path / "go").touch()
+    server.wait_for_job(second)
 
     began = {job_id: show_task(server, job_id)["started_at"] for job_id in waiting}
     assert sorted(waiting, key=began.__getitem__) == waiting[::-1]

@@ -18,9 +18,6 @@ from tests.e2e.server_process import (
     running_server,
     wait_for,
 )
-from tests.services.mariadb import create_database, drop_database
-from tests.services.programs import DATABASE_URL_VARIABLE
-from tests.services.vhosts import VirtualHosts
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
@@ -38,17 +35,12 @@ def server(tmp_path: Path, urls: dict[str, str]) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def lasting(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _vhosts: VirtualHosts
+    lasting_mariadb_url: str, lasting_amqp_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
     """Return a server for the tests that end when it is ready again."""
-    given_url = os.environ.get(DATABASE_URL_VARIABLE)
-    database_url = create_database(given_url or request.getfixturevalue("mariadb_server").url)
-    broker_url = _vhosts.create()
-    urls = {"HASTE_DATABASE_URL": database_url, "HASTE_BROKER_URL": broker_url}
+    urls = {"HASTE_DATABASE_URL": lasting_mariadb_url, "HASTE_BROKER_URL": lasting_amqp_url}
     with upgraded_server(tmp_path_factory.mktemp("lasting") / "data", urls) as running:
         yield running
-    _vhosts.delete(broker_url)
-    drop_database(database_url)
 
 
 @contextmanager
@@ -94,12 +86,12 @@ def test_jobs_are_stored_and_a_stopped_server_leaves_nothing(server: ServerProce
     assert "Traceback" not in server.log.read_text()
 
 
-def test_messages_that_nobody_can_read_are_shown(server: ServerProcess, urls: dict[str, str]) -> None:
+def test_messages_that_nobody_can_read_are_shown(lasting: ServerProcess, lasting_amqp_url: str) -> None:
     def heads() -> list[tuple[str, str]]:
-        shown = server.call("GET", "/HASTE/workers/").json()["dead_letters"] or {"latest": []}
+        shown = lasting.call("GET", "/HASTE/workers/").json()["dead_letters"] or {"latest": []}
         return [(letter["queue"], letter["head"]) for letter in shown["latest"]]
 
-    with pika.BlockingConnection(pika.URLParameters(urls["HASTE_BROKER_URL"])) as connection:
+    with pika.BlockingConnection(pika.URLParameters(lasting_amqp_url)) as connection:
         connection.channel().basic_publish("", RESULT_QUEUE, b'{"v": 99}')
 
     wait_for(lambda: heads() == [(RESULT_QUEUE, '{"v": 99}')])

@@ -47,20 +47,31 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def options(tmp_path: Path, image: Path) -> list[str]:
-    (tmp_path / "slow_handler.py").write_text(SLOW_HANDLER)
+@pytest.fixture(scope="module")
+def options(image: Path) -> list[str]:
+    (image.parent / "slow_handler.py").write_text(SLOW_HANDLER)
     return ["--root", f"images={image.parent}", "--handler", "slow=slow_handler:slow", "--workers", "1"]
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {"PYTHONPATH": str(tmp_path), "HASTE_LEASE_S": "3"}
+@pytest.fixture(scope="module")
+def environment(image: Path) -> dict[str, str]:
+    return {"PYTHONPATH": str(image.parent), "HASTE_LEASE_S": "3"}
 
 
 @pytest.fixture
 def server(tmp_path: Path, options: list[str], environment: dict[str, str]) -> Iterator[ServerProcess]:
     with running_server(tmp_path / "data", *options, environment=environment) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting(
+    tmp_path_factory: pytest.TempPathFactory, options: list[str], environment: dict[str, str]
+) -> Iterator[ServerProcess]:
+    """Return a server for the tests that end when it is ready again."""
+    data_dir = tmp_path_factory.mktemp("lasting") / "data"
+    with running_server(data_dir, *options, environment=environment) as running:
         running.wait_until_ready()
         yield running
 
@@ -112,31 +123,31 @@ def test_a_running_task_is_finished_before_the_server_stops(
 
 
 def test_the_web_and_engine_process_comes_back_when_killed(
-    server: ServerProcess, image: Path, tmp_path: Path
+    lasting: ServerProcess, image: Path, tmp_path: Path
 ) -> None:
-    job_id = submit_slow(server, image, tmp_path / "started", sleep_s=1)
+    job_id = submit_slow(lasting, image, tmp_path / "started", sleep_s=1)
     wait_for((tmp_path / "started").exists)
-    url = server.url
-    (web,) = server.children_of(server.process.pid)
-    others = server.children_of(web)
+    url = lasting.url
+    (web,) = lasting.children_of(lasting.process.pid)
+    others = lasting.children_of(web)
 
     os.kill(web, signal.SIGKILL)
 
-    wait_for(lambda: server.is_ready() and server.children_of(server.process.pid) != [web])
-    assert server.wait_for_job(job_id)["state"] == 200
-    assert server.url == url
-    wait_for(lambda: not set(others) & set(server.pids()))
+    wait_for(lambda: lasting.is_ready() and lasting.children_of(lasting.process.pid) != [web])
+    assert lasting.wait_for_job(job_id)["state"] == 200
+    assert lasting.url == url
+    wait_for(lambda: not set(others) & set(lasting.pids()))
 
 
-def test_the_workers_come_back_when_killed(server: ServerProcess, image: Path, tmp_path: Path) -> None:
-    job_id = submit_slow(server, image, tmp_path / "started", sleep_s=1)
+def test_the_workers_come_back_when_killed(lasting: ServerProcess, image: Path, tmp_path: Path) -> None:
+    job_id = submit_slow(lasting, image, tmp_path / "started", sleep_s=1)
     wait_for((tmp_path / "started").exists)
-    workers = server.pids("haste_workers.cli")
+    workers = lasting.pids("haste_workers.cli")
 
     os.kill(min(workers), signal.SIGKILL)
 
-    assert server.wait_for_job(job_id)["state"] == 200
-    assert min(server.pids("haste_workers.cli")) != min(workers)
+    assert lasting.wait_for_job(job_id)["state"] == 200
+    assert min(lasting.pids("haste_workers.cli")) != min(workers)
 
 
 def test_all_end_when_the_first_process_is_killed_and_a_new_server_goes_on(
@@ -178,32 +189,32 @@ def test_a_server_ends_when_the_process_that_started_it_is_gone(tmp_path: Path) 
     assert "the parent is gone" in ended.stderr
 
 
-def test_a_data_folder_serves_one_server_only(server: ServerProcess) -> None:
-    second = run_briefly("--data-dir", server.data_dir, "--port", 0)
+def test_a_data_folder_serves_one_server_only(lasting: ServerProcess) -> None:
+    second = run_briefly("--data-dir", lasting.data_dir, "--port", 0)
 
     assert second.returncode == 5
     assert "another haste-server" in second.stderr
-    assert server.is_ready()
+    assert lasting.is_ready()
 
 
-def test_a_port_that_is_taken_is_told(server: ServerProcess, tmp_path: Path) -> None:
-    second = run_briefly("--data-dir", tmp_path / "other", "--port", urlsplit(server.url).port)
+def test_a_port_that_is_taken_is_told(lasting: ServerProcess, tmp_path: Path) -> None:
+    second = run_briefly("--data-dir", tmp_path / "other", "--port", urlsplit(lasting.url).port)
 
     assert second.returncode == 5
     assert "in use" in second.stderr
 
 
-def test_an_upload_arrives_and_one_that_breaks_off_leaves_nothing(server: ServerProcess) -> None:
+def test_an_upload_arrives_and_one_that_breaks_off_leaves_nothing(lasting: ServerProcess) -> None:
     content = os.urandom(3_000_000)
     digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
     path = "/HASTE/files/plate7/A01.tif"
     headers = {"Repr-Digest": f"sha-256=:{digest}:"}
-    landing = server.data_dir / "landing"
+    landing = lasting.data_dir / "landing"
 
     def files() -> list[Path]:
         return [found for found in landing.rglob("*") if found.is_file()]
 
-    address = urlsplit(server.url)
+    address = urlsplit(lasting.url)
     lines = [
         f"PUT {path} HTTP/1.1",
         "Host: localhost",
@@ -217,8 +228,8 @@ def test_an_upload_arrives_and_one_that_breaks_off_leaves_nothing(server: Server
     wait_for(lambda: not files())
 
     pieces = (content[start : start + 65_536] for start in range(0, len(content), 65_536))
-    in_chunks = server.call("PUT", path, data=pieces, headers=headers)
-    again = server.call("PUT", path, data=content, headers=headers)
+    in_chunks = lasting.call("PUT", path, data=pieces, headers=headers)
+    again = lasting.call("PUT", path, data=content, headers=headers)
 
     assert (in_chunks.status_code, again.status_code) == (201, 200)
     (stored,) = files()
