@@ -14,7 +14,9 @@ from tests.e2e.server_process import wait_for
 from tests.services.mariadb import MariaDB
 from tests.services.rabbitmq import RabbitMQ
 
-_OUTAGE_S = 12.0  # long enough that all who try again have come to their longest pauses
+# All who try again have come to their longest pauses by then: pauses to RabbitMQ double from 0.2 to 5 s.
+_OUTAGE_S = 8.0
+_JOBS = 90  # enough that tasks are left when it returns
 _TOLERANCE_S = 0.05
 _END_S = 90.0
 
@@ -22,7 +24,7 @@ _END_S = 90.0
 def after_outage(site: Distributed, service: RabbitMQ | MariaDB, folder: Path) -> float:
     """Take a service away, and tell how long after its return a task began."""
     load = Load(folder, seed=1, longest_task_s=0.2)
-    load.submit_now(site.urls[0], 150, name=f"{folder.name}-")
+    load.submit_now(site.urls[0], _JOBS, name=f"{folder.name}-")
     wait_for(lambda: len(load.runs()) > 20)
     service.kill()
     time.sleep(_OUTAGE_S)

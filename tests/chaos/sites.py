@@ -170,8 +170,9 @@ class Distributed(Site):
     Parameters
     ----------
     servers, workers : int
-    rabbitmq_settings : mapping of int, optional
-        See `RabbitMQ`.
+    rabbitmq : RabbitMQ, optional
+    mariadb : MariaDB, optional
+        Services that run and will go on; None: one for this site alone.
     amqp_heartbeat_s : int, optional
         How soon RabbitMQ and its clients notice that the other has vanished; None: the programs' own.
     """
@@ -182,23 +183,22 @@ class Distributed(Site):
         *,
         servers: int = 1,
         workers: int = 2,
-        rabbitmq_settings: Mapping[str, int] | None = None,
+        rabbitmq: RabbitMQ | None = None,
+        mariadb: MariaDB | None = None,
         amqp_heartbeat_s: int | None = None,
     ) -> None:
         super().__init__(folder)
         self._server_count, self._worker_count = servers, workers
         self._broker_options = "" if amqp_heartbeat_s is None else f"?heartbeat={amqp_heartbeat_s}"
-        self.rabbitmq = RabbitMQ(folder / "rabbitmq", settings=rabbitmq_settings)
-        self.mariadb = MariaDB(folder / "mariadb", options=_SMALL_DISK)
+        self.rabbitmq = rabbitmq or RabbitMQ(folder / "rabbitmq")
+        self.mariadb = mariadb or MariaDB(folder / "mariadb", options=_SMALL_DISK)
+        self._shared = (rabbitmq, mariadb)
+        self.broker_url = ""
         self.links: dict[str, TcpProxy] = {}
         self._services = threading.Lock()
 
     def _open(self) -> None:
-        for service in (self.rabbitmq, self.mariadb):
-            self.cleanup.callback(service.stop)
-            self.cleanup.callback(service.kill)
-            service.start()
-        self.database_url = self.mariadb.new_database()
+        self._open_services()
         owned_url = self._limited_account()
         upgraded = run_briefly(
             *("--data-dir", self.folder / "upgrade", "--database-url", owned_url, "db", "upgrade")
@@ -211,11 +211,24 @@ class Distributed(Site):
             self.run_worker(number)
         self.wait_until_ready()
 
+    def _open_services(self) -> None:
+        for service in (self.rabbitmq, self.mariadb):
+            if service not in self._shared:
+                self.cleanup.callback(service.stop)
+                self.cleanup.callback(service.kill)
+                service.start()
+        self.broker_url, self.database_url = self.rabbitmq.url, self.mariadb.new_database()
+        if self.rabbitmq in self._shared:
+            self.broker_url = self.rabbitmq.new_vhost()
+            self.cleanup.callback(self.rabbitmq.delete_vhost, self.broker_url)
+        if self.mariadb in self._shared:
+            self.cleanup.callback(self.mariadb.drop_database, self.database_url)
+
     def _limited_account(self) -> str:
         """Make the servers' account, which has no rights beyond its database, and so heeds read_only."""
         url = make_url(self.database_url)
         for statement in (
-            f"CREATE USER '{_ACCOUNT}'@'127.0.0.1' IDENTIFIED BY '{_PASSWORD}'",
+            f"CREATE USER IF NOT EXISTS '{_ACCOUNT}'@'127.0.0.1' IDENTIFIED BY '{_PASSWORD}'",
             f"GRANT ALL ON `{url.database}`.* TO '{_ACCOUNT}'@'127.0.0.1'",
         ):
             self.execute(statement)
@@ -234,7 +247,7 @@ class Distributed(Site):
         environment = self._rules() | {
             "HASTE_DATABASE_URL": self._by_way_of(f"{name} to MariaDB", database_url),
             "HASTE_BROKER_URL": self._by_way_of(
-                f"{name} to RabbitMQ", self.rabbitmq.url + self._broker_options
+                f"{name} to RabbitMQ", self.broker_url + self._broker_options
             ),
             "HASTE_THREADS": "16",
             "HASTE_MAX_UPLOADS": "4",
@@ -249,7 +262,7 @@ class Distributed(Site):
         command = worker_command(*handlers, "--keys", ",".join(KEYS), "--concurrency", slots)
         environment = {
             "HASTE_BROKER_URL": self._by_way_of(
-                f"{name} to RabbitMQ", self.rabbitmq.url + self._broker_options
+                f"{name} to RabbitMQ", self.broker_url + self._broker_options
             ),
             "HASTE_WORK_DIR": str(self.folder / name),
             "HASTE_HEARTBEAT_S": str(LEASE_S / 6),

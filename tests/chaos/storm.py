@@ -163,7 +163,7 @@ def _judge(site: Site, load: Load, before: Mapping[str, Usage]) -> Verdict:
             judge_log(program.log, verdict)
     if isinstance(site, Distributed):
         # Only now: what a living program holds without an acknowledgement does not show.
-        judge_queues(site.rabbitmq.url, verdict)
+        judge_queues(site.broker_url, verdict)
     return verdict
 
 
@@ -172,7 +172,7 @@ def _meddling(site: Site, seed: int) -> Iterator[Rogue | None]:
     if not isinstance(site, Distributed):
         yield None
         return
-    rogue = Rogue(site.rabbitmq.url, seed=seed)
+    rogue = Rogue(site.broker_url, seed=seed)
     rogue.start()
     try:
         yield rogue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,7 @@ from tests.chaos.recovery import after_death, after_outage
 from tests.chaos.sites import LEASE_S, Distributed
 from tests.e2e.server_process import PROC
 
-pytestmark = [
-    pytest.mark.private_services,
-    pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes"),
-]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distributed]:
-    with Distributed(tmp_path_factory.mktemp("recovery")) as opened:
-        yield opened
+pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
 
 def test_hand_out_resumes_within_10_s_of_rabbitmqs_return(site: Distributed, tmp_path: Path) -> None:

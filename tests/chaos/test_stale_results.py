@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,16 @@ from tests.chaos.sites import Distributed
 from tests.chaos.verdict import Verdict, judge_jobs, judge_log, judge_queues, wait_until_ended
 from tests.e2e.server_process import PROC
 
-pytestmark = [
-    pytest.mark.private_services,
-    pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes"),
-]
+pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
 
-def test_copies_of_results_in_disorder_change_nothing(tmp_path: Path) -> None:
+def test_copies_of_results_in_disorder_change_nothing(
+    distributed: Callable[..., Distributed], tmp_path: Path
+) -> None:
     verdict = Verdict()
-    with Distributed(tmp_path) as site:
+    with distributed(tmp_path) as site:
         load = Load(tmp_path / "load", seed=1)
-        rogue = Rogue(site.rabbitmq.url, seed=1)
+        rogue = Rogue(site.broker_url, seed=1)
         rogue.start()
         try:
             load.submit_now(site.urls[0], 100, name="steady-")
@@ -34,6 +34,6 @@ def test_copies_of_results_in_disorder_change_nothing(tmp_path: Path) -> None:
         judge_jobs(site.database_url, load, verdict)
         site.stop_programs()
         judge_log(site.programs["server0"].log, verdict)
-        judge_queues(site.rabbitmq.url, verdict)
+        judge_queues(site.broker_url, verdict)
     assert rogue.copies > 50
     assert str(verdict) == "nothing is wrong"

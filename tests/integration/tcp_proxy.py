@@ -41,12 +41,13 @@ class TcpProxy:
         """Forward again, also what came in between."""
         self._flowing.set()
 
-    def cut(self) -> None:
-        """Close all present connections; new ones are forwarded."""
+    def cut(self) -> int:
+        """Close all present connections, and tell how many; new ones are forwarded."""
         with self._lock:
             for each in self._open:
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
+            return len(self._open) // 2
 
     def close(self) -> None:
         """Cut all connections and listen no more."""
