@@ -305,14 +305,10 @@ class TestBadNetwork:
         assert owner.fates == [(b"1", Fate.LOST)]
 
 
-@pytest.mark.slow
+@pytest.mark.private_services
 def test_a_broker_without_memory_is_not_up_and_says_so(tmp_path: Path) -> None:
-    with RabbitMQ(tmp_path / "rabbitmq") as broker:
-        broker.kill()
-        configuration = tmp_path / "rabbitmq" / "rabbitmq.conf"
-        text = configuration.read_text()
-        configuration.write_text(text + "vm_memory_high_watermark.absolute = 1MB\n")
-        broker.start()
+    settings = {"vm_memory_high_watermark": "{absolute,1000000}"}
+    with RabbitMQ(tmp_path / "rabbitmq", settings=settings) as broker:
         owner = _Owner(broker.url)
         owner.wait_until_up()  # a connection is only blocked once it publishes
         owner.link.publish([Outgoing(TASK_EXCHANGE, _ROUTE.routing_key, b"1", ref=b"1")])

@@ -29,7 +29,7 @@ class RabbitMQ:
         Folder for the data, the configuration and the logs; made if missing.
     settings
         More variables of the Erlang application ``rabbit``, also those that no configuration file knows,
-        for example ``{"channel_tick_interval": 1000}``.
+        for example ``{"channel_tick_interval": 1000}``; text is an Erlang term.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class RabbitMQ:
     ...     connection = pika.BlockingConnection(pika.URLParameters(broker.new_vhost()))
     """
 
-    def __init__(self, folder: Path, *, settings: Mapping[str, int] | None = None) -> None:
+    def __init__(self, folder: Path, *, settings: Mapping[str, int | str] | None = None) -> None:
         self._folder = folder
         self._settings = dict(settings or {})
         self._port = free_port()
