@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -32,15 +32,15 @@ def posts_per_s(url: str, path: str, *, stream_id: str, each: int = EACH) -> flo
     failures: list[str] = []
 
     def client(number: int) -> None:
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
-        for count in range(each):
-            spec = {**no_op_spec(number * each + count, stream_id), "tasks": IDLE_KEY}
-            connection.request("POST", path, json.dumps(spec), {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            content = answer.read()
-            if answer.status != 201:
-                failures.append(content.decode())
-                return
+        with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)) as connection:
+            for count in range(each):
+                spec = {**no_op_spec(number * each + count, stream_id), "tasks": IDLE_KEY}
+                connection.request("POST", path, json.dumps(spec), {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                content = answer.read()
+                if answer.status != 201:
+                    failures.append(content.decode())
+                    return
 
     clients = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
     began = time.perf_counter()
