@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,12 +17,25 @@ from tests.e2e.server_process import PROC, wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
+_HAND_OUT_S = 0.5  # a server hands out at once what it has been given
+
 
 def _recorded(site: Distributed, name: str) -> int:
     """Count the results that the engine of one server has recorded."""
     lines = site.programs[name].log.read_text().splitlines()
     parsed = (json.loads(line) for line in lines if line.startswith("{"))
     return sum(line.get("action") == "task_state" for line in parsed)
+
+
+def _die_with_hands_full(site: Distributed, name: str, load: Load) -> None:
+    """Kill a server for good, and lose what it has just sent to RabbitMQ."""
+    link = site.links[f"{name} to RabbitMQ"]
+    link.freeze()
+    load.submit_now(site.urls[int(name[-1])], 12, name="last-", kind="alone")
+    time.sleep(_HAND_OUT_S)
+    site.programs[name].kill_for_good()
+    link.cut()
+    link.thaw()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +55,7 @@ def test_either_finishes_what_both_had_begun(
         for url in site.urls:
             load.submit_now(url, jobs, name=f"of-{url.rpartition(':')[2]}-")
         wait_for(lambda: min(_recorded(site, name) for name in (victim, survivor)) > jobs // 5)
-        site.programs[victim].kill_for_good()
+        _die_with_hands_full(site, victim, load)
         before = _recorded(site, survivor)
         wait_until_ended(site.database_url, load.accepted, timeout_s=90)
         verdict = Verdict()
@@ -52,6 +66,8 @@ def test_either_finishes_what_both_had_begun(
         judge_queues(site.broker_url, verdict)
     assert str(verdict) == "nothing is wrong"
     assert site.faults == []
+    begun = {attempt: {run[:2] for run in load.runs() if run.attempt == attempt} for attempt in (1, 2)}
+    assert begun[2] - begun[1], "all that it had handed out arrived: the test shows nothing of leases"
 
 
 @pytest.mark.slow
