@@ -52,9 +52,11 @@ def _needs_private_server(item: pytest.Item) -> bool:
 
 
 def pytest_configure() -> None:
-    """Let the programs under test hear Ctrl-C; a shell that started us in the background did not."""
+    """Let the programs under test hear what a shell in the background, or nohup, has us ignore."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # programs that we start do not inherit a handler
 
 
 @pytest.fixture(scope="session")

@@ -203,8 +203,6 @@ def interrupt_a_demo(folder: Path, number: signal.Signals, *, after_s: float) ->
 @pytest.mark.skipif(not PROC.is_dir(), reason="needs POSIX signals and /proc")
 def test_demos_that_are_interrupted_at_any_moment_leave_nothing_running(work_dir: Path) -> None:
     signals = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signals.remove(signal.SIGHUP)  # these tests run under nohup, and so do the demos
     moments_s = [random.uniform(0, 6) for _ in signals]
     work_dir.mkdir()
     folders = [work_dir / number.name for number in signals]
