@@ -16,7 +16,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.ports import StateChange, Undecidable, Undecided
 from haste_core.states import Phase
 from haste_server.store.handout import state_changes
-from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, pipelines_of, save_changes
+from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, save_changes
 from haste_server.store.schema import decisions, streams, tasks
 
 SOFTWARE_VERSION = version("haste-server")
@@ -35,7 +35,7 @@ class Deciding(SqlPart):
                 .limit(limit)
             ).all()
             found = load_jobs(connection, {row.job_id for row in rows}, lock=False)
-            pipelines = pipelines_of(connection, {job.spec.stream_id for job in found.values()})
+            pipelines = self.pipelines_of(connection, {job.spec.stream_id for job in found.values()})
             return [
                 _undecided(row.task_id, found[row.job_id], pipelines) for row in rows if row.job_id in found
             ]

@@ -23,7 +23,6 @@ from haste_server.store.records import (
     SqlPart,
     job_ids_of_tasks,
     load_jobs,
-    pipelines_of,
     save_changes,
 )
 from haste_server.store.schema import attempts, decisions, jobs, tasks
@@ -55,7 +54,7 @@ class HandOut(SqlPart):
             changes = self._claim_contended(connection, rows, now=now, lease_s=lease_s)
             claimed = plain | {change.task_id for change in changes if change.state is TaskState.RUNNING}
             in_order = [(row.task_id, row.job_id) for row in rows if row.task_id in claimed]
-            messages = _messages(connection, in_order, ttl_s=lease_s)
+            messages = self._messages(connection, in_order, ttl_s=lease_s)
             changes += [_handed_out(message) for message in messages if message.task_id in plain]
             return messages, changes
 
@@ -91,6 +90,21 @@ class HandOut(SqlPart):
         changes = [(before[job_id], after[job_id]) for job_id in before]
         save_changes(self.database, connection, changes)
         return state_changes(changes)
+
+    def _messages(
+        self, connection: Connection, claimed: Sequence[tuple[int, int]], *, ttl_s: float
+    ) -> list[TaskMessage]:
+        """Write the messages of claimed (task, job) pairs, in their order."""
+        found = load_jobs(connection, {job_id for _, job_id in claimed}, lock=False)
+        by_id = {task.task_id: task for job in found.values() for task in job.tasks}
+        pipelines = self.pipelines_of(connection, (job.spec.stream_id for job in found.values()))
+        notes = _decision_notes(connection, [by_id[task_id] for task_id, _ in claimed])
+        return [
+            _message(
+                found[job_id], by_id[task_id], pipelines[found[job_id].spec.stream_id], notes, ttl_s=ttl_s
+            )
+            for task_id, job_id in claimed
+        ]
 
     def record(self, results: Sequence[TaskResult], *, now: float) -> list[StateChange]:
         """Apply results in their order and release what depends on them; stale ones change nothing."""
@@ -261,20 +275,6 @@ def _chosen(route: Route, task_ids: Sequence[int]) -> sa.Select[Any]:
         .where(tasks.c.task_id.in_(task_ids), *_ready(route))
         .with_for_update(skip_locked=True)
     )
-
-
-def _messages(
-    connection: Connection, claimed: Sequence[tuple[int, int]], *, ttl_s: float
-) -> list[TaskMessage]:
-    """Write the messages of claimed (task, job) pairs, in their order."""
-    found = load_jobs(connection, {job_id for _, job_id in claimed}, lock=False)
-    by_id = {task.task_id: task for job in found.values() for task in job.tasks}
-    pipelines = pipelines_of(connection, {job.spec.stream_id for job in found.values()})
-    notes = _decision_notes(connection, [by_id[task_id] for task_id, _ in claimed])
-    return [
-        _message(found[job_id], by_id[task_id], pipelines[found[job_id].spec.stream_id], notes, ttl_s=ttl_s)
-        for task_id, job_id in claimed
-    ]
 
 
 def _message(

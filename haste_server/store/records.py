@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,7 @@ from haste_server.store.database import Database
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
 
 REMEMBERED_CHARACTERS = 10_000
+REMEMBERED_STREAMS = 1000
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,20 @@ class SqlPart:
 
     database: Database
     rules: Rules
+    _remembered: dict[str, Pipeline] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def pipelines_of(self, connection: Connection, stream_ids: Iterable[str]) -> dict[str, Pipeline]:
+        """Load the pipelines of streams, which never change; unknown names are left out."""
+        found = {name: self._remembered.get(name) for name in set(stream_ids)}
+        missing = [name for name, pipeline in found.items() if pipeline is None]
+        if missing:
+            rows = connection.execute(_LOAD_PIPELINES, {"names": missing})
+            read = {row.stream_id: Pipeline.parse(pydantic_core.from_json(row.pipeline)) for row in rows}
+            if len(self._remembered) + len(read) > REMEMBERED_STREAMS:
+                self._remembered.clear()
+            self._remembered.update(read)
+            found.update(read)
+        return {name: pipeline for name, pipeline in found.items() if pipeline is not None}
 
 
 def load_jobs(connection: Connection, job_ids: Collection[int], *, lock: bool) -> dict[int, JobRecord]:
@@ -96,12 +111,6 @@ def _job_record(row: Any, its_tasks: tuple[TaskRecord, ...]) -> JobRecord:
     )
 
 
-def pipelines_of(connection: Connection, stream_ids: Collection[str]) -> dict[str, Pipeline]:
-    """Load the pipelines of streams; unknown names are left out."""
-    rows = connection.execute(_LOAD_PIPELINES, {"names": list(stream_ids)})
-    return {row.stream_id: _pipeline(row.pipeline) for row in rows}
-
-
 def _spec(text: str) -> JobSpec:
     return _remembered_spec(text) if len(text) <= REMEMBERED_CHARACTERS else JobSpec.stored(text)
 
@@ -110,11 +119,6 @@ def _spec(text: str) -> JobSpec:
 def _remembered_spec(text: str) -> JobSpec:
     """Read a spec that is wanted again soon: when its task ends, and for the job's other tasks."""
     return JobSpec.stored(text)
-
-
-@lru_cache(maxsize=256)
-def _pipeline(text: str) -> Pipeline:
-    return Pipeline.parse(pydantic_core.from_json(text))
 
 
 # Made once: what SQLAlchemy does for a statement costs more than the database's work on a few rows.

@@ -23,7 +23,7 @@ from haste_server.store import idempotency
 from haste_server.store.database import Database
 from haste_server.store.group_commit import GroupCommit
 from haste_server.store.idempotency import Call
-from haste_server.store.records import SqlPart, pipelines_of, task_row
+from haste_server.store.records import SqlPart, task_row
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
 
 MAX_INSERTED_ROWS = 1000
@@ -120,7 +120,7 @@ class Submission(SqlPart):
         return [answer[number] for number in range(len(specs))]
 
     def _pipelines(self, connection: Connection, names: set[str], now: float) -> dict[str, Pipeline]:
-        found = pipelines_of(connection, names)
+        found = self.pipelines_of(connection, names)
         missing = sorted(names - set(found))
         if missing:
             shown = self.default_pipeline.to_json()
