@@ -8,13 +8,11 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pydantic_core
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
@@ -23,7 +21,6 @@ from haste_core.errors import TransientError
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-GivenType = Literal["BIGINT", "DOUBLE"]
 
 BUSY_TIMEOUT_MS = 20_000  # SQLite: writers wait for one another this long
 CONNECT_TIMEOUT_S = 5
@@ -44,11 +41,12 @@ _DEADLOCK_CODES = {1205, 1213}  # MariaDB: lock wait timeout, deadlock found
 _OUTAGE_CODES = {28, 1021, 1040, 1053, 1114, 1205, 1213, 1290, 1836, 1927, 2002, 2003, 2006, 2013, 2055}
 
 
-def _to_json(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """Write a value as JSON, whatever numbers it holds."""
     return pydantic_core.to_json(value, inf_nan_mode="constants").decode()
 
 
-_JSON: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": pydantic_core.from_json}
+_JSON: dict[str, Any] = {"json_serializer": to_json, "json_deserializer": pydantic_core.from_json}
 
 
 class Database:
@@ -117,49 +115,6 @@ class Database:
         with self.engine.connect().execution_options(haste_read_only=True) as connection:
             return work(connection)
 
-    def insert(self, connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> list[int]:
-        """Store new rows; return the numbers that the database gives them, in their order."""
-        (key,) = table.primary_key
-        if self.is_sqlite and len(rows) > 1:
-            # To learn their numbers from it, each row would be a statement. Nobody else writes meanwhile.
-            last = connection.scalar(_LAST_NUMBER, {"table": table.name}) or 0
-            numbered = [{**row, key.name: last + place} for place, row in enumerate(rows, start=1)]
-            connection.execute(_inserting(table), numbered)
-            return [row[key.name] for row in numbered]
-        return list(connection.scalars(_inserting(table, numbers=key), rows))
-
-    def overwrite(
-        self, connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]], columns: Sequence[str]
-    ) -> None:
-        """Give other values to rows that exist and that this transaction holds.
-
-        Parameters
-        ----------
-        rows : sequence of dict
-            Whole rows, their primary keys included.
-        columns : sequence of str
-            What may differ.
-        """
-        connection.execute(_overwriting(table, tuple(columns), is_sqlite=self.is_sqlite), rows)
-
-    def given_rows(self, columns: Mapping[str, GivenType]) -> sa.Subquery:
-        """Make a table of rows that a statement is given as its parameter ``rows``, a list of dict as JSON.
-
-        Parameters
-        ----------
-        columns : mapping of str to {'BIGINT', 'DOUBLE'}
-        """
-        if self.is_sqlite:
-            read = ", ".join(f"value ->> '{name}' AS {name}" for name in columns)
-            text = f"SELECT {read} FROM json_each(:rows)"  # noqa: S608 - names of columns in our code
-        else:
-            declared = ", ".join(f"{name} {kind} PATH '$.{name}'" for name, kind in columns.items())
-            text = f"SELECT * FROM JSON_TABLE(:rows, '$[*]' COLUMNS ({declared})) AS parsed"  # noqa: S608
-        types = {"BIGINT": sa.BigInteger, "DOUBLE": sa.Double}
-        typed = [sa.column(name, types[kind]()) for name, kind in columns.items()]
-        rows = sa.bindparam("rows", type_=sa.JSON)
-        return sa.text(text).bindparams(rows).columns(*typed).subquery("given")
-
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -205,26 +160,6 @@ class Database:
                 "charset": "utf8mb4",
             },
         )
-
-
-_LAST_NUMBER = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :table")
-
-
-@cache
-def _inserting(table: sa.Table, *, numbers: sa.Column[int] | None = None) -> Any:
-    inserted = sa.insert(table)
-    return inserted if numbers is None else inserted.returning(numbers, sort_by_parameter_order=True)
-
-
-@cache
-def _overwriting(table: sa.Table, columns: tuple[str, ...], *, is_sqlite: bool) -> sa.Insert:
-    # One statement for many rows: MariaDB's driver would send each of many UPDATEs by itself.
-    if is_sqlite:
-        stored = sqlite.insert(table)
-        changed = {name: stored.excluded[name] for name in columns}
-        return stored.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
-    inserted = mysql.insert(table)
-    return inserted.on_duplicate_key_update({name: inserted.inserted[name] for name in columns})
 
 
 def _with_driver(url: URL) -> URL:

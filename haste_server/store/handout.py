@@ -18,7 +18,7 @@ from haste_core.ports import StateChange
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
 from haste_server.changes import log_changes
-from haste_server.store.database import Database
+from haste_server.store.many_rows import GivenRows, insert
 from haste_server.store.records import (
     SqlPart,
     job_ids_of_tasks,
@@ -134,7 +134,7 @@ class HandOut(SqlPart):
             changes = [(before[job_id], after[job_id]) for job_id in before]
             save_changes(self.database, connection, changes)
             if history:
-                connection.execute(sa.insert(attempts), history)
+                insert(self.database, connection, attempts, history)
             return state_changes(changes)
 
         return self.database.write(work) if results else []
@@ -146,9 +146,12 @@ class HandOut(SqlPart):
             for attempt in sorted(held, key=lambda attempt: attempt.task_id)
         ]
         if rows:
-            renewed = _renewal(self.database)
-            given = {"rows": rows, "until": until, "by": worker_id}
-            self.database.write(lambda connection: connection.execute(renewed, given))
+            given = GivenRows(
+                {"id": sa.BigInteger(), "number": sa.BigInteger(), "started": sa.Double()},
+                is_sqlite=self.database.is_sqlite,
+            )
+            values = {"rows": given.parameter(rows), "until": until, "by": worker_id}
+            self.database.write(lambda connection: connection.execute(_renewal(given.table), values))
 
     def expired(self, *, now: float, limit: int) -> list[TaskResult]:
         """Find the attempts whose lease has ended, as results with the outcome LOST, to be recorded."""
@@ -226,8 +229,7 @@ def state_changes(changes: Iterable[tuple[JobRecord, JobRecord]]) -> list[StateC
     ]
 
 
-def _renewal(database: Database) -> sa.Update:
-    held = database.given_rows({"id": "BIGINT", "number": "BIGINT", "started": "DOUBLE"})
+def _renewal(held: sa.Subquery) -> sa.Update:
     return (
         sa.update(tasks)
         .where(

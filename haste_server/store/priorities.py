@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.types import TypeEngine
 
 from haste_core.states import Phase
 from haste_server.store.database import Database
+from haste_server.store.many_rows import GivenRows
 from haste_server.store.records import SqlPart, job_ids_of_tasks
 from haste_server.store.schema import jobs, tasks
 
@@ -70,8 +72,9 @@ def _reprioritise_jobs(
         if row.priority != priorities[row.job_id]
     ]
     if moves:
-        for statement in _job_moves(database):
-            connection.execute(statement, {"rows": moves})
+        given = _given(database)
+        for statement in _job_moves(given.table):
+            connection.execute(statement, {"rows": given.parameter(moves)})
     return {row.job_id for row in rows}
 
 
@@ -92,13 +95,13 @@ def _reprioritise_tasks(
         if (row.priority, before) != (new, after):
             moves.append({"id": row.task_id, "new": new, "later_by": before - after})
     if moves:
-        for statement in _task_moves(database):
-            connection.execute(statement, {"rows": moves})
+        given = _given(database)
+        for statement in _task_moves(given.table):
+            connection.execute(statement, {"rows": given.parameter(moves)})
     return {row.task_id for row in rows}
 
 
-def _job_moves(database: Database) -> tuple[sa.Update, sa.Update]:
-    given = _given(database)
+def _job_moves(given: sa.Subquery) -> tuple[sa.Update, sa.Update]:
     inherits = tasks.c.priority.is_(None)
     return (
         sa.update(jobs).where(jobs.c.job_id == given.c.id).values(priority=given.c.new),
@@ -108,8 +111,7 @@ def _job_moves(database: Database) -> tuple[sa.Update, sa.Update]:
     )
 
 
-def _task_moves(database: Database) -> tuple[sa.Update, sa.Update]:
-    given = _given(database)
+def _task_moves(given: sa.Subquery) -> tuple[sa.Update, sa.Update]:
     of_task = tasks.c.task_id == given.c.id
     return (
         sa.update(tasks).where(of_task).values(priority=given.c.new),
@@ -117,8 +119,9 @@ def _task_moves(database: Database) -> tuple[sa.Update, sa.Update]:
     )
 
 
-def _given(database: Database) -> sa.Subquery:
-    return database.given_rows({"id": "BIGINT", "new": "DOUBLE", "later_by": "DOUBLE"})
+def _given(database: Database) -> GivenRows:
+    double: TypeEngine[float] = sa.Double()
+    return GivenRows({"id": sa.BigInteger(), "new": double, "later_by": double}, is_sqlite=database.is_sqlite)
 
 
 _IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)

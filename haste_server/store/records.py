@@ -18,6 +18,7 @@ from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
 from haste_core.states import TaskState
 from haste_server.store.database import Database
+from haste_server.store.many_rows import overwrite
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
 
 REMEMBERED_CHARACTERS = 10_000
@@ -87,7 +88,7 @@ def save_changes(
     for (state, ended_at), job_ids in ends.items():  # few: what ends together ends at one time
         connection.execute(_SET_STATE, {"ids": job_ids, "new_state": state, "end": ended_at})
     if task_rows:
-        database.overwrite(connection, tasks, task_rows, _CHANGING)
+        overwrite(database, connection, tasks, task_rows, _CHANGING)
 
 
 def task_row(job: JobRecord, task: TaskRecord) -> dict[str, Any]:
