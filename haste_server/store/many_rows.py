@@ -17,6 +17,9 @@ from sqlalchemy.types import TypeEngine
 
 from haste_server.store.database import Database, to_json
 
+FEW = 8
+"""So many rows and fewer cost MariaDB less as values than as a table that it has to make for them."""
+
 Row = Mapping[str, Any]
 
 _MARIADB = mysql.dialect(json_serializer=to_json)
@@ -65,7 +68,7 @@ class GivenRows:
 
 def insert(database: Database, connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     """Store new rows that bring their keys."""
-    if database.is_sqlite or len(rows) == 1:
+    if database.is_sqlite or len(rows) <= FEW:
         connection.execute(_inserting(table), rows)
         return
     given = _rows_of(table, tuple(rows[0]))
@@ -85,6 +88,8 @@ def insert_numbered(
         numbered = [{**row, key.name: last + place} for place, row in enumerate(rows, start=1)]
         connection.execute(_inserting(table), numbered)
         return [row[key.name] for row in numbered]
+    if len(rows) <= FEW:
+        return list(connection.scalars(_inserting(table, key), rows))
     given = _rows_of(table, tuple(rows[0]))
     numbers = connection.scalars(_inserting_given(table, given, key), {"rows": given.parameter(rows)})
     return sorted(numbers)  # they rise with the rows
@@ -142,8 +147,9 @@ def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
 
 
 @cache
-def _inserting(table: sa.Table) -> sa.Insert:
-    return sa.insert(table)
+def _inserting(table: sa.Table, *numbers: sa.Column[int]) -> Any:
+    stored = sa.insert(table)
+    return stored.returning(*numbers, sort_by_parameter_order=True) if numbers else stored
 
 
 @cache

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 
-from haste_server.store.many_rows import insert, insert_numbered, overwrite
+from haste_server.store.many_rows import FEW, insert, insert_numbered, overwrite
 from haste_server.store.schema import attempts, decisions
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import spec, submitted
@@ -57,9 +57,9 @@ def read_back(store: SqlStore, numbers: list[int]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in (*_ODD, *_SAME)} for row in rows]
 
 
-@given(st.lists(_ROW, min_size=1, max_size=4), st.data())
+@given(st.lists(_ROW, min_size=1, max_size=FEW + 4), st.data())
 @example([_ODD], None)
-@example([_ODD, {**_ODD, "tier": ""}], None)
+@example([_ODD, *[{**_ODD, "tier": ""}] * FEW], None)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 def test_rows_are_read_back_as_they_were_written(
     store: SqlStore, rows: list[dict[str, Any]], data: st.DataObject | None
@@ -83,24 +83,26 @@ def test_rows_are_read_back_as_they_were_written(
     assert read_back(store, numbers) == expected
 
 
+@pytest.mark.parametrize("beside", [1, FEW])
 @pytest.mark.parametrize("bad", [{"message": None}, {"task_id": 10**9}], ids=["null", "unknown task"])
-def test_of_rows_with_a_bad_one_none_is_stored(store: SqlStore, bad: dict[str, Any]) -> None:
+def test_of_rows_with_a_bad_one_none_is_stored(store: SqlStore, beside: int, bad: dict[str, Any]) -> None:
     task_id = store.job(submitted(store, spec())[0]).tasks[0].task_id
-    good = {"task_id": task_id, "attempt": 1, "outcome": "ended", "state": 200, "message": ""}
-    rows = [good, good | {"attempt": 2} | bad]
+    good = {"task_id": task_id, "outcome": "ended", "state": 200, "message": ""}
+    rows = [good | {"attempt": number} for number in range(beside)] + [good | {"attempt": beside} | bad]
     with pytest.raises(DBAPIError):
         store.database.write(lambda connection: insert(store.database, connection, attempts, rows))
     assert store.attempts(task_id) == []
 
 
+@pytest.mark.parametrize("beside", [1, FEW])
 @pytest.mark.parametrize(
     "bad",
     [{"tier": "x" * 101}, {"reason": "é" * 32768}, {"mode": None}],
     ids=["name", "text", "null"],
 )
-def test_what_does_not_fit_is_refused_and_not_cut(store: SqlStore, bad: dict[str, Any]) -> None:
+def test_what_does_not_fit_is_refused_and_not_cut(store: SqlStore, beside: int, bad: dict[str, Any]) -> None:
     if store.database.is_sqlite and bad.keys() & {"tier", "reason"}:
         pytest.skip("SQLite stores texts of any length")
-    rows = [_SAME | _ODD, _SAME | _ODD | bad]
+    rows = [_SAME | _ODD] * beside + [_SAME | _ODD | bad]
     with pytest.raises(DBAPIError):
         store.database.write(lambda connection: insert_numbered(store.database, connection, decisions, rows))
