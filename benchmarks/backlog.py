@@ -13,28 +13,36 @@ from haste_server.store.schema import jobs, tasks
 
 SEED = 1_000
 PATCHED = 10_000
+_JOB_ID, _TASK_ID = jobs.c.job_id, tasks.c.task_id
 URGENT = 4_000  # tasks above the backlog, whose hand-out is measured
 
 
-def fill(system: System, count: int) -> None:
-    """Make so many tasks wait: some are submitted, the others are copies of them made by the database."""
-    system.submit(SEED, stream_id="backlog")
+def fill(system: System, count: int) -> list[int]:
+    """Make so many jobs wait: some are submitted, the others are copies of them made by the database.
+
+    Returns
+    -------
+    list of int
+        Their numbers.
+    """
+    seeds = system.submit(SEED, stream_id="backlog")
     engine = sa.create_engine(system.database_url)
     with engine.begin() as connection:
-        for copy in range(1, count // SEED):
-            offset = copy * SEED
-            connection.execute(
-                _copy(jobs, offset, {"source_id": sa.func.concat(jobs.c.source_id, f"-{copy}")})
-            )
-            connection.execute(_copy(tasks, offset, {"task_id": tasks.c.task_id + offset}))
+        span = max(connection.scalar(sa.select(sa.func.max(key))) or 0 for key in (_JOB_ID, _TASK_ID))
+        offsets = [copy * span for copy in range(count // SEED)]
+        for offset in offsets[1:]:
+            source_id = sa.func.concat(jobs.c.source_id, f"-{offset}")
+            connection.execute(_copy(jobs, span, {"job_id": _JOB_ID + offset, "source_id": source_id}))
+            new_ids = {"job_id": tasks.c.job_id + offset, "task_id": _TASK_ID + offset}
+            connection.execute(_copy(tasks, span, new_ids))
         connection.exec_driver_sql("ANALYZE TABLE tasks")
     engine.dispose()
+    return [number + offset for offset in offsets for number in seeds]
 
 
-def _copy(table: sa.Table, offset: int, changed: dict[str, sa.ColumnElement[object]]) -> sa.Insert:
-    changed = {"job_id": table.c.job_id + offset, **changed}
+def _copy(table: sa.Table, last: int, changed: dict[str, sa.ColumnElement[object]]) -> sa.Insert:
     columns = [changed.get(column.name, column) for column in table.c]
-    originals = sa.select(*columns).where(table.c.job_id <= SEED)
+    originals = sa.select(*columns).where(table.c.job_id <= last)
     return sa.insert(table).from_select(list(table.c.keys()), originals)
 
 
@@ -43,9 +51,9 @@ def handouts_per_s(folder: Path, waiting: int) -> tuple[float, float, float]:
     folder.mkdir()
     with distributed_system(folder, with_worker=False) as system:
         began = time.perf_counter()
-        fill(system, waiting)
+        numbers = fill(system, waiting)
         say(f"{waiting} tasks wait after {time.perf_counter() - began:.0f} s")
-        patch_s = _patch(system, min(PATCHED, waiting))
+        patch_s = _patch(system, numbers[:PATCHED])
         system.submit(URGENT, stream_id="urgent", priority=1000.0)
         with system.worker():
             began = time.perf_counter()
@@ -54,11 +62,12 @@ def handouts_per_s(folder: Path, waiting: int) -> tuple[float, float, float]:
         return rate, max(_rss_mb(pid) for pid in system.server.pids()), patch_s
 
 
-def _patch(system: System, count: int) -> float:
-    priorities = {str(number): float(number % 7) for number in range(1, count + 1)}
+def _patch(system: System, numbers: list[int]) -> float:
+    priorities = {str(number): float(number % 7) for number in numbers}
     began = time.perf_counter()
     answer = system.http.patch(f"{system.server.url}/HASTE/priority", json=priorities, timeout=120)
     answer.raise_for_status()
+    assert not answer.json()["unknown"]
     return time.perf_counter() - began
 
 
