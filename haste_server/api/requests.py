@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 import json
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from flask import Request
@@ -94,12 +95,11 @@ def check_token(authorization: str, *, token: str) -> None:
         )
 
 
-def _object_of_distinct_names(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for name, item in pairs:
-        if name in value:
-            raise ValueError(f"the name {name[:100]!r} is given twice in one object")
-        value[name] = item
+def _object_of_distinct_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the name {name[:100]!r} is given twice in one object")
     return value
 
 

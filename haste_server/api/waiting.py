@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from haste_core.jobs import HeldAttempts, JobRecord, TaskRecord
 from haste_core.ports import Clock
@@ -89,6 +89,6 @@ def explained(job: JobRecord, live: Collection[Route]) -> JobRecord:
         route = Route(task.task_key, task.site)
         if task.phase is not Phase.READY or route in live:
             return task
-        return replace(task, message=f"waiting: {no_worker(route)}")
+        return task.but(message=f"waiting: {no_worker(route)}")
 
-    return replace(job, tasks=tuple(map(explain, job.tasks)))
+    return job.but(tasks=tuple(map(explain, job.tasks)))

@@ -46,7 +46,14 @@ def to_json(value: Any) -> str:
     return pydantic_core.to_json(value, inf_nan_mode="constants").decode()
 
 
-_JSON: dict[str, Any] = {"json_serializer": to_json, "json_deserializer": pydantic_core.from_json}
+_OPTIONS: dict[str, Any] = {
+    "json_serializer": to_json,
+    "json_deserializer": pydantic_core.from_json,
+    "pool_size": 16,
+    "max_overflow": 80,
+    # Each transaction here is committed or rolled back by itself; to be sure of it would be one more message.
+    "pool_reset_on_return": None,
+}
 
 
 class Database:
@@ -122,10 +129,8 @@ class Database:
     def _sqlite(self) -> Engine:
         engine = sa.create_engine(
             self.url,
-            **_JSON,
+            **_OPTIONS,
             connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
-            pool_size=16,
-            max_overflow=80,
         )
 
         @sa.event.listens_for(engine, "connect")
@@ -148,10 +153,8 @@ class Database:
     def _mariadb(self) -> Engine:
         return sa.create_engine(
             self.url,
-            **_JSON,
+            **_OPTIONS,
             isolation_level="READ COMMITTED",  # no gap locks: claims and results do not block one another
-            pool_size=16,
-            max_overflow=80,
             pool_recycle=3600,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -104,23 +106,34 @@ def _bad_cursor(cursor: str | None) -> InvalidError:
 
 
 def _page(connection: Connection, wanted: JobFilter, cursor: str | None, limit: int) -> Page[int]:
-    chosen = sa.select(jobs.c.job_id, jobs.c.ended_at).where(*_conditions(wanted)).limit(limit)
     if wanted.ended_since is None:
-        chosen = chosen.where(jobs.c.job_id > numeric_cursor(cursor)).order_by(jobs.c.job_id)
-    else:
-        ended_at, job_id = _end_cursor(cursor) if cursor else (wanted.ended_since, 0)
-        chosen = chosen.where(
-            sa.or_(
-                jobs.c.ended_at > ended_at,
-                sa.and_(jobs.c.ended_at == ended_at, jobs.c.job_id > job_id),
-            )
-        ).order_by(jobs.c.ended_at, jobs.c.job_id)
-    rows = connection.execute(chosen).all()
-    following = None
-    if len(rows) == limit:
-        last = rows[-1]
-        following = str(last.job_id) if wanted.ended_since is None else f"{last.ended_at!r}:{last.job_id}"
+        after = numeric_cursor(cursor)
+        items = list(connection.scalars(_in_order_of_ids(wanted, after, limit)))
+        return Page(items, str(items[-1]) if len(items) == limit else None)
+    ended_at, job_id = _end_cursor(cursor) if cursor else (wanted.ended_since, 0)
+    later = sa.or_(jobs.c.ended_at > ended_at, sa.and_(jobs.c.ended_at == ended_at, jobs.c.job_id > job_id))
+    rows = connection.execute(
+        sa.select(jobs.c.job_id, jobs.c.ended_at)
+        .where(*_conditions(wanted), *_of_states(_states(wanted)), later)
+        .order_by(jobs.c.ended_at, jobs.c.job_id)
+        .limit(limit)
+    ).all()
+    following = f"{rows[-1].ended_at!r}:{rows[-1].job_id}" if len(rows) == limit else None
     return Page([row.job_id for row in rows], following)
+
+
+def _in_order_of_ids(wanted: JobFilter, after: int, limit: int) -> sa.Select[int]:
+    """Choose one page, state by state: of several at once, databases would read all jobs that come before."""
+    pages = [
+        sa.select(jobs.c.job_id)
+        .where(*_conditions(wanted), *_of_states(states), jobs.c.job_id > after)
+        .order_by(jobs.c.job_id)
+        .limit(limit)
+        .subquery()
+        for states in [[state] for state in _states(wanted)] or [[]]
+    ]
+    found = sa.union_all(*(sa.select(page.c.job_id) for page in pages)).subquery()
+    return sa.select(found.c.job_id).order_by(found.c.job_id).limit(limit)
 
 
 def _end_cursor(cursor: str) -> tuple[float, int]:
@@ -132,24 +145,33 @@ def _end_cursor(cursor: str) -> tuple[float, int]:
 
 
 def _conditions(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
-    conditions = []
+    """Write what is wanted beside the jobs' own states."""
+    conditions: list[sa.ColumnElement[bool]] = []
     if wanted.stream_id is not None:
         conditions.append(jobs.c.stream_id == wanted.stream_id)
     if wanted.source_id is not None:
         conditions.append(jobs.c.source_id == wanted.source_id)
-    match wanted.state:
-        case None:
-            pass
-        case "open":
-            conditions.append(jobs.c.state.in_(_OPEN_STATES))
-        case "done":
-            conditions.append(jobs.c.state == TaskState.DONE)
-        case "failed":
-            conditions.append(jobs.c.state.in_([state for state in TaskState if state.failed]))
-        case TaskState.RUNNING:
-            conditions.append(_RUNNING)
-        case TaskState.REGISTERED:  # as jobs are shown: waiting, or held until somebody asks
-            conditions += [jobs.c.state.in_(_OPEN_STATES), ~_RUNNING]
-        case code:
-            conditions.append(jobs.c.state == code)
+    if wanted.state == TaskState.RUNNING:
+        conditions.append(_RUNNING)
+    elif wanted.state == TaskState.REGISTERED:  # as jobs are shown: waiting, or held until somebody asks
+        conditions.append(~_RUNNING)
     return conditions
+
+
+def _states(wanted: JobFilter) -> Sequence[int]:
+    """List the states that the wanted jobs may be in; empty if any."""
+    match wanted.state:
+        case None | TaskState.RUNNING:
+            return ()
+        case "open" | TaskState.REGISTERED:
+            return _OPEN_STATES
+        case "done":
+            return (TaskState.DONE,)
+        case "failed":
+            return [state for state in TaskState if state.failed]
+        case code:
+            return (code,)
+
+
+def _of_states(states: Sequence[int]) -> list[sa.ColumnElement[bool]]:
+    return [jobs.c.state.in_(states)] if states else []

@@ -1,5 +1,7 @@
 """What every database shows to those who look: jobs, sources, workers and queues."""
 
+from typing import Literal
+
 from haste_core.messages import Presence
 from haste_core.states import TaskState
 from haste_core.stores import JobFilter
@@ -38,6 +40,30 @@ def test_lists_are_paged(store: SqlStore) -> None:
     sources = store.sources("default", cursor=None, limit=3)
     more = store.sources("default", cursor=sources.next, limit=3)
     assert [source.job_id for source in sources.items + more.items] == job_ids
+
+
+def test_pages_hold_jobs_of_several_states_in_the_order_of_their_numbers(store: SqlStore) -> None:
+    job_ids = submitted(store, *(spec("abc"[i % 3], source_id=f"s{i}") for i in range(12)))
+    for job_id in job_ids[1::3]:  # those of key b are held
+        store.reset_task(store.job(job_id).tasks[0].task_id, now=NOW)
+    ends = [TaskState.BAD_INPUT, TaskState.ERROR, TaskState.DONE, TaskState.BAD_INPUT]
+    for message, state in zip(claim(store, "c"), ends, strict=True):
+        store.record([result_of(message, state=state)], now=NOW)
+
+    def listed(state: Literal["open", "failed"]) -> list[int]:
+        found: list[int] = []
+        cursor = None
+        while cursor is not None or not found:
+            page = store.job_ids(JobFilter(stream_id="default", state=state), cursor=cursor, limit=3)
+            found += page.items
+            cursor = page.next
+        return found
+
+    ended = job_ids[2::3]
+    assert listed("open") == [job_id for job_id in job_ids if job_id not in ended]
+    assert listed("failed") == [ended[0], ended[1], ended[3]]
+    nothing = store.job_ids(JobFilter(stream_id="other", state="open"), cursor=None, limit=3)
+    assert (nothing.items, nothing.next) == ([], None)
 
 
 def test_workers_and_queues_are_seen(store: SqlStore) -> None:
