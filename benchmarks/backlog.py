@@ -56,10 +56,22 @@ def handouts_per_s(folder: Path, waiting: int) -> tuple[float, float, float]:
         patch_s = _patch(system, numbers[:PATCHED])
         system.submit(URGENT, stream_id="urgent", priority=1000.0)
         with system.worker():
-            began = time.perf_counter()
             system.wait_until_stream_is_done("urgent")
-            rate = URGENT / (time.perf_counter() - began)
-        return rate, max(_rss_mb(pid) for pid in system.server.pids()), patch_s
+        return URGENT / _ran_s(system, "urgent"), max(_rss_mb(pid) for pid in system.server.pids()), patch_s
+
+
+def _ran_s(system: System, stream_id: str) -> float:
+    """Tell how long a stream's tasks ran, from the first to the last: the worker begins before it is seen."""
+    engine = sa.create_engine(system.database_url)
+    asked = (
+        sa.select(sa.func.max(tasks.c.ended_at) - sa.func.min(tasks.c.started_at))
+        .join(jobs, jobs.c.job_id == tasks.c.job_id)
+        .where(jobs.c.stream_id == stream_id)
+    )
+    with engine.connect() as connection:
+        ran_s = float(connection.scalar(asked) or 0)
+    engine.dispose()
+    return ran_s
 
 
 def _patch(system: System, numbers: list[int]) -> float:
