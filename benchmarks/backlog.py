@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,8 +14,21 @@ from haste_server.store.schema import jobs, tasks
 
 SEED = 1_000
 PATCHED = 10_000
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many tasks wait, and how many above them are handed out while it is measured."""
+
+    few: int
+    many: int
+    urgent: int
+
+
+FULL = Size(few=SEED, many=1_000_000, urgent=4_000)
+QUICK = Size(few=SEED, many=5_000, urgent=300)
+
 _JOB_ID, _TASK_ID = jobs.c.job_id, tasks.c.task_id
-URGENT = 4_000  # tasks above the backlog, whose hand-out is measured
 
 
 def fill(system: System, count: int) -> list[int]:
@@ -46,7 +60,7 @@ def _copy(table: sa.Table, last: int, changed: dict[str, sa.ColumnElement[object
     return sa.insert(table).from_select(list(table.c.keys()), originals)
 
 
-def handouts_per_s(folder: Path, waiting: int) -> tuple[float, float, float]:
+def handouts_per_s(folder: Path, waiting: int, urgent: int) -> tuple[float, float, float]:
     """Measure, above so many waiting tasks: hand-outs a second, memory in MB, seconds for many priorities."""
     folder.mkdir()
     with distributed_system(folder, with_worker=False) as system:
@@ -54,10 +68,10 @@ def handouts_per_s(folder: Path, waiting: int) -> tuple[float, float, float]:
         numbers = fill(system, waiting)
         say(f"{waiting} tasks wait after {time.perf_counter() - began:.0f} s")
         patch_s = _patch(system, numbers[:PATCHED])
-        system.submit(URGENT, stream_id="urgent", priority=1000.0)
+        system.submit(urgent, stream_id="urgent", priority=1000.0)
         with system.worker():
             system.wait_until_stream_is_done("urgent")
-        return URGENT / _ran_s(system, "urgent"), max(_rss_mb(pid) for pid in system.server.pids()), patch_s
+        return urgent / _ran_s(system, "urgent"), max(_rss_mb(pid) for pid in system.server.pids()), patch_s
 
 
 def _ran_s(system: System, stream_id: str) -> float:
@@ -88,23 +102,21 @@ def _rss_mb(pid: int) -> float:
     return pages * 4096 / 2**20
 
 
-def measure(large: int, small: int) -> dict[str, float]:
+def measure(size: Size) -> dict[str, float]:
     """Measure with a small and a large backlog, in turn."""
     with work_folder() as folder:
-        few, _, _ = handouts_per_s(folder / "small", small)
-        say(f"{few:.0f} hand-outs a second above {small}")
-        many, rss_mb, patch_s = handouts_per_s(folder / "large", large)
-        say(f"{many:.0f} hand-outs a second above {large}")
+        few, _, _ = handouts_per_s(folder / "small", size.few, size.urgent)
+        say(f"{few:.0f} hand-outs a second above {size.few}")
+        many, rss_mb, patch_s = handouts_per_s(folder / "large", size.many, size.urgent)
+        say(f"{many:.0f} hand-outs a second above {size.many}")
     return {"handout_ratio": many / few, "server_rss_mb": rss_mb, "patch_10k_s": patch_s}
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--large", type=int, default=1_000_000)
-    parser.add_argument("--small", type=int, default=SEED)
-    options = parser.parse_args()
-    print_figures("backlog", measure(options.large, options.small))
+    parser.add_argument("--quick", action="store_true", help="too few tasks to measure: a smoke run")
+    print_figures("backlog", measure(QUICK if parser.parse_args().quick else FULL))
 
 
 if __name__ == "__main__":

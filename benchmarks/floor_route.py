@@ -9,7 +9,7 @@ from flask import Flask, request
 
 from benchmarks.floor_schema import jobs, tasks
 
-engine = sa.create_engine(os.environ["BENCHMARK_DATABASE_URL"], pool_size=64)
+engine = sa.create_engine(os.environ["BENCHMARK_DATABASE_URL"], pool_size=64, pool_reset_on_return=None)
 app = Flask(__name__)
 
 

@@ -21,13 +21,11 @@ from tests.e2e.server_process import wait_for
 from tests.services.process import free_port
 
 CLIENTS = 8
-EACH = 100
-BULK = 5_000
 """Nobody takes these tasks, so that what is measured is the submission alone."""
 IDLE_KEY = "nobody-takes-this"
 
 
-def posts_per_s(url: str, path: str, *, stream_id: str, each: int = EACH) -> float:
+def posts_per_s(url: str, path: str, *, stream_id: str, each: int) -> float:
     """Submit jobs one by one from eight clients at a time."""
     failures: list[str] = []
 
@@ -53,7 +51,7 @@ def posts_per_s(url: str, path: str, *, stream_id: str, each: int = EACH) -> flo
     return CLIENTS * each / (time.perf_counter() - began)
 
 
-def bulk_specs_per_s(system: System, count: int = BULK) -> float:
+def bulk_specs_per_s(system: System, count: int) -> float:
     """Submit jobs 500 a call."""
     began = time.perf_counter()
     system.submit(count, stream_id="bulk", tasks=IDLE_KEY)
@@ -77,14 +75,18 @@ def floor_route(database_url: str, *, processes: int, threads: int) -> Iterator[
         process.wait(30)
 
 
-def measure(system: System) -> dict[str, float]:
-    """Measure all three, on a distributed system."""
+def measure(system: System, *, each: int, bulk: int) -> dict[str, float]:
+    """Measure all three, on a distributed system: so many jobs of each client, and so many in bulk."""
     with floor_route(system.database_url, processes=2, threads=64) as url:
         posts_per_s(url, "/job/", stream_id="warm-up", each=10)
         posts_per_s(system.server.url, "/HASTE/job/", stream_id="warm-up-posts", each=10)
-        floor = posts_per_s(url, "/job/", stream_id="floor")
-        product = posts_per_s(system.server.url, "/HASTE/job/", stream_id="posts")
-    return {"floor_post_per_s": floor, "post_per_s": product, "bulk_specs_per_s": bulk_specs_per_s(system)}
+        floor = posts_per_s(url, "/job/", stream_id="floor", each=each)
+        product = posts_per_s(system.server.url, "/HASTE/job/", stream_id="posts", each=each)
+    return {
+        "floor_post_per_s": floor,
+        "post_per_s": product,
+        "bulk_specs_per_s": bulk_specs_per_s(system, bulk),
+    }
 
 
 def _make_tables(database_url: str) -> None:

@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import dramatiq_peer, submissions
@@ -23,8 +24,20 @@ from benchmarks.system import (
     work_folder,
 )
 
-ROUNDS = 3
-WARM_UP = 1_000
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int
+    warm_up: int
+    tasks: int
+    posts_each: int
+    bulk: int
+
+
+FULL = Size(rounds=3, warm_up=1_000, tasks=10_000, posts_each=100, bulk=5_000)
+QUICK = Size(rounds=1, warm_up=50, tasks=200, posts_each=20, bulk=500)
 
 
 def tasks_per_s(system: System, count: int, *, stream_id: str) -> float:
@@ -35,7 +48,7 @@ def tasks_per_s(system: System, count: int, *, stream_id: str) -> float:
     return count / (time.perf_counter() - began)
 
 
-def measure(count: int, rounds: int) -> dict[str, float]:
+def measure(size: Size) -> dict[str, float]:
     """Measure the product in both shapes and the peer, in turn; the medians of the rounds."""
     found: dict[str, list[float]] = {}
 
@@ -48,27 +61,27 @@ def measure(count: int, rounds: int) -> dict[str, float]:
             "embedded": embedded_system,
             "rabbit": distributed_system,
         }
-        for number in range(rounds):
+        for number in range(size.rounds):
             for name, start in shapes.items():
                 place = folder / f"{name}{number}"
                 place.mkdir()
                 with start(place) as system:
-                    tasks_per_s(system, WARM_UP, stream_id="warm-up")
-                    note(f"{name}_tasks_per_s", tasks_per_s(system, count, stream_id="measured"))
+                    tasks_per_s(system, size.warm_up, stream_id="warm-up")
+                    note(f"{name}_tasks_per_s", tasks_per_s(system, size.tasks, stream_id="measured"))
                     if name == "rabbit":
-                        for figure, value in submissions.measure(system).items():
+                        for figure, value in submissions.measure(
+                            system, each=size.posts_each, bulk=size.bulk
+                        ).items():
                             note(figure, value)
-            note("dramatiq_tasks_per_s", dramatiq_peer.tasks_per_s(folder / f"peer{number}", count))
+            note("dramatiq_tasks_per_s", dramatiq_peer.tasks_per_s(folder / f"peer{number}", size.tasks))
     return {name: statistics.median(values) for name, values in found.items()}
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=10_000, help="tasks in each round")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    options = parser.parse_args()
-    print_figures("throughput", measure(options.tasks, options.rounds))
+    parser.add_argument("--quick", action="store_true", help="too few tasks to measure: a smoke run")
+    print_figures("throughput", measure(QUICK if parser.parse_args().quick else FULL))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from haste_server.api.services import Services, services
 
 
 class _QuickJson(DefaultJSONProvider):
-    """Writes answers as the standard library does, in a third of its time."""
+    """Writes answers in a third of the standard library's time; halves of surrogate pairs are refused."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
         return pydantic_core.to_json(obj).decode()

@@ -11,7 +11,9 @@ from haste_server.engine.attendance import Attendance, Window
 
 LOOK_AGAIN_S = 1.0  # another server's web process may have stored tasks without waking this engine
 CLAIM_LIMIT = 100
-REFILL_SHARE = 0.25  # of a window is claimed at once where tasks are short: a transaction costs more than they
+REFILL_SHARE = (
+    0.25  # of a window is claimed at once where tasks are short: a transaction costs more than they
+)
 
 
 class Dispatcher:

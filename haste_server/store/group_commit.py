@@ -44,7 +44,8 @@ class GroupCommit(Generic[Item, Answer]):
         with self._turn:
             if not future.done():
                 self._store_waiting(store)
-        if future.exception() is None or isinstance(future.exception(), TransientError):
+        fault = future.exception()
+        if fault is None or isinstance(fault, TransientError) or not isinstance(fault, Exception):
             return future.result()
         (answer,) = store([item])  # perhaps the fault was another's
         return answer

@@ -150,8 +150,13 @@ class HandOut(SqlPart):
                 {"id": sa.BigInteger(), "number": sa.BigInteger(), "started": sa.Double()},
                 is_sqlite=self.database.is_sqlite,
             )
-            values = {"rows": given.parameter(rows), "until": until, "by": worker_id}
-            self.database.write(lambda connection: connection.execute(_renewal(given.table), values))
+            renewal = _renewal(given.table)
+
+            def work(connection: Connection) -> None:
+                for parameter in given.parameters(rows):
+                    connection.execute(renewal, {"rows": parameter, "until": until, "by": worker_id})
+
+            self.database.write(work)
 
     def expired(self, *, now: float, limit: int) -> list[TaskResult]:
         """Find the attempts whose lease has ended, as results with the outcome LOST, to be recorded."""

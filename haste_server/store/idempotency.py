@@ -26,7 +26,13 @@ _SWEEP_KEYS = 100  # looked at each time: more than were added since, so that th
 
 @dataclass
 class Sweep:
-    """Where in the order of the idempotency keys this process looks next for old ones."""
+    """Where in the order of the idempotency keys this process looks next for old ones.
+
+    Attributes
+    ----------
+    calls : int
+        Those with a key since the last look.
+    """
 
     calls: int = 0
     after: str = ""
@@ -115,16 +121,17 @@ def _shown(item: Submitted | Refused) -> dict[str, Any]:
     return {"problems": [{"where": problem.where, "what": problem.what} for problem in item.problems]}
 
 
-def drop_old_keys(connection: Connection, sweep: Sweep, now: float) -> None:
+def drop_old_keys(connection: Connection, sweep: Sweep, calls: Sequence[Call]) -> None:
     """Look at a few keys now and then, in the order of the primary key, and drop those that are old."""
-    sweep.calls += 1
-    if sweep.calls % _SWEEP_EVERY:
+    sweep.calls += sum(call.key is not None for call in calls)
+    if sweep.calls < _SWEEP_EVERY:
         return
+    sweep.calls = 0
     columns = (idempotency_keys.c.idempotency_key, idempotency_keys.c.created_at)
     rows = connection.execute(
         sa.select(*columns).where(columns[0] > sweep.after).order_by(columns[0]).limit(_SWEEP_KEYS)
     ).all()
     sweep.after = rows[-1].idempotency_key if len(rows) == _SWEEP_KEYS else ""
-    old = [row.idempotency_key for row in rows if row.created_at < now - KEYS_KEPT_S]
+    old = [row.idempotency_key for row in rows if row.created_at < calls[0].now - KEYS_KEPT_S]
     if old:
         connection.execute(sa.delete(idempotency_keys).where(columns[0].in_(old)))

@@ -6,7 +6,7 @@ some statements once for each row; so the rows travel as one JSON parameter, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,15 @@ from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import TypeEngine
 
+from haste_runtime.batches import runs
 from haste_server.store.database import Database, to_json
+
+MOST_CHARACTERS = 2**20
+"""Of the rows in one statement; a single row may be longer.
+
+MariaDB takes no packet above 16 MiB unless it is told so, and a character that is escaped twice has up to
+seven bytes.
+"""
 
 FEW = 8
 """So many rows and fewer cost MariaDB less as values than as a table that it has to make for them."""
@@ -57,13 +65,16 @@ class GivenRows:
         rows = sa.bindparam("rows", type_=sa.Text)
         self.table = sa.text(text).bindparams(rows).columns(*typed).subquery("given")
 
-    def parameter(self, rows: Sequence[Row]) -> str:
-        """Write rows as the parameter."""
+    def parameters(self, rows: Sequence[Row]) -> Iterator[str]:
+        """Write rows as the parameter of one statement or, if they are too long for that, of several."""
         columns = [
             [row[name] if write is None else write(row[name]) for row in rows]
             for name, write in self._writers.items()
         ]
-        return to_json(list(zip(*columns, strict=True)))
+        written = list(zip(*columns, strict=True))
+        sizes = [_characters(values) for values in written]
+        for places in runs(sizes, most=len(rows), most_in_sum=MOST_CHARACTERS):
+            yield to_json(written[places.start : places.stop])
 
 
 def insert(database: Database, connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
@@ -72,7 +83,8 @@ def insert(database: Database, connection: Connection, table: sa.Table, rows: Se
         connection.execute(_inserting(table), rows)
         return
     given = _rows_of(table, tuple(rows[0]))
-    connection.execute(_inserting_given(table, given), {"rows": given.parameter(rows)})
+    for parameter in given.parameters(rows):
+        connection.execute(_inserting_given(table, given), {"rows": parameter})
 
 
 def insert_numbered(
@@ -88,11 +100,14 @@ def insert_numbered(
         numbered = [{**row, key.name: last + place} for place, row in enumerate(rows, start=1)]
         connection.execute(_inserting(table), numbered)
         return [row[key.name] for row in numbered]
-    if len(rows) <= FEW:
+    if len(rows) <= FEW and sum(_characters(row.values()) for row in rows) <= MOST_CHARACTERS:
         return list(connection.scalars(_inserting(table, key), rows))
     given = _rows_of(table, tuple(rows[0]))
-    numbers = connection.scalars(_inserting_given(table, given, key), {"rows": given.parameter(rows)})
-    return sorted(numbers)  # they rise with the rows
+    numbers: list[int] = []
+    for parameter in given.parameters(rows):
+        # They rise with the rows.
+        numbers += sorted(connection.scalars(_inserting_given(table, given, key), {"rows": parameter}))
+    return numbers
 
 
 def overwrite(
@@ -116,7 +131,12 @@ def overwrite(
         return
     given = _rows_of(table, tuple(rows[0]))
     changing = _overwriting_given(table, given, tuple(columns))
-    connection.execute(changing, {"rows": given.parameter(rows)})
+    for parameter in given.parameters(rows):
+        connection.execute(changing, {"rows": parameter})
+
+
+def _characters(values: Iterable[Any]) -> int:
+    return 200 + sum(len(value) for value in values if isinstance(value, str))  # 200: names and numbers
 
 
 @cache
@@ -125,20 +145,16 @@ def _rows_of(table: sa.Table, names: tuple[str, ...]) -> GivenRows:
 
 
 def _declared_type(kind: TypeEngine[Any]) -> str:
-    """Name a type that holds a character more than the column: JSON_TABLE cuts, the column is to refuse."""
     plain = _plain(kind)
     if isinstance(plain, sa.Double):
         return "DOUBLE"
-    if isinstance(plain, sa.Integer | sa.Boolean):
-        return "BIGINT"
-    if isinstance(plain, sa.String) and plain.length is not None:
-        return f"VARCHAR({plain.length + 1})"
-    return "LONGTEXT"  # a JSON column's value travels as its text
+    # Texts are not declared as long as the column has them: JSON_TABLE cuts, where the column is to refuse.
+    return "BIGINT" if isinstance(plain, sa.Integer | sa.Boolean) else "LONGTEXT"
 
 
 def _read(name: str, kind: TypeEngine[Any]) -> str:
     # A bare LONGTEXT that is too long for a TEXT leaves its length modulo 64 KiB there, without an error.
-    return f"CONCAT(`{name}`) AS `{name}`" if isinstance(_plain(kind), sa.Text) else f"`{name}`"
+    return f"CONCAT(`{name}`) AS `{name}`" if isinstance(_plain(kind), sa.String) else f"`{name}`"
 
 
 def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:

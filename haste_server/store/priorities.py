@@ -74,7 +74,8 @@ def _reprioritise_jobs(
     if moves:
         given = _given(database)
         for statement in _job_moves(given.table):
-            connection.execute(statement, {"rows": given.parameter(moves)})
+            for parameter in given.parameters(moves):
+                connection.execute(statement, {"rows": parameter})
     return {row.job_id for row in rows}
 
 
@@ -97,7 +98,8 @@ def _reprioritise_tasks(
     if moves:
         given = _given(database)
         for statement in _task_moves(given.table):
-            connection.execute(statement, {"rows": given.parameter(moves)})
+            for parameter in given.parameters(moves):
+                connection.execute(statement, {"rows": parameter})
     return {row.task_id for row in rows}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +17,6 @@ from haste_core.jobs import JobRecord
 from haste_core.jobspec import JobSpec
 from haste_core.pipelines import Pipeline
 from haste_core.stores import Refused, Submitted
-from haste_runtime.batches import runs
 from haste_server.store import idempotency
 from haste_server.store.database import Database
 from haste_server.store.group_commit import GroupCommit
@@ -26,10 +24,6 @@ from haste_server.store.idempotency import Call
 from haste_server.store.many_rows import insert_numbered
 from haste_server.store.records import SqlPart, task_row
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
-
-MAX_INSERTED_ROWS = 1000
-MAX_INSERTED_BYTES = 2 * 2**20
-"""In one statement: MariaDB takes no packet above 16 MiB unless it is told so, and quotes grow fourfold."""
 
 _Identity = tuple[str, str, str | None]
 
@@ -73,21 +67,20 @@ class Submission(SqlPart):
         return self.database.write(lambda connection: self._answer(connection, calls))
 
     def _answer(self, connection: Connection, calls: Sequence[Call]) -> list[list[Submitted | Refused]]:
-        if any(call.key is not None for call in calls):
-            idempotency.drop_old_keys(connection, self._sweep, calls[0].now)
+        idempotency.drop_old_keys(connection, self._sweep, calls)
         known = idempotency.known_answers(connection, calls)
-        fresh = [
-            [spec for number, spec in enumerate(call.specs) if number not in there]
-            for call, there in zip(calls, known, strict=True)
+        asked = [
+            (call, [spec for number, spec in enumerate(call.specs) if number not in answered])
+            for call, answered in zip(calls, known, strict=True)
         ]
-        specs = list(chain.from_iterable(fresh))
+        specs = [spec for _, missing in asked for spec in missing]
         stored = iter(self._store(connection, specs, max(call.now for call in calls)) if specs else ())
         answers = [
-            [there[number] if number in there else next(stored) for number in range(len(call.specs))]
-            for call, there in zip(calls, known, strict=True)
+            [answered[number] if number in answered else next(stored) for number in range(len(call.specs))]
+            for call, answered in zip(calls, known, strict=True)
         ]
-        asked = zip(calls, answers, fresh, strict=True)
-        idempotency.remember(connection, [(call, answer) for call, answer, new in asked if new])
+        fresh = [(call, answer) for (call, missing), answer in zip(asked, answers, strict=True) if missing]
+        idempotency.remember(connection, fresh)
         return answers
 
     def _store(
@@ -172,14 +165,8 @@ def _known_jobs(connection: Connection, specs: Sequence[JobSpec]) -> dict[_Ident
 
 def _insert(database: Database, connection: Connection, records: Sequence[JobRecord]) -> list[JobRecord]:
     """Store new jobs, and return them with their numbers and those of their tasks."""
-    sizes = [len(record.spec.text) for record in records]
-    stored: list[JobRecord] = []
-    for numbers in runs(sizes, most=MAX_INSERTED_ROWS, most_in_sum=MAX_INSERTED_BYTES):
-        stored += _insert_few(database, connection, [records[number] for number in numbers])
-    return stored
-
-
-def _insert_few(database: Database, connection: Connection, records: Sequence[JobRecord]) -> list[JobRecord]:
+    if not records:
+        return []
     job_ids = insert_numbered(database, connection, jobs, [_job_row(record) for record in records])
     numbered = [record.but(job_id=job_id) for record, job_id in zip(records, job_ids, strict=True)]
     rows = [task_row(job, task) for job in numbered for task in job.tasks]

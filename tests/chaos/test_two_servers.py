@@ -27,15 +27,20 @@ def _recorded(site: Distributed, name: str) -> int:
     return sum(line.get("action") == "task_state" for line in parsed)
 
 
-def _die_with_hands_full(site: Distributed, name: str, load: Load) -> None:
-    """Kill a server for good, and lose what it has just sent to RabbitMQ."""
-    link = site.links[f"{name} to RabbitMQ"]
-    link.freeze()
-    load.submit_now(site.urls[int(name[-1])], 12, name="last-", kind="alone")
+def _die_with_hands_full(site: Distributed, victim: str, survivor: str, load: Load) -> None:
+    """Kill a server for good, and lose what it, and nobody else, has just sent to RabbitMQ."""
+    survivors_database, victims_broker = (
+        site.links[f"{survivor} to MariaDB"],
+        site.links[f"{victim} to RabbitMQ"],
+    )
+    survivors_database.freeze()
+    victims_broker.freeze()
+    load.submit_now(site.urls[int(victim[-1])], 12, name="last-", kind="alone")
     time.sleep(_HAND_OUT_S)
-    site.programs[name].kill_for_good()
-    link.cut()
-    link.thaw()
+    site.programs[victim].kill_for_good()
+    victims_broker.cut()
+    victims_broker.thaw()
+    survivors_database.thaw()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +60,7 @@ def test_either_finishes_what_both_had_begun(
         for url in site.urls:
             load.submit_now(url, jobs, name=f"of-{url.rpartition(':')[2]}-")
         wait_for(lambda: min(_recorded(site, name) for name in (victim, survivor)) > jobs // 5)
-        _die_with_hands_full(site, victim, load)
+        _die_with_hands_full(site, victim, survivor, load)
         before = _recorded(site, survivor)
         wait_until_ended(site.database_url, load.accepted, timeout_s=90)
         verdict = Verdict()

@@ -97,8 +97,8 @@ def test_of_rows_with_a_bad_one_none_is_stored(store: SqlStore, beside: int, bad
 @pytest.mark.parametrize("beside", [1, FEW])
 @pytest.mark.parametrize(
     "bad",
-    [{"tier": "x" * 101}, {"reason": "é" * 32768}, {"mode": None}],
-    ids=["name", "text", "null"],
+    [{"tier": "x" * 101}, {"tier": "x" * 100 + " tail"}, {"reason": "é" * 32768}, {"mode": None}],
+    ids=["name", "end of a name", "text", "null"],
 )
 def test_what_does_not_fit_is_refused_and_not_cut(store: SqlStore, beside: int, bad: dict[str, Any]) -> None:
     if store.database.is_sqlite and bad.keys() & {"tier", "reason"}:
@@ -106,3 +106,17 @@ def test_what_does_not_fit_is_refused_and_not_cut(store: SqlStore, beside: int, 
     rows = [_SAME | _ODD] * beside + [_SAME | _ODD | bad]
     with pytest.raises(DBAPIError):
         store.database.write(lambda connection: insert_numbered(store.database, connection, decisions, rows))
+
+
+def test_rows_may_be_more_than_a_packet_of_the_database_holds(store: SqlStore) -> None:
+    rows = [_SAME | _ODD | {"features": {"made": f"{number:04}" * 75_000}} for number in range(60)]
+    numbers = store.database.write(
+        lambda connection: insert_numbered(store.database, connection, decisions, rows)
+    )
+    assert read_back(store, numbers) == rows
+
+    turned = [row | {"decision_id": number} for number, row in zip(numbers, reversed(rows), strict=True)]
+    store.database.write(
+        lambda connection: overwrite(store.database, connection, decisions, turned, ["features"])
+    )
+    assert read_back(store, numbers) == rows[::-1]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from haste_core.errors import ConflictError
 from haste_core.pipelines import Pipeline
 from haste_core.stores import JobFilter, Refused, Submitted
-from haste_server.store.idempotency import KEYS_KEPT_S
+from haste_server.store.idempotency import KEYS_KEPT_S, Call
 from haste_server.store.schema import idempotency_keys
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, PIPELINE, spec, submitted
@@ -188,6 +188,16 @@ def test_old_idempotency_keys_do_not_gather(store: SqlStore) -> None:
 
     kept = store.database.read(lambda connection: connection.scalars(_KEYS).all())
     assert sorted(kept) == sorted(f"new {number}" for number in range(200))
+
+
+def test_old_idempotency_keys_of_calls_that_came_together_do_not_gather(store: SqlStore) -> None:
+    for age, now in (("old", NOW), ("new", NOW + 2 * KEYS_KEPT_S)):
+        for start in range(0, 320, 16):
+            keys = [f"{age} {number}" for number in range(start, start + 16)]
+            store._store_calls([Call([spec(source_version="1")], now, key) for key in keys])
+
+    kept = store.database.read(lambda connection: connection.scalars(_KEYS).all())
+    assert sorted(kept) == sorted(f"new {number}" for number in range(320))
 
 
 def test_a_score_that_cannot_be_made_is_refused_at_once(store: SqlStore) -> None:

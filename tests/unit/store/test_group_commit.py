@@ -16,7 +16,7 @@ from tests.e2e.server_process import wait_for
 class Transactions:
     """A store that holds the first transaction until it is let go, and knows what each was given."""
 
-    def __init__(self, faults: dict[int, Exception]) -> None:
+    def __init__(self, faults: dict[int, BaseException]) -> None:
         self.made: list[list[int]] = []
         self.begun, self.let_go = Event(), Event()
         self._faults = faults
@@ -76,3 +76,11 @@ def test_an_outage_is_told_to_all_and_nothing_is_tried_again(threads: ThreadPool
         with pytest.raises(TransientError, match="not available"):
             future.result()
     assert transactions.made == [[0], [1, 2]], "what may have been stored was stored again"
+
+
+def test_what_an_interrupt_broke_off_is_not_stored_again(threads: ThreadPoolExecutor) -> None:
+    transactions = Transactions({1: KeyboardInterrupt()})
+    _, one, two = run_beside_the_first(threads, transactions, [1, 2])
+    for future in (one, two):
+        assert isinstance(future.exception(), KeyboardInterrupt)
+    assert transactions.made == [[0], [1, 2]]
