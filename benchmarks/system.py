@@ -151,7 +151,7 @@ def work_folder() -> Iterator[Path]:
 
 def print_figures(benchmark: str, figures: Mapping[str, float]) -> None:
     """Print the line that other programs read."""
-    rounded = {name: round(value, 4) for name, value in figures.items()}
+    rounded = {name: float(f"{value:.5g}") for name, value in figures.items()}
     print(json.dumps({"benchmark": benchmark, "figures": rounded}))
 
 

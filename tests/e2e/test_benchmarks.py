@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks import backlog, dramatiq_peer, latency, system, throughput
+from benchmarks import backlog, dramatiq_peer, latency, plls, system, throughput
 from tests.e2e.server_process import PROC
 from tests.services.mariadb import MariaDB
 from tests.services.rabbitmq import RabbitMQ
@@ -77,6 +77,12 @@ def test_backlog(run: Run) -> None:
     assert set(figures) == {"handout_ratio", "server_rss_mb", "patch_10k_s"}
     assert 0.02 < figures["handout_ratio"] < 50
     assert 20 < figures["server_rss_mb"] < 2_000
+
+
+def test_plls(run: Run) -> None:
+    figures = run(plls)
+    assert set(figures) == {"plls_ms", "rfft2_ms", "ratio", "max_abs_error"}
+    assert figures["max_abs_error"] <= 1e-6
 
 
 def test_chaos_without_services_of_its_own() -> None:

@@ -75,12 +75,12 @@ def test_gain_and_offset_do_not_matter(gain: float, offset: float) -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "int16", ">u2", "int32", "uint64", "float16", ">f4"])
 def test_takes_any_real_dtype(dtype: str) -> None:
     image = np.rint(spots(4) / 50)
-    assert plls(image.astype(dtype)) == pytest.approx(plls(image), abs=1e-12)
+    assert plls(image.astype(dtype)) == pytest.approx(plls(image), abs=1e-7)
 
 
 def test_takes_two_levels_and_views() -> None:
     image = spots(4) > 500
-    assert plls(image) == pytest.approx(plls(image.astype(float)), abs=1e-12)
+    assert plls(image) == pytest.approx(plls(image.astype(float)), abs=1e-7)
     assert plls(image[::2, ::2]) == plls(image[::2, ::2].copy())
 
 
