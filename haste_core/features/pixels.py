@@ -13,6 +13,8 @@ from haste_core.features.undefined import UndefinedFeatureError
 Pixels: TypeAlias = NDArray[Any]
 """A two-dimensional array (M, N) of a real dtype: bool, integer or floating."""
 
+_MAX_LEVEL = 1e100
+
 
 def finite_range(image: Pixels) -> tuple[float, float]:
     """Return the lowest and the highest pixel of an image that can be measured.
@@ -43,5 +45,31 @@ def finite_range(image: Pixels) -> tuple[float, float]:
         raise UndefinedFeatureError(
             f"{bad} of {image.size} pixels are NaN or infinite; export the image without masking, "
             "or fill the masked pixels"
+        )
+    return low, high
+
+
+def summable_range(image: Pixels) -> tuple[float, float]:
+    """Return the lowest and the highest pixel of an image whose squares can be summed.
+
+    Parameters
+    ----------
+    image : (M, N) array of a real dtype
+
+    Returns
+    -------
+    low, high : float
+
+    Raises
+    ------
+    UndefinedFeatureError
+        As `finite_range` does, and where levels are beyond 1e100.
+    ValueError
+        `image` is not a two-dimensional array of real numbers.
+    """
+    low, high = finite_range(image)
+    if max(abs(low), abs(high)) > _MAX_LEVEL:
+        raise UndefinedFeatureError(
+            f"grey levels as large as {max(high, -low):g} cannot be summed; rescale the image"
         )
     return low, high
