@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haste_core.features.pixels import Pixels, finite_range, summable_range
+from haste_core.features.undefined import UndefinedFeatureError
 
 Reals: TypeAlias = NDArray[np.float64]
 
@@ -74,8 +75,8 @@ def intensity(image: Pixels) -> Intensity:
     )
 
 
-def share_at_maximum(image: Pixels) -> float:
-    """Share of pixels at the image's own highest level, be it saturation or one bright pixel.
+def percent_maximal(image: Pixels) -> float:
+    """Percentage of pixels at the image's own highest level, be it saturated or one bright pixel.
 
     Parameters
     ----------
@@ -84,8 +85,7 @@ def share_at_maximum(image: Pixels) -> float:
     Returns
     -------
     float
-        In (0, 1]; 1 for a constant image. CellProfiler's ``ImageQuality_PercentMaximal`` is a hundred
-        times as much.
+        In (0, 100]; 100 for a constant image. CellProfiler's ``ImageQuality_PercentMaximal``.
 
     Raises
     ------
@@ -95,11 +95,11 @@ def share_at_maximum(image: Pixels) -> float:
         `image` is not two-dimensional.
     """
     finite_range(image)
-    return float(np.count_nonzero(image == image.max())) / image.size
+    return 100 * float(np.count_nonzero(image == image.max())) / image.size
 
 
-def share_at_minimum(image: Pixels) -> float:
-    """Share of pixels at the image's own lowest level.
+def percent_minimal(image: Pixels) -> float:
+    """Percentage of pixels at the image's own lowest level.
 
     Parameters
     ----------
@@ -108,8 +108,7 @@ def share_at_minimum(image: Pixels) -> float:
     Returns
     -------
     float
-        In (0, 1]; 1 for a constant image. CellProfiler's ``ImageQuality_PercentMinimal`` is a hundred
-        times as much.
+        In (0, 100]; 100 for a constant image. CellProfiler's ``ImageQuality_PercentMinimal``.
 
     Raises
     ------
@@ -119,7 +118,7 @@ def share_at_minimum(image: Pixels) -> float:
         `image` is not two-dimensional.
     """
     finite_range(image)
-    return float(np.count_nonzero(image == image.min())) / image.size
+    return 100 * float(np.count_nonzero(image == image.min())) / image.size
 
 
 def saturated_fraction(image: Pixels, *, bits: int) -> float:
@@ -127,7 +126,7 @@ def saturated_fraction(image: Pixels, *, bits: int) -> float:
 
     Parameters
     ----------
-    image : (M, N) array of an integer dtype
+    image : (M, N) array of a real dtype
     bits : int
         Of the detector's converter: a camera of 12 bits saturates at 4095 in a file of 16 bits.
 
@@ -139,11 +138,15 @@ def saturated_fraction(image: Pixels, *, bits: int) -> float:
     Raises
     ------
     UndefinedFeatureError
-        The image has no pixels, or some are NaN or infinite.
+        The image has no pixels, or its levels are no integers.
     ValueError
         `image` is not two-dimensional, or `bits` is less than 1.
     """
     finite_range(image)
+    if image.dtype.kind == "f":
+        raise UndefinedFeatureError(
+            "only integer grey levels tell saturation; this image holds floats, or is the luminance of colour"
+        )
     if bits < 1:
         raise ValueError(f"a detector has at least 1 bit, not {bits}")
     return float(np.count_nonzero(image >= 2**bits - 1)) / image.size

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field, field_validator
+
 from haste_core.errors import BadInputError
+from haste_core.features.quality import QUALITY_FEATURES, QualityOptions, measure_quality
 from haste_core.messages import TaskMessage
 from haste_workers.context import TaskContext
 from haste_workers.durable import sha256_of
@@ -14,6 +17,34 @@ from haste_workers.imaging.read import read_image
 from haste_workers.imaging.stack import sharpest
 
 ORIGINAL_PIXELS = "original"
+
+
+class FocusScoreParameters(HandlerParameters):
+    """What a pipeline may ask of ``focus-score`` beside the slope.
+
+    Attributes
+    ----------
+    features : tuple of str
+        Of `haste_core.features.quality.QUALITY_FEATURES`.
+    scale : int
+        In pixels, about the size of an object: for `local_focus_score` and `correlation`.
+    bits : int
+        Of the detector's converter: for `saturated_fraction`.
+    """
+
+    features: tuple[str, ...] = ()
+    scale: int = Field(20, ge=1, le=10_000)
+    bits: int = Field(16, ge=1, le=64)
+
+    @field_validator("features")
+    @classmethod
+    def _known(cls, features: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(features) - set(QUALITY_FEATURES))
+        if unknown:
+            raise ValueError(
+                f"there is no feature {' and no '.join(unknown)}; choose from {', '.join(QUALITY_FEATURES)}"
+            )
+        return features
 
 
 def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> dict[str, Any]:
@@ -25,14 +56,15 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
         ``plls`` (None where `undefined` says why), ``signal_fraction`` in [0, 1], ``empty``; ``pixels``:
         ``original``, or the lossy operator that the pixels went through, so that scores of the two are not
         mixed; ``width`` and ``height`` in pixels, ``dtype`` of a channel, ``colour`` (then its luminance was
-        measured); ``sha256`` and ``size_bytes`` of the file.
+        measured); ``sha256`` and ``size_bytes`` of the file. Then the features that the pipeline asks for,
+        by name, and ``undefined_features``: why some of them have no value.
 
     Raises
     ------
     BadInputError
         If it is no readable image, or has changed since its place was recorded.
     """
-    HandlerParameters.of(context)
+    asked = FocusScoreParameters.of(context)
     path = context.source_file()
     image = read_image(path)
     sha256 = sha256_of(path)
@@ -43,6 +75,9 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
     plane, features = sharpest(image)
     height, width = image.shape
     stack = {"planes": len(image.planes), "plane": plane} if len(image.planes) > 1 else {}
+    quality, without_value = measure_quality(
+        image.planes[plane], asked.features, QualityOptions(scale=asked.scale, bits=asked.bits)
+    )
     undefined = {"undefined": features.undefined} if features.undefined is not None else {}
     return {
         "plls": features.plls,
@@ -57,6 +92,8 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
         "colour": image.colour,
         "sha256": sha256,
         "size_bytes": path.stat().st_size,
+        **quality,
+        **({"undefined_features": without_value} if without_value else {}),
     }
 
 

@@ -16,14 +16,14 @@ from haste_core.features.intensity import (
     background_fraction,
     intensity,
     otsu_threshold,
+    percent_maximal,
+    percent_minimal,
     saturated_fraction,
-    share_at_maximum,
-    share_at_minimum,
 )
 from tests.unit.features.fields import levels, spots
 
 SMALL = arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=6))
-ALL = [intensity, share_at_maximum, share_at_minimum, otsu_threshold, background_fraction]
+ALL = [intensity, percent_maximal, percent_minimal, otsu_threshold, background_fraction]
 
 
 @given(SMALL)
@@ -46,10 +46,10 @@ def test_intensity_is_that_of_the_statistics_books(image: NDArray[np.uint8]) -> 
 
 
 @given(SMALL)
-def test_shares_at_the_extremes_are_those_of_the_images_own(image: NDArray[np.uint8]) -> None:
+def test_percentages_at_the_extremes_are_of_the_images_own(image: NDArray[np.uint8]) -> None:
     pixels = image.ravel().tolist()
-    assert share_at_maximum(image) == pixels.count(max(pixels)) / len(pixels)
-    assert share_at_minimum(image) == pixels.count(min(pixels)) / len(pixels)
+    assert percent_maximal(image) == pytest.approx(100 * pixels.count(max(pixels)) / len(pixels))
+    assert percent_minimal(image) == pytest.approx(100 * pixels.count(min(pixels)) / len(pixels))
 
 
 def test_saturation_is_at_the_detectors_full_scale() -> None:
@@ -60,6 +60,8 @@ def test_saturation_is_at_the_detectors_full_scale() -> None:
     assert saturated_fraction(np.array([[True, False]]), bits=1) == 0.5
     with pytest.raises(ValueError, match="at least 1 bit"):
         saturated_fraction(image, bits=0)
+    with pytest.raises(UndefinedFeatureError, match="integer"):
+        saturated_fraction(image / 65535, bits=16)
 
 
 def otsu_by_trying(image: NDArray[Any]) -> float:

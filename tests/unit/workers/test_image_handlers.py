@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from haste_core.features import measure
+from haste_core.features.focus import local_focus_score
 from haste_core.routing import Roots
 from haste_core.states import TaskState
 from tests.unit.workers.bench import RunTask, cells
@@ -36,6 +37,37 @@ class TestFocusScore:
             "size_bytes": cells_tiff.stat().st_size,
         }
         assert result.place is None
+
+    def test_measures_what_the_pipeline_asks_for(self, run_task: RunTask, cells_tiff: Path) -> None:
+        asked = {"features": ["local_focus_score", "intensity", "saturated_fraction"], "scale": 7, "bits": 8}
+        response = run_task("focus-score", cells_tiff, parameters=asked).response
+        assert response["local_focus_score"] == local_focus_score(cells(), scale=7)
+        assert response["mean_intensity"] == pytest.approx(cells().mean())
+        assert response["saturated_fraction"] == (cells() >= 255).mean()
+        assert "undefined_features" not in response
+        assert "correlation" not in response
+
+    def test_a_feature_without_a_value_says_why(self, run_task: RunTask, data_dir: Path) -> None:
+        path = data_dir / "flat.tif"
+        tifffile.imwrite(path, np.full((64, 64), 7, np.uint16))
+        response = run_task("focus-score", path, parameters={"features": ["correlation"]}).response
+        assert "no texture" in response["undefined_features"]["correlation"]
+        assert "correlation" not in response
+
+    @pytest.mark.parametrize(
+        ("parameters", "reason"),
+        [
+            ({"features": ["sharpness"]}, "there is no feature sharpness; choose from focus_score"),
+            ({"scale": 0}, "scale"),
+            ({"bits": "many"}, "bits"),
+        ],
+    )
+    def test_what_nobody_can_measure_is_told(
+        self, run_task: RunTask, cells_tiff: Path, parameters: dict[str, object], reason: str
+    ) -> None:
+        result = run_task("focus-score", cells_tiff, parameters=parameters)
+        assert result.state is TaskState.ERROR
+        assert reason in result.message
 
     def test_reads_through_a_root(self, run_task: RunTask, cells_tiff: Path) -> None:
         assert run_task("focus-score", "root://data/A01_s1.tif").state is TaskState.DONE
