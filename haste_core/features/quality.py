@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from haste_core.features.defects import hot_pixels
 from haste_core.features.focus import correlation, focus_score, local_focus_score
 from haste_core.features.intensity import (
     background_fraction,
@@ -15,6 +16,7 @@ from haste_core.features.intensity import (
     saturated_fraction,
 )
 from haste_core.features.pixels import Pixels
+from haste_core.features.signal import snr
 from haste_core.features.undefined import UndefinedFeatureError
 
 
@@ -48,6 +50,8 @@ def _intensities(image: Pixels) -> dict[str, float]:
 
 
 _ONE_NUMBER: Mapping[str, Callable[[Pixels, QualityOptions], float]] = {
+    "snr": lambda image, _: snr(image),
+    "hot_pixels": lambda image, _: hot_pixels(image),
     "focus_score": lambda image, _: focus_score(image),
     "local_focus_score": lambda image, options: local_focus_score(image, scale=options.scale),
     "correlation": lambda image, options: correlation(image, scale=options.scale),

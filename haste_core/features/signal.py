@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -55,6 +57,13 @@ _SPECK_TILES = 4
 _SPECK_SHARE = 0.001
 """Share of the field that specks may cover: in less, no score of the whole field describes it."""
 
+_WORTH = {4: 3.36, 16: 15.5}
+"""Of how many numbers with normal noise the mean is as steady as that of so many without the highest and
+the lowest; by simulation."""
+
+_STRONGEST_QUANTILE = 0.99
+"""Of the tiles' departures: not the very strongest, which may be one speck."""
+
 _QUIET_SPREAD = 4.737
 """Spread within quiet tiles in units of the noise of a tile's value, for normal noise: the mean, over
 the quieter half of the tiles, of the 4th highest cell less the 4th lowest one; by simulation."""
@@ -103,15 +112,7 @@ def signal_fraction(image: Pixels) -> float:
     The limits of this: what covers most of the field is taken for the ground; a single object of at
     most 16 pixels is taken for a speck; contrast below 0.4 of the noise of one pixel is not seen.
     """
-    low, high = finite_range(image)
-    if min(image.shape) < MIN_SIDE_PX:
-        raise UndefinedFeatureError(
-            f"the image is {image.shape[0]} x {image.shape[1]} pixels; telling signal from noise "
-            f"needs at least {MIN_SIDE_PX} on the shorter side"
-        )
-    if low == high:
-        return 0.0
-    departure = np.abs(_tile_departures(image, low, high))
+    departure = np.abs(_departures(image))
     signal = int(np.count_nonzero(departure > 1))
     speck = max(_SPECK_TILES, _SPECK_SHARE * departure.size)
     return signal / departure.size if signal > speck else 0.0
@@ -137,20 +138,95 @@ def is_empty(image: Pixels) -> bool:
     return signal_fraction(image) == 0
 
 
-def _tile_departures(image: Pixels, low: float, high: float) -> Reals:
-    """Return each tile's departure from the background, in units of the least that is signal."""
-    grey_level = _GREY_LEVEL if image.dtype.kind in "ui" else 0.0
-    if image.dtype.kind == "f":
+def snr(image: Pixels) -> float:
+    """Signal to noise: how far the strongest hundredth of the field stands from the smooth background.
+
+    Parameters
+    ----------
+    image : (M, N) array of a real dtype
+        As for `signal_fraction`.
+
+    Returns
+    -------
+    float
+        In standard deviations of the noise of one quiet pixel, at least 0. Noise alone gives about 0.2; below
+        about 0.4, `signal_fraction` sees nothing.
+
+    Raises
+    ------
+    UndefinedFeatureError
+        The image has no noise to compare with (it is constant, or computed), holds NaN or infinite pixels,
+        or its shortest side is below 32.
+    ValueError
+        `image` is not two-dimensional.
+
+    Notes
+    -----
+    From the tiles, their noise and their background of `signal_fraction`: the 99th percentile of the
+    tiles' departures from the background, bright or dark, over the noise of a pixel in the quieter half
+    of the tiles.
+    """
+    tiles = _examined(image)
+    if tiles.noise == 0:
+        raise UndefinedFeatureError("the image has no noise, so its signal cannot be compared with it")
+    strongest = float(np.quantile(np.abs(tiles.value - tiles.background), _STRONGEST_QUANTILE))
+    return strongest / (tiles.noise * math.sqrt(_pixels_per_tile(image)))
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """The tiles of a field.
+
+    Attributes
+    ----------
+    value, background : (height, width) array
+    noise : float
+        Standard deviation of a tile's value by noise alone.
+    rounding : float
+        Departures below this are rounding.
+    """
+
+    value: Reals
+    background: Reals
+    noise: float
+    rounding: float
+
+
+def _examined(image: Pixels) -> _Tiles:
+    """Cut a field into tiles, and find their noise and their background."""
+    low, high = finite_range(image)
+    if min(image.shape) < MIN_SIDE_PX:
+        raise UndefinedFeatureError(
+            f"the image is {image.shape[0]} x {image.shape[1]} pixels; telling signal from noise "
+            f"needs at least {MIN_SIDE_PX} on the shorter side"
+        )
+    largest = max(abs(low), abs(high))
+    if image.dtype.kind == "f" and largest > 0:
         # Scaled to [-1, 1]: sums of the largest floats would overflow.
-        image = image.astype(np.float64) / max(abs(low), abs(high))
+        image = image.astype(np.float64) / largest
     value, noise = _tiles(image)
     rounding = _ROUNDING_LIMIT * float(np.ptp(value))
-    background = _background(value, least_scale=max(noise, rounding))
-    light = _LIGHT_LIMIT * float(np.ptp(background))
+    return _Tiles(value, _background(value, least_scale=max(noise, rounding)), noise, rounding)
+
+
+def _departures(image: Pixels) -> Reals:
+    """Return each tile's departure from the background, in units of the least that is signal."""
+    tiles = _examined(image)
+    grey_level = _GREY_LEVEL if image.dtype.kind in "ui" else 0.0
+    light = _LIGHT_LIMIT * float(np.ptp(tiles.background))
     # The smallest float stands in where the tiles are equal, so that 0 / 0 is 0.
-    limit = max(_NOISE_LIMIT * noise, light, grey_level, rounding, np.finfo(float).tiny)
-    departure: Reals = (value - background) / limit
+    limit = max(_NOISE_LIMIT * tiles.noise, light, grey_level, tiles.rounding, np.finfo(float).tiny)
+    departure: Reals = (tiles.value - tiles.background) / limit
     return departure
+
+
+def _pixels_per_tile(image: Pixels) -> float:
+    """Tell the mean of how many pixels is as steady as a tile's value."""
+    return _WORTH[_cell_side(image) ** 2] * _WORTH[_CELLS_PER_SIDE**2]
+
+
+def _cell_side(image: Pixels) -> int:
+    return _CELL_PX if min(image.shape) >= _SMALL_FIELD_PX else _SMALL_CELL_PX
 
 
 def _tiles(image: Pixels) -> tuple[Reals, float]:
@@ -167,7 +243,7 @@ def _tiles(image: Pixels) -> tuple[Reals, float]:
 
 def _cells(image: Pixels) -> Reals:
     """Return the mean of each cell's pixels without the highest and the lowest one."""
-    side = _CELL_PX if min(image.shape) >= _SMALL_FIELD_PX else _SMALL_CELL_PX
+    side = _cell_side(image)
     height, width = (n // side for n in image.shape)
     rows = image[: height * side, : width * side].reshape(height, side, width * side)
     columns = [slice(first, None, side) for first in range(side)]

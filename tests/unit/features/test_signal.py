@@ -1,6 +1,7 @@
 """Signal is what noise, smooth light, defective pixels and a speck do not explain."""
 
 import io
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from haste_core.features import UndefinedFeatureError, is_empty, signal_fraction
-from haste_core.features.signal import _tiles
+from haste_core.features.signal import _tiles, snr
 from tests.unit.features.fields import levels, noise, spots
 from tests.unit.features.shared_images import reference_images
 
@@ -142,3 +143,25 @@ def test_a_constant_image_is_empty(image: NDArray[Any]) -> None:
 def test_is_undefined_where_nothing_can_be_told(image: NDArray[Any]) -> None:
     with pytest.raises(UndefinedFeatureError):
         signal_fraction(image)
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (200, 300)])
+@pytest.mark.parametrize("offset", [0, 30_000])
+def test_snr_is_in_units_of_a_pixels_noise(shape: tuple[int, int], offset: float) -> None:
+    rng = np.random.default_rng(1)
+    image = rng.normal(offset, 20, shape)
+    assert snr(image) < 0.5
+    image[:, : shape[1] // 8] += 100
+    assert snr(image) == pytest.approx(5, rel=0.15)
+    assert snr(image * 7 - 3) == pytest.approx(snr(image))
+
+
+def test_snr_falls_with_the_light() -> None:
+    light = spots(1)
+    dim = [snr(levels(100 + (light - 100) * share + noise(2, light.shape))) for share in (1, 0.3, 0.1, 0.01)]
+    assert all(brighter > dimmer for brighter, dimmer in pairwise(dim))
+
+
+def test_snr_without_noise_is_undefined() -> None:
+    with pytest.raises(UndefinedFeatureError, match="no noise"):
+        snr(np.full((64, 64), 7))

@@ -57,7 +57,7 @@ class TestFocusScore:
     @pytest.mark.parametrize(
         ("parameters", "reason"),
         [
-            ({"features": ["sharpness"]}, "there is no feature sharpness; choose from focus_score"),
+            ({"features": ["sharpness"]}, "there is no feature sharpness; choose from snr"),
             ({"scale": 0}, "scale"),
             ({"bits": "many"}, "bits"),
         ],
