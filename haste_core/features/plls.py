@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from haste_core.features.low_frequencies import LowFrequencies
 from haste_core.features.pixels import Pixels, finite_range
 from haste_core.features.undefined import UndefinedFeatureError
 
@@ -96,15 +96,15 @@ def plls(image: Pixels) -> float:
 class _RingPlan:
     """Which coefficients of a real image's half spectrum belong to which ring, for one shape.
 
-    The slope needs low frequencies only, so `columns` of the half spectrum are kept, and `rows` of
-    these. A real image's coefficient (i, j) equals in power the one at (-i, -j), but since the
-    radius is not symmetric the two may lie in different rings: each kept coefficient counts once
-    for itself and once for its mirror image. So `ring_sums`, (rings, coefficients), times the power
-    of the kept coefficients is the power in each ring.
+    The slope needs low frequencies only: a few of the rows (`of_rows`), and of their columns a few
+    (`of_columns`). A real image's coefficient (i, j) equals in power the one at (-i, -j), but since
+    the radius is not symmetric the two may lie in different rings: each kept coefficient counts
+    once for itself and once for its mirror image. So `ring_sums`, (rings, coefficients), times the
+    power of the kept coefficients is the power in each ring.
     """
 
-    columns: int
-    rows: NDArray[np.intp]
+    of_rows: LowFrequencies
+    of_columns: LowFrequencies
     ring_sums: csr_array
     log_labels: Reals
 
@@ -118,15 +118,15 @@ def _ring_plan(shape: tuple[int, int]) -> _RingPlan:
 def _make_ring_plan(shape: tuple[int, int]) -> _RingPlan:
     height, width = shape
     last = min(shape) // 8 - 1
-    rows = np.r_[0 : last + 1, height - last : height]
+    rows = np.arange(-last, last + 1) % height
     columns = np.arange(last + 1)
     direct = np.hypot(_index_radius(columns, width)[:, None], _index_radius(rows, height))
     mirror = np.hypot(_index_radius(-columns % width, width)[:, None], _index_radius(-rows % height, height))
     # Column 0 is its own mirror image: it has no second coefficient in the full spectrum.
     mirror[0] = np.inf
     return _RingPlan(
-        columns=columns.size,
-        rows=rows,
+        of_rows=LowFrequencies(width, 0, columns.size),
+        of_columns=LowFrequencies(height, -last, rows.size),
         ring_sums=_membership(direct, last) + _membership(mirror, last),
         log_labels=np.log(np.arange(2.0, last + 1)),
     )
@@ -155,19 +155,18 @@ def _ring_power(image: Pixels, plan: _RingPlan, *, largest: float) -> Reals:
     """
     height = image.shape[0]
     real, complex_ = _working_types(image.dtype)
-    scale = (
-        1.0 if image.dtype.kind in "bui" else largest
-    )  # floats, however large, do not overflow when squared
+    # Squared, the largest floats would overflow.
+    scale = largest if image.dtype.kind == "f" else 1.0
     middle = float((image[:: -(-height // _SAMPLED_ROWS)] / scale).mean())
-    spectrum = np.empty((plan.columns, height), complex_)  # a column's numbers side by side
+    columns = np.empty((plan.log_labels.size + 2, height), complex_)
     for start in range(0, height, _ROWS_PER_BLOCK):
         rows = slice(start, start + _ROWS_PER_BLOCK)
         block = image[rows].astype(real)
         if scale != 1:
             block /= scale
         block -= middle
-        spectrum[:, rows] = scipy.fft.rfft(block, axis=1, overwrite_x=True)[:, : plan.columns].T
-    spectrum = scipy.fft.fft(spectrum, axis=1, overwrite_x=True)[:, plan.rows]
+        columns[:, rows] = plan.of_rows(block).T
+    spectrum = plan.of_columns(columns)
     power = (spectrum.real**2 + spectrum.imag**2).ravel()
     total: Reals = plan.ring_sums @ power.astype(np.float64)
     return total
