@@ -1,4 +1,4 @@
-"""What docs/handlers.md tells users works as it says."""
+"""What docs/handlers.md and docs/features.md tell users works as they say."""
 
 import importlib.util
 import re
@@ -12,11 +12,13 @@ import tifffile
 import yaml
 
 from haste_core.errors import BadInputError
+from haste_core.features.quality import QUALITY_FEATURES
 from haste_core.pipelines import Pipeline
 from haste_workers import Answer, TaskContext
 from haste_workers.handlers.command import CommandParameters
 from haste_workers.handlers.registry import choose_handlers
 from haste_workers.settings import WorkerSettings, load_settings
+from tests.unit.workers.bench import RunTask
 from tests.unit.workers.messages import task_message
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -106,3 +108,14 @@ def test_entry_points_of_installed_packages_are_handlers(
     assert choose_handlers(WorkerSettings())["count-nuclei"] == "my_lab.count:count_nuclei"
     own = WorkerSettings(handlers={"count-nuclei": "mine:f"})
     assert choose_handlers(own)["count-nuclei"] == "mine:f"
+
+
+def test_features_are_asked_for_as_their_page_shows(run_task: RunTask, cells_tiff: Path) -> None:
+    page = (DOCS / "features.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    asked = yaml.safe_load(block)["parameters"]["focus-score"]
+    response = run_task("focus-score", cells_tiff, parameters=asked).response
+    assert set(asked["features"]) - {"intensity"} <= set(response)
+    assert "mean_intensity" in response
+    rows = "".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`(\w+)`", rows)) == {"plls", "signal_fraction", "empty", *QUALITY_FEATURES}
