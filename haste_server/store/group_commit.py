@@ -54,7 +54,7 @@ class GroupCommit(Generic[Item, Answer]):
         together = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
             answers = store([item for item, _ in together])
-        except BaseException as error:
+        except BaseException as error:  # an interrupt too: nobody is to wait for ever
             for _, future in together:
                 future.set_exception(error)
         else:
