@@ -81,7 +81,7 @@ def image_thumbnail(path: Path) -> bytes:
     from haste_workers.imaging.read import read_image
     from haste_workers.imaging.thumbnail import thumbnail_jpeg
 
-    return thumbnail_jpeg(read_image(path), THUMBNAIL_PX)
+    return thumbnail_jpeg(read_image(path).pixels, THUMBNAIL_PX)
 
 
 def spread(items: Sequence[Result], count: int) -> list[Result]:

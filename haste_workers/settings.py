@@ -74,6 +74,8 @@ class WorkerSettings(BaseModel):
         The hosts that sources may be downloaded from; none by default.
     download_limit_bytes : int
         The largest source that is downloaded.
+    image_limit_bytes : int
+        The largest image that is decoded: all planes that a pipeline chooses, by the file's header.
     heartbeat_s : float
         How often the worker tells that it lives; a fraction of the server's lease.
     task_timeout_s : float
@@ -99,6 +101,7 @@ class WorkerSettings(BaseModel):
     programs: dict[str, LocalPath] = Field(default_factory=dict)
     http_hosts: Hosts = ()
     download_limit_bytes: int = Field(default=2 * _GIB, gt=0)
+    image_limit_bytes: int = Field(default=2_000_000_000, gt=0)
     heartbeat_s: float = Field(default=5.0, gt=0, le=60)
     task_timeout_s: float = Field(default=600.0, gt=0)
     # Interpreter and libraries take 0.2 GiB; the largest image that is read, 2 GB, is held about twice.

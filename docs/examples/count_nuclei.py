@@ -12,7 +12,7 @@ from haste_workers.imaging.read import read_image
 
 def count_nuclei(_job: Mapping[str, Any], _task: TaskMessage, context: TaskContext) -> dict[str, Any]:
     """Count connected regions that are brighter than a threshold and not smaller than some pixels."""
-    pixels = read_image(context.source_path()).planes[0]
+    pixels = read_image(context.source_path()).pixels
     threshold = context.parameters.get("threshold") or pixels.mean() + 2 * pixels.std()
     regions, count = ndimage.label(pixels > threshold)
     sizes = ndimage.sum_labels(pixels > threshold, regions, range(1, count + 1))

@@ -8,18 +8,19 @@ import tifffile
 from haste_core.errors import BadInputError
 from haste_core.messages import TaskMessage
 from haste_workers import Answer, TaskContext
-from haste_workers.imaging.read import read_image
+from haste_workers.imaging.read import open_image
 
 
 def write_mask(_job: Mapping[str, Any], _task: TaskMessage, context: TaskContext) -> Answer:
     """Write where the image is bright as a mask; later tasks work on the mask."""
-    planes = read_image(context.source_path()).planes
-    if planes.max() == planes.min():
-        raise BadInputError("the image is uniform; there is nothing to separate")
     mask = context.output_dir / "mask.tif"
-    for number, plane in enumerate(planes):
-        tifffile.imwrite(mask, (plane > plane.mean()).astype("uint8"), append=number > 0)
-        context.progress((number + 1) / len(planes), "thresholding")
+    with open_image(context.source_path()) as image:
+        for number, plane in enumerate(image.planes):
+            pixels = plane.decode()
+            if pixels.max() == pixels.min():
+                raise BadInputError(f"plane {number} is uniform; there is nothing to separate")
+            tifffile.imwrite(mask, (pixels > pixels.mean()).astype("uint8"), append=number > 0)
+            context.progress((number + 1) / len(image.planes), "thresholding")
     # A number made from a mask is not one of original pixels: `lossless: False` keeps them apart.
-    response = {"operator": "mask", "lossless": False, "planes": len(planes)}
+    response = {"operator": "mask", "lossless": False, "planes": len(image.planes)}
     return Answer(response, place=context.place_of(mask), message="mask written")

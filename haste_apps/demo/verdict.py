@@ -104,7 +104,7 @@ def _content_faults(name: str, stored: Path, sha256: str | None, original: Path)
         return [f"{name} should be at {stored}, but is not"]
     if hashlib.sha256(stored.read_bytes()).hexdigest() != sha256:
         return [f"{stored} is not what was recorded: its SHA-256 differs"]
-    if (read_image(stored).planes != read_image(original).planes).any():
+    if (read_image(stored).pixels != read_image(original).pixels).any():
         return [f"{stored} does not hold the pixels that the microscope wrote"]
     return []
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from haste_core.errors import BadInputError
+from haste_core.features import measure
 from haste_core.features.quality import QUALITY_FEATURES, QualityOptions, measure_quality
 from haste_core.messages import TaskMessage
 from haste_workers.context import TaskContext
 from haste_workers.durable import sha256_of
 from haste_workers.handlers.parameters import HandlerParameters
+from haste_workers.imaging.choosing import Index
+from haste_workers.imaging.image import Image
 from haste_workers.imaging.read import read_image
-from haste_workers.imaging.stack import sharpest
 
 ORIGINAL_PIXELS = "original"
 
@@ -24,6 +26,8 @@ class FocusScoreParameters(HandlerParameters):
 
     Attributes
     ----------
+    channel, z, time, scene : optional
+        Which planes of a file with several compete; see `haste_workers.imaging.choosing.Choice`.
     features : tuple of str
         Of `haste_core.features.quality.QUALITY_FEATURES`.
     scale : int
@@ -32,6 +36,10 @@ class FocusScoreParameters(HandlerParameters):
         Of the detector's converter: for `saturated_fraction`.
     """
 
+    channel: Index | str | None = None
+    z: Index | Literal["best", "max"] = "best"
+    time: Index | None = None
+    scene: Index | None = None
     features: tuple[str, ...] = ()
     scale: int = Field(20, ge=1, le=10_000)
     bits: int = Field(16, ge=1, le=64)
@@ -48,7 +56,7 @@ class FocusScoreParameters(HandlerParameters):
 
 
 def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> dict[str, Any]:
-    """Measure the features of an image; of a stack, those of its sharpest plane.
+    """Measure the features of an image; of a file with several planes, those of the one that speaks for it.
 
     Returns
     -------
@@ -56,8 +64,10 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
         ``plls`` (None where `undefined` says why), ``signal_fraction`` in [0, 1], ``empty``; ``pixels``:
         ``original``, or the lossy operator that the pixels went through, so that scores of the two are not
         mixed; ``width`` and ``height`` in pixels, ``dtype`` of a channel, ``colour`` (then its luminance was
-        measured); ``sha256`` and ``size_bytes`` of the file. Then the features that the pipeline asks for,
-        by name, and ``undefined_features``: why some of them have no value.
+        measured); ``sha256`` and ``size_bytes`` of the file. Of a file with several planes, how many
+        (``planes``) and which one was measured (``plane``). What the file tells of how it was taken
+        (``facts``). Then the features that the pipeline asks for, by name, and ``undefined_features``: why
+        some of them have no value.
 
     Raises
     ------
@@ -66,32 +76,53 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
     """
     asked = FocusScoreParameters.of(context)
     path = context.source_file()
-    image = read_image(path)
+    image = read_image(
+        path,
+        channel=asked.channel,
+        z=asked.z,
+        time=asked.time,
+        scene=asked.scene,
+        max_bytes=context.settings.image_limit_bytes,
+    )
     sha256 = sha256_of(path)
     if task.place.sha256 not in (None, sha256):
         raise BadInputError(
             f"{path} has changed since it was put there: its SHA-256 is not what was recorded"
         )
-    plane, features = sharpest(image)
-    height, width = image.shape
-    stack = {"planes": len(image.planes), "plane": plane} if len(image.planes) > 1 else {}
+    return {
+        **measured(image, asked),
+        "pixels": _pixels(job.get("response", {})),
+        "sha256": sha256,
+        "size_bytes": path.stat().st_size,
+    }
+
+
+def measured(image: Image, asked: FocusScoreParameters) -> dict[str, Any]:
+    """Measure an image, and tell what is known of it.
+
+    Parameters
+    ----------
+    image : Image
+    asked : FocusScoreParameters
+
+    Returns
+    -------
+    dict
+        As `focus_score` answers, without what concerns the file.
+    """
+    features = measure(image.pixels)
     quality, without_value = measure_quality(
-        image.planes[plane], asked.features, QualityOptions(scale=asked.scale, bits=asked.bits)
+        image.pixels, asked.features, QualityOptions(scale=asked.scale, bits=asked.bits)
     )
-    undefined = {"undefined": features.undefined} if features.undefined is not None else {}
+    height, width = image.shape
     return {
         "plls": features.plls,
         "signal_fraction": features.signal_fraction,
         "empty": features.empty,
-        **undefined,
-        **stack,
-        "pixels": _pixels(job.get("response", {})),
+        **({"undefined": features.undefined} if features.undefined is not None else {}),
         "width": width,
         "height": height,
-        "dtype": image.dtype,
-        "colour": image.colour,
-        "sha256": sha256,
-        "size_bytes": path.stat().st_size,
+        **image.facts.to_json(),
         **quality,
         **({"undefined_features": without_value} if without_value else {}),
     }

@@ -75,14 +75,15 @@ def preprocess(_job: Mapping[str, Any], _task: TaskMessage, context: TaskContext
     source = context.source_file()
     folder = context.temp_dir / "smaller"
     folder.mkdir()
+    limit_bytes = context.settings.image_limit_bytes
     cpu_began = time.process_time()
     operator: Operator
     if parameters.operator == "floodfill":
         operator = parameters.flood
-        smaller = floodfill_file(source, folder, parameters.flood)
+        smaller = floodfill_file(source, folder, parameters.flood, max_bytes=limit_bytes)
     else:
         operator = Recompress()
-        smaller = recompress(source, folder)
+        smaller = recompress(source, folder, max_bytes=limit_bytes)
     cpu_s = round(time.process_time() - cpu_began, 4)
     bytes_before = source.stat().st_size
     if smaller is None:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from haste_workers.imaging.image import Planes
+from haste_workers.imaging.image import Pixels
 
 _WEIGHTS = (0.2125, 0.7154, 0.0721)
 """ITU-R BT.709 luma for linear red, green, blue, rounded as scikit-image rounds it."""
 
 
-def luminance(channels: Sequence[Planes]) -> Planes:
+def luminance(channels: Sequence[Pixels]) -> Pixels:
     """Weigh red, green and blue into one grey level.
 
     Parameters
@@ -32,6 +32,6 @@ def luminance(channels: Sequence[Planes]) -> Planes:
     highest = float(np.iinfo(stored).max) if stored.kind == "u" else 1.0
     grey = np.zeros(channels[0].shape, dtype)
     for weight, channel in zip(_WEIGHTS, channels, strict=True):
-        levels: Planes = channel.astype(dtype)
+        levels: Pixels = channel.astype(dtype)
         grey += levels * (weight / highest)
     return grey

@@ -1,8 +1,9 @@
-"""An image as read from a file, and the two ways in which a file can fail to be one."""
+"""An image as read from a file, an image file as its readers open it, and the ways in which both fail."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,11 +11,15 @@ from numpy.typing import NDArray
 
 from haste_core.errors import BadInputError
 
-Planes: TypeAlias = NDArray[Any]
-"""Grey levels of a stack: (P, M, N) of a real dtype."""
+Pixels: TypeAlias = NDArray[Any]
+"""Grey levels of one plane: (M, N) of a real dtype."""
 
 MAX_BYTES = 2_000_000_000
 """Decoded size up to which an image is read: a stack of 200 planes of a 5-megapixel camera."""
+
+_BOMB_BYTES, _BOMB_RATIO = 100_000_000, 250
+"""A plane above this size that unpacks to more than so many times its stored size is no camera's image:
+even a binary mask of a few cells keeps more than a 250th."""
 
 
 class UnreadableImageError(BadInputError):
@@ -30,58 +35,195 @@ class ImageTooLargeError(BadInputError):
     def __init__(self, needed_bytes: int, max_bytes: int) -> None:
         super().__init__(
             f"the image takes {needed_bytes / 1e9:.1f} GB when decoded, the limit is "
-            f"{max_bytes / 1e9:.1f} GB; split it into tiles or planes, or raise the limit"
+            f"{max_bytes / 1e9:.1f} GB; choose a channel, plane or time point, split the file, or raise "
+            "`image_limit_bytes` in the worker's settings"
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Image:
-    """The pixels of an image file, as grey levels.
+class ImageBombError(BadInputError):
+    """The image unpacks to a size out of all proportion to what is stored."""
+
+    def __init__(self, decoded_bytes: int, stored_bytes: int) -> None:
+        super().__init__(
+            f"not a readable image: {decoded_bytes / 1e6:.0f} MB would unpack from {stored_bytes / 1e6:.2g} "
+            "MB, as no image with content does; if it is one, store it uncompressed"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a file tells of how a plane was taken; all of it may be unknown.
 
     Attributes
     ----------
-    planes : (P, M, N) array of a real dtype
-        All planes of a stack, in the file's order; a plain image has one. Greyscale keeps its dtype
-        and its grey levels. Colour is luminance: in [0, 1], float32 for 8- and 16-bit channels.
+    channel_names : tuple of str
+        Of all channels, in order.
+    pixel_size_um : (float, float), optional
+        Along height and width, in micrometres of the specimen.
+    acquired : str, optional
+        When, in ISO 8601; local time if it names no zone.
+    stage_um : tuple of float, optional
+        Position of the stage (x, y, and z if known) in micrometres.
+    """
+
+    channel_names: tuple[str, ...] = ()
+    pixel_size_um: tuple[float, float] | None = None
+    acquired: str | None = None
+    stage_um: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, order=True, kw_only=True)
+class Position:
+    """Where a plane stands in its file; all numbers count from 0.
+
+    Attributes
+    ----------
+    scene : int
+        Of several images in one file: positions of the stage, wells.
+    time, channel : int
+    z : int
+        In a focus series.
+    """
+
+    scene: int = 0
+    time: int = 0
+    channel: int = 0
+    z: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plane:
+    """One plane of an open image file, not decoded yet.
+
+    Attributes
+    ----------
+    decode : callable
+        Gives the (M, N) grey levels, for as long as the file is open. Greyscale keeps its dtype and its
+        levels. Colour is luminance: in [0, 1], float32 for 8- and 16-bit channels.
+    decoded_bytes : int
+        As the header declares it, all channels of a colour included.
+    stored_bytes : int
+        In the file.
+    position : Position
+    metadata : Metadata
+    """
+
+    decode: Callable[[], Pixels]
+    decoded_bytes: int
+    stored_bytes: int
+    position: Position = Position()
+    metadata: Metadata = Metadata()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OpenImage:
+    """An image file of which only the header has been read.
+
+    Attributes
+    ----------
     format : str
-        ``"TIFF"``, ``"PNG"`` or ``"JPEG"``, by the file's content.
+        By the file's content, for example ``"TIFF"``.
     dtype : str
         Of a channel as stored, for example ``"uint16"``.
     bits : int
         Stored bits of a channel.
     colour : bool
-        Whether the file holds colour.
+        Whether the planes are colour.
+    planes : tuple of Plane
+        In the file's order.
     """
 
-    planes: Planes
     format: str
     dtype: str
     bits: int
     colour: bool
+    planes: tuple[Plane, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of an image beside its pixels.
+
+    Attributes
+    ----------
+    format, dtype, bits, colour
+        As of `OpenImage`.
+    planes : int
+        How many the file holds.
+    position : Position
+        Which of them this is.
+    projected : bool
+        Whether it is the maximum of all planes of its focus series; then `position.z` says nothing.
+    metadata : Metadata
+    """
+
+    format: str
+    dtype: str
+    bits: int
+    colour: bool
+    planes: int = 1
+    position: Position = Position()
+    projected: bool = False
+    metadata: Metadata = Metadata()
+
+    def to_json(self) -> dict[str, Any]:
+        """Tell what there is to tell, as a JSON object.
+
+        Returns
+        -------
+        dict
+            ``format``, ``dtype``, ``bits``, ``colour``; ``planes`` and ``plane`` if the file holds several;
+            ``facts`` if it tells how they were taken.
+        """
+        told: dict[str, Any] = {
+            "format": self.format,
+            "dtype": self.dtype,
+            "bits": self.bits,
+            "colour": self.colour,
+        }
+        if self.planes > 1:
+            plane: dict[str, Any] = asdict(self.position)
+            if self.projected:
+                plane["z"] = "max"
+            told |= {"planes": self.planes, "plane": plane}
+        known = {name: value for name, value in asdict(self.metadata).items() if value}
+        return {**told, **({"facts": known} if known else {})}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Image:
+    """The plane that speaks for an image file.
+
+    Attributes
+    ----------
+    pixels : (M, N) array of a real dtype
+        Grey levels, as `Plane.decode` gives them.
+    facts : Facts
+    """
+
+    pixels: Pixels
+    facts: Facts
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width of a plane in pixels (M, N)."""
-        _, height, width = self.planes.shape
+        """Height and width in pixels (M, N)."""
+        height, width = self.pixels.shape
         return height, width
 
 
-def check_size(shape: tuple[int, ...], dtype: np.dtype[Any], *, max_bytes: int) -> None:
-    """Refuse an image by what its header declares, before any of it is decoded.
+def declared_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Tell how much memory pixels need by their header.
 
     Parameters
     ----------
     shape : tuple of int
-        Of the whole image, planes and channels included.
+        Channels included.
     dtype : numpy.dtype
-    max_bytes : int
 
     Raises
     ------
     UnreadableImageError
         A side is zero.
-    ImageTooLargeError
-        The decoded image exceeds `max_bytes`.
     """
     needed_bytes = dtype.itemsize
     for side in shape:
@@ -89,5 +231,24 @@ def check_size(shape: tuple[int, ...], dtype: np.dtype[Any], *, max_bytes: int) 
         needed_bytes *= int(side)
     if needed_bytes <= 0:
         raise UnreadableImageError("its header declares an image without pixels")
-    if needed_bytes > max_bytes:
-        raise ImageTooLargeError(needed_bytes, max_bytes)
+    return needed_bytes
+
+
+def check_size(decoded_bytes: int, *, stored_bytes: int, max_bytes: int) -> None:
+    """Refuse what is too large, or declared to be huge by a few bytes, before any of it is decoded.
+
+    Parameters
+    ----------
+    decoded_bytes, stored_bytes : int
+        Of one plane or picture.
+    max_bytes : int
+
+    Raises
+    ------
+    ImageTooLargeError
+    ImageBombError
+    """
+    if decoded_bytes > max_bytes:
+        raise ImageTooLargeError(decoded_bytes, max_bytes)
+    if decoded_bytes > _BOMB_BYTES and decoded_bytes > _BOMB_RATIO * stored_bytes:
+        raise ImageBombError(decoded_bytes, stored_bytes)

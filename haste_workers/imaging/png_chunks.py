@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import imagecodecs
 
-from haste_workers.imaging.image import Planes, UnreadableImageError
+from haste_workers.imaging.image import Pixels, UnreadableImageError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DATA = b"IDAT"
@@ -181,7 +181,7 @@ def packed_lines(lines: bytes) -> bytes:
     return bytes(imagecodecs.deflate_encode(lines, level=_LEVEL, raw=False))
 
 
-def lines_of(pixels: Planes) -> bytes:
+def lines_of(pixels: Pixels) -> bytes:
     """Filter a greyscale picture's lines as libpng does for the smallest file.
 
     Parameters

@@ -2,31 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Literal
 
+from haste_workers.imaging.choosing import Choice, chosen_planes, projected, sharpest
 from haste_workers.imaging.files import as_image_errors, format_of
-from haste_workers.imaging.image import MAX_BYTES, Image
-from haste_workers.imaging.pictures import read_jpeg, read_png
-from haste_workers.imaging.tiff import read_tiff
+from haste_workers.imaging.image import (
+    MAX_BYTES,
+    Facts,
+    Image,
+    ImageTooLargeError,
+    OpenImage,
+    Plane,
+    check_size,
+)
+from haste_workers.imaging.pictures import open_jpeg, open_png
+from haste_workers.imaging.tiff import open_tiff
 
-_DECODERS: dict[str, Callable[..., Image]] = {
-    "TIFF": read_tiff,
-    "PNG": read_png,
-    "JPEG": read_jpeg,
+_OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[OpenImage]]] = {
+    "TIFF": open_tiff,
+    "PNG": open_png,
+    "JPEG": open_jpeg,
 }
 
 
-def read_image(path: Path, *, max_bytes: int = MAX_BYTES) -> Image:
-    """Read all planes of an image file as grey levels.
+@contextmanager
+def open_image(path: Path) -> Iterator[OpenImage]:
+    """Open an image file and read its header.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        As `read_image` takes it.
+
+    Yields
+    ------
+    OpenImage
+
+    Raises
+    ------
+    UnreadableImageError, SourceMissingError, PermanentError, TransientError
+        As `read_image` does; also while planes are decoded.
+    """
+    with as_image_errors(path):
+        with path.open("rb") as file:
+            opener = _OPENERS[format_of(file)]
+        with opener(path) as image:
+            yield image
+
+
+def read_image(
+    path: Path,
+    *,
+    channel: int | str | None = None,
+    z: int | Literal["best", "max"] = "best",
+    time: int | None = None,
+    scene: int | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Image:
+    """Read the plane that speaks for an image file, as grey levels.
+
+    Of a file with several planes, those that are chosen are decoded one by one, and the sharpest of those
+    with signal speaks. Nothing is left out silently: `Image.facts` tell which plane it is, and of how many.
 
     Parameters
     ----------
     path : pathlib.Path
         A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG or JPEG file. What it is
         is told by its content, not by its name.
+    channel, z, time, scene : optional
+        As of `Choice`.
     max_bytes : int
-        Limit of the decoded size, checked against the header before anything is decoded.
+        Limit of the decoded size of all chosen planes, checked before anything is decoded.
 
     Returns
     -------
@@ -38,7 +87,11 @@ def read_image(path: Path, *, max_bytes: int = MAX_BYTES) -> Image:
     UnreadableImageError
         The file is no such image, is damaged or not complete.
     ImageTooLargeError
-        It is larger than `max_bytes` when decoded.
+        The chosen planes are larger than `max_bytes` when decoded.
+    ImageBombError
+        A plane unpacks out of all proportion.
+    BadInputError
+        The file has no such channel, plane, time point or scene.
     SourceMissingError
         There is no such file.
     PermanentError
@@ -48,6 +101,27 @@ def read_image(path: Path, *, max_bytes: int = MAX_BYTES) -> Image:
     MemoryError
         This process may not take as much memory as the image needs.
     """
-    with as_image_errors(path), path.open("rb") as file:
-        decode = _DECODERS[format_of(file)]
-        return decode(file, max_bytes=max_bytes)
+    choice = Choice(channel=channel, z=z, time=time, scene=scene)
+    with open_image(path) as image:
+        planes = chosen_planes(image, choice)
+        _check_sizes(planes, max_bytes=max_bytes)
+        plane, pixels = sharpest(projected(planes) if z == "max" else planes)
+    facts = Facts(
+        format=image.format,
+        dtype=image.dtype,
+        bits=image.bits,
+        colour=image.colour,
+        planes=len(image.planes),
+        position=plane.position,
+        projected=z == "max",
+        metadata=plane.metadata,
+    )
+    return Image(pixels=pixels, facts=facts)
+
+
+def _check_sizes(planes: list[Plane], *, max_bytes: int) -> None:
+    for plane in planes:
+        check_size(plane.decoded_bytes, stored_bytes=plane.stored_bytes, max_bytes=max_bytes)
+    decoded_bytes = sum(plane.decoded_bytes for plane in planes)
+    if decoded_bytes > max_bytes:
+        raise ImageTooLargeError(decoded_bytes, max_bytes)

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import PIL.Image
 
-from haste_workers.imaging.image import Image, Planes
+from haste_workers.imaging.image import Pixels
 
 _DARK_PERCENTILE, _BRIGHT_PERCENTILE = 0.5, 99.8
 """Stretched from black to white: leaves out dead pixels and the glare of a few bright ones."""
@@ -15,13 +15,12 @@ _DARK_PERCENTILE, _BRIGHT_PERCENTILE = 0.5, 99.8
 _QUALITY = 80
 
 
-def thumbnail_jpeg(image: Image, size_px: int) -> bytes:
+def thumbnail_jpeg(pixels: Pixels, size_px: int) -> bytes:
     """Draw a small greyscale JPEG of an image, stretched so that a dim field is visible.
 
     Parameters
     ----------
-    image : Image
-        Of a stack, the middle plane is drawn.
+    pixels : (M, N) array of a real dtype
     size_px : int
         Longer side of the thumbnail in pixels; a smaller image is not enlarged.
 
@@ -30,26 +29,25 @@ def thumbnail_jpeg(image: Image, size_px: int) -> bytes:
     bytes
         A JPEG file.
     """
-    plane = image.planes[len(image.planes) // 2]
-    picture = PIL.Image.fromarray(_stretched(_reduced(plane, size_px)))
+    picture = PIL.Image.fromarray(_stretched(_reduced(pixels, size_px)))
     picture.thumbnail((size_px, size_px), PIL.Image.Resampling.BOX)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()
 
 
-def _reduced(plane: Planes, size_px: int) -> Planes:
+def _reduced(plane: Pixels, size_px: int) -> Pixels:
     """Average whole blocks down to less than twice the wanted size: fast, and free of moire."""
     side = max(1, max(plane.shape) // size_px)
     height, width = (max(1, n // side) for n in plane.shape)
     blocks = plane[: height * side, : width * side]
     step_h, step_w = blocks.shape[0] // height, blocks.shape[1] // width
     rows = blocks.reshape(height, step_h, -1).mean(axis=1, dtype=np.float64)
-    reduced: Planes = rows.reshape(height, width, step_w).mean(axis=2)
+    reduced: Pixels = rows.reshape(height, width, step_w).mean(axis=2)
     return reduced
 
 
-def _stretched(plane: Planes) -> Planes:
+def _stretched(plane: Pixels) -> Pixels:
     """Map the percentiles to 0 and 255; what is not finite is drawn black."""
     finite = plane[np.isfinite(plane)]
     if finite.size == 0:
@@ -57,5 +55,5 @@ def _stretched(plane: Planes) -> Planes:
     dark, bright = np.percentile(finite, [_DARK_PERCENTILE, _BRIGHT_PERCENTILE])
     contrast = bright - dark if bright > dark else 1.0
     levels = np.nan_to_num(np.clip((plane - dark) / contrast, 0, 1) * 255)
-    picture: Planes = levels.astype(np.uint8)
+    picture: Pixels = levels.astype(np.uint8)
     return picture

@@ -5,15 +5,33 @@ from __future__ import annotations
 import logging
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
 from haste_workers.imaging.colour import luminance
-from haste_workers.imaging.image import Image, Planes, UnreadableImageError, check_size
+from haste_workers.imaging.image import (
+    Metadata,
+    OpenImage,
+    Pixels,
+    Plane,
+    Position,
+    UnreadableImageError,
+    declared_bytes,
+)
+from haste_workers.imaging.ome import DescribedPage
+from haste_workers.imaging.tiff_positions import (
+    imagej_metadata,
+    outer_axes,
+    page_descriptions,
+    position_of,
+)
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _COLOUR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
@@ -22,46 +40,40 @@ _ALPHA = (1, 2)
 """Kinds of extra sample that are opacity; kind 0 is unspecified, in microscopy a channel."""
 
 
-def read_tiff(file: BinaryIO, *, max_bytes: int) -> Image:
-    """Read all planes of a TIFF, OME-TIFF, BigTIFF, ImageJ or MetaMorph (STK) file.
+@contextmanager
+def open_tiff(path: Path) -> Iterator[OpenImage]:
+    """Open a TIFF, OME-TIFF, BigTIFF, ImageJ or MetaMorph (STK) file.
 
     Parameters
     ----------
-    file : binary file, seekable
-    max_bytes : int
-        Limit of the decoded size.
+    path : pathlib.Path
 
-    Returns
-    -------
-    Image
+    Yields
+    ------
+    OpenImage
         Pages, and samples that are not colour, are planes; opacity, masks and reduced copies
-        (previews, pyramids) are left out.
+        (previews, pyramids) are left out. Of an OME-TIFF of several files, the pages of this one.
 
     Raises
     ------
     UnreadableImageError
         The file is not whole, its pages differ in size or kind, or it holds what has no grey level.
-    ImageTooLargeError
-        The decoded pages exceed `max_bytes`.
     """
-    check_page_chain(file)
-    with complaints_as_errors(), TiffFile(file) as tiff:
-        pages = full_pages(tiff)
-        first = pages[0]
-        _check_alike(pages)
-        check_size((len(pages), *first.shaped), dtype_of(first), max_bytes=max_bytes)
-        for page in pages:
-            check_segments(page, file_bytes=tiff.filehandle.size)
-        planes = _undeclared_planes(tiff, first, max_bytes=max_bytes)
-        if planes is None:
-            planes = _stack(pages)
-    return Image(
-        planes=planes,
-        format="TIFF",
-        dtype=dtype_of(first).name,
-        bits=first.bitspersample,
-        colour=first.photometric in _COLOUR or _has_colours(first),
-    )
+    with path.open("rb") as file:
+        check_page_chain(file)
+        with complaints_as_errors(), TiffFile(file, _multifile=False) as tiff:
+            pages = full_pages(tiff)
+            first = pages[0]
+            planes = _undeclared_planes(tiff, first) or _declared_planes(tiff, pages)
+            for page in pages:
+                check_segments(page, file_bytes=tiff.filehandle.size)
+            yield OpenImage(
+                format="TIFF",
+                dtype=dtype_of(first).name,
+                bits=first.bitspersample,
+                colour=first.photometric in _COLOUR or _has_colours(first),
+                planes=planes,
+            )
 
 
 def check_page_chain(file: BinaryIO) -> None:
@@ -227,34 +239,92 @@ def _needed_end(page: TiffPage, segments: list[tuple[int, int]]) -> int:
     return int(page.size) * page.bitspersample // 8
 
 
-def _undeclared_planes(tiff: TiffFile, page: TiffPage, *, max_bytes: int) -> Planes | None:
-    """Return the planes of a stack that describes its only page's successors in words.
+def _undeclared_planes(tiff: TiffFile, page: TiffPage) -> tuple[Plane, ...]:
+    """List the planes of a stack that describes its only page's successors in words; none for others.
 
     ImageJ (above 4 GB), MetaMorph and tifffile itself may write one page and all pixels behind it.
     """
     if len(tiff.pages) > 1 or not (tiff.is_imagej or tiff.is_stk or tiff.is_shaped):
-        return None
+        return ()
     series = tiff.series[0]
-    if series.size == np.prod(page.shaped) or page.photometric not in _GREY:
-        return None
-    check_size(series.shape, dtype_of(page), max_bytes=max_bytes)
-    pixels: Planes = series.asarray(maxworkers=1)
-    return pixels.reshape(-1, page.imagelength, page.imagewidth)
+    size, dtype = int(np.prod(page.shaped)), dtype_of(page)
+    if series.size == size or page.photometric not in _GREY:
+        return ()
+    first_offset = series.dataoffset
+    if first_offset is None or series.size % size:
+        raise UnreadableImageError("the TIFF describes more planes than it holds; export it anew")
+    plane_bytes = declared_bytes(page.shaped, dtype)
+    metadata = imagej_metadata(tiff) if tiff.is_imagej else Metadata()
+    axes, shape = outer_axes(series.axes, series.shape, planes=series.size // size)
+
+    def decode(number: int) -> Pixels:
+        offset = first_offset + number * plane_bytes
+        stored = tiff.filehandle.read_array(page.parent.byteorder + dtype.char, size, offset)
+        pixels: Pixels = stored.astype(dtype).reshape(page.imagelength, page.imagewidth)
+        return _inverted(pixels) if page.photometric == PHOTOMETRIC.MINISWHITE else pixels
+
+    return tuple(
+        Plane(
+            decode=partial(decode, number),
+            decoded_bytes=plane_bytes,
+            stored_bytes=plane_bytes,
+            position=position_of(axes, shape, number),
+            metadata=metadata,
+        )
+        for number in range(series.size // size)
+    )
 
 
-def _stack(pages: list[TiffPage]) -> Planes:
-    first = _page_planes(pages[0])
-    if len(pages) == 1:
-        return first
-    planes = np.empty((len(pages), *first.shape), first.dtype)
-    planes[0] = first
-    for index, page in enumerate(pages[1:], start=1):
-        planes[index] = _page_planes(page)
-    return planes.reshape(-1, *first.shape[1:])
+def _declared_planes(tiff: TiffFile, pages: list[TiffPage]) -> tuple[Plane, ...]:
+    """List the planes of all pages: a page has one, or one for each sample that is not colour."""
+    described = page_descriptions(tiff)
+    by_scene: dict[int, list[TiffPage]] = {}
+    planes: list[Plane] = []
+    # The channels of a page are decoded together.
+    decoded = lru_cache(maxsize=1)(lambda number: _page_planes(pages[number]))
+    for number, page in enumerate(pages):
+        known = described.get(page.index) or DescribedPage(Position(z=number), Metadata())
+        by_scene.setdefault(known.position.scene, []).append(page)
+        for index, position in enumerate(_within_page(page, known.position)):
+            planes.append(
+                Plane(
+                    decode=partial(_one_of, decoded, number, index),
+                    decoded_bytes=declared_bytes(page.shaped, dtype_of(page)),
+                    stored_bytes=sum(page.databytecounts),
+                    position=position,
+                    metadata=known.metadata,
+                )
+            )
+    for alike in by_scene.values():
+        _check_alike(alike)
+    return tuple(planes)
 
 
-def _page_planes(page: TiffPage) -> Planes:
-    """Decode one page into (P, M, N) grey levels."""
+def _one_of(decoded: Callable[[int], Pixels], number: int, index: int) -> Pixels:
+    plane: Pixels = decoded(number)[index]
+    return plane
+
+
+def _within_page(page: TiffPage, position: Position) -> list[Position]:
+    """Tell the positions of a page's planes: channels side by side, and the slices of a volume."""
+    channels = 1 if _is_colour(page) else _opaque_samples(page)
+    return [
+        replace(position, channel=position.channel * channels + channel, z=position.z * page.imagedepth + z)
+        for channel in range(channels)
+        for z in range(page.imagedepth)
+    ]
+
+
+def _is_colour(page: TiffPage) -> bool:
+    return _has_colours(page) or (page.photometric in _COLOUR and _opaque_samples(page) >= 3)
+
+
+def _opaque_samples(page: TiffPage) -> int:
+    return int(page.samplesperpixel) - sum(extra in _ALPHA for extra in page.extrasamples)
+
+
+def _page_planes(page: TiffPage) -> Pixels:
+    """Decode one page into (K, M, N) grey levels: its channels, unless they are colour."""
     separate, *_, contiguous = page.shaped
     pixels = page.asarray(maxworkers=1).reshape(page.shaped)
     samples = [pixels[index, ..., 0] for index in range(separate)]
@@ -262,15 +332,15 @@ def _page_planes(page: TiffPage) -> Planes:
         samples = [pixels[0, ..., index] for index in range(contiguous)]
     if page.colormap is not None and _has_colours(page):
         return luminance([channel[samples[0]] for channel in page.colormap])
-    opaque = len(samples) - sum(extra in _ALPHA for extra in page.extrasamples)
-    if page.photometric in _COLOUR and opaque >= 3:
+    if _is_colour(page):
         return luminance(samples[:3])
     if page.photometric not in (*_GREY, *_COLOUR, PHOTOMETRIC.PALETTE):
         raise UnreadableImageError(
             f"its colours ({PHOTOMETRIC(page.photometric).name}) cannot be read as grey levels; "
             "export it as greyscale or RGB"
         )
-    planes = np.concatenate(samples[:opaque]) if opaque > 1 else samples[0]
+    opaque = _opaque_samples(page)
+    planes: Pixels = np.concatenate(samples[:opaque]) if opaque > 1 else samples[0]
     return _inverted(planes) if page.photometric == PHOTOMETRIC.MINISWHITE else planes
 
 
@@ -284,7 +354,7 @@ def _has_colours(page: TiffPage) -> bool:
     return not (ramp and np.array_equal(red, green) and np.array_equal(green, blue))
 
 
-def _inverted(planes: Planes) -> Planes:
+def _inverted(planes: Pixels) -> Pixels:
     """Make dark low, for a file in which 0 is white."""
     if planes.dtype.kind == "b":
         return ~planes

@@ -11,7 +11,7 @@ import numpy as np
 from tifffile import COMPRESSION, PREDICTOR, TiffFile, TiffPage, TiffTag, TiffWriter
 
 from haste_workers.imaging.descriptions import noted
-from haste_workers.imaging.image import MAX_BYTES, Planes, check_size
+from haste_workers.imaging.image import Pixels, check_size, declared_bytes
 from haste_workers.imaging.tiff import (
     check_page_chain,
     check_segments,
@@ -19,7 +19,7 @@ from haste_workers.imaging.tiff import (
     dtype_of,
 )
 
-Change: TypeAlias = Callable[[TiffPage, Planes], Planes]
+Change: TypeAlias = Callable[[TiffPage, Pixels], Pixels]
 """What becomes of a page's pixels, in the page's own shape."""
 
 _LEVEL = 6
@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 
 
 def rewrite_tiff(
-    source: Path, target: Path, *, change: Change | None = None, note: str | None = None
+    source: Path, target: Path, *, max_bytes: int, change: Change | None = None, note: str | None = None
 ) -> bool:
     """Write a TIFF with deflate and horizontal differences, which every reader knows.
 
@@ -69,6 +69,8 @@ def rewrite_tiff(
     source : pathlib.Path
     target : pathlib.Path
         Is written if the answer is True, may be written if it is False.
+    max_bytes : int
+        Limit of the decoded size of a page.
     change : callable, optional
         Applied to the pixels of every page. Without it, a source that can hardly get smaller is
         left alone.
@@ -86,8 +88,8 @@ def rewrite_tiff(
     ------
     UnreadableImageError
         The source is damaged.
-    ImageTooLargeError
-        A page exceeds the limit of `read_image` when decoded.
+    ImageTooLargeError, ImageBombError
+        A page exceeds the limit when decoded, or unpacks out of all proportion.
     """
     with source.open("rb") as file:
         check_page_chain(file)
@@ -96,7 +98,11 @@ def rewrite_tiff(
         if not _movable(old, pages) or (change is None and not _improvable(pages)):
             return False
         for page in pages:
-            check_size(page.shaped, dtype_of(page), max_bytes=MAX_BYTES)
+            check_size(
+                declared_bytes(page.shaped, dtype_of(page)),
+                stored_bytes=sum(page.databytecounts),
+                max_bytes=max_bytes,
+            )
             check_segments(page, file_bytes=old.filehandle.size)
         with TiffWriter(target, byteorder=old.byteorder, bigtiff=old.is_bigtiff) as writer:
             for page in pages:
@@ -134,8 +140,8 @@ def _improvable(pages: list[TiffPage]) -> bool:
     )
 
 
-def _pixels(page: TiffPage, change: Change | None) -> Planes:
-    pixels: Planes = page.asarray(maxworkers=1)
+def _pixels(page: TiffPage, change: Change | None) -> Pixels:
+    pixels: Pixels = page.asarray(maxworkers=1)
     return pixels if change is None else change(page, pixels)
 
 
@@ -143,7 +149,7 @@ def _on_first(page: TiffPage, note: str | None) -> str | None:
     return note if page.index == 0 else None
 
 
-def _write_page(writer: TiffWriter, page: TiffPage, pixels: Planes, note: str | None) -> bool:
+def _write_page(writer: TiffWriter, page: TiffPage, pixels: Pixels, note: str | None) -> bool:
     """Write a page; False if the writer knows no way to hold it."""
     tags = page.tags
     try:

@@ -50,7 +50,7 @@ def test_empty_fields_are_told_from_cells(tmp_path: Path) -> None:
     )
     assert sum(image.empty for image in written) == 2
     for image in written:
-        assert measure(read_image(image.path).planes[0]).empty == image.empty
+        assert measure(read_image(image.path).pixels).empty == image.empty
 
 
 def test_defocus_is_spread_evenly(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_the_truth_stands_beside_the_images(tmp_path: Path) -> None:
         assert row["defocus_um"] == ("" if image.empty else f"{image.defocus_um:.3f}")
     assert [image.file for image in written[3:5]] == ["A01/site4.tif", "A02/site1.tif"]
     image = read_image(written[0].path)
-    assert (image.format, image.dtype, image.shape) == ("TIFF", "uint16", (64, 64))
+    assert (image.facts.format, image.facts.dtype, image.shape) == ("TIFF", "uint16", (64, 64))
 
 
 def test_every_other_file_grows_in_place(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import PIL.Image
 import tifffile
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
+
+from haste_workers.imaging.read import open_image
 
 
 def field(seed: int = 0, shape: tuple[int, ...] = (96, 80), dtype: str = "uint16") -> NDArray[Any]:
@@ -83,3 +86,9 @@ def bare_png(width: int, height: int, lines: bytes, *, bits: int = 8, colour_typ
         for kind, data in parts
     ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def planes_of(path: Path) -> NDArray[Any]:
+    """Decode all planes of a file."""
+    with open_image(path) as image:
+        return np.stack([plane.decode() for plane in image.planes])

@@ -8,13 +8,11 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from haste_workers.imaging.image import Image
 from haste_workers.imaging.thumbnail import thumbnail_jpeg
 
 
 def drawn(plane: NDArray[Any], size_px: int) -> NDArray[np.uint8]:
-    image = Image(planes=plane[None], format="TIFF", dtype=str(plane.dtype), bits=16, colour=False)
-    with PIL.Image.open(io.BytesIO(thumbnail_jpeg(image, size_px))) as picture:
+    with PIL.Image.open(io.BytesIO(thumbnail_jpeg(plane, size_px))) as picture:
         assert picture.format == "JPEG"
         assert picture.mode == "L"
         return np.asarray(picture)

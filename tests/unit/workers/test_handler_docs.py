@@ -1,4 +1,4 @@
-"""What docs/handlers.md and docs/features.md tell users works as they say."""
+"""What docs/handlers.md, docs/features.md and docs/images.md tell users works as they say."""
 
 import importlib.util
 import re
@@ -14,6 +14,7 @@ import yaml
 from haste_core.errors import BadInputError
 from haste_core.features.quality import QUALITY_FEATURES
 from haste_core.pipelines import Pipeline
+from haste_core.states import TaskState
 from haste_workers import Answer, TaskContext
 from haste_workers.handlers.command import CommandParameters
 from haste_workers.handlers.registry import choose_handlers
@@ -119,3 +120,26 @@ def test_features_are_asked_for_as_their_page_shows(run_task: RunTask, cells_tif
     assert "mean_intensity" in response
     rows = "".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
     assert set(re.findall(r"`(\w+)`", rows)) == {"plls", "signal_fraction", "empty", *QUALITY_FEATURES}
+
+
+def test_planes_are_chosen_as_their_page_shows(run_task: RunTask, data_dir: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "images.md").read_text(), re.DOTALL)
+    asked = yaml.safe_load(block)["parameters"]["focus-score"]
+    path = data_dir / "A01.ome.tif"
+    pixels = np.random.default_rng(0).integers(0, 4000, (2, 3, 64, 64), np.uint16)
+    tifffile.imwrite(path, pixels, ome=True, metadata={"axes": "CZYX", "Channel": {"Name": ["GFP", "DAPI"]}})
+    response = run_task("focus-score", path, parameters=asked).response
+    assert response["planes"] == 6
+    assert response["plane"]["channel"] == 1
+    assert response["facts"] == {"channel_names": ["GFP", "DAPI"]}
+    refused = run_task("focus-score", path, parameters={**asked, "scene": 1})
+    assert refused.state is TaskState.BAD_INPUT
+    assert "no scene 1" in refused.message
+
+
+def test_limits_are_those_of_the_page() -> None:
+    page = (DOCS / "images.md").read_text()
+    defaults = WorkerSettings()
+    assert f"`image_limit_bytes` | {defaults.image_limit_bytes // 10**9} GB |" in page
+    assert f"`download_limit_bytes` | {defaults.download_limit_bytes // 2**30} GiB |" in page
+    assert f"`task_memory_bytes` | {(defaults.task_memory_bytes or 0) // 2**30} GiB |" in page

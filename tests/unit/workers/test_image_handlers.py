@@ -31,7 +31,9 @@ class TestFocusScore:
             "pixels": "original",
             "width": 256,
             "height": 256,
+            "format": "TIFF",
             "dtype": "uint16",
+            "bits": 16,
             "colour": False,
             "sha256": sha256(cells_tiff),
             "size_bytes": cells_tiff.stat().st_size,
@@ -79,7 +81,7 @@ class TestFocusScore:
         planes = np.stack([blurred, sharp, blurred]).astype(np.uint16)
         tifffile.imwrite(path, planes, photometric="minisblack")
         response = run_task("focus-score", path).response
-        assert (response["planes"], response["plane"]) == (3, 1)
+        assert (response["planes"], response["plane"]["z"]) == (3, 1)
         assert response["plls"] == pytest.approx(measure(planes[1]).plls)
 
     def test_colour_is_told(self, run_task: RunTask, data_dir: Path) -> None:

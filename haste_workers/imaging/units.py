@@ -1,0 +1,47 @@
+"""Lengths in the units that microscopes write, and in micrometres."""
+
+from __future__ import annotations
+
+import math
+
+_MICROMETRES = {
+    "pm": 1e-6,
+    "å": 1e-4,
+    "a": 1e-4,
+    "angstrom": 1e-4,
+    "nm": 1e-3,
+    "um": 1.0,
+    "µm": 1.0,
+    "μm": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+    "inch": 25_400.0,
+}
+
+
+def in_micrometres(value: str | float | None, unit: str) -> float | None:
+    """Convert a length.
+
+    Parameters
+    ----------
+    value : str or float, optional
+    unit : str
+        In any case, for example ``"nm"``, ``"µm"``, ``"Å"``, ``"micron"``.
+
+    Returns
+    -------
+    float or None
+        None if there is no value, or it is no finite number, or the unit is no length (as OME's
+        ``"reference frame"``).
+    """
+    factor = _MICROMETRES.get(unit.strip().casefold())
+    if value is None or factor is None:
+        return None
+    try:
+        length = float(value) * factor
+    except ValueError:
+        return None
+    return length if math.isfinite(length) else None
