@@ -59,7 +59,7 @@ Stream = Annotated[
 ]
 PipelineName = Annotated[str, typer.Option("--pipeline", metavar="NAME", help="What happens to the images.")]
 Pattern = Annotated[
-    str | None, typer.Option("--pattern", metavar="GLOB", help="Which names; default: TIFF, PNG, JPEG.")
+    str | None, typer.Option("--pattern", metavar="GLOB", help="Which names; default: those of image files.")
 ]
 Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Sub-folders, too.")]
 Priority = Annotated[float, typer.Option("--priority", help="The higher, the earlier.")]

@@ -127,7 +127,8 @@ class HasteClient:
         pipeline : str
             What happens to the images.
         pattern : str, optional
-            A glob for the names, for example ``*_DAPI.tif``. Default: TIFF, PNG and JPEG, in any case.
+            A glob for the names, for example ``*_DAPI.tif``. Default: those of
+            image files (`haste_client.directory.IMAGE_SUFFIXES`), in any case.
         recursive : bool
             Take sub-folders, too.
         priority : float or callable

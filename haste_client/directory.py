@@ -12,7 +12,14 @@ from pathlib import Path, PurePath
 
 from haste_core.errors import Problem
 
-IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".tif", ".tiff", ".png", ".jpg", ".jpeg"),
+        *(".stk", ".lsm", ".czi", ".nd2", ".lif"),
+        *(".mrc", ".mrcs", ".st", ".dm3", ".dm4"),
+    }
+)
+"""Of the formats that workers read, some with extras of theirs."""
 
 _UNFINISHED_SUFFIXES = (".tmp", ".temp", ".part", ".partial", ".crdownload", "~")
 _UNFINISHED_PREFIXES = (".", "~")  # also what macOS (._A01.tif) and editors leave beside the images

@@ -23,6 +23,11 @@ def test_images_are_found_in_any_case_and_sub_folder_in_natural_order(tmp_path: 
     assert names_in(tmp_path) == ["A01/site2.tif", "A01/site10.TIF", "a.png", "b.JPEG", "c.jpg", "d.tiff"]
 
 
+def test_images_of_other_microscopes_are_found(tmp_path: Path) -> None:
+    make(tmp_path, "a.czi", "b.nd2", "c.LIF", "d.mrc", "e.dm4", "f.stk", "d.mrc.mdoc", "g.xml")
+    assert names_in(tmp_path) == ["a.czi", "b.nd2", "c.LIF", "d.mrc", "e.dm4", "f.stk"]
+
+
 def test_unfinished_hidden_and_foreign_files_are_left_out(tmp_path: Path) -> None:
     make(tmp_path, "a.tif.tmp", "b.tif.part", "c.tif~", "~d.tif", "._e.tif", ".trash/f.tif", "@eaDir/g.tif")
     make(tmp_path, "ok.tif")
