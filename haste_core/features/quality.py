@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from haste_core.features.defects import hot_pixels
 from haste_core.features.focus import correlation, focus_score, local_focus_score
 from haste_core.features.intensity import (
+    Intensity,
     background_fraction,
     intensity,
     otsu_threshold,
@@ -36,18 +37,15 @@ class QualityOptions:
     bits: int = 16
 
 
-def _intensities(image: Pixels) -> dict[str, float]:
-    spread = intensity(image)
-    return {
-        "total_intensity": spread.total,
-        "mean_intensity": spread.mean,
-        "median_intensity": spread.median,
-        "std_intensity": spread.std,
-        "mad_intensity": spread.mad,
-        "min_intensity": spread.minimum,
-        "max_intensity": spread.maximum,
-    }
-
+_INTENSITIES: Mapping[str, Callable[[Intensity], float]] = {
+    "total_intensity": lambda spread: spread.total,
+    "mean_intensity": lambda spread: spread.mean,
+    "median_intensity": lambda spread: spread.median,
+    "std_intensity": lambda spread: spread.std,
+    "mad_intensity": lambda spread: spread.mad,
+    "min_intensity": lambda spread: spread.minimum,
+    "max_intensity": lambda spread: spread.maximum,
+}
 
 _ONE_NUMBER: Mapping[str, Callable[[Pixels, QualityOptions], float]] = {
     "snr": lambda image, _: snr(image),
@@ -64,6 +62,12 @@ _ONE_NUMBER: Mapping[str, Callable[[Pixels, QualityOptions], float]] = {
 
 QUALITY_FEATURES = (*_ONE_NUMBER, "intensity")
 """The names to ask for; `intensity` gives seven numbers."""
+
+FEATURE_OF_NUMBER: Mapping[str, str] = {
+    **{name: name for name in _ONE_NUMBER},
+    **dict.fromkeys(_INTENSITIES, "intensity"),
+}
+"""Which feature to ask for to get a number."""
 
 
 def measure_quality(
@@ -101,7 +105,8 @@ def measure_quality(
     for name in wanted:
         try:
             if name == "intensity":
-                values |= _intensities(image)
+                spread = intensity(image)
+                values |= {number: of(spread) for number, of in _INTENSITIES.items()}
             else:
                 values[name] = _ONE_NUMBER[name](image, options)
         except UndefinedFeatureError as reason:

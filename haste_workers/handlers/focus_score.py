@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -15,7 +16,7 @@ from haste_workers.context import TaskContext
 from haste_workers.durable import sha256_of
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.imaging.choosing import Index
-from haste_workers.imaging.image import Image
+from haste_workers.imaging.image import MAX_BYTES, Image
 from haste_workers.imaging.read import read_image
 
 ORIGINAL_PIXELS = "original"
@@ -76,25 +77,44 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
     """
     asked = FocusScoreParameters.of(context)
     path = context.source_file()
-    image = read_image(
-        path,
-        channel=asked.channel,
-        z=asked.z,
-        time=asked.time,
-        scene=asked.scene,
-        max_bytes=context.settings.image_limit_bytes,
-    )
+    scored = score_file(path, asked, max_bytes=context.settings.image_limit_bytes)
     sha256 = sha256_of(path)
     if task.place.sha256 not in (None, sha256):
         raise BadInputError(
             f"{path} has changed since it was put there: its SHA-256 is not what was recorded"
         )
     return {
-        **measured(image, asked),
+        **scored,
         "pixels": _pixels(job.get("response", {})),
         "sha256": sha256,
         "size_bytes": path.stat().st_size,
     }
+
+
+def score_file(path: Path, asked: FocusScoreParameters, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """Read an image file and measure the plane that speaks for it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    asked : FocusScoreParameters
+    max_bytes : int
+        Limit of the decoded size.
+
+    Returns
+    -------
+    dict
+        As `measured`.
+
+    Raises
+    ------
+    BadInputError, SourceMissingError, PermanentError, TransientError, MemoryError
+        As `read_image`.
+    """
+    image = read_image(
+        path, channel=asked.channel, z=asked.z, time=asked.time, scene=asked.scene, max_bytes=max_bytes
+    )
+    return measured(image, asked)
 
 
 def measured(image: Image, asked: FocusScoreParameters) -> dict[str, Any]:

@@ -4,7 +4,12 @@ import numpy as np
 
 from haste_core.features.focus import correlation, local_focus_score
 from haste_core.features.intensity import intensity, saturated_fraction
-from haste_core.features.quality import QUALITY_FEATURES, QualityOptions, measure_quality
+from haste_core.features.quality import (
+    FEATURE_OF_NUMBER,
+    QUALITY_FEATURES,
+    QualityOptions,
+    measure_quality,
+)
 from tests.unit.features.fields import levels, spots
 
 
@@ -13,7 +18,9 @@ def test_all_that_is_named_is_measured_with_the_options_given() -> None:
     image[:3] = 4095
     values, undefined = measure_quality(image, QUALITY_FEATURES, QualityOptions(scale=7, bits=12))
     assert undefined == {}
+    assert set(values) == set(FEATURE_OF_NUMBER)
     assert len(values) == len(QUALITY_FEATURES) - 1 + 7
+    assert set(FEATURE_OF_NUMBER.values()) == set(QUALITY_FEATURES)
     assert values["local_focus_score"] == local_focus_score(image, scale=7)
     assert values["correlation"] == correlation(image, scale=7)
     assert values["saturated_fraction"] == saturated_fraction(image, bits=12) > 0
