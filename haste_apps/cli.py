@@ -11,6 +11,25 @@ import typer
 from haste_apps.demo.workspace import DEFAULT_WORK_DIR
 from haste_apps.exits import explained_errors
 from haste_apps.interruption import GRACE_S, Interruption, interruptible
+from haste_apps.local_commands import calibrate, evaluate, score
+from haste_apps.options import (
+    AsJson,
+    Folder,
+    JobIds,
+    Mode,
+    OfKey,
+    OfSite,
+    OfState,
+    OfStream,
+    Pattern,
+    PipelineName,
+    Priority,
+    Recursive,
+    Server,
+    Site,
+    Stream,
+    Token,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +54,10 @@ class Kind(StrEnum):
 
 app = typer.Typer(
     name="haste",
-    help="Submit microscope images to a HASTE server, watch folders, follow jobs, and try it all out.",
+    help=(
+        "Submit microscope images to a HASTE server, watch folders, follow jobs, fit the score to your "
+        "images, and try it all out."
+    ),
     epilog=(
         "Exit codes: 0 done; 1 some images failed, or the server failed at a request; 2 wrong usage; "
         "5 server, broker or database cannot be reached, try again. "
@@ -45,35 +67,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A folder of images.", exists=True, file_okay=False)
-]
-Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="The server's address.")]
-Token = Annotated[
-    str | None, typer.Option("--token", help="Access token; better kept in HASTE_TOKEN.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Stream = Annotated[
-    str | None, typer.Option("--stream", metavar="NAME", help="The stream. Default: the folder's name.")
-]
-PipelineName = Annotated[str, typer.Option("--pipeline", metavar="NAME", help="What happens to the images.")]
-Pattern = Annotated[
-    str | None, typer.Option("--pattern", metavar="GLOB", help="Which names; default: those of image files.")
-]
-Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Sub-folders, too.")]
-Priority = Annotated[float, typer.Option("--priority", help="The higher, the earlier.")]
-Mode = Annotated[str, typer.Option("--mode", help="observe: record decisions; enforce: move images.")]
-JobIds = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Jobs, by their numbers.")]
-OfStream = Annotated[str | None, typer.Option("--stream", metavar="NAME", help="All of this stream.")]
-OfKey = Annotated[
-    str | None, typer.Option("--key", metavar="KEY", help="Only where tasks of this key are concerned.")
-]
-OfSite = Annotated[str | None, typer.Option("--at-site", metavar="SITE", help="Only tasks at this site.")]
-OfState = Annotated[
-    str | None, typer.Option("--state", help="Only tasks that are open, done, failed, or have this code.")
-]
-Site = Annotated[str, typer.Option("--site", help="Where the workers are that can reach the files.")]
 
 
 @app.command()
@@ -307,6 +300,10 @@ def simulate(
                 parent_pid=parent,
             )
         )
+
+
+for command in (score, calibrate, evaluate):
+    app.command()(command)
 
 
 def _with_client(

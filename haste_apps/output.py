@@ -25,6 +25,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201
 
 
+def print_line(text: str) -> None:
+    """Print one line of data on stdout."""
+    print(text, flush=True)  # noqa: T201
+
+
 def print_table(
     heads: Sequence[str],
     rows: Iterable[Sequence[str]],

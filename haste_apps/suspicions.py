@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from haste_client import Result
 
@@ -18,7 +19,7 @@ LARGEST_AREA_RATIO = 2.0
 
 def suspicions(results: Sequence[Result]) -> list[str]:
     """Say what makes the scores doubtful, in sentences for a microscopist; nothing if all is well."""
-    return [*_crowding(results), *_mixed_kinds(results)]
+    return [*_crowding(results), *mixed_kinds(result.features for result in results)]
 
 
 def _crowding(results: Iterable[Result]) -> list[str]:
@@ -33,7 +34,8 @@ def _crowding(results: Iterable[Result]) -> list[str]:
     if low + high > CROWDED_SHARE * len(scores):
         return [
             f"{low} of {len(scores)} scores lie near 0 and {high} near 1, few between: "
-            "the curve is too steep for these images. Try a smaller k in a pipeline of your own."
+            "the curve is too steep for these images. Try a smaller k in a pipeline of your own; "
+            "`haste calibrate` fits one."
         ]
     return []
 
@@ -42,12 +44,14 @@ def _crowd_at(end: int, crowd: int, total: int) -> str:
     direction = "lower" if end == 0 else "higher"
     return (
         f"{crowd} of {total} scores lie near {end}: the curve was fitted to another plate and does not part "
-        f"these images. Try a {direction} x0 in a pipeline of your own, near the middle of your images' plls."
+        f"these images. Try a {direction} x0 in a pipeline of your own, near the middle of your images' "
+        "plls; `haste calibrate` fits one."
     )
 
 
-def _mixed_kinds(results: Iterable[Result]) -> list[str]:
-    kinds = Counter(_kind(result) for result in results if "dtype" in result.features)
+def mixed_kinds(measured: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say that images can hardly be compared, by what `focus-score` answered of each; nothing if they can."""
+    kinds = Counter(_kind(features) for features in measured if "dtype" in features)
     if (
         len({(dtype, colour) for dtype, colour, _, _ in kinds}) < 2
         and _area_ratio(kinds) <= LARGEST_AREA_RATIO
@@ -64,8 +68,7 @@ def _mixed_kinds(results: Iterable[Result]) -> list[str]:
 _Kind = tuple[str, bool, int, int]  # dtype, colour, width, height
 
 
-def _kind(result: Result) -> _Kind:
-    features = result.features
+def _kind(features: Mapping[str, Any]) -> _Kind:
     return (
         str(features["dtype"]),
         bool(features.get("colour", False)),

@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import tifffile
 
+from haste_server.catalogue import load_pipelines
 from tests.e2e.documentation import PROGRAMS, REPOSITORY, blocks_of, reader
 from tests.e2e.server_process import PROC
 from tests.services.process import free_port
+from tests.unit.apps.image_folders import write_field
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the commands are for a POSIX shell")
 
 PAGES_OF_COMMANDS = {
     "README.md",
     "docs/tutorial-first-folder.md",
+    "docs/calibration.md",
     "docs/distributed.md",
     "docs/configuration.md",
     "docs/handlers.md",
@@ -77,6 +80,26 @@ def test_the_tutorial_works_as_it_stands_there(tmp_path: Path) -> None:
     streams = ["plate10", "plate10", "plate7", "plate7", "plate7-dapi"]
     streams += ["plate7-tiers", "plate7-tiers", "plate8", "plate8", "plate9", "plate9"]
     assert sorted(job["stream_id"] for job in jobs) == streams
+
+
+def test_calibration_works_as_it_stands_there(tmp_path: Path) -> None:
+    folder = tmp_path / "pc"
+    data_dir = str(folder / "server")
+    with reader(folder, stands_for={"/data/": f"{folder}/data/"}, HASTE_DATA_DIR=data_dir) as page:
+        for number in range(1, 9):
+            write_field(folder / f"data/plates/plate7/A01_s{number}.tif", seed=number, blur_px=number / 3)
+            write_field(folder / f"data/sorted/sharp/{number}.tif", seed=number, blur_px=1)
+            write_field(folder / f"data/sorted/blurred/{number}.tif", seed=number, blur_px=2)
+        (table,) = (block.text for block in blocks_of("docs/calibration.md") if block.language == "csv")
+        (folder / "data/labels.csv").write_text(table)
+        (folder / "data/pipelines").mkdir()
+        page.follow("docs/calibration.md")
+        scored, one, *_, evaluated = page.said
+        assert len(scored.splitlines()) == 8
+        assert json.loads(one)["saturated_fraction"] == 0
+        assert "plls of 4 good and 3 bad images" in evaluated
+        own = load_pipelines(folder / "data/pipelines")
+        assert {"calibrated-plate7", "dapi-focus"} <= set(own)
 
 
 def test_many_machines_work_as_they_stand_there(tmp_path: Path, mariadb_url: str, amqp_url: str) -> None:

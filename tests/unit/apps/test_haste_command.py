@@ -38,14 +38,16 @@ def modules_after(program: str, *arguments: str) -> tuple[set[str], str]:
 def test_help_imports_nothing_heavy(program: str) -> None:
     modules, shown = modules_after(program, "--help")
     heavy = {"numpy", "scipy", "flask", "sqlalchemy", "alembic", "pika", "requests", "pydantic", "jinja2"}
+    heavy |= {"matplotlib", "tifffile", "yaml"}
     assert heavy & modules == set()
     assert "Exit codes" in shown
 
 
 def test_help_names_every_command() -> None:
     shown = haste("--help").stdout
-    for command in ("demo", "submit", "watch", "job", "jobs", "task", "retry", "cancel", "simulate"):
-        assert command in shown
+    commands = ("demo", "submit", "watch", "job", "jobs", "task", "retry", "cancel", "simulate")
+    for command in (*commands, "score", "calibrate", "evaluate"):
+        assert f"│ {command} " in shown
 
 
 def test_submitting_needs_no_arrays() -> None:

@@ -1,0 +1,54 @@
+"""How values are spread: bins, for text and for pictures."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+BINS = 12
+_LONGEST_BAR = 30  # characters
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The values in [lo, hi), or [lo, hi] for the last.
+
+    Attributes
+    ----------
+    counts : dict of int
+        By the name of the group.
+    """
+
+    lo: float
+    hi: float
+    counts: Mapping[str, int]
+
+    @property
+    def middle(self) -> float:
+        """The value in its middle."""
+        return self.lo + (self.hi - self.lo) / 2
+
+
+def histogram(groups: Mapping[str, Sequence[float]], *, bins: int = BINS) -> list[Bin]:
+    """Count the values of groups in bins of one width.
+
+    Parameters
+    ----------
+    groups : mapping of sequence of float
+        Finite values by the name of their group; together, not all the same.
+    bins : int
+    """
+    values = [value for group in groups.values() for value in group]
+    low, high = min(values), max(values)
+    edges = [low + (high - low) * number / bins for number in range(bins)]
+    places = {name: [bisect_right(edges, value) - 1 for value in group] for name, group in groups.items()}
+    return [
+        Bin(lo, hi, {name: places[name].count(number) for name in groups})
+        for number, (lo, hi) in enumerate(zip(edges, [*edges[1:], high], strict=True))
+    ]
+
+
+def bar(count: int, largest: int) -> str:
+    """Draw a count as a line of signs; any but 0 has one at least."""
+    return "#" * (max(1, round(_LONGEST_BAR * count / largest)) if count else 0)

@@ -1,0 +1,37 @@
+"""Arguments and options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A folder of images.", exists=True, file_okay=False)
+]
+Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="The server's address.")]
+Token = Annotated[
+    str | None, typer.Option("--token", help="Access token; better kept in HASTE_TOKEN.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Stream = Annotated[
+    str | None, typer.Option("--stream", metavar="NAME", help="The stream. Default: the folder's name.")
+]
+PipelineName = Annotated[str, typer.Option("--pipeline", metavar="NAME", help="What happens to the images.")]
+Pattern = Annotated[
+    str | None, typer.Option("--pattern", metavar="GLOB", help="Which names; default: those of image files.")
+]
+Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Sub-folders, too.")]
+Priority = Annotated[float, typer.Option("--priority", help="The higher, the earlier.")]
+Mode = Annotated[str, typer.Option("--mode", help="observe: record decisions; enforce: move images.")]
+JobIds = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Jobs, by their numbers.")]
+OfStream = Annotated[str | None, typer.Option("--stream", metavar="NAME", help="All of this stream.")]
+OfKey = Annotated[
+    str | None, typer.Option("--key", metavar="KEY", help="Only where tasks of this key are concerned.")
+]
+OfSite = Annotated[str | None, typer.Option("--at-site", metavar="SITE", help="Only tasks at this site.")]
+OfState = Annotated[
+    str | None, typer.Option("--state", help="Only tasks that are open, done, failed, or have this code.")
+]
+Site = Annotated[str, typer.Option("--site", help="Where the workers are that can reach the files.")]
