@@ -11,7 +11,7 @@ import typer
 from haste_apps.demo.workspace import DEFAULT_WORK_DIR
 from haste_apps.exits import explained_errors
 from haste_apps.interruption import GRACE_S, Interruption, interruptible
-from haste_apps.local_commands import calibrate, evaluate, score
+from haste_apps.measuring.commands import calibrate, evaluate, score
 from haste_apps.options import (
     AsJson,
     Folder,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from haste_apps.plots import draw_roc, new_figure
+from haste_apps.measuring.plots import draw_roc, new_figure
 from haste_core.evaluation import best_threshold, roc_curve
 from tests.unit.apps.image_folders import haste, write_constant, write_empty, write_field
 

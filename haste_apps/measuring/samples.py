@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from haste_apps.measuring.scoring import FileScore
 from haste_apps.output import say
-from haste_apps.scoring import FileScore
 
 FAILURES_SHOWN = 20
 REASONS_SHOWN = 5

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from haste_apps import plots
 from haste_apps.exits import RunFailedError
 from haste_apps.interruption import Interruption
-from haste_apps.labels import Labels, read_labels
+from haste_apps.measuring import plots
+from haste_apps.measuring.labels import Labels, read_labels
+from haste_apps.measuring.samples import Sample, left_out_text, say_failures
+from haste_apps.measuring.scoring import FileScore, all_measured, feature_giving, measuring
 from haste_apps.output import print_json, print_line, print_table, say
-from haste_apps.samples import Sample, left_out_text, say_failures
-from haste_apps.scoring import FileScore, all_measured, feature_giving, measuring
 from haste_core.evaluation import Confusion, area_under, best_threshold, confusion, roc_curve
 from haste_runtime.exit_codes import ExitCode
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haste_apps.calibration import Calibration, borders_of
-from haste_apps.histogram import BINS
+from haste_apps.measuring.calibration import Calibration, borders_of
+from haste_apps.measuring.histogram import BINS
 from haste_core.errors import InvalidError, Problem
 from haste_core.evaluation import Confusion
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from haste_apps.samples import Sample
+from haste_apps.measuring.samples import Sample
 from haste_client.directory import stream_id_for
 from haste_core.calibration import LogisticCurve, quantile
 from haste_core.errors import InvalidError, Problem

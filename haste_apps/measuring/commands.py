@@ -51,7 +51,7 @@ def score(
     """Measure images on this machine: focus, signal, and what else is asked for; one line each."""
 
     def work(interruption: Interruption) -> ExitCode:
-        from haste_apps import scoring
+        from haste_apps.measuring import scoring
         from haste_client.directory import Selection
 
         names = [name.strip() for name in features.split(",") if name.strip()]
@@ -102,7 +102,7 @@ def calibrate(
     """
 
     def work(interruption: Interruption) -> ExitCode:
-        from haste_apps import calibrating, scoring
+        from haste_apps.measuring import calibrating, scoring
         from haste_client.directory import Selection
 
         wishes = calibrating.Wishes(
@@ -151,7 +151,7 @@ def evaluate(
     """Compare a feature or score with what a person says: confusion table, ROC curve, area under it."""
 
     def work(interruption: Interruption) -> ExitCode:
-        from haste_apps import evaluating
+        from haste_apps.measuring import evaluating
 
         wishes = evaluating.Wishes(feature, threshold, parameters or [], png)
         return evaluating.evaluate(labels, wishes, as_json=as_json, interruption=interruption)

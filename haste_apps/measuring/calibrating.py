@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from haste_apps import plots
-from haste_apps.calibration import Calibration, blueprint, borders_of, read_policy, with_curve
-from haste_apps.calibration_report import as_json_object, as_yaml, say_calibration
 from haste_apps.exits import RunFailedError
 from haste_apps.interruption import Interruption
+from haste_apps.measuring import plots
+from haste_apps.measuring.calibration import Calibration, blueprint, borders_of, read_policy, with_curve
+from haste_apps.measuring.calibration_report import as_json_object, as_yaml, say_calibration
+from haste_apps.measuring.samples import Sample, left_out_text, say_failures
+from haste_apps.measuring.scoring import FileScore, all_measured, images_in, no_images_text
 from haste_apps.output import print_json, print_line
-from haste_apps.samples import Sample, left_out_text, say_failures
-from haste_apps.scoring import FileScore, all_measured, images_in, no_images_text
 from haste_apps.suspicions import mixed_kinds
 from haste_client.directory import Selection
 from haste_core.calibration import CalibrationError, LogisticCurve, fit_classes, fit_quantiles

@@ -1,0 +1,1 @@
+"""Commands that measure images in their own process: no server, nothing stored."""
