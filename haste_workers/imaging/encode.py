@@ -29,7 +29,7 @@ def recompress(source: Path, target_dir: Path, *, max_bytes: int = MAX_BYTES) ->
     A TIFF gets deflate with horizontal differences, which every reader knows; its pages, dtype and
     describing tags (description, OME-XML, resolution, date, software, private ones) stay. A PNG's
     lines are packed better; every other chunk stays. A JPEG is left alone: packing its pixels
-    without loss makes it larger. What was written is read back and compared bit by bit.
+    without loss makes it larger. So are other formats. What was written is read back and compared bit by bit.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from haste_core.errors import HasteError, PermanentError, SourceMissingError, TransientError
 from haste_workers.imaging.image import UnreadableImageError
+from haste_workers.imaging.mrc import is_mrc
 
 _FORMATS = {
     b"II*\0": "TIFF",
@@ -21,13 +22,15 @@ _FORMATS = {
     b"\xff\xd8\xff": "JPEG",
 }
 
+_START_BYTES = 1024
+
 _DECODERS_OWN = (None, errno.EINVAL)
 """Error numbers of an OSError that a decoder made: none (Pillow), or a seek to before the file's start
 by a damaged offset (tifffile). All others come from the drive."""
 
 
 def format_of(file: BinaryIO) -> str:
-    """Tell an image file's format by its first bytes; names are often wrong.
+    """Tell an image file's format by its first kilobyte; names are often wrong.
 
     Parameters
     ----------
@@ -37,22 +40,24 @@ def format_of(file: BinaryIO) -> str:
     Returns
     -------
     str
-        ``"TIFF"``, ``"PNG"`` or ``"JPEG"``.
+        ``"TIFF"``, ``"PNG"``, ``"JPEG"`` or ``"MRC"``.
 
     Raises
     ------
     UnreadableImageError
         It is none of them.
     """
-    start = file.read(8)
+    start = file.read(_START_BYTES)
     file.seek(0)
     if not start:
         raise UnreadableImageError("the file is empty; was it still being written?")
     for magic, name in _FORMATS.items():
         if start.startswith(magic):
             return name
+    if is_mrc(start):
+        return "MRC"
     raise UnreadableImageError(
-        f"the file is neither TIFF, PNG nor JPEG, whatever its name (it starts with {start!r})"
+        f"the file is neither TIFF, PNG, JPEG nor MRC, whatever its name (it starts with {start[:8]!r})"
     )
 
 

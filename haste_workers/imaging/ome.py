@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
 from haste_workers.imaging.image import Metadata, Position
-from haste_workers.imaging.units import in_micrometres
+from haste_workers.imaging.units import in_micrometres, pixel_size, stage_position
 
 _NAMESPACE = re.compile(r"\{[^}]*\}")
 _AXES = {"T": "time", "C": "channel", "Z": "z"}
@@ -109,16 +109,14 @@ def _pixel_size_um(pixels: ElementTree.Element) -> tuple[float, float] | None:
         in_micrometres(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm"))
         for axis in "YX"
     )
-    return (height, width) if height and width else None
+    return pixel_size(height, width)
 
 
 def _stage_um(plane: ElementTree.Element) -> tuple[float, ...] | None:
     x, y, z = (
         in_micrometres(plane.get(f"Position{axis}"), plane.get(f"Position{axis}Unit", "µm")) for axis in "XYZ"
     )
-    if x is None or y is None:
-        return None
-    return (x, y) if z is None else (x, y, z)
+    return stage_position(x, y, z)
 
 
 def _children(element: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:

@@ -18,6 +18,7 @@ from haste_workers.imaging.image import (
     Plane,
     check_size,
 )
+from haste_workers.imaging.mrc import open_mrc
 from haste_workers.imaging.pictures import open_jpeg, open_png
 from haste_workers.imaging.tiff import open_tiff
 
@@ -25,6 +26,7 @@ _OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[OpenImage]]] = {
     "TIFF": open_tiff,
     "PNG": open_png,
     "JPEG": open_jpeg,
+    "MRC": open_mrc,
 }
 
 
@@ -70,8 +72,8 @@ def read_image(
     Parameters
     ----------
     path : pathlib.Path
-        A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG or JPEG file. What it is
-        is told by its content, not by its name.
+        A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG, JPEG or MRC file.
+        What it is is told by its content, not by its name.
     channel, z, time, scene : optional
         As of `Choice`.
     max_bytes : int

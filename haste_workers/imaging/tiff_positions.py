@@ -10,7 +10,7 @@ from tifffile import TiffFile
 
 from haste_workers.imaging.image import Metadata, Position
 from haste_workers.imaging.ome import DescribedPage, described_pages
-from haste_workers.imaging.units import in_micrometres
+from haste_workers.imaging.units import in_micrometres, pixel_size
 
 _AXES = {"T": "time", "C": "channel", "Z": "z", "P": "scene", "R": "scene"}
 """Axes of tifffile; all others count as planes of a focus series."""
@@ -103,7 +103,7 @@ def imagej_metadata(tiff: TiffFile) -> Metadata:
     unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
     across, down = (_length(tags.valueof(code)) for code in (282, 283))
     height, width = in_micrometres(down, unit), in_micrometres(across, unit)
-    return Metadata(pixel_size_um=(height, width) if height and width else None)
+    return Metadata(pixel_size_um=pixel_size(height, width))
 
 
 def _length(pixels_per_unit: Any) -> float | None:

@@ -45,3 +45,37 @@ def in_micrometres(value: str | float | None, unit: str) -> float | None:
     except ValueError:
         return None
     return length if math.isfinite(length) else None
+
+
+def pixel_size(height: float | None, width: float | None) -> tuple[float, float] | None:
+    """Put the sides of a pixel together.
+
+    Parameters
+    ----------
+    height, width : float, optional
+        In micrometres.
+
+    Returns
+    -------
+    (float, float) or None
+        None unless both are known and positive.
+    """
+    return (height, width) if height and width and min(height, width) > 0 else None
+
+
+def stage_position(x: float | None, y: float | None, z: float | None = None) -> tuple[float, ...] | None:
+    """Put the coordinates of the stage together.
+
+    Parameters
+    ----------
+    x, y, z : float, optional
+        In micrometres.
+
+    Returns
+    -------
+    tuple of float or None
+        Two or three coordinates. None unless x and y are known.
+    """
+    if x is None or y is None:
+        return None
+    return (x, y) if z is None else (x, y, z)

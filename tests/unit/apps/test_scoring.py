@@ -44,7 +44,7 @@ def test_each_image_is_a_line_and_one_that_fails_stops_no_other(folder: Path) ->
         "A02.png",
     ]
     assert "there is no file" in gone["error"]
-    assert "neither TIFF, PNG nor JPEG" in broken["error"]
+    assert "neither TIFF, PNG, JPEG" in broken["error"]
     assert sharp["plls"] == pytest.approx(write_field(folder / "again.tif", seed=1, blur_px=1))
     assert sharp["undefined"] is None
     assert (sharp["width"], sharp["height"], sharp["dtype"]) == (SIDE_PX, SIDE_PX, "uint16")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from haste_core.errors import SourceMissingError
 from haste_workers.imaging.image import ImageTooLargeError, UnreadableImageError
 from haste_workers.imaging.read import read_image
+from tests.unit.imaging.em_files import mrc_header
 from tests.unit.imaging.pictures import (
     bare_png,
     bare_tiff,
@@ -206,7 +207,7 @@ def test_real_images(shared_dir: Path) -> None:
     [
         (b"", "empty"),
         (b"II*\0", "damaged or incomplete"),
-        (b"<html>404 Not Found</html>", "neither TIFF, PNG nor JPEG"),
+        (b"<html>404 Not Found</html>", "neither TIFF, PNG, JPEG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "neither"),
         (bare_tiff(page_tags(16, 16, 512), bytes(512), next_page=8), "circle"),
         (bare_tiff(page_tags(0, 16, 0)), "without pixels"),
@@ -283,8 +284,9 @@ def test_an_animation_is_not_read_in_part(tmp_path: Path) -> None:
         _stack(bigtiff=True, byteorder=">"),
         png_bytes(field(shape=(40, 40))),
         jpeg_bytes(field(shape=(40, 40), dtype="uint8")),
+        mrc_header((3, 40, 40), 6) + field(shape=(3, 40, 40)).tobytes(),
     ],
-    ids=["plain", "zlib", "lzw", "jpeg-tiff", "tiled", "bigtiff", "png", "jpeg"],
+    ids=["plain", "zlib", "lzw", "jpeg-tiff", "tiled", "bigtiff", "png", "jpeg", "mrc"],
 )
 def test_a_file_cut_anywhere_is_never_read_in_part(tmp_path: Path, content: bytes) -> None:
     whole = all_planes(tmp_path, content)
