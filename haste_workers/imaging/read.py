@@ -18,6 +18,7 @@ from haste_workers.imaging.image import (
     Plane,
     check_size,
 )
+from haste_workers.imaging.mdoc import with_mdoc
 from haste_workers.imaging.mrc import open_mrc
 from haste_workers.imaging.pictures import open_jpeg, open_png
 from haste_workers.imaging.tiff import open_tiff
@@ -28,6 +29,8 @@ _OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[OpenImage]]] = {
     "JPEG": open_jpeg,
     "MRC": open_mrc,
 }
+
+_OF_SERIAL_EM = ("MRC", "TIFF")
 
 
 @contextmanager
@@ -52,7 +55,7 @@ def open_image(path: Path) -> Iterator[OpenImage]:
         with path.open("rb") as file:
             opener = _OPENERS[format_of(file)]
         with opener(path) as image:
-            yield image
+            yield with_mdoc(image, path) if image.format in _OF_SERIAL_EM else image
 
 
 def read_image(
@@ -73,7 +76,8 @@ def read_image(
     ----------
     path : pathlib.Path
         A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG, JPEG or MRC file.
-        What it is is told by its content, not by its name.
+        What it is is told by its content, not by its name. An mdoc file of SerialEM beside an MRC or TIFF
+        adds what it tells.
     channel, z, time, scene : optional
         As of `Choice`.
     max_bytes : int
