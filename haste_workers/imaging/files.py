@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,9 @@ _FORMATS = {
 
 _START_BYTES = 1024
 
+_DM = re.compile(rb"\x00{3}(\x03.{4}|\x04.{8})\x00{3}[\x00\x01]{3}", re.DOTALL)
+"""DigitalMicrograph: version, length, byte order, and whether the outermost tags are sorted and open."""
+
 _DECODERS_OWN = (None, errno.EINVAL)
 """Error numbers of an OSError that a decoder made: none (Pillow), or a seek to before the file's start
 by a damaged offset (tifffile). All others come from the drive."""
@@ -40,7 +44,7 @@ def format_of(file: BinaryIO) -> str:
     Returns
     -------
     str
-        ``"TIFF"``, ``"PNG"``, ``"JPEG"`` or ``"MRC"``.
+        ``"TIFF"``, ``"PNG"``, ``"JPEG"``, ``"MRC"``, ``"DM3"`` or ``"DM4"``.
 
     Raises
     ------
@@ -54,10 +58,13 @@ def format_of(file: BinaryIO) -> str:
     for magic, name in _FORMATS.items():
         if start.startswith(magic):
             return name
+    # A big-endian MRC of 3 or 4 columns begins like a DM file.
     if is_mrc(start):
         return "MRC"
+    if _DM.match(start):
+        return f"DM{start[3]}"
     raise UnreadableImageError(
-        f"the file is neither TIFF, PNG, JPEG nor MRC, whatever its name (it starts with {start[:8]!r})"
+        f"the file is neither TIFF, PNG, JPEG, MRC nor DM, whatever its name (it starts with {start[:8]!r})"
     )
 
 

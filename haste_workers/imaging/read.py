@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from haste_workers.imaging.choosing import Choice, chosen_planes, projected, sharpest
+from haste_workers.imaging.dm import open_dm
 from haste_workers.imaging.files import as_image_errors, format_of
 from haste_workers.imaging.image import (
     MAX_BYTES,
@@ -28,6 +29,8 @@ _OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[OpenImage]]] = {
     "PNG": open_png,
     "JPEG": open_jpeg,
     "MRC": open_mrc,
+    "DM3": open_dm,
+    "DM4": open_dm,
 }
 
 _OF_SERIAL_EM = ("MRC", "TIFF")
@@ -75,7 +78,7 @@ def read_image(
     Parameters
     ----------
     path : pathlib.Path
-        A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG, JPEG or MRC file.
+        A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG, JPEG, MRC, DM3 or DM4 file.
         What it is is told by its content, not by its name. An mdoc file of SerialEM beside an MRC or TIFF
         adds what it tells.
     channel, z, time, scene : optional

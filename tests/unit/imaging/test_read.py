@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from haste_core.errors import SourceMissingError
 from haste_workers.imaging.image import ImageTooLargeError, UnreadableImageError
 from haste_workers.imaging.read import read_image
-from tests.unit.imaging.em_files import mrc_header
+from tests.unit.imaging.em_files import dm_bytes, dm_image, mrc_header
 from tests.unit.imaging.pictures import (
     bare_png,
     bare_tiff,
@@ -285,8 +285,10 @@ def test_an_animation_is_not_read_in_part(tmp_path: Path) -> None:
         png_bytes(field(shape=(40, 40))),
         jpeg_bytes(field(shape=(40, 40), dtype="uint8")),
         mrc_header((3, 40, 40), 6) + field(shape=(3, 40, 40)).tobytes(),
+        dm_bytes(dm_image(field(shape=(3, 40, 40))), version=3),
+        dm_bytes(dm_image(field(shape=(3, 40, 40)))),
     ],
-    ids=["plain", "zlib", "lzw", "jpeg-tiff", "tiled", "bigtiff", "png", "jpeg", "mrc"],
+    ids=["plain", "zlib", "lzw", "jpeg-tiff", "tiled", "bigtiff", "png", "jpeg", "mrc", "dm3", "dm4"],
 )
 def test_a_file_cut_anywhere_is_never_read_in_part(tmp_path: Path, content: bytes) -> None:
     whole = all_planes(tmp_path, content)
