@@ -28,7 +28,7 @@ from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.superseded import LandingSweep
 from haste_server.processes.beacon import EngineBeacon, EngineContact
 from haste_server.processes.children import ChildProcess
-from haste_server.processes.environment import environment_without_secrets
+from haste_server.processes.environment import environment_of_workers
 from haste_server.processes.parts import Part, Parts
 from haste_server.settings import DEFAULT_LEASE_S, ServerSettings
 from haste_server.store import migrate
@@ -238,7 +238,7 @@ class Server:
             **({} if settings.lease_s >= DEFAULT_LEASE_S else {"HEARTBEAT_S": str(settings.lease_s / 6)}),
             **({} if self.token is None else {"TOKEN": self.token}),
         }
-        return environment_without_secrets() | {f"HASTE_{name}": value for name, value in told.items()}
+        return environment_of_workers() | {f"HASTE_{name}": value for name, value in told.items()}
 
     @cached_property
     def _landing_area(self) -> FolderLandingArea:

@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from haste_core.errors import BadInputError, PermanentError, SourceDeniedError, SourceMissingError
+from haste_core.errors import BadInputError, PermanentError, SourceMissingError
 from haste_core.messages import DecisionNote, Place, TaskMessage
 from haste_core.routing import Roots
 from haste_workers.durable import sha256_of
+from haste_workers.fetching import Access, fetch, is_remote
 from haste_workers.naming import object_name
 from haste_workers.settings import WORK_ROOT, WorkerSettings
-from haste_workers.sources import download, local_path, named_roots, readable_roots
+from haste_workers.sources import local_path, named_roots, readable_roots
 from haste_workers.superseded import intermediate_folder
 from haste_workers.tiers.by_name import open_tier
 from haste_workers.tiers.storage import TierStorage
@@ -78,16 +78,18 @@ class TaskContext:
     def source_path(self) -> Path:
         """Find the object as a local file (or folder, for containers), where it is now.
 
-        Sources on the web are downloaded to `temp_dir` first. Links are resolved.
+        Sources on the web and in S3 buckets are downloaded to `temp_dir` first. Links are resolved.
 
         Raises
         ------
         SourceDeniedError
-            403: it lies outside the folders that may be read here.
+            403: it lies outside the folders, hosts and buckets that may be read here.
         SourceMissingError
             404: it is not there.
+        BadInputError
+            502: it is larger than `download_limit_bytes`.
         TransientError
-            503: the share is not mounted, or the web server is in trouble.
+            503: the share is not mounted, the server is in trouble, or the connection was cut.
         """
         if self.found_source is None:
             url = self.message.place.url
@@ -111,17 +113,13 @@ class TaskContext:
         return path
 
     def _find_source(self, url: str) -> Path:
-        scheme = urlsplit(url).scheme.lower()
-        if scheme in ("http", "https"):
-            return download(
-                url,
-                self.temp_dir,
-                hosts=self.settings.http_hosts,
-                limit_bytes=self.settings.download_limit_bytes,
-            )
-        if scheme == "s3":
-            raise SourceDeniedError(f"{url}: no S3 sources are configured at this worker")
-        return local_path(url, self.roots)
+        access = Access(
+            roots=self.roots,
+            hosts=self.settings.http_hosts,
+            buckets=self.settings.s3_buckets,
+            limit_bytes=self.settings.download_limit_bytes,
+        )
+        return fetch(url, self.temp_dir, access) if is_remote(url) else local_path(url, access.roots)
 
     @cached_property
     def temp_dir(self) -> Path:

@@ -24,6 +24,8 @@ from haste_core.routing import DEFAULT_SITE
 from haste_runtime.configuration import gather
 from haste_runtime.folders import LocalPath, PosixTier
 from haste_runtime.options import HandlerReference
+from haste_runtime.s3 import S3Connection
+from haste_workers.fetching import DOWNLOAD_LIMIT_BYTES
 
 WORK_ROOT = "work"
 """The root under which a worker's own outputs are named; its folder is `WorkerSettings.work_dir`."""
@@ -72,6 +74,8 @@ class WorkerSettings(BaseModel):
         The programs that `command` may start, by the name that pipelines use.
     http_hosts : tuple of str
         The hosts that sources may be downloaded from; none by default.
+    s3_buckets : dict of S3Connection
+        The buckets that sources may be downloaded from, by name; none by default.
     download_limit_bytes : int
         The largest source that is downloaded.
     image_limit_bytes : int
@@ -100,7 +104,8 @@ class WorkerSettings(BaseModel):
     work_dir: LocalPath = Field(default_factory=lambda: platformdirs.user_data_path("haste") / "work")
     programs: dict[str, LocalPath] = Field(default_factory=dict)
     http_hosts: Hosts = ()
-    download_limit_bytes: int = Field(default=2 * _GIB, gt=0)
+    s3_buckets: dict[str, S3Connection] = Field(default_factory=dict)
+    download_limit_bytes: int = Field(default=DOWNLOAD_LIMIT_BYTES, gt=0)
     image_limit_bytes: int = Field(default=2_000_000_000, gt=0)
     heartbeat_s: float = Field(default=5.0, gt=0, le=60)
     task_timeout_s: float = Field(default=600.0, gt=0)

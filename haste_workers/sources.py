@@ -7,24 +7,10 @@ import os
 import re
 import stat
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-import requests
-
-from haste_core.errors import (
-    BadInputError,
-    PermanentError,
-    SourceDeniedError,
-    SourceMissingError,
-    TransientError,
-)
+from haste_core.errors import BadInputError, SourceDeniedError, SourceMissingError, TransientError
 from haste_core.routing import OutsideRootsError, Roots
-from haste_runtime.loopback import host_of
 from haste_workers.settings import WORK_ROOT, WorkerSettings
-from haste_workers.web import asked_url, session_for
-
-_TIMEOUTS_S = (10.0, 60.0)  # to connect; between two pieces
-_CHUNK_BYTES = 1 << 20
 
 _LANDING_ROOT = "landing"  # by this name a server's own workers are told where uploads are
 _TIER_ROOT = "haste-tier-{}"
@@ -102,72 +88,3 @@ def _refuse_unreadable(path: Path, resolved: Path, folders: list[Path]) -> None:
         raise BadInputError(f"{path} is neither a file nor a folder")
     if not os.access(resolved, os.R_OK):
         raise SourceDeniedError(f"{path} may not be read by the worker's user account")
-
-
-def download(url: str, folder: Path, *, hosts: tuple[str, ...], limit_bytes: int) -> Path:
-    """Stream an ``http(s)://`` source into a folder.
-
-    Parameters
-    ----------
-    url : str
-    folder : Path
-        Exists already.
-    hosts : tuple of str
-        The hosts that may be asked. Redirects are not followed, since they could lead elsewhere.
-    limit_bytes : int
-        Nothing larger is taken.
-
-    Raises
-    ------
-    SourceDeniedError, SourceMissingError, BadInputError, TransientError, PermanentError
-    """
-    asked = _allowed_url(url, hosts)
-    name = unquote(urlsplit(asked).path).replace("\\", "/").rsplit("/", 1)[-1].replace("\x00", "")
-    target = folder / f"source{Path(name).suffix[:12]}"
-    try:
-        with (
-            session_for(asked) as session,
-            session.get(asked, stream=True, timeout=_TIMEOUTS_S, allow_redirects=False) as answer,
-        ):
-            _refuse_bad_status(url, answer)
-            _save(answer, target, limit_bytes)
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        raise TransientError(f"{url} cannot be fetched now: {error}") from error
-    return target
-
-
-def _allowed_url(url: str, hosts: tuple[str, ...]) -> str:
-    try:
-        asked = asked_url(url)
-    except requests.RequestException as error:
-        raise SourceDeniedError(f"{url} cannot be downloaded: {error}") from error
-    if host_of(asked) not in hosts:
-        raise SourceDeniedError(
-            f"{url}: nothing may be downloaded from {host_of(asked)!r} here; "
-            "to allow it, name it under `http_hosts:` in the worker's settings"
-        )
-    return asked
-
-
-def _refuse_bad_status(url: str, answer: requests.Response) -> None:
-    said = f"{url}: its server says {answer.status_code} {answer.reason}"
-    if answer.status_code in (401, 403):
-        raise SourceDeniedError(said)
-    if answer.status_code in (404, 410):
-        raise SourceMissingError(said)
-    if answer.status_code == 429 or answer.status_code >= 500:
-        raise TransientError(said)
-    if answer.status_code != 200:
-        raise PermanentError(said)
-
-
-def _save(answer: requests.Response, target: Path, limit_bytes: int) -> None:
-    size_bytes = 0
-    with target.open("wb") as file:
-        for chunk in answer.iter_content(_CHUNK_BYTES):
-            size_bytes += len(chunk)
-            if size_bytes > limit_bytes:
-                raise BadInputError(
-                    f"{answer.url} is larger than {limit_bytes} bytes, the worker's `download_limit_bytes`"
-                )
-            file.write(chunk)

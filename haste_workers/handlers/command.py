@@ -82,8 +82,10 @@ def command(_job: Mapping[str, Any], _task: TaskMessage, context: TaskContext) -
 def _run(argv: list[str], context: TaskContext, *, stdout: Path, stderr: Path) -> int:
     folder = context.temp_dir / "cwd"
     folder.mkdir()
-    # The worker's own variables hold secrets.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
+    # The worker's own variables hold secrets, and those of boto3 too.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HASTE_", "AWS_"))
+    }
     try:
         with stdout.open("wb") as out, stderr.open("wb") as err:
             done = subprocess.run(  # noqa: S603 - no shell; the program is one of those that the settings allow

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal
 
+from haste_workers.fetching import ANYWHERE, Access, local_file
 from haste_workers.imaging.choosing import Choice, chosen_planes, projected, sharpest
 from haste_workers.imaging.dm import open_dm
 from haste_workers.imaging.files import as_image_errors, format_of
@@ -43,7 +44,7 @@ def open_image(path: Path) -> Iterator[OpenImage]:
     Parameters
     ----------
     path : pathlib.Path
-        As `read_image` takes it.
+        A local file of a format that `read_image` reads.
 
     Yields
     ------
@@ -62,13 +63,14 @@ def open_image(path: Path) -> Iterator[OpenImage]:
 
 
 def read_image(
-    path: Path,
+    source: str | Path,
     *,
     channel: int | str | None = None,
     z: int | Literal["best", "max"] = "best",
     time: int | None = None,
     scene: int | None = None,
     max_bytes: int = MAX_BYTES,
+    access: Access = ANYWHERE,
 ) -> Image:
     """Read the plane that speaks for an image file, as grey levels.
 
@@ -77,14 +79,17 @@ def read_image(
 
     Parameters
     ----------
-    path : pathlib.Path
+    source : str or pathlib.Path
         A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG, JPEG, MRC, DM3 or DM4 file.
         What it is is told by its content, not by its name. An mdoc file of SerialEM beside an MRC or TIFF
-        adds what it tells.
+        adds what it tells. A path, or a URL as `local_file` takes it, but handlers pass
+        ``context.source_path()``, which keeps to what the worker's settings allow.
     channel, z, time, scene : optional
         As of `Choice`.
     max_bytes : int
         Limit of the decoded size of all chosen planes, checked before anything is decoded.
+    access : Access
+        What ``root://`` names, from where URLs may be fetched, and the limit of the file's size.
 
     Returns
     -------
@@ -103,15 +108,17 @@ def read_image(
         The file has no such channel, plane, time point or scene.
     SourceMissingError
         There is no such file.
+    SourceDeniedError
+        The URL's folder is not known, or its server refuses.
     PermanentError
-        This worker may not read the file.
+        This worker may not read the file, or its server does not answer as it should.
     TransientError
-        The file's drive is in trouble.
+        The file's drive or server is in trouble.
     MemoryError
         This process may not take as much memory as the image needs.
     """
     choice = Choice(channel=channel, z=z, time=time, scene=scene)
-    with open_image(path) as image:
+    with local_file(source, access) as path, open_image(path) as image:
         planes = chosen_planes(image, choice)
         _check_sizes(planes, max_bytes=max_bytes)
         plane, pixels = sharpest(projected(planes) if z == "max" else planes)

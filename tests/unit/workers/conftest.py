@@ -1,5 +1,6 @@
 """A worker's surroundings, a way to run one task in this process, and whole workers with children."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from haste_workers.settings import WorkerSettings
 from tests.unit.workers.bench import RunTask, cells
 from tests.unit.workers.messages import task_message
 from tests.unit.workers.running_worker import RunningWorker
+from tests.unit.workers.web_server import WebServer, running_web_server
 
 
 @pytest.fixture
@@ -79,3 +81,27 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]
     """Return a worker for all tests that need no other settings; it survives whatever they do."""
     with RunningWorker(tmp_path_factory.mktemp("lasting")) as worker:
         yield worker
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    """Return a web server on the loopback interface."""
+    with running_web_server() as server:
+        yield server
+
+
+@pytest.fixture
+def proxy_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name a proxy that nobody answers at, as labs name theirs."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder that this process takes for temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder

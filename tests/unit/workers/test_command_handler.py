@@ -121,9 +121,13 @@ def test_file_list_holds_the_source(bench: Bench) -> None:
 
 
 def test_program_sees_no_secrets_and_no_input(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HASTE_TOKEN", "secret")
-    code = "print(json.dumps({'input': sys.stdin.read(), 'names': [n for n in os.environ if 'HASTE' in n]}))"
-    assert bench.run(code).response == {"input": "", "names": []}
+    monkeypatch.setenv("HASTE_TOKEN", "hush-token")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-key")
+    code = (
+        "hush = [value for value in os.environ.values() if 'hush' in value]\n"
+        "print(json.dumps({'input': sys.stdin.read(), 'seen': hush}))"
+    )
+    assert bench.run(code).response == {"input": "", "seen": []}
 
 
 @pytest.mark.parametrize(

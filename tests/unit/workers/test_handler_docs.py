@@ -19,8 +19,9 @@ from haste_workers import Answer, TaskContext
 from haste_workers.handlers.command import CommandParameters
 from haste_workers.handlers.registry import choose_handlers
 from haste_workers.settings import WorkerSettings, load_settings
-from tests.unit.workers.bench import RunTask
+from tests.unit.workers.bench import RunTask, cells
 from tests.unit.workers.messages import task_message
+from tests.unit.workers.web_server import WebServer
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -135,6 +136,20 @@ def test_planes_are_chosen_as_their_page_shows(run_task: RunTask, data_dir: Path
     refused = run_task("focus-score", path, parameters={**asked, "scene": 1})
     assert refused.state is TaskState.BAD_INPUT
     assert "no scene 1" in refused.message
+
+
+def test_python_of_the_images_page_works(web: WebServer, tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "images.md").read_text(), re.DOTALL)
+    path = tmp_path / "plate7" / "A01.tif"
+    path.parent.mkdir()
+    metadata = {"axes": "CYX", "Channel": {"Name": ["GFP", "DAPI"]}}
+    tifffile.imwrite(path, np.stack([cells(64), cells(64, seed=1)]), ome=True, metadata=metadata)
+    web.files["/plate7/A01.tif"] = path.read_bytes()
+    defined: dict[str, Any] = {}
+    for block in blocks:
+        exec(block.replace("https://images.example.org", web.url).replace("/mnt/nas", str(tmp_path)), defined)
+    assert np.array_equal(defined["image"].pixels, cells(64, seed=1))
+    assert defined["access"].buckets["cellpainting-gallery"].anonymous
 
 
 def test_limits_are_those_of_the_page() -> None:

@@ -1,9 +1,6 @@
 """Sources: found through the site's roots, and nowhere else."""
 
 import os
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,7 +15,7 @@ from haste_core.errors import (
 from haste_core.routing import Roots
 from haste_workers.context import TaskContext
 from haste_workers.settings import WorkerSettings
-from haste_workers.sources import download, local_path, readable_roots
+from haste_workers.sources import local_path, readable_roots
 from tests.unit.workers.messages import task_message
 
 
@@ -136,105 +133,6 @@ class TestLocalSources:
         os.mkfifo(folder / "fifo.tif")
         with pytest.raises(BadInputError, match="neither a file nor a folder"):
             local_path("root://nas/fifo.tif", roots)
-
-
-class _Web(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        status = int(self.path.rsplit("/", 1)[-1].split(".")[0])
-        body = b"p" * 1000 if status == 200 else b""
-        self.send_response(status)
-        if status == 302:
-            self.send_header("Location", "http://169.254.169.254/secret")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def web() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Web) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-class TestWebSources:
-    def test_allowed_host_is_downloaded_to_the_temporary_folder(self, web: str, tmp_path: Path) -> None:
-        settings = WorkerSettings(work_dir=tmp_path / "work", http_hosts=("127.0.0.1",))
-        message = task_message(url=f"{web}/plate7/200.tif")
-        context = TaskContext(
-            message, settings=settings, scratch=tmp_path / "scratch", on_progress=lambda *_: None
-        )
-        path = context.source_path()
-        assert path.read_bytes() == b"p" * 1000
-        assert path.suffix == ".tif"
-        assert path.is_relative_to(context.temp_dir)
-
-    def test_no_host_is_allowed_by_default(self, web: str, tmp_path: Path) -> None:
-        with pytest.raises(SourceDeniedError, match="http_hosts"):
-            download(f"{web}/200.tif", tmp_path, hosts=(), limit_bytes=10**6)
-
-    @pytest.mark.parametrize(
-        "disguise", ["{web}\\@images.lab.example/200.tif", "http://images.lab.example@{address}/200.tif"]
-    )
-    def test_host_that_is_checked_is_the_host_that_is_asked(
-        self, web: str, tmp_path: Path, disguise: str
-    ) -> None:
-        url = disguise.format(web=web, address=web.removeprefix("http://"))
-        with pytest.raises(SourceDeniedError, match=r"downloaded from '127\.0\.0\.1'"):
-            download(url, tmp_path, hosts=("images.lab.example",), limit_bytes=10**6)
-
-    def test_url_without_a_host_is_denied(self, tmp_path: Path) -> None:
-        with pytest.raises(SourceDeniedError, match="cannot be downloaded"):
-            download("http:///200.tif", tmp_path, hosts=("",), limit_bytes=10**6)
-
-    def test_this_machine_is_not_asked_through_a_proxy(
-        self, web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        path = download(f"{web}/200.tif", tmp_path, hosts=("127.0.0.1",), limit_bytes=10**6)
-        assert path.read_bytes() == b"p" * 1000
-
-    @pytest.mark.parametrize(
-        ("status", "error"),
-        [
-            (302, PermanentError),
-            (401, SourceDeniedError),
-            (403, SourceDeniedError),
-            (404, SourceMissingError),
-            (418, PermanentError),
-            (429, TransientError),
-            (503, TransientError),
-        ],
-    )
-    def test_statuses(self, web: str, tmp_path: Path, status: int, error: type[Exception]) -> None:
-        with pytest.raises(error, match=str(status)):
-            download(f"{web}/{status}.tif", tmp_path, hosts=("127.0.0.1",), limit_bytes=10**6)
-
-    def test_too_large_is_refused(self, web: str, tmp_path: Path) -> None:
-        with pytest.raises(BadInputError, match="download_limit_bytes"):
-            download(f"{web}/200.tif", tmp_path, hosts=("127.0.0.1",), limit_bytes=999)
-
-    def test_server_that_is_away_is_passing_trouble(self, tmp_path: Path) -> None:
-        with pytest.raises(TransientError):
-            download("http://127.0.0.1:9/x.tif", tmp_path, hosts=("127.0.0.1",), limit_bytes=10)
-
-    def test_s3_is_denied(self, tmp_path: Path) -> None:
-        context = TaskContext(
-            task_message(url="s3://bucket/x.tif"),
-            settings=WorkerSettings(work_dir=tmp_path),
-            scratch=tmp_path / "scratch",
-            on_progress=lambda *_: None,
-        )
-        with pytest.raises(SourceDeniedError, match="no S3 sources are configured"):
-            context.source_path()
 
 
 class TestContext:

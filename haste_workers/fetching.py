@@ -1,0 +1,195 @@
+"""Sources as local files: those on the net are fetched, whole and within a limit, or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import unquote
+
+from haste_core.errors import BadInputError, PermanentError, SourceDeniedError
+from haste_core.routing import SOURCE_SCHEMES, Roots, path_from_file_url
+from haste_runtime.s3 import S3Connection
+from haste_workers.web import RemoteFile, web_file
+
+DOWNLOAD_LIMIT_BYTES = 2 * 2**30
+
+_REMOTE_SCHEMES = frozenset({"http", "https", "s3"})
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # one letter alone is a drive of Windows
+_SUFFIX = re.compile(r"\.\w{1,11}\Z", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Which sources may be read, and how large those on the net may be.
+
+    Attributes
+    ----------
+    roots : Roots
+        The folders that ``root://`` names.
+    hosts : collection of str, optional
+        Those that ``http(s)://`` sources may be fetched from; None: any.
+    buckets : mapping of S3Connection, optional
+        Those that ``s3://`` sources may be fetched from, by name; None: any, reached as boto3 is set up.
+    limit_bytes : int
+        Nothing larger is fetched.
+    """
+
+    roots: Roots = Roots({})  # noqa: RUF009 - immutable
+    hosts: Collection[str] | None = None
+    buckets: Mapping[str, S3Connection] | None = None
+    limit_bytes: int = DOWNLOAD_LIMIT_BYTES
+
+
+ANYWHERE = Access()
+"""What a person's own process may read, and a worker may not."""
+
+
+def is_url(source: str) -> bool:
+    """Tell a URL from a path."""
+    return bool(_scheme_of(source))
+
+
+def is_remote(url: str) -> bool:
+    """Tell whether a source has to be fetched."""
+    return _scheme_of(url) in _REMOTE_SCHEMES
+
+
+def fetch(url: str, folder: Path, access: Access) -> Path:
+    """Stream an ``http(s)://`` or ``s3://`` source into a folder.
+
+    Parameters
+    ----------
+    url : str
+        Percent-encoded where a name holds ``%``; a ``+`` is a plus.
+    folder : Path
+        Exists already.
+    access : Access
+
+    Returns
+    -------
+    Path
+        The file, complete; its suffix is that of the source.
+
+    Raises
+    ------
+    SourceDeniedError
+        403: the host or the bucket is none of those that are allowed, or its server refuses.
+    SourceMissingError
+        404: it is not there.
+    BadInputError
+        502: it is larger than the limit.
+    TransientError
+        503: the server is away or in trouble, or the connection was cut.
+    PermanentError
+        500: the server does not answer as it should, or boto3 is missing.
+    """
+    suffix = _SUFFIX.search(unquote(re.split(r"[?#]", url)[0]))
+    target = folder / f"source{suffix[0] if suffix else ''}"
+    with _opened(url, access) as source:
+        _save(source, target, url=url, limit_bytes=access.limit_bytes)
+    return target
+
+
+@contextmanager
+def local_file(source: str | Path, access: Access = ANYWHERE) -> Iterator[Path]:
+    """Have any source as a local file; for a person's own process, since any local path is allowed.
+
+    Handlers ask `TaskContext.source_path`, which keeps to what the worker's settings allow.
+
+    Parameters
+    ----------
+    source : str or Path
+        A path, or a ``file://``, ``root://``, ``http(s)://`` or ``s3://`` URL.
+    access : Access
+
+    Yields
+    ------
+    Path
+        What was fetched is gone afterwards.
+
+    Raises
+    ------
+    SourceDeniedError, SourceMissingError, BadInputError, TransientError, PermanentError
+        As `fetch` does.
+    """
+    if isinstance(source, Path) or not is_url(source):
+        yield Path(source)
+    elif is_remote(source):
+        with TemporaryDirectory(prefix="haste-") as folder:
+            yield fetch(source, Path(folder), access)
+    else:
+        yield _named_path(source, access.roots)
+
+
+def _scheme_of(url: str) -> str:
+    found = _URL.match(url)
+    return found[1].lower() if found else ""
+
+
+def _named_path(url: str, roots: Roots) -> Path:
+    scheme = _scheme_of(url)
+    if scheme not in SOURCE_SCHEMES:
+        raise SourceDeniedError(f"{url}: a source is a path, or a URL of {', '.join(sorted(SOURCE_SCHEMES))}")
+    try:
+        return Path(path_from_file_url(url) if scheme == "file" else roots.path_of(url))
+    except ValueError as error:
+        raise SourceDeniedError(
+            f"{error}; tell its folder, access=Access(roots=Roots.parse({{'NAME': 'FOLDER'}})), "
+            "or give the file's path"
+        ) from error
+
+
+def _opened(url: str, access: Access) -> AbstractContextManager[RemoteFile]:
+    if _scheme_of(url) != "s3":
+        return web_file(url, access.hosts)
+    bucket, key = _bucket_and_key(url)
+    connection = _connection_to(bucket, url, access.buckets)
+    try:
+        from haste_workers.s3 import s3_file  # boto3 is an extra
+    except ImportError as error:
+        raise PermanentError(
+            f"{url}: S3 needs boto3, which is not installed here ({error}); "
+            "install it at the worker, or where you run this: pip install 'haste-server[s3]'"
+        ) from error
+    return s3_file(url, bucket=bucket, key=key, connection=connection)
+
+
+def _bucket_and_key(url: str) -> tuple[str, str]:
+    """Read ``s3://bucket/key``; a key may hold ``?`` and ``#`` as they are, since nothing can follow it."""
+    bucket, _, key = url.partition("://")[2].partition("/")
+    if not bucket or not key:
+        raise BadInputError(f"{url} names no file: it should be s3://BUCKET/KEY")
+    return bucket, unquote(key)
+
+
+def _connection_to(bucket: str, url: str, buckets: Mapping[str, S3Connection] | None) -> S3Connection:
+    if buckets is None:
+        return S3Connection()
+    if bucket not in buckets:
+        raise SourceDeniedError(
+            f"{url}: nothing may be downloaded from the bucket {bucket!r} here; "
+            "to allow it, name it under `s3_buckets:` in the worker's settings"
+        )
+    return buckets[bucket]
+
+
+def _save(source: RemoteFile, target: Path, *, url: str, limit_bytes: int) -> None:
+    _refuse_large(url, source.size_bytes or 0, limit_bytes)
+    size_bytes = 0
+    with target.open("wb") as file:
+        for chunk in source.chunks:
+            size_bytes += len(chunk)
+            _refuse_large(url, size_bytes, limit_bytes)
+            file.write(chunk)
+
+
+def _refuse_large(url: str, size_bytes: int, limit_bytes: int) -> None:
+    if size_bytes > limit_bytes:
+        raise BadInputError(
+            f"{url} is larger than {limit_bytes} bytes, the limit of a download "
+            "(`download_limit_bytes` in the worker's settings, or Access.limit_bytes)"
+        )
