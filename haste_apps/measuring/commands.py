@@ -39,7 +39,9 @@ Png = Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw it
 
 
 def score(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Images, or folders of images.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Images, folders of images, or URLs of images.")
+    ],
     features: Annotated[
         str, typer.Option("--features", metavar="NAMES", help="More to measure, as in: snr,intensity")
     ] = "",

@@ -18,6 +18,7 @@ from haste_core.features.quality import FEATURE_OF_NUMBER
 from haste_core.findings import problems_of
 from haste_runtime.exit_codes import ExitCode
 from haste_runtime.options import named_values
+from haste_workers.fetching import is_url
 from haste_workers.handlers.focus_score import FocusScoreParameters, score_file
 
 ALWAYS_MEASURED = ("plls", "signal_fraction")
@@ -95,9 +96,9 @@ def images_in(folder: Path, selection: Selection) -> tuple[list[Path], list[File
 
 
 def measured(
-    paths: Iterable[Path], asked: FocusScoreParameters, interruption: Interruption
+    paths: Iterable[str | Path], asked: FocusScoreParameters, interruption: Interruption
 ) -> Iterator[FileScore]:
-    """Measure image files one after the other."""
+    """Measure image files one after the other; those that are named by URLs are fetched."""
     for path in paths:
         interruption.check()
         try:
@@ -121,14 +122,14 @@ def all_measured(
 
 
 def score(
-    arguments: Iterable[Path],
+    arguments: Iterable[str],
     selection: Selection,
     asked: FocusScoreParameters,
     *,
     as_json: bool,
     interruption: Interruption,
 ) -> ExitCode:
-    """Print what files, and the images of folders, show: one line each."""
+    """Print what files, those that URLs name, and the images of folders show: one line each."""
     paths, refused = _chosen(arguments, selection)
     names = [*map(_named, paths), *(one.file for one in refused)]
     width = max(map(len, names))
@@ -141,14 +142,14 @@ def score(
     return ExitCode.WORK_FAILED if failed else ExitCode.DONE
 
 
-def _chosen(arguments: Iterable[Path], selection: Selection) -> tuple[list[Path], list[FileScore]]:
-    paths: list[Path] = []
+def _chosen(arguments: Iterable[str], selection: Selection) -> tuple[list[str | Path], list[FileScore]]:
+    paths: list[str | Path] = []
     refused: list[FileScore] = []
     for argument in arguments:
-        if not argument.is_dir():
+        if is_url(argument) or not Path(argument).is_dir():
             paths.append(argument)
             continue
-        found, not_taken = images_in(argument, selection)
+        found, not_taken = images_in(Path(argument), selection)
         paths += found
         refused += not_taken
         if not found and not not_taken:
@@ -163,7 +164,7 @@ def no_images_text(selection: Selection) -> str:
     return f"this folder holds no file whose name is like {selection.pattern}"
 
 
-def _named(path: Path) -> str:
+def _named(path: str | Path) -> str:
     # On POSIX a name is bytes; what is no text cannot be printed either.
     return str(path).encode(errors="replace").decode()
 

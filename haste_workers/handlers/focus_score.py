@@ -91,12 +91,15 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
     }
 
 
-def score_file(path: Path, asked: FocusScoreParameters, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+def score_file(
+    source: str | Path, asked: FocusScoreParameters, *, max_bytes: int = MAX_BYTES
+) -> dict[str, Any]:
     """Read an image file and measure the plane that speaks for it.
 
     Parameters
     ----------
-    path : pathlib.Path
+    source : str or pathlib.Path
+        As `read_image` takes it.
     asked : FocusScoreParameters
     max_bytes : int
         Limit of the decoded size.
@@ -112,7 +115,7 @@ def score_file(path: Path, asked: FocusScoreParameters, *, max_bytes: int = MAX_
         As `read_image`.
     """
     image = read_image(
-        path, channel=asked.channel, z=asked.z, time=asked.time, scene=asked.scene, max_bytes=max_bytes
+        source, channel=asked.channel, z=asked.z, time=asked.time, scene=asked.scene, max_bytes=max_bytes
     )
     return measured(image, asked)
 

@@ -1,8 +1,11 @@
 """`haste score`: one line an image, without a server."""
 
 import json
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -52,6 +55,20 @@ def test_each_image_is_a_line_and_one_that_fails_stops_no_other(folder: Path) ->
     assert (sharp["empty"], empty["empty"]) == (False, True)
     assert constant["plls"] is None
     assert "same value (7)" in constant["undefined"]
+
+
+def test_a_url_is_fetched(tmp_path: Path) -> None:
+    slope = write_field(tmp_path / "plate 7" / "A01_s1.tif", seed=1, blur_px=1)
+    serving = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), serving) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/plate%207/A01_s1.tif"
+        run = haste("score", url, url.replace("s1", "s2"), "--json")
+        server.shutdown()
+    found, missing = lines_of(run.stdout)
+    assert (found["file"], found["plls"]) == (url, pytest.approx(slope))
+    assert "404" in missing["error"]
+    assert run.exit_code == 1
 
 
 def test_an_undefined_score_is_no_failure(tmp_path: Path) -> None:
