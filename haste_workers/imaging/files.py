@@ -21,12 +21,17 @@ _FORMATS = {
     b"MM\0+": "TIFF",
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
+    b"ZISRAWFILE": "CZI",
+    b"\xda\xce\xbe\x0a": "ND2",
 }
 
 _START_BYTES = 1024
 
 _DM = re.compile(rb"\x00{3}(\x03.{4}|\x04.{8})\x00{3}[\x00\x01]{3}", re.DOTALL)
 """DigitalMicrograph: version, length, byte order, and whether the outermost tags are sorted and open."""
+
+_LIF = re.compile(rb"p\0\0\0.{4}\*.{4}<\0", re.DOTALL)
+"""The start of a LIF: its first byte alone may begin an MRC of 112 columns."""
 
 _DECODERS_OWN = (None, errno.EINVAL)
 """Error numbers of an OSError that a decoder made: none (Pillow), or a seek to before the file's start
@@ -44,7 +49,7 @@ def format_of(file: BinaryIO) -> str:
     Returns
     -------
     str
-        ``"TIFF"``, ``"PNG"``, ``"JPEG"``, ``"MRC"``, ``"DM3"`` or ``"DM4"``.
+        ``"TIFF"``, ``"PNG"``, ``"JPEG"``, ``"CZI"``, ``"ND2"``, ``"LIF"``, ``"MRC"``, ``"DM3"`` or ``"DM4"``.
 
     Raises
     ------
@@ -58,13 +63,16 @@ def format_of(file: BinaryIO) -> str:
     for magic, name in _FORMATS.items():
         if start.startswith(magic):
             return name
+    if _LIF.match(start):
+        return "LIF"
     # A big-endian MRC of 3 or 4 columns begins like a DM file.
     if is_mrc(start):
         return "MRC"
     if _DM.match(start):
         return f"DM{start[3]}"
     raise UnreadableImageError(
-        f"the file is neither TIFF, PNG, JPEG, MRC nor DM, whatever its name (it starts with {start[:8]!r})"
+        "the file is neither TIFF, PNG, JPEG, CZI, ND2, LIF, MRC nor DM, whatever its name (it starts with "
+        f"{start[:8]!r})"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
@@ -16,6 +16,9 @@ Pixels: TypeAlias = NDArray[Any]
 
 MAX_BYTES = 2_000_000_000
 """Decoded size up to which an image is read: a stack of 200 planes of a 5-megapixel camera."""
+
+_MAX_PLANES = 500_000
+"""In one file, so that the list of what a header declares stays below some 400 MB."""
 
 _BOMB_BYTES, _BOMB_RATIO = 100_000_000, 250
 """A plane above this size that unpacks to more than so many times its stored size is no camera's image:
@@ -89,6 +92,25 @@ class Position:
     time: int = 0
     channel: int = 0
     z: int = 0
+
+    @classmethod
+    def along(cls, axes: Iterable[tuple[str, int, int]]) -> Position:
+        """Find a plane's position along dimensions of which several may count as one, such as `z`.
+
+        Parameters
+        ----------
+        axes : iterable of (str, int, int)
+            ``scene``, ``time``, ``channel`` or ``z``, the number from 0, and how many there are. Of those
+            with one name, the slowest first.
+
+        Returns
+        -------
+        Position
+        """
+        numbers: dict[str, int] = {}
+        for name, number, size in axes:
+            numbers[name] = numbers.get(name, 0) * size + number
+        return cls(**numbers)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -232,6 +254,26 @@ def declared_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     if needed_bytes <= 0:
         raise UnreadableImageError("its header declares an image without pixels")
     return needed_bytes
+
+
+def check_count(planes: int) -> None:
+    """Refuse a file that declares more planes than can be listed.
+
+    Parameters
+    ----------
+    planes : int
+
+    Raises
+    ------
+    UnreadableImageError
+        There are too many, or none.
+    """
+    if planes <= 0:
+        raise UnreadableImageError("it holds no planes; was it still being written?")
+    if planes > _MAX_PLANES:
+        raise UnreadableImageError(
+            f"its header declares {planes} planes, more than {_MAX_PLANES} are not looked through; split it"
+        )
 
 
 def check_size(decoded_bytes: int, *, stored_bytes: int, max_bytes: int) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from haste_workers.fetching import ANYWHERE, Access, local_file
 from haste_workers.imaging.choosing import Choice, chosen_planes, projected, sharpest
+from haste_workers.imaging.czi import open_czi
 from haste_workers.imaging.dm import open_dm
 from haste_workers.imaging.files import as_image_errors, format_of
 from haste_workers.imaging.image import (
@@ -20,8 +21,10 @@ from haste_workers.imaging.image import (
     Plane,
     check_size,
 )
+from haste_workers.imaging.lif import open_lif
 from haste_workers.imaging.mdoc import with_mdoc
 from haste_workers.imaging.mrc import open_mrc
+from haste_workers.imaging.nd2 import open_nd2
 from haste_workers.imaging.pictures import open_jpeg, open_png
 from haste_workers.imaging.tiff import open_tiff
 
@@ -29,6 +32,9 @@ _OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[OpenImage]]] = {
     "TIFF": open_tiff,
     "PNG": open_png,
     "JPEG": open_jpeg,
+    "CZI": open_czi,
+    "ND2": open_nd2,
+    "LIF": open_lif,
     "MRC": open_mrc,
     "DM3": open_dm,
     "DM4": open_dm,
@@ -55,11 +61,13 @@ def open_image(path: Path) -> Iterator[OpenImage]:
     UnreadableImageError, SourceMissingError, PermanentError, TransientError
         As `read_image` does; also while planes are decoded.
     """
-    with as_image_errors(path):
-        with path.open("rb") as file:
-            opener = _OPENERS[format_of(file)]
-        with opener(path) as image:
-            yield with_mdoc(image, path) if image.format in _OF_SERIAL_EM else image
+    with as_image_errors(path), _OPENERS[_format(path)](path) as image:
+        yield with_mdoc(image, path) if image.format in _OF_SERIAL_EM else image
+
+
+def _format(path: Path) -> str:
+    with path.open("rb") as file:
+        return format_of(file)
 
 
 def read_image(
@@ -80,10 +88,11 @@ def read_image(
     Parameters
     ----------
     source : str or pathlib.Path
-        A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG, JPEG, MRC, DM3 or DM4 file.
-        What it is is told by its content, not by its name. An mdoc file of SerialEM beside an MRC or TIFF
-        adds what it tells. A path, or a URL as `local_file` takes it, but handlers pass
-        ``context.source_path()``, which keeps to what the worker's settings allow.
+        A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG, JPEG, MRC, DM3 or DM4 file;
+        with the extra ``bioio`` CZI, ND2 and LIF. What it is is told
+        by its content, not by its name. An mdoc file of SerialEM beside an MRC or TIFF adds what it tells.
+        A path, or a URL as `local_file` takes it, but handlers pass ``context.source_path()``, which keeps
+        to what the worker's settings allow.
     channel, z, time, scene : optional
         As of `Choice`.
     max_bytes : int
@@ -111,7 +120,8 @@ def read_image(
     SourceDeniedError
         The URL's folder is not known, or its server refuses.
     PermanentError
-        This worker may not read the file, or its server does not answer as it should.
+        This worker may not read the file, or lacks the extra that its format needs, or the file's server
+        does not answer as it should.
     TransientError
         The file's drive or server is in trouble.
     MemoryError

@@ -81,11 +81,11 @@ def position_of(axes: str, shape: Sequence[int], index: int) -> Position:
     """
     if not shape:
         return Position(z=index)
-    numbers: dict[str, int] = {}
-    for axis, size, number in zip(axes, shape, np.unravel_index(index, shape), strict=True):
-        name = _AXES.get(axis, "z")
-        numbers[name] = numbers.get(name, 0) * size + int(number)
-    return Position(**numbers)
+    numbers = np.unravel_index(index, shape)
+    return Position.along(
+        (_AXES.get(axis, "z"), int(number), size)
+        for axis, size, number in zip(axes, shape, numbers, strict=True)
+    )
 
 
 def imagej_metadata(tiff: TiffFile) -> Metadata:

@@ -55,6 +55,13 @@ def test_client_loads_nothing_heavy() -> None:
     assert loaded & heavy == set()
 
 
+def test_libraries_of_extras_are_loaded_when_a_file_needs_them() -> None:
+    code = "import sys, haste_workers.imaging.read; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "haste_workers.imaging.czi" in run.stdout.split()
+    assert set(run.stdout.split()) & {"zarr", "nd2", "liffile", "pylibCZIrw", "dask"} == set()
+
+
 def test_every_pin_is_one_exact_version() -> None:
     lines = (_REPOSITORY / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if not line.startswith("#")]
