@@ -25,6 +25,7 @@ from haste_workers.imaging.lif import open_lif
 from haste_workers.imaging.mdoc import with_mdoc
 from haste_workers.imaging.mrc import open_mrc
 from haste_workers.imaging.nd2 import open_nd2
+from haste_workers.imaging.ome_zarr import is_zarr_folder, open_ome_zarr
 from haste_workers.imaging.pictures import open_jpeg, open_png
 from haste_workers.imaging.tiff import open_tiff
 
@@ -38,6 +39,7 @@ _OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[OpenImage]]] = {
     "MRC": open_mrc,
     "DM3": open_dm,
     "DM4": open_dm,
+    "OME-Zarr": open_ome_zarr,
 }
 
 _OF_SERIAL_EM = ("MRC", "TIFF")
@@ -66,6 +68,8 @@ def open_image(path: Path) -> Iterator[OpenImage]:
 
 
 def _format(path: Path) -> str:
+    if is_zarr_folder(path):
+        return "OME-Zarr"
     with path.open("rb") as file:
         return format_of(file)
 
@@ -89,7 +93,7 @@ def read_image(
     ----------
     source : str or pathlib.Path
         A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG, JPEG, MRC, DM3 or DM4 file;
-        with the extra ``bioio`` CZI, ND2 and LIF. What it is is told
+        with the extra ``bioio`` CZI, ND2 and LIF, with ``zarr`` a folder of OME-Zarr. What it is is told
         by its content, not by its name. An mdoc file of SerialEM beside an MRC or TIFF adds what it tells.
         A path, or a URL as `local_file` takes it, but handlers pass ``context.source_path()``, which keeps
         to what the worker's settings allow.

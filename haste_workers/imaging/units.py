@@ -19,6 +19,12 @@ _MICROMETRES = {
     "cm": 1e4,
     "m": 1e6,
     "inch": 25_400.0,
+    "picometer": 1e-6,
+    "nanometer": 1e-3,
+    "micrometer": 1.0,
+    "millimeter": 1e3,
+    "centimeter": 1e4,
+    "meter": 1e6,
 }
 
 
