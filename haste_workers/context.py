@@ -109,7 +109,10 @@ class TaskContext:
         """
         path = self.source_path()
         if path.is_dir():
-            raise BadInputError(f"{path} is a folder; this task works on single files")
+            raise BadInputError(
+                f"{path} is a folder; this task works on single files (a folder of OME-Zarr can be scored, "
+                "but not yet be sent, moved or made smaller)"
+            )
         return path
 
     def _find_source(self, url: str) -> Path:

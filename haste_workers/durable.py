@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from haste_core.errors import BadInputError
 from haste_runtime.folders import sync_folder
 
 _CHUNK_BYTES = 1 << 20
@@ -37,9 +39,69 @@ class StagedFile:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash a file's content without holding it in memory."""
+    r"""Hash an object's content without holding it in memory.
+
+    Parameters
+    ----------
+    path : Path
+        A file, or a folder that is a container, such as an OME-Zarr.
+
+    Returns
+    -------
+    str
+        In hex. Of a file, the SHA-256 of its bytes. Of a folder, that of a list as ``sha256sum`` prints
+        it: for each file in it and in its sub-folders a line ``<SHA-256>  <path>\n`` in UTF-8, the path
+        relative to the folder, with ``/``, sorted by the paths' code points. Empty folders and times do
+        not count.
+
+    Raises
+    ------
+    BadInputError
+        The folder holds a link, or what is neither file nor folder: its content would lie elsewhere.
+    """
+    if not path.is_dir():
+        return _sha256_of_file(path)
+    lines = (f"{_sha256_of_file(path / name)}  {name}\n" for name in _files_of(path))
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Return an object's size in bytes: a file's, or that of all files of a folder.
+
+    Raises
+    ------
+    BadInputError
+        As of `sha256_of`.
+    """
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum((path / name).stat().st_size for name in _files_of(path))
+
+
+def _sha256_of_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files_of(folder: Path) -> list[str]:
+    """List the files of a folder by their paths relative to it, with ``/``."""
+    names = []
+    for parent, folders, files in os.walk(folder, onerror=_raise):
+        for inside in (Path(parent, name) for name in (*folders, *files)):
+            mode = inside.lstat().st_mode
+            name = inside.relative_to(folder).as_posix()
+            if stat.S_ISREG(mode):
+                names.append(name)
+            elif not stat.S_ISDIR(mode):
+                raise BadInputError(f"{folder} holds {name}, a link or no file; copy its content there")
+    return sorted(names)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def stage_copy(source: Path, staging: Path) -> StagedFile:

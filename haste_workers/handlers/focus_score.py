@@ -13,10 +13,12 @@ from haste_core.features import measure
 from haste_core.features.quality import QUALITY_FEATURES, QualityOptions, measure_quality
 from haste_core.messages import TaskMessage
 from haste_workers.context import TaskContext
-from haste_workers.durable import sha256_of
+from haste_workers.durable import sha256_of, size_of
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.imaging.choosing import Index
+from haste_workers.imaging.files import as_image_errors
 from haste_workers.imaging.image import MAX_BYTES, Image
+from haste_workers.imaging.ome_zarr import is_zarr_folder
 from haste_workers.imaging.read import read_image
 
 ORIGINAL_PIXELS = "original"
@@ -65,7 +67,8 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
         ``plls`` (None where `undefined` says why), ``signal_fraction`` in [0, 1], ``empty``; ``pixels``:
         ``original``, or the lossy operator that the pixels went through, so that scores of the two are not
         mixed; ``width`` and ``height`` in pixels, ``dtype`` of a channel, ``colour`` (then its luminance was
-        measured); ``sha256`` and ``size_bytes`` of the file. Of a file with several planes, how many
+        measured); ``sha256`` and ``size_bytes`` of the file, or of the folder as
+        `haste_workers.durable.sha256_of` defines it. Of a file with several planes, how many
         (``planes``) and which one was measured (``plane``). What the file tells of how it was taken
         (``facts``). Then the features that the pipeline asks for, by name, and ``undefined_features``: why
         some of them have no value.
@@ -76,9 +79,13 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
         If it is no readable image, or has changed since its place was recorded.
     """
     asked = FocusScoreParameters.of(context)
-    path = context.source_file()
+    path = context.source_path()
+    if not is_zarr_folder(path):
+        path = context.source_file()
+    # Before it is read: a folder with links to elsewhere is refused.
+    with as_image_errors(path):
+        sha256, size_bytes = sha256_of(path), size_of(path)
     scored = score_file(path, asked, max_bytes=context.settings.image_limit_bytes)
-    sha256 = sha256_of(path)
     if task.place.sha256 not in (None, sha256):
         raise BadInputError(
             f"{path} has changed since it was put there: its SHA-256 is not what was recorded"
@@ -87,7 +94,7 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
         **scored,
         "pixels": _pixels(job.get("response", {})),
         "sha256": sha256,
-        "size_bytes": path.stat().st_size,
+        "size_bytes": size_bytes,
     }
 
 

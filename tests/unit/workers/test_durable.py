@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from haste_core.errors import BadInputError
 from haste_core.routing import path_from_file_url
-from haste_workers.durable import publish, sync_folders
+from haste_workers.durable import publish, sha256_of, size_of, sync_folders
 from haste_workers.tiers.posix import PosixTierStorage
 
 
@@ -127,3 +128,39 @@ class TestFolders:
         (root / "s" / "plate7" / "a.tif").write_bytes(b"pixels")
         PosixTierStorage(root).put(source, stream_id="s", source_id="plate7/a.tif")
         assert {root, root / "s", root / "s" / "plate7"} <= set(synced)
+
+
+class TestContainers:
+    @pytest.fixture
+    def container(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "a.zarr"
+        contents = {"zarr.json": b"{}", "0/c/10": b"ten", "0/c/9": b"nine", "0.x": b"", "é/ü": b"umlaut"}
+        for name, content in contents.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        return folder
+
+    def test_its_hash_is_that_of_the_list_of_its_files(self, container: Path) -> None:
+        command = "find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
+        printed = subprocess.run(
+            ["bash", "-c", command], cwd=container, capture_output=True, text=True, check=True
+        ).stdout
+        assert sha256_of(container) == printed.split()[0]
+        assert size_of(container) == 2 + 3 + 4 + 0 + 6
+
+    def test_it_changes_with_a_name_or_a_byte_and_with_nothing_else(self, container: Path) -> None:
+        before = sha256_of(container)
+        (container / "0" / "c" / "9").touch()
+        (container / "empty").mkdir()
+        assert sha256_of(container) == before
+        (container / "0" / "c" / "9").rename(container / "0" / "c" / "8")
+        renamed = sha256_of(container)
+        (container / "0" / "c" / "8").write_bytes(b"nina")
+        assert len({before, renamed, sha256_of(container)}) == 3
+
+    @pytest.mark.parametrize("target", [".", "/etc/hostname", "gone"])
+    def test_a_link_is_refused(self, container: Path, target: str) -> None:
+        (container / "0" / "link").symlink_to(target)
+        for measure in (sha256_of, size_of):
+            with pytest.raises(BadInputError, match="holds 0/link, a link"):
+                measure(container)

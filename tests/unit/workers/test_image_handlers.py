@@ -12,6 +12,8 @@ from haste_core.features import measure
 from haste_core.features.focus import local_focus_score
 from haste_core.routing import Roots
 from haste_core.states import TaskState
+from haste_workers.durable import sha256_of
+from tests.unit.imaging.zarr_folders import write_image
 from tests.unit.workers.bench import RunTask, cells
 
 
@@ -143,6 +145,45 @@ class TestFocusScore:
         result = run_task("focus-score", cells_tiff, parameters={"treshold": 3})
         assert result.state is TaskState.ERROR
         assert "treshold" in result.message
+
+    @pytest.mark.parametrize("zarr_format", [2, 3])
+    def test_a_zarr_folder_is_one_object(self, run_task: RunTask, data_dir: Path, zarr_format: int) -> None:
+        blurred = np.mean([np.roll(cells(), shift, (0, 1)) for shift in range(-6, 7)], axis=0)
+        path = data_dir / "A01.zarr"
+        planes = np.stack([blurred.astype(np.uint16), cells()])
+        write_image(path, planes, "zyx", zarr_format=zarr_format)
+        result = run_task("focus-score", path)
+        assert result.state is TaskState.DONE, result.message
+        assert result.response["plls"] == measure(cells()).plls
+        assert result.response["plane"]["z"] == 1
+        assert result.response["sha256"] == sha256_of(path)
+        files = [inside for inside in path.rglob("*") if inside.is_file()]
+        assert result.response["size_bytes"] == sum(inside.stat().st_size for inside in files)
+        assert run_task("focus-score", path, sha256=sha256_of(path)).state is TaskState.DONE
+        files[-1].write_bytes(files[-1].read_bytes() + b" ")
+        assert "has changed" in run_task("focus-score", path, sha256=result.response["sha256"]).message
+
+    def test_other_folders_and_links_in_containers_are_refused(
+        self, run_task: RunTask, data_dir: Path, tmp_path: Path
+    ) -> None:
+        (data_dir / "plate").mkdir()
+        (data_dir / "plate" / "link").symlink_to(tmp_path)  # it is not looked into
+        elsewhere = write_image(tmp_path / "elsewhere.zarr", cells(), "yx")
+        container = data_dir / "a.zarr"
+        container.mkdir()
+        for inside in elsewhere.iterdir():
+            (container / inside.name).symlink_to(inside)
+        for path, reason in ((data_dir / "plate", "is a folder"), (container, "a link or no file")):
+            result = run_task("focus-score", path)
+            assert result.state is TaskState.BAD_INPUT
+            assert reason in result.message
+
+    @pytest.mark.parametrize("task_key", ["preprocess", "upload"])
+    def test_a_zarr_folder_is_only_scored_yet(self, run_task: RunTask, data_dir: Path, task_key: str) -> None:
+        path = write_image(data_dir / "a.zarr", cells(), "yx")
+        result = run_task(task_key, path, settings={"server_url": "http://127.0.0.1:1"})
+        assert result.state is TaskState.BAD_INPUT
+        assert "can be scored, but not yet be sent" in result.message
 
     def test_real_images_get_their_reference_slope(self, run_task: RunTask, shared_dir: Path) -> None:
         images = shared_dir / "data" / "images"
