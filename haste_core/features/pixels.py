@@ -16,6 +16,26 @@ Pixels: TypeAlias = NDArray[Any]
 _MAX_LEVEL = 1e100
 
 
+def check_plane(image: Pixels) -> None:
+    """Refuse what is no plane of pixels.
+
+    Parameters
+    ----------
+    image : (M, N) array of a real dtype
+
+    Raises
+    ------
+    UndefinedFeatureError
+        The image has no pixels.
+    ValueError
+        `image` is not a two-dimensional array of real numbers.
+    """
+    if image.ndim != 2 or image.dtype.kind not in "buif":
+        raise ValueError(f"expected one plane (M, N) of real grey levels, got {image.shape} {image.dtype}")
+    if image.size == 0:
+        raise UndefinedFeatureError("the image has no pixels")
+
+
 def finite_range(image: Pixels) -> tuple[float, float]:
     """Return the lowest and the highest pixel of an image that can be measured.
 
@@ -34,10 +54,7 @@ def finite_range(image: Pixels) -> tuple[float, float]:
     ValueError
         `image` is not a two-dimensional array of real numbers.
     """
-    if image.ndim != 2 or image.dtype.kind not in "buif":
-        raise ValueError(f"expected one plane (M, N) of real grey levels, got {image.shape} {image.dtype}")
-    if image.size == 0:
-        raise UndefinedFeatureError("the image has no pixels")
+    check_plane(image)
     # NaN wins in both min and max, and so does an infinity in one of them: no pass of its own.
     low, high = float(image.min()), float(image.max())
     if not (math.isfinite(low) and math.isfinite(high)):

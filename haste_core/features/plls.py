@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from haste_core.features.low_frequencies import LowFrequencies
-from haste_core.features.pixels import Pixels, finite_range
+from haste_core.features.pixels import Pixels, check_plane, finite_range
 from haste_core.features.undefined import UndefinedFeatureError
 
 Reals: TypeAlias = NDArray[np.float64]
@@ -23,7 +23,7 @@ _ROWS_PER_BLOCK = 64
 """Rows transformed at once: 64 rows of 2160 float32 pixels (0.6 MB) stay in a core's cache."""
 
 _SAMPLED_ROWS = 32
-"""Of so many rows the mean is near enough to that of the image: see `_working_type`."""
+"""Of so many rows the mean is near enough to that of the image, and most images vary in them."""
 
 _MAX_PLANS = 8
 """A camera or two with a few binnings; a plan is 3 MB for a side of 2160 pixels."""
@@ -78,18 +78,40 @@ def plls(image: Pixels) -> float:
        scientific data streams using the HASTE Toolkit", GigaScience 10 (2021) giab018.
        https://doi.org/10.1093/gigascience/giab018
     """
-    low, high = finite_range(image)
+    check_plane(image)
     if min(image.shape) < MIN_SIDE_PX:
         raise UndefinedFeatureError(
             f"the image is {image.shape[0]} x {image.shape[1]} pixels; a focus score needs at least "
             f"{MIN_SIDE_PX} on the shorter side"
         )
+    scale = _scale(image)
+    plan = _ring_plan(image.shape)
+    return _slope(_ring_power(image, plan, scale=scale), plan)
+
+
+def _scale(image: Pixels) -> float:
+    """Return what to divide the levels by: squared, the largest floats would overflow.
+
+    Raises
+    ------
+    UndefinedFeatureError
+        There is no structure to measure, or there are pixels without a level.
+    """
+    is_float = image.dtype.kind == "f"
+    sampled = _sampled_rows(image)
+    # Integers are finite: the usual image needs no pass over all of it.
+    if not is_float and sampled.min() < sampled.max():
+        return 1.0
+    low, high = finite_range(image)
     if low == high:
         raise UndefinedFeatureError(
             f"all pixels have the same value ({low:g}); check that the light and the camera were on"
         )
-    plan = _ring_plan(image.shape)
-    return _slope(_ring_power(image, plan, largest=max(abs(low), abs(high))), plan)
+    return max(abs(low), abs(high)) if is_float else 1.0
+
+
+def _sampled_rows(image: Pixels) -> Pixels:
+    return image[:: -(-image.shape[0] // _SAMPLED_ROWS)]
 
 
 @dataclass(frozen=True)
@@ -148,16 +170,14 @@ def _index_radius(index: NDArray[np.intp], size: int) -> Reals:
     return radius
 
 
-def _ring_power(image: Pixels, plan: _RingPlan, *, largest: float) -> Reals:
+def _ring_power(image: Pixels, plan: _RingPlan, *, scale: float) -> Reals:
     """Return the power summed over each ring from 1 to the last that is fitted.
 
     The mean is in no ring, but rounding would spread it over all of them: what is near it goes first.
     """
     height = image.shape[0]
     real, complex_ = _working_types(image.dtype)
-    # Squared, the largest floats would overflow.
-    scale = largest if image.dtype.kind == "f" else 1.0
-    middle = float((image[:: -(-height // _SAMPLED_ROWS)] / scale).mean())
+    middle = float((_sampled_rows(image) / scale).mean())
     columns = np.empty((plan.log_labels.size + 2, height), complex_)
     for start in range(0, height, _ROWS_PER_BLOCK):
         rows = slice(start, start + _ROWS_PER_BLOCK)

@@ -120,6 +120,12 @@ def test_is_undefined_never_zero(image: NDArray[Any], reason: str) -> None:
         plls(image)
 
 
+def test_one_pixel_that_differs_is_enough() -> None:
+    image = np.full((640, 96), 500, np.uint16)
+    image[33, 7] += 1  # in none of the rows that are looked at first
+    assert plls(image) == pytest.approx(plls(image.astype(float)), abs=1e-6)
+
+
 @pytest.mark.parametrize("image", [np.zeros((9, 64, 64)), np.zeros((64, 64), complex)])
 def test_refuses_what_is_no_plane(image: NDArray[Any]) -> None:
     with pytest.raises(ValueError, match="one plane"):
