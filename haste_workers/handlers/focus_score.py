@@ -17,8 +17,8 @@ from haste_workers.durable import sha256_of, size_of
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.imaging.choosing import Index
 from haste_workers.imaging.files import as_image_errors
+from haste_workers.imaging.formats.ome_zarr import is_zarr_folder
 from haste_workers.imaging.image import MAX_BYTES, Image
-from haste_workers.imaging.ome_zarr import is_zarr_folder
 from haste_workers.imaging.read import read_image
 
 ORIGINAL_PIXELS = "original"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from haste_core.errors import HasteError, PermanentError, SourceMissingError, TransientError
+from haste_workers.imaging.formats.mrc import is_mrc
 from haste_workers.imaging.image import UnreadableImageError
-from haste_workers.imaging.mrc import is_mrc
 
 _FORMATS = {
     b"II*\0": "TIFF",

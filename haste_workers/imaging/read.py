@@ -9,9 +9,16 @@ from typing import Literal
 
 from haste_workers.fetching import ANYWHERE, Access, local_file
 from haste_workers.imaging.choosing import Choice, chosen_planes, projected, sharpest
-from haste_workers.imaging.czi import open_czi
-from haste_workers.imaging.dm import open_dm
 from haste_workers.imaging.files import as_image_errors, format_of
+from haste_workers.imaging.formats.czi import open_czi
+from haste_workers.imaging.formats.dm import open_dm
+from haste_workers.imaging.formats.lif import open_lif
+from haste_workers.imaging.formats.mdoc import with_mdoc
+from haste_workers.imaging.formats.mrc import open_mrc
+from haste_workers.imaging.formats.nd2 import open_nd2
+from haste_workers.imaging.formats.ome_zarr import is_zarr_folder, open_ome_zarr
+from haste_workers.imaging.formats.pictures import open_jpeg, open_png
+from haste_workers.imaging.formats.tiff import open_tiff
 from haste_workers.imaging.image import (
     MAX_BYTES,
     Facts,
@@ -21,13 +28,6 @@ from haste_workers.imaging.image import (
     Plane,
     check_size,
 )
-from haste_workers.imaging.lif import open_lif
-from haste_workers.imaging.mdoc import with_mdoc
-from haste_workers.imaging.mrc import open_mrc
-from haste_workers.imaging.nd2 import open_nd2
-from haste_workers.imaging.ome_zarr import is_zarr_folder, open_ome_zarr
-from haste_workers.imaging.pictures import open_jpeg, open_png
-from haste_workers.imaging.tiff import open_tiff
 
 _OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[OpenImage]]] = {
     "TIFF": open_tiff,

@@ -11,13 +11,13 @@ import numpy as np
 from tifffile import COMPRESSION, PREDICTOR, TiffFile, TiffPage, TiffTag, TiffWriter
 
 from haste_workers.imaging.descriptions import noted
-from haste_workers.imaging.image import Pixels, check_size, declared_bytes
-from haste_workers.imaging.tiff import (
+from haste_workers.imaging.formats.tiff import (
     check_page_chain,
     check_segments,
     complaints_as_errors,
     dtype_of,
 )
+from haste_workers.imaging.image import Pixels, check_size, declared_bytes
 
 Change: TypeAlias = Callable[[TiffPage, Pixels], Pixels]
 """What becomes of a page's pixels, in the page's own shape."""

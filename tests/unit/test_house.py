@@ -58,7 +58,7 @@ def test_client_loads_nothing_heavy() -> None:
 def test_libraries_of_extras_are_loaded_when_a_file_needs_them() -> None:
     code = "import sys, haste_workers.imaging.read; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "haste_workers.imaging.czi" in run.stdout.split()
+    assert "haste_workers.imaging.formats.czi" in run.stdout.split()
     assert set(run.stdout.split()) & {"zarr", "nd2", "liffile", "pylibCZIrw", "dask"} == set()
 
 

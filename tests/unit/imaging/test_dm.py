@@ -161,7 +161,7 @@ def test_the_limit_is_checked_before_pixels_are_read(tmp_path: Path) -> None:
 
 
 def test_endless_tags_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("haste_workers.imaging.dm_tags._MAX_TAGS", 1000)
+    monkeypatch.setattr("haste_workers.imaging.formats.dm_tags._MAX_TAGS", 1000)
     path = written(tmp_path, dm_bytes(GREY, Many=[0] * 1000))
     with pytest.raises(UnreadableImageError, match="more than 1000 tags"):
         read_image(path)

@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from haste_workers.imaging.colour import luminance
-from haste_workers.imaging.extras import needing
+from haste_workers.imaging.formats.extras import needing
+from haste_workers.imaging.formats.units import in_micrometres
 from haste_workers.imaging.image import (
     Metadata,
     OpenImage,
@@ -26,7 +27,6 @@ from haste_workers.imaging.image import (
     check_count,
     declared_bytes,
 )
-from haste_workers.imaging.units import in_micrometres
 
 if TYPE_CHECKING:
     from liffile import LifFile, LifImageABC

@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from haste_workers.imaging.dm_tags import Block, DmFile, Tag, number_at, tag_at
+from haste_workers.imaging.formats.dm_tags import Block, DmFile, Tag, number_at, tag_at
+from haste_workers.imaging.formats.uncompressed import uncompressed_planes
+from haste_workers.imaging.formats.units import in_micrometres, pixel_size, stage_position
 from haste_workers.imaging.image import Metadata, OpenImage, Plane, Position, UnreadableImageError
-from haste_workers.imaging.uncompressed import uncompressed_planes
-from haste_workers.imaging.units import in_micrometres, pixel_size, stage_position
 
 _GREY = {1: "i2", 2: "f4", 6: "u1", 7: "i4", 9: "i1", 10: "u2", 11: "u4", 12: "f8", 14: "u1"}
 """Kinds of pixel by DigitalMicrograph's numbers; all others are complex, or colours."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from haste_workers.imaging.colour import luminance
-from haste_workers.imaging.extras import needing
+from haste_workers.imaging.formats.extras import needing
+from haste_workers.imaging.formats.nd2_frames import frame_offsets, read_frame
 from haste_workers.imaging.image import (
     Metadata,
     OpenImage,
@@ -24,7 +25,6 @@ from haste_workers.imaging.image import (
     check_count,
     declared_bytes,
 )
-from haste_workers.imaging.nd2_frames import frame_offsets, read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable

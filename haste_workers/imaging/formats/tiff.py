@@ -16,6 +16,13 @@ import numpy as np
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
 
 from haste_workers.imaging.colour import luminance
+from haste_workers.imaging.formats.ome import DescribedPage
+from haste_workers.imaging.formats.tiff_positions import (
+    imagej_metadata,
+    outer_axes,
+    page_descriptions,
+    position_of,
+)
 from haste_workers.imaging.image import (
     Metadata,
     OpenImage,
@@ -24,13 +31,6 @@ from haste_workers.imaging.image import (
     Position,
     UnreadableImageError,
     declared_bytes,
-)
-from haste_workers.imaging.ome import DescribedPage
-from haste_workers.imaging.tiff_positions import (
-    imagej_metadata,
-    outer_axes,
-    page_descriptions,
-    position_of,
 )
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)

@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PureWindowsPath
 
+from haste_workers.imaging.formats.units import in_micrometres, pixel_size, stage_position
 from haste_workers.imaging.image import Metadata, OpenImage, Plane
-from haste_workers.imaging.units import in_micrometres, pixel_size, stage_position
 
 _MAX_BYTES = 16_000_000
 """A section has 1 to 2 kB, a large montage some thousand sections."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from tifffile import TiffFile
 
+from haste_workers.imaging.formats.ome import DescribedPage, described_pages
+from haste_workers.imaging.formats.units import in_micrometres, pixel_size
 from haste_workers.imaging.image import Metadata, Position
-from haste_workers.imaging.ome import DescribedPage, described_pages
-from haste_workers.imaging.units import in_micrometres, pixel_size
 
 _AXES = {"T": "time", "C": "channel", "Z": "z", "P": "scene", "R": "scene"}
 """Axes of tifffile; all others count as planes of a focus series."""

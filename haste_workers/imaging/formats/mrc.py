@@ -14,9 +14,9 @@ import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE, get_ext_header_dtype
 from mrcfile.utils import byte_order_from_machine_stamp, dtype_from_mode, spacegroup_is_volume_stack
 
+from haste_workers.imaging.formats.uncompressed import uncompressed_planes
+from haste_workers.imaging.formats.units import in_micrometres, pixel_size, stage_position
 from haste_workers.imaging.image import Metadata, OpenImage, Plane, Position, UnreadableImageError
-from haste_workers.imaging.uncompressed import uncompressed_planes
-from haste_workers.imaging.units import in_micrometres, pixel_size, stage_position
 
 _Order: TypeAlias = Literal["<", ">"]
 

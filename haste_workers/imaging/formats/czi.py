@@ -14,8 +14,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from haste_workers.imaging.colour import luminance
-from haste_workers.imaging.czi_tiles import Tile, check_tiles, stored_tiles
-from haste_workers.imaging.extras import needing
+from haste_workers.imaging.formats.czi_tiles import Tile, check_tiles, stored_tiles
+from haste_workers.imaging.formats.extras import needing
+from haste_workers.imaging.formats.units import in_micrometres
 from haste_workers.imaging.image import (
     Metadata,
     OpenImage,
@@ -27,7 +28,6 @@ from haste_workers.imaging.image import (
     check_size,
     declared_bytes,
 )
-from haste_workers.imaging.units import in_micrometres
 
 if TYPE_CHECKING:
     from pylibCZIrw.czi import CziReader

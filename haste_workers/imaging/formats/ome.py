@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
+from haste_workers.imaging.formats.units import in_micrometres, pixel_size, stage_position
 from haste_workers.imaging.image import Metadata, Position
-from haste_workers.imaging.units import in_micrometres, pixel_size, stage_position
 
 _NAMESPACE = re.compile(r"\{[^}]*\}")
 _AXES = {"T": "time", "C": "channel", "Z": "z"}

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from haste_workers.imaging.extras import needing
+from haste_workers.imaging.formats.extras import needing
+from haste_workers.imaging.formats.units import in_micrometres
+from haste_workers.imaging.formats.zarr_chunks import Storage, array_metadata, check_chunks, storage_of
 from haste_workers.imaging.image import (
     MAX_BYTES,
     Metadata,
@@ -27,8 +29,6 @@ from haste_workers.imaging.image import (
     check_size,
     declared_bytes,
 )
-from haste_workers.imaging.units import in_micrometres
-from haste_workers.imaging.zarr_chunks import Storage, array_metadata, check_chunks, storage_of
 
 if TYPE_CHECKING:
     import zarr
