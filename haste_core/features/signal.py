@@ -24,6 +24,9 @@ _CELLS_PER_SIDE = 4
 _CELL_PX, _SMALL_CELL_PX, _SMALL_FIELD_PX = 4, 2, 256
 """A tile of 16 pixels is smaller than a nucleus at x10; fields below 256 get tiles of 8."""
 
+_CELL_ROWS_PER_BLOCK = 16
+"""Rows of cells that are worked on at once: 64 rows of pixels stay in a core's cache."""
+
 _BACKGROUND_DEGREES = (1, 2, 2, 3, 4, 4, 4, 4)
 """Of the fits, one after the other. Vignetting goes as cos^4 of the angle, and off-centre light adds
 odd terms: degree 4 has both."""
@@ -245,14 +248,28 @@ def _cells(image: Pixels) -> Reals:
     """Return the mean of each cell's pixels without the highest and the lowest one."""
     side = _cell_side(image)
     height, width = (n // side for n in image.shape)
-    rows = image[: height * side, : width * side].reshape(height, side, width * side)
+    mean = np.empty((height, width))
+    for start in range(0, height, _CELL_ROWS_PER_BLOCK):
+        block = slice(start, min(start + _CELL_ROWS_PER_BLOCK, height))
+        pixels = image[block.start * side : block.stop * side, : width * side]
+        mean[block] = _trimmed_sums(pixels.reshape(-1, side, width * side))
+    mean /= side * side - 2
+    return mean
+
+
+def _trimmed_sums(rows: Pixels) -> Reals:
+    """Sum the pixels of cells, (cells, side, cells * side), without the highest and the lowest one."""
+    side = rows.shape[1]
+    # Of 16 numbers of 16 bits: exact, and takes half of the time.
+    exact = np.uint32 if rows.dtype.kind == "u" and rows.dtype.itemsize <= 2 else np.float64
+    summed, highest, lowest = rows.sum(axis=1, dtype=exact), rows.max(axis=1), rows.min(axis=1)
     columns = [slice(first, None, side) for first in range(side)]
-    summed, highest, lowest = rows.sum(axis=1, dtype=np.float64), rows.max(axis=1), rows.min(axis=1)
-    total = sum((summed[:, one] for one in columns), start=np.zeros((height, width)))
+    total: Reals = sum(
+        (summed[:, one] for one in columns[1:]), start=summed[:, columns[0]].astype(np.float64)
+    )
     total -= np.max([highest[:, one] for one in columns], axis=0)
     total -= np.min([lowest[:, one] for one in columns], axis=0)
-    mean: Reals = total / (side * side - 2)
-    return mean
+    return total
 
 
 def _background(value: Reals, *, least_scale: float) -> Reals:
@@ -270,17 +287,18 @@ def _background(value: Reals, *, least_scale: float) -> Reals:
         residual = np.abs(target - fitted)
         scale = max(1.4826 * float(np.median(residual)), least_scale, np.finfo(float).tiny)
         reach = _TUKEY * scale
-        weight = (1 - (np.minimum(residual, reach) / reach) ** 2) ** 2
-        used = terms[:, degrees <= degree]
-        weighted = used * weight[:, None]
-        fitted = used @ np.linalg.lstsq(weighted.T @ used, weighted.T @ target, rcond=None)[0]
+        root_weight = 1 - (np.minimum(residual, reach) / reach) ** 2
+        used = terms[: np.count_nonzero(degrees <= degree)]
+        weighted = used * root_weight
+        normal = weighted @ weighted.T, weighted @ (root_weight * target)
+        fitted = np.linalg.lstsq(*normal, rcond=None)[0] @ used
     return fitted.reshape(value.shape)
 
 
 def _polynomial_terms(shape: tuple[int, ...]) -> tuple[Reals, NDArray[np.intp]]:
-    """Return Legendre products over a grid, (tiles, terms), and the degree of each."""
+    """Return Legendre products over a grid, (terms, tiles), and the degree of each, rising."""
     highest = _BACKGROUND_DEGREES[-1]
     y, x = (legendre.legvander(np.linspace(-1, 1, n), highest) for n in shape)
-    powers = [(i, j) for i in range(highest + 1) for j in range(highest + 1 - i)]
-    terms: Reals = np.stack([np.outer(y[:, i], x[:, j]).ravel() for i, j in powers], axis=1)
+    powers = sorted(((i, j) for i in range(highest + 1) for j in range(highest + 1 - i)), key=sum)
+    terms: Reals = np.stack([np.outer(y[:, i], x[:, j]).ravel() for i, j in powers])
     return terms, np.array([i + j for i, j in powers])
