@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from haste_core.features.defects import hot_pixels
 from haste_core.features.focus import correlation, focus_score, local_focus_score
@@ -16,6 +17,7 @@ from haste_core.features.intensity import (
     percent_minimal,
     saturated_fraction,
 )
+from haste_core.features.lifts import Lifts, lifts
 from haste_core.features.pixels import Pixels
 from haste_core.features.signal import snr
 from haste_core.features.undefined import UndefinedFeatureError
@@ -47,6 +49,16 @@ _INTENSITIES: Mapping[str, Callable[[Intensity], float]] = {
     "max_intensity": lambda spread: spread.maximum,
 }
 
+_LIFTS: Mapping[str, Callable[[Lifts], float]] = {
+    "noise_lift": lambda found: found.noise,
+    "speck_lift": lambda found: found.specks,
+}
+
+_SEVERAL_NUMBERS: Mapping[str, tuple[Callable[[Pixels], Any], Mapping[str, Callable[[Any], float]]]] = {
+    "intensity": (intensity, _INTENSITIES),
+    "lifts": (lifts, _LIFTS),
+}
+
 _ONE_NUMBER: Mapping[str, Callable[[Pixels, QualityOptions], float]] = {
     "snr": lambda image, _: snr(image),
     "hot_pixels": lambda image, _: hot_pixels(image),
@@ -60,12 +72,12 @@ _ONE_NUMBER: Mapping[str, Callable[[Pixels, QualityOptions], float]] = {
     "background_fraction": lambda image, _: background_fraction(image),
 }
 
-QUALITY_FEATURES = (*_ONE_NUMBER, "intensity")
-"""The names to ask for; `intensity` gives seven numbers."""
+QUALITY_FEATURES = (*_ONE_NUMBER, *_SEVERAL_NUMBERS)
+"""The names to ask for; `intensity` gives seven numbers, `lifts` gives `noise_lift` and `speck_lift`."""
 
 FEATURE_OF_NUMBER: Mapping[str, str] = {
     **{name: name for name in _ONE_NUMBER},
-    **dict.fromkeys(_INTENSITIES, "intensity"),
+    **{number: name for name, (_, numbers) in _SEVERAL_NUMBERS.items() for number in numbers},
 }
 """Which feature to ask for to get a number."""
 
@@ -104,9 +116,10 @@ def measure_quality(
     undefined: dict[str, str] = {}
     for name in wanted:
         try:
-            if name == "intensity":
-                spread = intensity(image)
-                values |= {number: of(spread) for number, of in _INTENSITIES.items()}
+            if name in _SEVERAL_NUMBERS:
+                measure, numbers = _SEVERAL_NUMBERS[name]
+                found = measure(image)
+                values |= {number: of(found) for number, of in numbers.items()}
             else:
                 values[name] = _ONE_NUMBER[name](image, options)
         except UndefinedFeatureError as reason:

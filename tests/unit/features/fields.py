@@ -10,14 +10,21 @@ from scipy import ndimage
 def spots(seed: int, shape: tuple[int, int] = (256, 256), *, blur_px: float = 0.0) -> NDArray[Any]:
     """Return bright disks on a dark ground as a camera sees them: (M, N) float64."""
     rng = np.random.default_rng(seed)
+    return rng.poisson(disks(rng, shape, blur_px=blur_px) + 100) + rng.normal(0, 2, shape)
+
+
+def disks(
+    rng: np.random.Generator, shape: tuple[int, int], *, blur_px: float = 0.0, px_per_disk: int = 1500
+) -> NDArray[np.float64]:
+    """Return the light of bright disks, in electrons, (M, N)."""
     light = np.zeros(shape)
     y, x = np.indices(shape)
-    for _ in range(max(4, light.size // 1500)):
+    for _ in range(max(4, light.size // px_per_disk)):
         top, left = rng.uniform(0, shape[0]), rng.uniform(0, shape[1])
         light[np.hypot(y - top, x - left) < rng.uniform(3, 8)] += rng.uniform(500, 3000)
     if blur_px:
         light = ndimage.gaussian_filter(light, blur_px, mode="wrap")
-    return rng.poisson(light + 100) + rng.normal(0, 2, shape)
+    return light
 
 
 def noise(
