@@ -79,13 +79,20 @@ def decide(
 def _why_undefined(features: Mapping[str, Any], spec: InterestingnessSpec) -> str | None:
     if features.get("undefined"):
         return str(features["undefined"])
-    if spec.undefined_if is None:
-        return None
-    try:
-        is_undefined = parse_expression(spec.undefined_if).evaluate(features)
-    except ExpressionError as error:
-        raise InterestingnessError(f"undefined_if: {error}") from error
-    return f"{spec.undefined_if} is true for this object" if is_undefined else None
+    for reason, condition in _conditions(spec.undefined_if).items():
+        try:
+            if parse_expression(condition).evaluate(features):
+                return reason
+        except ExpressionError as error:
+            raise InterestingnessError(f"undefined_if: {error}") from error
+    return None
+
+
+def _conditions(given: str | Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return conditions by the reason to give where they are true."""
+    if isinstance(given, str):
+        return {f"{given} is true for this object": given}
+    return given or {}
 
 
 def _fingerprint(scored: ScoredObject, spec: InterestingnessSpec, policy: IntervalPolicy) -> str:

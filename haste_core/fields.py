@@ -76,6 +76,12 @@ def _readable_expression(text: str) -> str:
     return parse_expression(text).text
 
 
+def _readable_conditions(conditions: str | dict[str, str]) -> str | dict[str, str]:
+    if isinstance(conditions, str):
+        return _readable_expression(conditions)
+    return {_plain_text(reason): _readable_expression(text) for reason, text in conditions.items()}
+
+
 Name = Annotated[str, AfterValidator(normalise_name)]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 StreamName = Annotated[
@@ -87,6 +93,7 @@ Index = Annotated[int, BeforeValidator(_not_a_bool), Field(ge=0, lt=2**62)]
 Priority = Annotated[Number, Field(ge=-1e9, le=1e9)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_plain_json)]
 Condition = Annotated[str, AfterValidator(_readable_expression)]
+Conditions = Annotated[str | dict[str, str], AfterValidator(_readable_conditions)]
 SourceUrl = Annotated[PlainText, Field(max_length=2000), AfterValidator(_unmistakable_url)]
 
 

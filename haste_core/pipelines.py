@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from haste_core.errors import InvalidError
-from haste_core.fields import Condition, Name
+from haste_core.fields import Conditions, Name
 from haste_core.findings import problems_of
 from haste_core.policies import IntervalPolicy
 from haste_core.tasktree import Node, leaves
@@ -23,9 +23,10 @@ class InterestingnessSpec(BaseModel):
         A built-in name, or ``module:callable`` in a pipeline file on the server.
     features_from : str
         Key of the task whose response holds the features.
-    undefined_if : str, optional
-        An expression over the features; where it is true there is no score, and the policy's
-        `undefined` tier is taken. It keeps empty fields, whose PLLS is high, out of the top tier.
+    undefined_if : str or dict of str to str, optional
+        An expression over the features, or several by the reason that is given where they are true. Then
+        there is no score, and the policy's `undefined` tier is taken. They keep fields whose PLLS is high
+        without a specimen in focus out of the top tiers.
     parameters : dict
         Handed to the function's constructor.
     """
@@ -34,7 +35,7 @@ class InterestingnessSpec(BaseModel):
 
     function: str
     features_from: Name
-    undefined_if: Condition | None = None
+    undefined_if: Conditions | None = None
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
 
 

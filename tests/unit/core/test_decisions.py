@@ -102,6 +102,36 @@ def test_what_has_no_score_goes_to_the_tier_for_it(features: Any) -> None:
     assert decision.reason.startswith("no score: ")
 
 
+GATED = SPEC.model_copy(
+    update={"undefined_if": {"empty field": "empty", "too dim": "plls > -1.65 and noise_lift > 0.25"}}
+)
+
+
+@pytest.mark.parametrize(
+    ("features", "reason"),
+    [
+        ({"empty": True, "noise_lift": 0.9}, "no score: empty field"),
+        ({"empty": False, "noise_lift": 0.9}, "no score: too dim"),
+        ({"empty": False, "noise_lift": 0.1}, None),
+        ({"empty": False}, None),
+    ],
+)
+def test_the_first_condition_that_holds_is_the_reason(features: Any, reason: str | None) -> None:
+    decision = decide(scored(plls=0.1, **features), spec=GATED, policy=QUARTERS, build=made)
+    assert (decision.tier, decision.reason) == ("U", reason) if reason else decision.tier == "A"
+
+
+def test_a_condition_that_cannot_be_computed_is_an_error() -> None:
+    with pytest.raises(InterestingnessError, match="undefined_if: cannot compute"):
+        decide(scored(plls=0.1, empty=False, noise_lift="high"), spec=GATED, policy=QUARTERS, build=made)
+
+
+@pytest.mark.parametrize("conditions", ["plls >", {"too dim": "plls >"}, {" ": "empty"}])
+def test_conditions_that_cannot_be_read_are_refused(conditions: Any) -> None:
+    with pytest.raises(ValidationError, match="undefined_if"):
+        InterestingnessSpec(function="logistic", features_from="a", undefined_if=conditions)
+
+
 @pytest.mark.parametrize("value", [1.5, -0.1, float("nan"), None, "0.5", True])
 def test_a_function_that_gives_no_score_is_an_error(value: Any) -> None:
     with pytest.raises(InterestingnessError):
@@ -129,4 +159,6 @@ def test_a_pipeline_survives_the_round_trip() -> None:
         interestingness=SPEC,
         policy=QUARTERS,
     )
-    assert Pipeline.parse(pipeline.to_json()) == pipeline
+    gated = pipeline.model_copy(update={"interestingness": GATED})
+    for one in (pipeline, gated):
+        assert Pipeline.parse(one.to_json()) == one
