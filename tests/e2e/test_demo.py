@@ -14,10 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
 from haste_apps.demo.workspace import prepare_work_dir
-from haste_apps.simulate import simulate
+from haste_apps.simulate import cell_field, simulate
 from tests.e2e.server_process import wait_for
 
 PROC = Path("/proc")
@@ -97,15 +99,20 @@ def test_every_simulated_image_reaches_its_right_end(work_dir: Path) -> None:
 def test_own_images_are_scored_and_left_as_they_are(work_dir: Path, tmp_path: Path) -> None:
     images = tmp_path / "plate"
     simulate(images, kind="cells", count=6, rate_hz=float("inf"), seed=3, size_px=(256, 256))
+    dusty = cell_field(np.random.default_rng(3), (256, 256), defocus_um=7.0)
+    dusty[100:106, 100:106] = 20_000
+    tifffile.imwrite(images / "dusty.tif", dusty)
     before = fingerprint(images)
     code, out, err = run_demo("--images", str(images), "--json", work_dir=work_dir)
     assert code == 0, err
     assert fingerprint(images) == before
     summary = outcome(out)
-    assert (summary["jobs"], summary["done"]) == (6, 6)
+    assert (summary["jobs"], summary["done"]) == (7, 7)
     assert {image["source_id"] for image in summary["images"]} == {
         name for name in before if name.endswith(".tif")
     }
+    assert [image["source_id"] for image in summary["images"] if image["tier"] == "empty"] == ["dusty.tif"]
+    assert "hot pixels or specks make it look sharp" in (work_dir / "report.html").read_text(encoding="utf-8")
     assert not (work_dir / "server/tiers").exists() or not any((work_dir / "server/tiers").rglob("*.tif"))
     # The same again, though the lab has settings for its own server.
     again, out_again, err = run_demo(
