@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -191,7 +192,37 @@ def blueprint(
 
 
 def with_curve(pipeline: Pipeline, curve: LogisticCurve) -> Pipeline:
-    """Put a curve into a blueprint."""
+    """Put a curve into a blueprint; with one of PLLS, the conditions of the shipped pipelines, too."""
     value = pipeline.to_json()
-    value["interestingness"]["parameters"] |= {"k": curve.k, "x0": curve.x0}
+    spec = value["interestingness"]
+    spec["parameters"] |= {"k": curve.k, "x0": curve.x0}
+    if spec["parameters"]["feature"] == "plls" and curve.k > 0 and pipeline.policy is not None:
+        measuring = value["parameters"].setdefault("focus-score", {})
+        measuring["features"] = list(dict.fromkeys([*measuring.get("features", []), "lifts"]))
+        spec["undefined_if"] = not_fooled(curve, pipeline.policy)
     return Pipeline.parse(value)
+
+
+def not_fooled(curve: LogisticCurve, policy: IntervalPolicy) -> dict[str, str]:
+    """Say when PLLS tells nothing of focus, by the reason; ``config/pipelines/focus-tier.yaml`` explains it.
+
+    Parameters
+    ----------
+    curve : LogisticCurve
+        Of PLLS, rising.
+    policy : IntervalPolicy
+        Where its lowest tier ends, a field is blurred for certain; where its highest begins, it is sharp.
+    """
+    borders = borders_of(policy) or [0.5]
+    lowest, highest = (f"{curve.x0 + math.log(s / (1 - s)) / curve.k:.3f}" for s in (borders[0], borders[-1]))
+    middle = f"{curve.x0:.3f}"
+    return {
+        "empty field, there is nothing but noise on smooth light": "empty",
+        "hot pixels or specks make it look sharp": (
+            f"plls > {lowest} and speck_lift > 0.25 and plls - speck_lift < {highest}"
+        ),
+        "too dim to judge, noise makes it look sharp": (
+            f"plls > {lowest} and noise_lift > 0.25 or "
+            f"plls > {middle} and noise_lift > 0.05 and plls - noise_lift < {middle}"
+        ),
+    }

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from haste_apps.measuring.calibration import not_fooled
+from haste_core.calibration import LogisticCurve
 from haste_core.decisions import decide
 from haste_core.interestingness import BUILT_IN, ScoredObject
 from haste_core.pipelines import Pipeline
@@ -118,10 +120,30 @@ def test_sorted_images_are_parted(sorted_images: Path, tmp_path: Path) -> None:
     assert "in 100.0% of all pairs" in run.stderr
 
 
+def test_pipelines_of_plls_are_not_fooled_either(sorted_images: Path) -> None:
+    told = json.loads(haste("calibrate", sorted_images, "--json").stdout)
+    pipeline = Pipeline.parse(told["pipeline"])
+    assert pipeline.parameters == {"focus-score": {"features": ["lifts"]}}
+    bright = {"plls": told["x0"] + 5 / told["k"], "empty": False, "speck_lift": 0.0, "noise_lift": 0.0}
+    assert tier_of(pipeline, bright) == "tierA"
+    assert tier_of(pipeline, bright | {"noise_lift": 0.3}) == "empty"
+    assert tier_of(pipeline, bright | {"speck_lift": 4 / told["k"] + 0.3}) == "empty"
+    assert tier_of(pipeline, bright | {"plls": told["x0"] - 2 / told["k"], "noise_lift": 0.3}) == "tierD"
+
+
+def test_the_shipped_conditions_are_those_of_the_papers_curve() -> None:
+    shipped = load_pipelines()["focus-tier"]
+    assert shipped.policy is not None
+    assert shipped.interestingness is not None
+    conditions = not_fooled(LogisticCurve(k=4.5, x0=-1.4), shipped.policy)
+    assert list(conditions.items()) == list(dict(shipped.interestingness.undefined_if or {}).items())
+
+
 def test_swapped_folders_are_noticed(sorted_images: Path) -> None:
     run = haste("calibrate", sorted_images, "--sharp", "Blurred", "--blurred", "sharp", "--json")
     told = json.loads(run.stdout)
     assert told["k"] < 0
+    assert told["pipeline"]["interestingness"]["undefined_if"] == "empty"
     assert "Are the folders swapped" in told["warnings"][0]
     assert told["warnings"][0] in run.stderr
 
