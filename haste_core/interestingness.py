@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field, FiniteFloat, ValidationError, validate_call
+
+from haste_core.expressions import ExpressionError, parse_expression
+from haste_core.findings import problems_of
 
 
 class InterestingnessError(ValueError):
     """The score could not be computed; the object is not ranked by accident."""
+
+
+@dataclass(frozen=True)
+class StreamObject:
+    """Another object of the stream, decided about before.
+
+    Attributes
+    ----------
+    source_id : str
+    features : mapping of str to JSON value
+    score : float or None
+        None where it was undefined.
+    tier : str
+    """
+
+    source_id: str
+    features: Mapping[str, Any]
+    score: float | None
+    tier: str
+
+
+def _no_others() -> Sequence[StreamObject]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -26,6 +54,9 @@ class ScoredObject:
         Time of acquisition, seconds since 1970.
     location : tuple of float
     substream_id : str, optional
+    others : callable
+        Returns the other objects of the stream that were decided about before, each as its latest decision
+        left it, in the order of these decisions.
     """
 
     features: Mapping[str, Any]
@@ -33,6 +64,9 @@ class ScoredObject:
     timestamp: float | None = None
     location: tuple[float, ...] = ()
     substream_id: str | None = None
+    others: Annotated[Callable[[], Sequence[StreamObject]], Field(exclude=True)] = field(
+        default=_no_others, repr=False, compare=False
+    )
 
 
 class InterestingnessFunction(Protocol):
@@ -42,7 +76,7 @@ class InterestingnessFunction(Protocol):
         """Score one object."""
 
 
-def logistic(*, feature: str, k: float, x0: float) -> InterestingnessFunction:
+def logistic(*, feature: str, k: FiniteFloat, x0: FiniteFloat) -> InterestingnessFunction:
     """Build ``1 / (1 + exp(-k (x - x0)))`` of one feature x.
 
     Parameters
@@ -61,14 +95,150 @@ def logistic(*, feature: str, k: float, x0: float) -> InterestingnessFunction:
     """
 
     def score(scored: ScoredObject) -> float:
-        x = scored.features.get(feature)
-        if isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x):
-            raise InterestingnessError(f"the object has no number {feature!r} (it is {x!r})")
+        x = _number(scored.features, feature)
         # tanh does not overflow where exp does
         return 0.5 * (1 + math.tanh(k * (x - x0) / 2))
 
     return score
 
 
-BUILT_IN: Mapping[str, Callable[..., InterestingnessFunction]] = {"logistic": logistic}
-"""Interestingness functions that a stream may name."""
+def quantile(
+    *, feature: str, tiers: Annotated[int, Field(ge=2)] = 4, min_objects: Annotated[int, Field(ge=0)] = 16
+) -> InterestingnessFunction:
+    """Rank an object among those of its stream so far, in as many equal parts as there are tiers.
+
+    Part i of n, from 0 for the lowest values, scores (2 i + 1) / (2 n): the middle of the i-th interval of a
+    policy of n equal ones.
+
+    Parameters
+    ----------
+    feature : str
+        Name of the feature; high values are interesting.
+    tiers : int
+        At least 2.
+    min_objects : int
+        Before so many others have a value, the object scores as the highest part does: nothing is put away
+        for the few that came before it.
+
+    References
+    ----------
+    The HASTE Toolkit's ``NTierRanked``.
+    """
+
+    def score(scored: ScoredObject) -> float:
+        x = _number(scored.features, feature)
+        others = [
+            value for other in scored.others() if (value := _finite(other.features.get(feature))) is not None
+        ]
+        if len(others) < max(1, min_objects):
+            part = tiers - 1
+        else:
+            below = sum(value < x for value in others) + sum(value == x for value in others) / 2
+            part = min(int(tiers * below / len(others)), tiers - 1)
+        return (2 * part + 1) / (2 * tiers)
+
+    return score
+
+
+def precomputed(*, field: str) -> InterestingnessFunction:
+    """Take the score from what was submitted with the job.
+
+    Parameters
+    ----------
+    field : str
+        Of the job's metadata; a number in [0, 1].
+    """
+
+    def score(scored: ScoredObject) -> float:
+        return _number(scored.metadata, field)
+
+    return score
+
+
+def expression(*, expression: str, clip: bool = False) -> InterestingnessFunction:
+    """Compute the score by an expression, as in ``(plls + 3) / 3``.
+
+    Parameters
+    ----------
+    expression : str
+        Over the features by name, ``metadata.NAME``, ``timestamp`` and ``substream_id``; see
+        `haste_core.expressions`.
+    clip : bool
+        Take what is below 0 for 0 and what is above 1 for 1, in place of an error.
+    """
+    try:
+        parsed = parse_expression(expression)
+    except ExpressionError as error:
+        raise InterestingnessError(str(error)) from error
+
+    def score(scored: ScoredObject) -> float:
+        values = {
+            **scored.features,
+            "metadata": scored.metadata,
+            "timestamp": scored.timestamp,
+            "substream_id": scored.substream_id,
+        }
+        try:
+            result = parsed.evaluate(values)
+        except ExpressionError as error:
+            missing = [name for name in parsed.names if _number_at(values, name) is None]
+            hint = f"; the object has no number {', '.join(missing)}" if missing else ""
+            raise InterestingnessError(f"{error}{hint}") from error
+        value = _finite(result)
+        if value is None:
+            raise InterestingnessError(f"{expression} gave {result!r}, which is no number")
+        return min(max(value, 0.0), 1.0) if clip else value
+
+    return score
+
+
+def _number(values: Mapping[str, Any], name: str) -> float:
+    value = _finite(values.get(name))
+    if value is None:
+        raise InterestingnessError(f"the object has no number {name!r} (it is {values.get(name)!r})")
+    return value
+
+
+def _number_at(values: Any, name: str) -> float | None:
+    for part in name.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return _finite(values)
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+_MAKERS: Mapping[str, Callable[..., InterestingnessFunction]] = {
+    "logistic": validate_call(logistic),
+    "quantile": validate_call(quantile),
+    "precomputed": validate_call(precomputed),
+    "expression": validate_call(expression),
+}
+
+BUILT_IN = frozenset(_MAKERS)
+"""Names of the interestingness functions that come with the program."""
+
+
+def built_in(name: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:
+    """Make a built-in interestingness function.
+
+    Parameters
+    ----------
+    name : str
+        One of `BUILT_IN`.
+    parameters : mapping
+        Its arguments.
+
+    Raises
+    ------
+    InterestingnessError
+        If it does not take these parameters.
+    """
+    try:
+        return _MAKERS[name](**parameters)
+    except ValidationError as error:
+        said = "; ".join(str(problem) for problem in problems_of(error))
+        raise InterestingnessError(f"interestingness function {name!r}: {said}") from error

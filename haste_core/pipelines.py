@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from haste_core.errors import InvalidError
 from haste_core.fields import Conditions, Name
 from haste_core.findings import problems_of
+from haste_core.interestingness import BUILT_IN, built_in
 from haste_core.policies import IntervalPolicy
 from haste_core.tasktree import Node, leaves
 
@@ -37,6 +38,12 @@ class InterestingnessSpec(BaseModel):
     features_from: Name
     undefined_if: Conditions | None = None
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_well_called(self) -> Self:
+        if self.function in BUILT_IN:
+            built_in(self.function, self.parameters)
+        return self
 
 
 class Pipeline(BaseModel):

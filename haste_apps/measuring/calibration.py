@@ -19,7 +19,7 @@ from haste_core.calibration import LogisticCurve, quantile
 from haste_core.errors import InvalidError, Problem
 from haste_core.evaluation import area_under, roc_curve
 from haste_core.findings import problems_of
-from haste_core.interestingness import BUILT_IN, InterestingnessFunction, ScoredObject
+from haste_core.interestingness import InterestingnessFunction, ScoredObject, built_in
 from haste_core.pipelines import Pipeline
 from haste_core.policies import IntervalPolicy
 from haste_workers.handlers.focus_score import FocusScoreParameters
@@ -86,7 +86,7 @@ class Calibration:
     def _function(self) -> InterestingnessFunction:
         spec = self.pipeline.interestingness
         assert spec is not None
-        return BUILT_IN[spec.function](**spec.parameters)
+        return built_in(spec.function, spec.parameters)
 
     def score(self, value: float) -> float:
         """Score a value of the feature as a server with this pipeline will."""
@@ -164,7 +164,7 @@ def blueprint(
     asked: FocusScoreParameters,
     policy: IntervalPolicy,
 ) -> Pipeline:
-    """Make a pipeline that scores and tiers by a feature, all but the curve.
+    """Make a pipeline that scores and tiers by a feature; its curve is any, until `with_curve` gives one.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def blueprint(
                 "function": function,
                 "features_from": "focus-score",
                 "undefined_if": "empty",
-                "parameters": {"feature": feature},
+                "parameters": {"feature": feature, "k": 1, "x0": 0},
             },
             "policy": policy.model_dump(),
         }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from haste_core.decisions import Decision, decide
-from haste_core.interestingness import BUILT_IN, InterestingnessError, InterestingnessFunction
+from haste_core.interestingness import BUILT_IN, InterestingnessError, InterestingnessFunction, built_in
 from haste_core.ports import Undecidable, Undecided
 from haste_runtime.frames import FrameReader, write_frames
 from haste_server.engine.evaluator import question, verdict
@@ -24,6 +24,8 @@ def build(function: str, parameters: Mapping[str, Any]) -> InterestingnessFuncti
     InterestingnessError
         If there is none, or it does not take these parameters.
     """
+    if function in BUILT_IN:
+        return built_in(function, parameters)
     try:
         made: InterestingnessFunction = _find(function)(**parameters)
     except (ImportError, AttributeError, TypeError) as error:
@@ -32,8 +34,6 @@ def build(function: str, parameters: Mapping[str, Any]) -> InterestingnessFuncti
 
 
 def _find(function: str) -> Any:
-    if function in BUILT_IN:
-        return BUILT_IN[function]
     module, _, name = function.partition(":")
     if not name:
         raise ImportError(f"not one of {', '.join(sorted(BUILT_IN))}, nor module:callable")

@@ -15,7 +15,7 @@ from PIL import Image
 from haste_apps.measuring.calibration import not_fooled
 from haste_core.calibration import LogisticCurve
 from haste_core.decisions import decide
-from haste_core.interestingness import BUILT_IN, ScoredObject
+from haste_core.interestingness import ScoredObject, built_in
 from haste_core.pipelines import Pipeline
 from haste_server.catalogue import load_pipelines
 from tests.unit.apps.image_folders import haste, write_constant, write_empty, write_field
@@ -63,7 +63,7 @@ def tier_of(pipeline: Pipeline, features: dict[str, object]) -> str:
     assert spec is not None
     assert policy is not None
     scored = ScoredObject(features=features, metadata={})
-    return decide(scored, spec=spec, policy=policy, build=lambda name, given: BUILT_IN[name](**given)).tier
+    return decide(scored, spec=spec, policy=policy, build=built_in).tier
 
 
 def test_the_quartiles_of_a_plate_become_the_borders_of_its_tiers(

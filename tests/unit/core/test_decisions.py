@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from haste_core.decisions import decide
 from haste_core.errors import InvalidError
-from haste_core.interestingness import BUILT_IN, InterestingnessError, ScoredObject, logistic
+from haste_core.interestingness import InterestingnessError, ScoredObject, built_in, logistic
 from haste_core.pipelines import InterestingnessSpec, Pipeline
 from haste_core.policies import IntervalPolicy
 
@@ -30,8 +30,7 @@ SPEC = InterestingnessSpec(
 )
 
 
-def made(function: str, parameters: Any) -> Any:
-    return BUILT_IN[function](**parameters)
+made = built_in
 
 
 def scored(**features: Any) -> ScoredObject:
