@@ -30,6 +30,8 @@ class Decision:
         Of the features and parameters that the decision was made from, to recognise a changed input.
     features : mapping
         What the score was computed from.
+    seen : int, optional
+        Number of the stream's latest decision before this one, if the score was made from other objects, too.
     """
 
     score: float | None
@@ -37,6 +39,7 @@ class Decision:
     reason: str
     input_sha256: str
     features: Mapping[str, Any]
+    seen: int | None = None
 
 
 def decide(

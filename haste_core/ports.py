@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from haste_core.decisions import Decision
-from haste_core.interestingness import ScoredObject
+from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.messages import AttemptKey, HeldAttempt, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
 from haste_core.routing import Route
@@ -135,12 +135,32 @@ class WorkerTransport(Protocol):
 
 @dataclass(frozen=True)
 class Undecided:
-    """A task that waits for the score of its object."""
+    """A task that waits for the score of its object.
+
+    Attributes
+    ----------
+    task_id : int
+    stream_id, source_id : str
+    pipeline : Pipeline
+    scored : ScoredObject
+    seen : int
+        Number of the stream's latest decision: what is decided now may look at objects up to it.
+    """
 
     task_id: int
     stream_id: str
+    source_id: str
     pipeline: Pipeline
     scored: ScoredObject
+    seen: int = 0
+
+
+@dataclass(frozen=True)
+class Decided:
+    """An object of a stream, as one decision left it."""
+
+    decision_id: int
+    object: StreamObject
 
 
 @dataclass(frozen=True)
@@ -216,6 +236,9 @@ class TaskStore(Protocol):
 
     def undecided(self, *, limit: int) -> list[Undecided]:
         """Find tasks that wait for a decision."""
+
+    def decided(self, stream_id: str, *, after: int, up_to: int, limit: int) -> list[Decided]:
+        """List the decisions of a stream with numbers in (`after`, `up_to`], the first `limit` of them."""
 
     def record_decisions(
         self, decided: Mapping[int, Decision | Undecidable], *, now: float

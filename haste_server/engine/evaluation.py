@@ -6,14 +6,24 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from haste_core.decisions import Decision, decide
-from haste_core.interestingness import BUILT_IN, InterestingnessError, InterestingnessFunction, built_in
-from haste_core.ports import Undecidable, Undecided
+from haste_core.interestingness import (
+    BUILT_IN,
+    InterestingnessError,
+    InterestingnessFunction,
+    StreamObject,
+    built_in,
+)
+from haste_core.ports import Decided, Undecidable, Undecided
 from haste_runtime.frames import FrameReader, write_frames
-from haste_server.engine.evaluator import question, verdict
+from haste_server.engine.evaluator import OthersWanted, page, question, verdict
+
+STREAMS_KEPT = 4
 
 
 def build(function: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:
@@ -40,13 +50,60 @@ def _find(function: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def evaluate(item: Undecided) -> Decision | Undecidable:
+class StreamsSoFar:
+    """The objects of streams that were decided about, loaded where a function asks for them, and then kept.
+
+    Parameters
+    ----------
+    load : callable
+        Asks the engine, and returns its pages up to the empty one.
+    """
+
+    def __init__(self, load: Callable[[OthersWanted], Iterable[list[Decided]]]) -> None:
+        self._load = load
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    def others(self, item: Undecided) -> list[StreamObject]:
+        """List the other objects of an object's stream, each as its latest decision left it."""
+        known = self._known.get(item.stream_id)
+        if known is None or known.up_to > item.seen:
+            known = self._known[item.stream_id] = _Known()
+        self._known.move_to_end(item.stream_id)
+        while len(self._known) > STREAMS_KEPT:
+            self._known.popitem(last=False)
+        if known.up_to < item.seen:
+            for decided in self._load(OthersWanted(item.stream_id, known.up_to, item.seen)):
+                known.add(decided)
+            known.up_to = item.seen
+        return [found for source_id, found in known.objects.items() if source_id != item.source_id]
+
+
+@dataclass
+class _Known:
+    up_to: int = 0
+    objects: dict[str, StreamObject] = field(default_factory=dict)
+
+    def add(self, decided: Iterable[Decided]) -> None:
+        for one in decided:
+            self.objects.pop(one.object.source_id, None)
+            self.objects[one.object.source_id] = one.object
+
+
+def evaluate(item: Undecided, streams: StreamsSoFar) -> Decision | Undecidable:
     """Score an object and choose its tier; say why if that cannot be done."""
     spec, policy = item.pipeline.interestingness, item.pipeline.policy
     if spec is None or policy is None:
         return Undecidable(f"the pipeline {item.pipeline.name!r} has no interestingness function and policy")
+    asked = False
+
+    def others() -> list[StreamObject]:
+        nonlocal asked
+        asked = True
+        return streams.others(item)
+
     try:
-        return decide(item.scored, spec=spec, policy=policy, build=build)
+        decision = decide(replace(item.scored, others=others), spec=spec, policy=policy, build=build)
+        return replace(decision, seen=item.seen) if asked else decision
     except InterestingnessError as error:
         return Undecidable(str(error))
     except Exception as error:
@@ -59,10 +116,21 @@ def main() -> None:
     # What a user's function prints must not get between the frames.
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        reader = FrameReader(sys.stdin.buffer)
-        while frames := reader.read():
-            decided = [evaluate(question.validate_json(frame)) for frame in frames]
-            write_frames(answers, [verdict.dump_json(item) for item in decided])
+        questions = _frames(FrameReader(sys.stdin.buffer))
+
+        def load(wanted: OthersWanted) -> Iterator[list[Decided]]:
+            write_frames(answers, [verdict.dump_json(wanted)])
+            return iter(lambda: page.validate_json(next(questions)), [])
+
+        streams = StreamsSoFar(load)
+        for frame in questions:
+            answer = evaluate(question.validate_json(frame), streams)
+            write_frames(answers, [verdict.dump_json(answer)])
+
+
+def _frames(reader: FrameReader) -> Iterator[bytes]:
+    while frames := reader.read():
+        yield from frames
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import BinaryIO, cast
 
@@ -15,7 +17,7 @@ from pydantic import TypeAdapter
 
 from haste_core.decisions import Decision
 from haste_core.errors import TransientError
-from haste_core.ports import Clock, TaskStore, Undecidable, Undecided
+from haste_core.ports import Clock, Decided, TaskStore, Undecidable, Undecided
 from haste_runtime.endings import describe_ending
 from haste_runtime.frames import FrameReader, write_frames
 from haste_server.changes import log_changes
@@ -31,10 +33,28 @@ START_LIMIT_S = 30.0  # a child's first answer also waits for its start
 MAX_DEATHS = 2  # of children over one object
 EXIT_WAIT_S = 1.0  # a dying child closes its pipes a moment before it is gone
 
+PAGE = 1000  # objects of a stream in one frame
+
 Answer = Decision | Undecidable
 
+
+@dataclass(frozen=True)
+class OthersWanted:
+    """What the child asks for: the decisions of a stream with numbers in (`after`, `up_to`]."""
+
+    stream_id: str
+    after: int
+    up_to: int
+
+
 question = TypeAdapter(Undecided)
-verdict: TypeAdapter[Answer] = TypeAdapter(Answer)
+verdict: TypeAdapter[Answer | OthersWanted] = TypeAdapter(Answer | OthersWanted)
+page = TypeAdapter(list[Decided])
+"""An answer to `OthersWanted` is several of these; the last one is empty."""
+
+
+Said = Answer | OthersWanted | None
+Pages = Callable[[OthersWanted], Iterable[list[Decided]]]
 
 
 class Evaluator:
@@ -46,7 +66,7 @@ class Evaluator:
         self._store = store
         self._released = released
         self._clock = clock
-        self._child = EvaluatorChild(time_limit_s=time_limit_s)
+        self._child = EvaluatorChild(time_limit_s=time_limit_s, pages=self._pages)
         self._awake = threading.Event()
         self._stopping = threading.Event()
 
@@ -72,6 +92,12 @@ class Evaluator:
     def close(self) -> None:
         """End the child process."""
         self._child.close()
+
+    def _pages(self, wanted: OthersWanted) -> Iterator[list[Decided]]:
+        after = wanted.after
+        while decided := self._store.decided(wanted.stream_id, after=after, up_to=wanted.up_to, limit=PAGE):
+            yield decided
+            after = decided[-1].decision_id
 
     def _decide(self, waiting: Sequence[Undecided]) -> dict[int, Answer]:
         decided: dict[int, Answer] = {}
@@ -109,12 +135,15 @@ class EvaluatorChild:
     ----------
     time_limit_s : float
         For one object.
+    pages : callable
+        Loads what functions ask for of the stream's other objects.
     """
 
-    def __init__(self, *, time_limit_s: float) -> None:
+    def __init__(self, *, time_limit_s: float, pages: Pages) -> None:
         self._time_limit_s = time_limit_s
+        self._pages = pages
         self._process: subprocess.Popen[bytes] | None = None
-        self._answers: SimpleQueue[Answer | None] = SimpleQueue()
+        self._answers: SimpleQueue[Said] = SimpleQueue()
         self._fresh = True
         self._killed = threading.Event()
 
@@ -170,14 +199,22 @@ class EvaluatorChild:
         if self._process is not None and self._process.poll() is not None:
             log.warning("evaluator died", action="evaluator_died", how=self._bury())
         process = self._process or self._start()
+        said = self._answer_to(process, [asked])
+        while isinstance(said, OthersWanted):
+            frames = (page.dump_json(decided) for decided in itertools.chain(self._pages(said), [[]]))
+            said = self._answer_to(process, frames)
+        return said
+
+    def _answer_to(self, process: subprocess.Popen[bytes], frames: Iterable[bytes]) -> Said:
         try:
-            write_frames(cast(BinaryIO, process.stdin), [asked])
+            for frame in frames:
+                write_frames(cast(BinaryIO, process.stdin), [frame])
         except OSError:
             return None
         limit_s = self._time_limit_s + (START_LIMIT_S if self._fresh else 0.0)
-        answer = self._answers.get(timeout=limit_s)
+        said = self._answers.get(timeout=limit_s)
         self._fresh = False
-        return answer
+        return said
 
     def _start(self) -> subprocess.Popen[bytes]:
         try:
@@ -218,7 +255,7 @@ class EvaluatorChild:
         return ending
 
 
-def _read_answers(stream: BinaryIO, answers: SimpleQueue[Answer | None]) -> None:
+def _read_answers(stream: BinaryIO, answers: SimpleQueue[Said]) -> None:
     """Read until the stream ends: later than the process where a function has left programs behind."""
     reader = FrameReader(stream)
     try:

@@ -10,10 +10,10 @@ from sqlalchemy.engine import Connection
 
 from haste_core import lifecycle
 from haste_core.decisions import Decision
-from haste_core.interestingness import ScoredObject
+from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.jobs import JobRecord
 from haste_core.pipelines import Pipeline
-from haste_core.ports import StateChange, Undecidable, Undecided
+from haste_core.ports import Decided, StateChange, Undecidable, Undecided
 from haste_core.states import Phase
 from haste_server.store.handout import state_changes
 from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, save_changes
@@ -35,12 +35,25 @@ class Deciding(SqlPart):
                 .limit(limit)
             ).all()
             found = load_jobs(connection, {row.job_id for row in rows}, lock=False)
-            pipelines = self.pipelines_of(connection, {job.spec.stream_id for job in found.values()})
+            names = {job.spec.stream_id for job in found.values()}
+            pipelines = self.pipelines_of(connection, names)
+            seen = {name: connection.scalar(_LAST_OF_STREAM, {"name": name}) or 0 for name in names}
             return [
-                _undecided(row.task_id, found[row.job_id], pipelines) for row in rows if row.job_id in found
+                _undecided(row.task_id, found[row.job_id], pipelines, seen)
+                for row in rows
+                if row.job_id in found
             ]
 
         return self.database.read(work)
+
+    def decided(self, stream_id: str, *, after: int, up_to: int, limit: int) -> list[Decided]:
+        """List decisions of a stream; see `haste_core.ports.TaskStore.decided`."""
+        wanted = {"name": stream_id, "after": after, "up_to": up_to, "most": limit}
+        rows = self.database.read(lambda connection: connection.execute(_OF_STREAM, wanted).all())
+        return [
+            Decided(row.decision_id, StreamObject(row.source_id, row.features, row.score, row.tier))
+            for row in rows
+        ]
 
     def record_decisions(
         self, decided: Mapping[int, Decision | Undecidable], *, now: float
@@ -83,7 +96,9 @@ class Deciding(SqlPart):
         return lifecycle.decided(job, position, decision_id, verdict.score, now=now, rules=self.rules)
 
 
-def _undecided(task_id: int, job: JobRecord, pipelines: dict[str, Pipeline]) -> Undecided:
+def _undecided(
+    task_id: int, job: JobRecord, pipelines: Mapping[str, Pipeline], seen: Mapping[str, int]
+) -> Undecided:
     pipeline = pipelines[job.spec.stream_id]
     source = pipeline.interestingness.features_from if pipeline.interestingness else ""
     features = job.responses.get(source)
@@ -94,7 +109,8 @@ def _undecided(task_id: int, job: JobRecord, pipelines: dict[str, Pipeline]) -> 
         location=job.spec.location,
         substream_id=job.spec.substream_id,
     )
-    return Undecided(task_id, job.spec.stream_id, pipeline, scored)
+    stream_id = job.spec.stream_id
+    return Undecided(task_id, stream_id, job.spec.source_id, pipeline, scored, seen[stream_id])
 
 
 def _append(
@@ -131,6 +147,7 @@ def _append(
             "input_sha256": decision.input_sha256,
             "software_version": SOFTWARE_VERSION,
             "supersedes": earlier.get(task_id),
+            "seen": decision.seen,
         }
         for task_id, (job, decision) in made.items()
     ]
@@ -147,4 +164,23 @@ def _latest_decisions(connection: Connection, task_ids: Collection[int]) -> dict
     return {row.task_id: row.decision_id for row in connection.execute(latest)}
 
 
+_LAST_OF_STREAM = sa.select(sa.func.max(decisions.c.decision_id)).where(
+    decisions.c.stream_id == sa.bindparam("name")
+)
+_OF_STREAM = (
+    sa.select(
+        decisions.c.decision_id,
+        decisions.c.source_id,
+        decisions.c.features,
+        decisions.c.score,
+        decisions.c.tier,
+    )
+    .where(
+        decisions.c.stream_id == sa.bindparam("name"),
+        decisions.c.decision_id > sa.bindparam("after"),
+        decisions.c.decision_id <= sa.bindparam("up_to"),
+    )
+    .order_by(decisions.c.decision_id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
 _INSERT = sa.insert(decisions).returning(decisions.c.decision_id, sort_by_parameter_order=True)

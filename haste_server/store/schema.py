@@ -189,6 +189,8 @@ decisions = Table(
     Column("input_sha256", String(64), nullable=False),
     Column("software_version", String(50), nullable=False),
     Column("supersedes", BigInteger),
+    Column("seen", BigInteger),
+    Index("ix_decisions_order", "stream_id", "decision_id"),
     Index("ix_decisions_task", "task_id", "decision_id"),
     Index("ix_decisions_stream", "stream_id", "tier"),
     sqlite_autoincrement=True,

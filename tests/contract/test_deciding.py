@@ -46,3 +46,28 @@ def test_priority_from_takes_the_score(store: SqlStore) -> None:
     store.record_decisions({waiting.task_id: Decision(0.6, "hot", "why", "f" * 64, {})}, now=NOW)
     [message] = claim(store, "b")
     assert message.job["tasks"]["taskSequential"][1]["Task"]["priority"] == 0.6
+
+
+def decide_about(store: SqlStore, source_id: str, plls: float, *, stream_id: str = "s") -> None:
+    response = {"focus-score": {"plls": plls}}
+    submitted(store, spec("tier", source_id=source_id, stream_id=stream_id, response=response))
+    [waiting] = store.undecided(limit=10)
+    decision = Decision(0.25, "hot", "why", "f" * 64, waiting.scored.features, seen=waiting.seen)
+    store.record_decisions({waiting.task_id: decision}, now=NOW)
+
+
+def test_decisions_are_listed_in_their_order_and_within_bounds(store: SqlStore) -> None:
+    for number in range(5):
+        decide_about(store, f"A{number}.tif", -number)
+        decide_about(store, "B.tif", 1.0, stream_id="other")
+    everything = store.decided("s", after=0, up_to=2**62, limit=100)
+    assert [one.object.source_id for one in everything] == [f"A{number}.tif" for number in range(5)]
+    assert [one.object.features for one in everything] == [{"plls": -number} for number in range(5)]
+    assert {(one.object.score, one.object.tier) for one in everything} == {(0.25, "hot")}
+    ids = [one.decision_id for one in everything]
+    between = store.decided("s", after=ids[0], up_to=ids[3], limit=2)
+    assert [one.decision_id for one in between] == ids[1:3]
+
+    submitted(store, spec("tier", source_id="C.tif", stream_id="s", response={"focus-score": {}}))
+    [waiting] = store.undecided(limit=10)
+    assert (waiting.source_id, waiting.seen) == ("C.tif", ids[-1])

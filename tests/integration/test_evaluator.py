@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ import pytest
 
 from haste_core.decisions import Decision
 from haste_core.errors import TransientError
-from haste_core.interestingness import ScoredObject
+from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Undecidable, Undecided
-from haste_server.engine.evaluator import EvaluatorChild
+from haste_core.ports import Decided, Undecidable, Undecided
+from haste_server.engine.evaluator import EvaluatorChild, OthersWanted
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with signals")
 
@@ -64,6 +65,11 @@ def forks_and_hangs(folder):
         time.sleep(60)
     return score
 
+def tells_others(folder):
+    def score(scored):
+        raise ValueError([(other.source_id, other.features["plls"], other.tier) for other in scored.others()])
+    return score
+
 def looks_around(folder):
     def score(scored):
         raise ValueError(sorted(name for name in os.environ if name.upper().startswith("HASTE_")))
@@ -77,9 +83,13 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
 
 
+def no_pages(wanted: OthersWanted) -> list[list[Decided]]:
+    raise AssertionError(f"nobody asks for {wanted}")
+
+
 @pytest.fixture
 def child() -> Iterator[EvaluatorChild]:
-    child = EvaluatorChild(time_limit_s=2)
+    child = EvaluatorChild(time_limit_s=2, pages=no_pages)
     yield child
     child.close()
 
@@ -98,7 +108,7 @@ def an_object(folder: Path, function: str, **parameters: Any) -> Undecided:
             "policy": {"intervals": [{"lo": 0, "hi": 1, "tier": "hot"}], "undefined": "empty"},
         }
     )
-    return Undecided(1, "stream", pipeline, ScoredObject(features={}, metadata={}))
+    return Undecided(1, "stream", "A01.tif", pipeline, ScoredObject(features={}, metadata={}))
 
 
 def runs(folder: Path) -> list[int]:
@@ -182,7 +192,7 @@ def test_nobody_waits_for_what_a_function_has_forked(child: EvaluatorChild, tmp_
 
 
 def test_a_stop_ends_a_question_without_asking_again(tmp_path: Path) -> None:
-    child = EvaluatorChild(time_limit_s=60)
+    child = EvaluatorChild(time_limit_s=60, pages=no_pages)
     asking = threading.Thread(target=child.ask, args=(an_object(tmp_path, "hangs"),))
     asking.start()
     while not (tmp_path / "runs").exists():
@@ -209,3 +219,60 @@ def test_users_functions_do_not_see_the_servers_secrets(
 
     assert isinstance(answer, Undecidable)
     assert "raised ValueError: ['HASTE_SITE']" in answer.reason
+
+
+def decided(decision_id: int, source_id: str, plls: float) -> Decided:
+    return Decided(decision_id, StreamObject(source_id, {"plls": plls}, 0.5, "hot"))
+
+
+HISTORY = [decided(1, "A", -1.0), decided(2, "B", -2.0), decided(5, "A", -1.5), decided(8, "C", -3.0)]
+
+
+def test_functions_see_the_other_objects_of_their_stream_as_their_latest_decisions_left_them(
+    tmp_path: Path,
+) -> None:
+    asked: list[OthersWanted] = []
+
+    def pages(wanted: OthersWanted) -> list[list[Decided]]:
+        asked.append(wanted)
+        return [[one] for one in HISTORY if wanted.after < one.decision_id <= wanted.up_to]
+
+    child = EvaluatorChild(time_limit_s=2, pages=pages)
+    tells = an_object(tmp_path, "tells_others")
+    try:
+        told = [child.ask(replace(tells, source_id="B", seen=seen)) for seen in (2, 8, 8, 5)]
+        alone = child.ask(replace(tells, stream_id="another", seen=0))
+        scored = child.ask(replace(an_object(tmp_path, "good"), seen=9))
+    finally:
+        child.close()
+
+    assert [str(answer) for answer in told] == [
+        str(Undecidable(f"functions:tells_others raised ValueError: {others}"))
+        for others in (
+            [("A", -1.0, "hot")],
+            [("A", -1.5, "hot"), ("C", -3.0, "hot")],
+            [("A", -1.5, "hot"), ("C", -3.0, "hot")],
+            [("A", -1.5, "hot")],
+        )
+    ]
+    assert alone == Undecidable("functions:tells_others raised ValueError: []")
+    # Each decision is loaded once, unless an earlier one is asked about.
+    assert asked == [OthersWanted("stream", 0, 2), OthersWanted("stream", 2, 8), OthersWanted("stream", 0, 5)]
+    assert isinstance(scored, Decision)
+    assert scored.seen is None
+
+
+def test_a_rank_among_others_is_decided_and_says_what_it_saw(tmp_path: Path) -> None:
+    history = [decided(number, f"{number}", float(number)) for number in range(1, 101)]
+    pages = [history[:60], history[60:]]
+    child = EvaluatorChild(time_limit_s=2, pages=lambda wanted: pages)
+    item = an_object(tmp_path, "good")
+    spec = {"function": "quantile", "features_from": "score", "parameters": {"feature": "plls", "tiers": 4}}
+    ranked = Pipeline.parse({**item.pipeline.to_json(), "interestingness": spec})
+    scored = ScoredObject(features={"plls": 60.5}, metadata={})
+    try:
+        answer = child.ask(replace(item, pipeline=ranked, scored=scored, seen=100))
+    finally:
+        child.close()
+    assert isinstance(answer, Decision)
+    assert (answer.score, answer.seen) == (0.625, 100)

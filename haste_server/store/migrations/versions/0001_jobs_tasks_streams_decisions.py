@@ -28,6 +28,7 @@ def upgrade() -> None:
     sa.Column('input_sha256', sa.String(length=64), nullable=False),
     sa.Column('software_version', sa.String(length=50), nullable=False),
     sa.Column('supersedes', sa.BigInteger(), nullable=True),
+    sa.Column('seen', sa.BigInteger(), nullable=True),
     sa.PrimaryKeyConstraint('decision_id'),
     mysql_charset='utf8mb4',
     mysql_collate='utf8mb4_bin',
@@ -35,6 +36,7 @@ def upgrade() -> None:
     sqlite_autoincrement=True
     )
     with op.batch_alter_table('decisions', schema=None) as batch_op:
+        batch_op.create_index('ix_decisions_order', ['stream_id', 'decision_id'], unique=False)
         batch_op.create_index('ix_decisions_stream', ['stream_id', 'tier'], unique=False)
         batch_op.create_index('ix_decisions_task', ['task_id', 'decision_id'], unique=False)
 
@@ -178,5 +180,6 @@ def downgrade() -> None:
     with op.batch_alter_table('decisions', schema=None) as batch_op:
         batch_op.drop_index('ix_decisions_task')
         batch_op.drop_index('ix_decisions_stream')
+        batch_op.drop_index('ix_decisions_order')
 
     op.drop_table('decisions')
