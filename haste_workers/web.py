@@ -102,6 +102,7 @@ def web_file(url: str, hosts: Collection[str] | None) -> Iterator[RemoteFile]:
             ) as answer,
         ):
             _refuse_bad_status(url, answer)
+            _refuse_packed(url, answer)
             yield RemoteFile(_told_size_bytes(url, answer), answer.iter_content(CHUNK_BYTES))
     except requests.RequestException as error:
         raise TransientError(f"{url} cannot be fetched now: {error}") from error
@@ -129,6 +130,16 @@ def _refuse_bad_status(url: str, answer: requests.Response) -> None:
         elsewhere = answer.headers["Location"].partition("?")[0]
         said += f" and points to {elsewhere}; redirects are not followed: give the file's own URL"
     raise failure_of(answer.status_code)(said)
+
+
+def _refuse_packed(url: str, answer: requests.Response) -> None:
+    """Refuse a body that is packed on the way: what is missing at its end would go unnoticed."""
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise PermanentError(
+            f"{url}: its server packs the file on the way (Content-Encoding: {encoding}), unasked; "
+            "have it send the file as it is"
+        )
 
 
 def _told_size_bytes(url: str, answer: requests.Response) -> int | None:

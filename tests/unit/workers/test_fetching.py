@@ -127,6 +127,10 @@ class TestAnswers:
         with pytest.raises(PermanentError, match="neither the file's size nor its end"):
             fetch(f"{web.url}/untold.tif", tmp_path, HERE)
 
+    def test_body_that_is_packed_on_the_way_is_refused(self, web: WebServer, tmp_path: Path) -> None:
+        with pytest.raises(PermanentError, match="Content-Encoding: gzip"):
+            fetch(f"{web.url}/packed.tif", tmp_path, HERE)
+
     def test_chunks_to_the_end_are_a_whole_file(self, web: WebServer, tmp_path: Path) -> None:
         assert fetch(f"{web.url}/chunks.tif", tmp_path, HERE).read_bytes() == 3 * BODY
 

@@ -1,5 +1,6 @@
 """A web server whose answers are named by what is asked for; in the end also that of an S3 server."""
 
+import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,6 +56,8 @@ class _Answer(BaseHTTPRequestHandler):
             self.rfile.read(1)  # until the client gives up
         elif name == "vast":
             self._send(b"", told=10**12)
+        elif name == "packed":
+            self._send(gzip.compress(BODY)[:20], encoding="gzip")
         elif name == "untold":
             self._send(BODY, told=None)
         elif name.startswith("chunks"):
@@ -65,13 +68,21 @@ class _Answer(BaseHTTPRequestHandler):
             self._send(BODY if name == "200" else b"", status=int(name))
 
     def _send(
-        self, body: bytes, *, told: int | None = -1, status: int = 200, location: str | None = None
+        self,
+        body: bytes,
+        *,
+        told: int | None = -1,
+        status: int = 200,
+        location: str | None = None,
+        encoding: str | None = None,
     ) -> None:
         self.send_response(status)
         if told is not None:
             self.send_header("Content-Length", str(len(body) if told == -1 else told))
         if location is not None:
             self.send_header("Location", location)
+        if encoding is not None:
+            self.send_header("Content-Encoding", encoding)
         self.end_headers()
         self.wfile.write(body)
 
