@@ -59,10 +59,12 @@ def chosen_planes(image: OpenImage, choice: Choice) -> list[Plane]:
     wanted = {
         "scene": choice.scene,
         "time": choice.time,
-        "channel": _channel_number(image.planes, choice.channel),
+        "channel": choice.channel if isinstance(choice.channel, int) else None,
         "z": choice.z if isinstance(choice.z, int) else None,
     }
     left = list(image.planes)
+    if isinstance(choice.channel, str):
+        left = _of_channel(left, choice.channel)
     for axis, number in wanted.items():
         if number is None:
             continue
@@ -76,19 +78,19 @@ def chosen_planes(image: OpenImage, choice: Choice) -> list[Plane]:
     return left
 
 
-def _channel_number(planes: Sequence[Plane], channel: int | str | None) -> int | None:
-    if not isinstance(channel, str):
-        return channel
-    numbers = {
-        name.casefold(): number
-        for plane in reversed(planes)
-        for number, name in enumerate(plane.metadata.channel_names)
-    }
-    if channel.casefold() not in numbers:
+def _of_channel(planes: Sequence[Plane], channel: str) -> list[Plane]:
+    """List the planes of a channel by its name, which may have another number in each scene."""
+    left = [plane for plane in planes if _channel_name(plane).casefold() == channel.casefold()]
+    if not left:
         names = planes[0].metadata.channel_names
         told = f"its channels are {', '.join(names)}" if names else "its channels have no names, only numbers"
         raise BadInputError(f"the file has no channel {channel!r}; {told}")
-    return numbers[channel.casefold()]
+    return left
+
+
+def _channel_name(plane: Plane) -> str:
+    names, number = plane.metadata.channel_names, plane.position.channel
+    return names[number] if number < len(names) else ""
 
 
 def _are(numbers: list[int]) -> str:

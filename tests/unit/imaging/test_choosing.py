@@ -1,5 +1,6 @@
 """A file with several planes is as sharp as the sharpest that shows something, of those that were chosen."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,21 @@ def levels(planes: list[Plane]) -> list[int]:
 )
 def test_what_is_chosen_is_left(choice: Choice, left: list[int]) -> None:
     assert levels(chosen_planes(ACQUISITION, choice)) == left
+
+
+def test_a_channel_is_found_by_its_name_in_each_scene() -> None:
+    scenes = [("DAPI", "GFP"), ("GFP", "DAPI"), ("Cy5",)]
+    planes = [
+        replace(
+            plane(np.full((2, 2), 10 * scene + channel), scene=scene, channel=channel),
+            metadata=Metadata(channel_names=names),
+        )
+        for scene, names in enumerate(scenes)
+        for channel in range(len(names))
+    ]
+    image = replace(ACQUISITION, planes=tuple(planes))
+    assert levels(chosen_planes(image, Choice(channel="dapi"))) == [0, 11]
+    assert levels(chosen_planes(image, Choice(channel="Cy5"))) == [20]
 
 
 @pytest.mark.parametrize(
