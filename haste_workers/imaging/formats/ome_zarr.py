@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -91,7 +91,7 @@ def open_ome_zarr(path: Path) -> Iterator[OpenImage]:
         import zarr  # noqa: F401 - before it is needed
     # zarr warns of what is newer than itself; what it cannot read, it raises.
     with warnings.catch_warnings(action="ignore"):
-        images = [image for folder in _image_folders(path) for image in _images(folder)]
+        images = list(_each_once(image for folder in _image_folders(path) for image in _images(folder)))
     check_count(sum(math.prod(image.array.shape[:-2]) for image in images))
     dtype = images[0].array.dtype
     yield OpenImage(
@@ -120,6 +120,15 @@ def _image_folders(root: Path) -> Iterator[Path]:
             "the Zarr folder tells of no image (OME metadata, multiscales); submit the folder of an OME-Zarr "
             "image, well or plate"
         )
+
+
+def _each_once(images: Iterable[_Image]) -> Iterator[_Image]:
+    seen: set[Path] = set()
+    for image in images:
+        if image.folder in seen:
+            raise UnreadableImageError(f"its metadata name the array {image.folder.name!r} twice")
+        seen.add(image.folder)
+        yield image
 
 
 def _fields(well: Path) -> Iterator[Path]:

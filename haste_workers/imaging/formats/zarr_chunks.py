@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from haste_workers.imaging.image import UnreadableImageError
+from haste_workers.imaging.image import UnreadableImageError, check_size
 
 if TYPE_CHECKING:
     import zarr
@@ -32,8 +32,11 @@ _ABSENT = np.iinfo(np.uint64).max
 """Offset and length of a chunk that its shard does not hold."""
 
 
-_BLOSC = struct.Struct("<12xI")
-"""The start of what blosc has packed; its last number is the size of the whole."""
+_BLOSC = struct.Struct("<4xI4xI")
+"""The start of what blosc has packed: the size of what it packed, and of the whole."""
+
+_CHECKSUMS_BYTES = 64
+"""At most, that filters put to a chunk."""
 
 
 @dataclass(frozen=True)
@@ -193,34 +196,41 @@ def check_chunks(array: zarr.Array[Any], folder: Path, storage: Storage, numbers
     ------
     UnreadableImageError
         A chunk is missing, or ends behind the end of its file.
+    ImageBombError
+        A chunk unpacks out of all proportion.
     """
     grid = array.shards or array.chunks
     first = [number // size for number, size in zip(numbers, grid, strict=False)]
     counts = [math.ceil(side / size) for side, size in zip(array.shape[-2:], grid[-2:], strict=True)]
-    stored_bytes = missing = 0
+    chunk_bytes = math.prod(array.chunks) * array.dtype.itemsize
+    stored_bytes = 0
     for cell in itertools.product(*map(range, counts)):
         where = (*first, *cell)
         file = folder / array.metadata.encode_chunk_key(where)
         try:
             if storage.shards is None:
-                stored_bytes += _bytes_of_chunk(file, blosc=storage.blosc)
+                sizes = [_bytes_of_chunk(file, chunk_bytes, blosc=storage.blosc)]
             else:
                 part = _part(array, storage.shards, where, numbers)
-                stored_bytes += _bytes_in_shard(file, storage.shards, part)
-        except FileNotFoundError:
-            missing += 1
-    if missing:
-        raise _absent(f"{missing} of the {math.prod(counts)} chunks of this plane are not there")
+                sizes = _bytes_in_shard(file, storage.shards, part)
+        except FileNotFoundError as error:
+            # Not looked for further: a header may declare any number of chunks.
+            raise _absent(f"the chunk {file.relative_to(folder).as_posix()} is not there") from error
+        for size in sizes:
+            check_size(chunk_bytes, stored_bytes=size, max_bytes=chunk_bytes)
+        stored_bytes += sum(sizes)
     return stored_bytes
 
 
-def _bytes_of_chunk(path: Path, *, blosc: bool) -> int:
+def _bytes_of_chunk(path: Path, chunk_bytes: int, *, blosc: bool) -> int:
     if not blosc:
         return path.stat().st_size
     with path.open("rb") as file:
         start, file_bytes = file.read(_BLOSC.size), file.seek(0, os.SEEK_END)
-    if len(start) < _BLOSC.size or _BLOSC.unpack(start)[0] > file_bytes:
+    if len(start) < _BLOSC.size or _BLOSC.unpack(start)[1] > file_bytes:
         raise UnreadableImageError(f"the chunk {path.name} is not complete; was it still being copied?")
+    if _BLOSC.unpack(start)[0] > chunk_bytes + _CHECKSUMS_BYTES:
+        raise UnreadableImageError(f"the chunk {path.name} unpacks to more than the array says")
     return file_bytes
 
 
@@ -239,19 +249,19 @@ def _part(
     return tuple(part)
 
 
-def _bytes_in_shard(path: Path, shards: Shards, part: tuple[slice, ...]) -> int:
+def _bytes_in_shard(path: Path, shards: Shards, part: tuple[slice, ...]) -> list[int]:
     table_bytes = 16 * math.prod(shards.per_shard)
     with path.open("rb") as file:
         file_bytes = file.seek(0, os.SEEK_END)
         at_end = max(0, file_bytes - table_bytes - shards.checksum_bytes)
         file.seek(0 if shards.index_at_start else at_end)
-        table = file.read(table_bytes)
+        table = file.read(min(table_bytes, file_bytes))
     if len(table) == table_bytes:
         entries = np.frombuffer(table, "<u8").reshape(*shards.per_shard, 2)[part].reshape(-1, 2)
         if (entries == _ABSENT).any():
             raise _absent(f"chunks of this plane are missing in the shard {path.name}")
         if (entries <= file_bytes).all() and (entries.sum(axis=1) <= file_bytes).all():
-            return int(entries[:, 1].sum())
+            return [int(size) for size in entries[:, 1]]
     raise UnreadableImageError(f"the shard {path.name} is not complete; was it still being copied?")
 
 

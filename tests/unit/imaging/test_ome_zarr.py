@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ import pytest
 import zarr
 
 from haste_core.errors import PermanentError
-from haste_workers.imaging.image import ImageBombError, ImageTooLargeError, Position, UnreadableImageError
+from haste_workers.imaging.image import (
+    MAX_BYTES,
+    ImageBombError,
+    ImageTooLargeError,
+    Position,
+    UnreadableImageError,
+)
 from haste_workers.imaging.read import open_image, read_image
 from tests.unit.imaging.zarr_folders import chunk_files, noise, write_group, write_image
 
@@ -103,7 +110,7 @@ def test_a_missing_chunk_is_not_read_as_zeros(tmp_path: Path, zarr_format: int) 
     assert len(chunks) == 2 * 2 * 3
     chunks[-1].unlink()
     np.testing.assert_array_equal(read_image(path, z=0).pixels, pixels[0])
-    with pytest.raises(UnreadableImageError, match="1 of the 6 chunks of this plane are not there"):
+    with pytest.raises(UnreadableImageError, match=r"chunk .* is not there"):
         read_image(path, z=1)
     with pytest.raises(UnreadableImageError, match="not there"):
         read_image(path)
@@ -237,3 +244,53 @@ def test_a_worker_without_the_extra_says_what_to_install(
     monkeypatch.setitem(sys.modules, "zarr", None)
     with pytest.raises(PermanentError, match=r"an OME-Zarr folder; to read it, install haste-server\[zarr\]"):
         read_image(path)
+
+
+def described_anew(array: Path, **changes: Any) -> None:
+    metadata = json.loads((array / ".zarray").read_text())
+    (array / ".zarray").write_text(json.dumps({**metadata, **changes}))
+
+
+def test_a_header_of_countless_chunks_is_given_up_at_the_first_that_is_missing(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.zarr", noise(*SIZE), "yx", zarr_format=2)
+    described_anew(path / "0", shape=[40_000, 40_000], chunks=[1, 1], dtype="|u1", compressor=None)
+    with pytest.raises(UnreadableImageError, match=r"the chunk 0\.1 is not there"):
+        read_image(path)
+
+
+def test_a_small_plane_of_a_large_chunk_may_be_a_bomb(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.zarr", noise(1, *SIZE), "zyx", zarr_format=2)
+    described_anew(path / "0", chunks=[MAX_BYTES // (2 * 40 * 50), *SIZE])
+    with pytest.raises(ImageBombError, match="2000 MB would unpack"):
+        read_image(path)
+
+
+def test_a_chunk_that_unpacks_to_more_than_the_array_says(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.zarr", noise(*SIZE), "yx", zarr_format=2, compressors=numcodecs.Blosc())
+    (chunk,) = chunk_files(path / "0")
+    chunk.write_bytes(numcodecs.Blosc().encode(bytes(100 * chunk.stat().st_size)))
+    with pytest.raises(UnreadableImageError, match="unpacks to more than the array says"):
+        read_image(path)
+
+
+def test_a_shard_with_a_table_larger_than_the_file_asks_for_no_memory(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.zarr", noise(*SIZE), "yx", chunks=(10, 10), shards=(40, 50))
+    metadata = json.loads((path / "0" / "zarr.json").read_text())
+    metadata["shape"] = metadata["chunk_grid"]["configuration"]["chunk_shape"] = [40_000, 20_000]
+    metadata["codecs"][0]["configuration"]["chunk_shape"] = [1, 1]
+    (path / "0" / "zarr.json").write_text(json.dumps(metadata))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableImageError, match="the shard 0 is not complete"):
+            read_image(path)
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_plate_that_names_an_image_over_and_over(tmp_path: Path) -> None:
+    write_image(tmp_path / "A" / "1" / "0", noise(*SIZE), "yx")
+    write_group(tmp_path / "A" / "1", 3, {"well": {"images": [{"path": "0"}]}})
+    write_group(tmp_path, 3, {"plate": {"wells": [{"path": "A/1"}] * 100_000}})
+    with pytest.raises(UnreadableImageError, match="name the array '0' twice"):
+        read_image(tmp_path)
