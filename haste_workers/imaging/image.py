@@ -17,7 +17,7 @@ Pixels: TypeAlias = NDArray[Any]
 MAX_BYTES = 2_000_000_000
 """Decoded size up to which an image is read: a stack of 200 planes of a 5-megapixel camera."""
 
-_MAX_PLANES = 500_000
+MAX_PLANES = 500_000
 """In one file, so that the list of what a header declares stays below some 400 MB."""
 
 _BOMB_BYTES, _BOMB_RATIO = 100_000_000, 250
@@ -123,9 +123,11 @@ class Plane:
         Gives the (M, N) grey levels, for as long as the file is open. Greyscale keeps its dtype and its
         levels. Colour is luminance: in [0, 1], float32 for 8- and 16-bit channels.
     decoded_bytes : int
-        As the header declares it, all channels of a colour included.
+        As the header declares it, of all that has to be decoded: all channels of a colour or of a page.
     stored_bytes : int
-        In the file.
+        In the file, of the same.
+    decoded_together : int
+        How many planes come out of that, and share its size.
     position : Position
     metadata : Metadata
     """
@@ -133,6 +135,7 @@ class Plane:
     decode: Callable[[], Pixels]
     decoded_bytes: int
     stored_bytes: int
+    decoded_together: int = 1
     position: Position = Position()
     metadata: Metadata = Metadata()
 
@@ -256,12 +259,14 @@ def declared_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     return needed_bytes
 
 
-def check_count(planes: int) -> None:
+def check_count(planes: int, *, most: int = MAX_PLANES) -> None:
     """Refuse a file that declares more planes than can be listed.
 
     Parameters
     ----------
     planes : int
+    most : int
+        Fewer where listing a plane takes more memory.
 
     Raises
     ------
@@ -270,9 +275,9 @@ def check_count(planes: int) -> None:
     """
     if planes <= 0:
         raise UnreadableImageError("it holds no planes; was it still being written?")
-    if planes > _MAX_PLANES:
+    if planes > most:
         raise UnreadableImageError(
-            f"its header declares {planes} planes, more than {_MAX_PLANES} are not looked through; split it"
+            f"its header declares {planes} planes, more than {most} are not looked through; split it"
         )
 
 

@@ -152,6 +152,6 @@ def read_image(
 def _check_sizes(planes: list[Plane], *, max_bytes: int) -> None:
     for plane in planes:
         check_size(plane.decoded_bytes, stored_bytes=plane.stored_bytes, max_bytes=max_bytes)
-    decoded_bytes = sum(plane.decoded_bytes for plane in planes)
+    decoded_bytes = sum(plane.decoded_bytes // plane.decoded_together for plane in planes)
     if decoded_bytes > max_bytes:
         raise ImageTooLargeError(decoded_bytes, max_bytes)

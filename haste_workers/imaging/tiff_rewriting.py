@@ -17,6 +17,7 @@ from haste_workers.imaging.formats.tiff import (
     complaints_as_errors,
     dtype_of,
 )
+from haste_workers.imaging.formats.tiff_positions import own_series
 from haste_workers.imaging.image import Pixels, check_size, declared_bytes
 
 Change: TypeAlias = Callable[[TiffPage, Pixels], Pixels]
@@ -93,7 +94,7 @@ def rewrite_tiff(
     """
     with source.open("rb") as file:
         check_page_chain(file)
-    with complaints_as_errors(), TiffFile(source) as old:
+    with complaints_as_errors(), TiffFile(source, _multifile=False) as old:
         pages = [page.aspage() for page in old.pages]
         if not _movable(old, pages) or (change is None and not _improvable(pages)):
             return False
@@ -118,7 +119,7 @@ def _movable(tiff: TiffFile, pages: list[TiffPage]) -> bool:
         return False
     # Further planes may follow the only page, declared in words alone.
     in_words = len(pages) == 1 and (tiff.is_imagej or tiff.is_shaped)
-    if in_words and tiff.series[0].size != np.prod(pages[0].shaped):
+    if in_words and [series.size for series in own_series(tiff)[:1]] != [np.prod(pages[0].shaped)]:
         return False
     return all(_page_movable(page) for page in pages)
 

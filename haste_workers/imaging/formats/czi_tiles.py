@@ -158,10 +158,16 @@ def check_tiles(file: BinaryIO, tiles: Sequence[Tile], *, pixel_bytes: int) -> i
     all_bytes = 0
     for tile in tiles:
         file.seek(tile.offset)
-        start = file.read(_SEGMENT.size + _TILE.size)
-        if not start.startswith(b"ZISRAWSUBBLOCK") or len(start) < _SEGMENT.size + _TILE.size:
+        start = file.read(_SEGMENT.size + _TILE.size + _ENTRY.size)
+        if not start.startswith(b"ZISRAWSUBBLOCK") or len(start) < _SEGMENT.size + _TILE.size + _ENTRY.size:
             raise UnreadableImageError("damaged CZI (a tile is not where its directory says)")
+        *_, dimensions = _ENTRY.unpack_from(start, _SEGMENT.size + _TILE.size)
+        # libCZI reads as many, and writes beyond its memory.
+        if _ENTRY.size + dimensions * _DIMENSION.size != tile.entry_bytes:
+            raise UnreadableImageError("damaged CZI (a tile has other dimensions than its directory says)")
         metadata_bytes, _, data_bytes = _TILE.unpack_from(start, _SEGMENT.size)
+        if metadata_bytes < 0 or data_bytes < 0:
+            raise UnreadableImageError("damaged CZI (a tile has a negative size)")
         before = max(_TILE_START_BYTES, _TILE.size + tile.entry_bytes) + metadata_bytes
         if tile.offset + _SEGMENT.size + before + data_bytes > file_bytes:
             raise UnreadableImageError("the CZI is not complete; was it still being written or copied?")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,14 @@ import numpy as np
 from haste_workers.imaging.formats.dm_tags import Block, DmFile, Tag, number_at, tag_at
 from haste_workers.imaging.formats.uncompressed import uncompressed_planes
 from haste_workers.imaging.formats.units import in_micrometres, pixel_size, stage_position
-from haste_workers.imaging.image import Metadata, OpenImage, Plane, Position, UnreadableImageError
+from haste_workers.imaging.image import (
+    Metadata,
+    OpenImage,
+    Plane,
+    Position,
+    UnreadableImageError,
+    check_count,
+)
 
 _GREY = {1: "i2", 2: "f4", 6: "u1", 7: "i4", 9: "i1", 10: "u2", 11: "u4", 12: "f8", 14: "u1"}
 """Kinds of pixel by DigitalMicrograph's numbers; all others are complex, or colours."""
@@ -55,11 +61,7 @@ def open_dm(path: Path) -> Iterator[OpenImage]:
             dtype=dtype.name,
             bits=dtype.itemsize * 8,
             colour=False,
-            planes=tuple(
-                itertools.chain.from_iterable(
-                    _planes(file, dm, image, scene) for scene, image in enumerate(images)
-                )
-            ),
+            planes=tuple(_all_planes(file, dm, images)),
         )
 
 
@@ -84,6 +86,14 @@ def _dtype(dm: DmFile, image: Tag) -> np.dtype[np.generic]:
             "level; export what should be scored as TIFF"
         )
     return np.dtype(dm.byte_order + _GREY[int(kind)])
+
+
+def _all_planes(file: BinaryIO, dm: DmFile, images: list[Tag]) -> list[Plane]:
+    planes: list[Plane] = []
+    for scene, image in enumerate(images):
+        planes += _planes(file, dm, image, scene)
+        check_count(len(planes))
+    return planes
 
 
 def _planes(file: BinaryIO, dm: DmFile, image: Tag, scene: int) -> tuple[Plane, ...]:

@@ -22,11 +22,12 @@ def needing(extra: str, what: str) -> Iterator[None]:
     Raises
     ------
     PermanentError
-        A package is missing: the file may be as it should, it is the worker that cannot read it.
+        A package is missing, or does not load: the file may be as it should, it is the worker that cannot
+        read it.
     """
     try:
         yield
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise PermanentError(
             f"this is {what}; to read it, install haste-server[{extra}] where this worker runs ({error})"
         ) from error

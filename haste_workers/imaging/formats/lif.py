@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -36,6 +37,9 @@ _X, _Y, _Z, _T, _TILE = 1, 2, 3, 4, 10
 
 _AXES = {_T: "time", _TILE: "scene"}
 """All others count as planes of a focus series."""
+
+_START = struct.Struct("<9xI")
+"""Before the XML; its last number is the XML's length in characters."""
 
 _RED, _GREEN, _BLUE = 1, 2, 3
 """Leica's ChannelTag; 0 is grey."""
@@ -81,22 +85,36 @@ def open_lif(path: Path) -> Iterator[OpenImage]:
     """
     with needing("bioio", "a LIF file"):
         from liffile import LifFile
-    with path.open("rb") as file, LifFile(file) as lif:
-        images = _images(lif)
-        planes: list[Plane] = []
-        scenes = 0
-        for image in images:
-            planes += _planes(file, image, first_scene=scenes)
-            check_count(len(planes))
-            scenes = planes[-1].position.scene + 1
-        channels = _channels(images[0])
-        yield OpenImage(
-            format="LIF",
-            dtype=channels[0].dtype.name,
-            bits=8 * channels[0].dtype.itemsize,
-            colour=_is_colour(channels),
-            planes=tuple(planes),
-        )
+    with path.open("rb") as file:
+        _check_xml(file)
+        with LifFile(file) as lif:
+            yield _open_image(file, lif)
+
+
+def _open_image(file: BinaryIO, lif: LifFile) -> OpenImage:
+    images = _images(lif)
+    planes: list[Plane] = []
+    scenes = 0
+    for image in images:
+        planes += _planes(file, image, first_scene=scenes)
+        check_count(len(planes))
+        scenes = planes[-1].position.scene + 1
+    channels = _channels(images[0])
+    return OpenImage(
+        format="LIF",
+        dtype=channels[0].dtype.name,
+        bits=8 * channels[0].dtype.itemsize,
+        colour=_is_colour(channels),
+        planes=tuple(planes),
+    )
+
+
+def _check_xml(file: BinaryIO) -> None:
+    """Refuse a file that ends before its XML, for which liffile would take memory."""
+    start = file.read(_START.size)
+    if len(start) < _START.size or _START.size + 2 * _START.unpack(start)[0] > file.seek(0, os.SEEK_END):
+        raise UnreadableImageError("the LIF is not complete; was it still being written or copied?")
+    file.seek(0)
 
 
 def _images(lif: LifFile) -> list[LifImageABC]:
@@ -124,12 +142,12 @@ def _planes(file: BinaryIO, image: LifImageABC, *, first_scene: int) -> list[Pla
         position = _position(outer, numbers)
         stage = stages[position.scene] if position.scene < len(stages) else None
         for number, kinds in enumerate([channels] if colour else [(channel,) for channel in channels]):
-            stored = declared_bytes((rows.size, columns.size, len(kinds)), kinds[0].dtype)
             planes.append(
                 Plane(
                     decode=partial(_decoded, file, image, offset, (rows, columns), kinds),
-                    decoded_bytes=stored,
-                    stored_bytes=stored,
+                    decoded_bytes=declared_bytes((rows.size, columns.size, len(kinds)), kinds[0].dtype),
+                    # Less than that where rows lie one over the other.
+                    stored_bytes=_span((rows, columns), kinds[0]),
                     position=replace(position, scene=first_scene + position.scene, channel=number),
                     metadata=replace(metadata, stage_um=stage),
                 )
@@ -164,8 +182,7 @@ def _plane(
 ) -> Pixels:
     shape = tuple(side.size for side in sides)
     strides = tuple(side.step_bytes for side in sides)
-    steps = zip(shape, strides, strict=True)
-    span = sum((size - 1) * step for size, step in steps) + channel.dtype.itemsize
+    span = _span(sides, channel)
     start = offset + channel.offset
     try:
         block = image.memory_block
@@ -180,6 +197,10 @@ def _plane(
     file.seek(block.offset + start)
     pixels: Pixels = np.ndarray(shape, channel.dtype, file.read(span), strides=strides)
     return pixels.astype(channel.dtype.newbyteorder("="))
+
+
+def _span(sides: tuple[_Dimension, _Dimension], channel: _Channel) -> int:
+    return sum((side.size - 1) * side.step_bytes for side in sides) + channel.dtype.itemsize
 
 
 def _dimensions(image: LifImageABC) -> list[_Dimension]:

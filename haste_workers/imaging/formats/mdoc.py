@@ -16,7 +16,7 @@ from haste_workers.imaging.image import Metadata, OpenImage, Plane
 _MAX_BYTES = 16_000_000
 """A section has 1 to 2 kB, a large montage some thousand sections."""
 
-_SECTION = re.compile(r"\[\s*(\w+)\s*=\s*(.*?)\s*\]")
+_SECTION = re.compile(r"\[\s*(\w+)\s*=([^\]]*)\]")
 _KEYS = ("PixelSpacing", "StagePosition", "StageZ", "DateTime")
 _DATES = ("%d-%b-%y %H:%M:%S", "%d-%b-%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
@@ -77,6 +77,7 @@ def _entries(text: str, name: str, numbers: Iterable[str]) -> tuple[_Entries, Ma
                 current[key.strip()] = value.strip()
             continue
         kind, of = section.groups() if (section := _SECTION.match(line)) else ("", "")
+        of = of.strip()
         if kind == "ZValue":
             current = sections.get(of, {})
         elif kind == "FrameSet" or (kind == "Image" and PureWindowsPath(of).name == name):

@@ -91,7 +91,7 @@ def _planes(nd2: ND2File, file: BinaryIO, offsets: dict[int, int]) -> tuple[Plan
     colours = _COLOURS if _samples_of_a_channel(form) == _COLOURS else 1
     check_count(len(offsets) * samples)
     shape = (form.heightPx, form.widthPx or 0, samples)
-    plane_bytes = declared_bytes((*shape[:2], colours), dtype)
+    frame_bytes = declared_bytes(shape, dtype)
     metadata, stages = _described(nd2)
 
     # The samples of a frame lie side by side; channels that are decoded one after the other share it.
@@ -102,15 +102,16 @@ def _planes(nd2: ND2File, file: BinaryIO, offsets: dict[int, int]) -> tuple[Plan
             offsets[number],
             shape=shape,
             dtype=dtype,
-            row_bytes=form.widthBytes or plane_bytes // form.heightPx,
+            row_bytes=form.widthBytes or frame_bytes // form.heightPx,
             packed=form.compressionType == "lossless",
         )
 
     return tuple(
         Plane(
             decode=partial(_decoded, frame, number, first, colours),
-            decoded_bytes=plane_bytes,
-            stored_bytes=plane_bytes,
+            decoded_bytes=frame_bytes,
+            stored_bytes=frame_bytes,
+            decoded_together=samples // colours,
             position=replace(position, channel=first // colours),
             metadata=replace(
                 metadata, stage_um=stages[position.scene] if position.scene < len(stages) else None

@@ -20,6 +20,12 @@ _FRAME_NAME = b"ImageDataSeq|"
 _TIME_BYTES = 8
 """Before the pixels of a frame."""
 
+_PACKED, _PACKED_START = 76, 12
+"""The first byte of metadata that are packed by zlib, and where these begin."""
+
+_MAX_METADATA_BYTES = 16_000_000
+"""Of one chunk; nd2 would unpack, or read, as much as it says."""
+
 
 def frame_offsets(file: BinaryIO) -> dict[int, int]:
     """Tell where the frames begin.
@@ -36,7 +42,7 @@ def frame_offsets(file: BinaryIO) -> dict[int, int]:
     Raises
     ------
     UnreadableImageError
-        The file has no map at its end, as while it is being written.
+        The file has no map at its end, as while it is being written; or metadata without end.
 
     References
     ----------
@@ -55,8 +61,28 @@ def frame_offsets(file: BinaryIO) -> dict[int, int]:
         offset, _ = _ENTRY.unpack_from(entries, stop)
         if name.startswith(_FRAME_NAME):
             offsets[int(name[len(_FRAME_NAME) : -1])] = offset
+        else:
+            _check_metadata(file, offset, file_bytes)
         start = stop + _ENTRY.size
     return offsets
+
+
+def _check_metadata(file: BinaryIO, position: int, file_bytes: int) -> None:
+    file.seek(min(position, file_bytes))
+    start = file.read(_CHUNK.size)
+    if len(start) < _CHUNK.size:
+        return  # a part that nobody may need
+    _, name_bytes, data_bytes = _CHUNK.unpack(start)
+    file.seek(name_bytes, os.SEEK_CUR)
+    packed = file.read(1) == bytes((_PACKED,))
+    if data_bytes > file_bytes:
+        raise UnreadableImageError("damaged ND2 (a part of it is larger than the file)")
+    if packed:
+        file.seek(_PACKED_START - 1, os.SEEK_CUR)
+        unpacker = zlib.decompressobj()
+        unpacker.decompress(file.read(data_bytes), _MAX_METADATA_BYTES)
+        if unpacker.unconsumed_tail:
+            raise UnreadableImageError("damaged ND2 (its metadata unpack without end)")
 
 
 def _chunk(file: BinaryIO, position: int) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
 from haste_workers.imaging.formats.units import in_micrometres, pixel_size, stage_position
-from haste_workers.imaging.image import Metadata, Position
+from haste_workers.imaging.image import Metadata, Position, check_count
 
 _NAMESPACE = re.compile(r"\{[^}]*\}")
 _AXES = {"T": "time", "C": "channel", "Z": "z"}
@@ -37,6 +37,11 @@ def described_pages(xml: str, *, pages: int) -> dict[int, DescribedPage]:
     dict of int to DescribedPage
         By the page's number from 0. Empty if the text is no OME-XML or describes other files only.
 
+    Raises
+    ------
+    UnreadableImageError
+        It lists pages over and over.
+
     References
     ----------
     "The OME-TIFF format, version 6.3", OME consortium: elements Pixels, Channel, Plane and TiffData.
@@ -46,13 +51,18 @@ def described_pages(xml: str, *, pages: int) -> dict[int, DescribedPage]:
         return {}
     try:
         root = ElementTree.fromstring(xml)  # noqa: S314 - without document type there are no entities
-        return {
-            page: described
+        listed = (
+            told
             for scene, image in enumerate(_children(root, "Image"))
-            for page, described in _of_image(scene, image, own_uuid=root.get("UUID"), pages=pages)
-        }
+            for told in _of_image(scene, image, own_uuid=root.get("UUID"), pages=pages)
+        )
+        described = {}
+        for number, (page, told) in enumerate(listed, 1):
+            check_count(number)  # each of many elements may list all pages
+            described[page] = told
     except (ElementTree.ParseError, ValueError):
         return {}
+    return described
 
 
 def _of_image(

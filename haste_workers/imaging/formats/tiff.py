@@ -20,6 +20,7 @@ from haste_workers.imaging.formats.ome import DescribedPage
 from haste_workers.imaging.formats.tiff_positions import (
     imagej_metadata,
     outer_axes,
+    own_series,
     page_descriptions,
     position_of,
 )
@@ -30,8 +31,17 @@ from haste_workers.imaging.image import (
     Plane,
     Position,
     UnreadableImageError,
+    check_count,
     declared_bytes,
 )
+
+_JPEG_XR = (COMPRESSION.JPEGXR, COMPRESSION.JPEGXR_NDPI)
+"""Its decoder gives half an image for half a file, and crashes on some that are damaged."""
+
+_JPEG_END, _JPEG_END_BYTES = b"\xff\xd9", 64
+
+_MAX_PAGES = 100_000
+"""Of a page tifffile keeps 4 kB."""
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _COLOUR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
@@ -87,7 +97,7 @@ def check_page_chain(file: BinaryIO) -> None:
     Raises
     ------
     UnreadableImageError
-        A page comes twice, or lies beyond the end of the file.
+        A page comes twice, or lies beyond the end of the file; or there are too many.
     """
     header = file.read(16)
     order = "<" if header[:2] == b"II" else ">"
@@ -100,6 +110,7 @@ def check_page_chain(file: BinaryIO) -> None:
         if offset in seen:
             raise UnreadableImageError("damaged TIFF (its pages run in a circle)")
         seen.add(offset)
+        check_count(len(seen), most=_MAX_PAGES)
         file.seek(offset)
         (entries,) = count.unpack(_exactly(file, count.size))
         file.seek(offset + count.size + entries * entry_bytes)
@@ -219,8 +230,11 @@ def check_segments(page: TiffPage, *, file_bytes: int) -> None:
     Raises
     ------
     UnreadableImageError
-        A strip or tile is absent, or ends behind the end of the file.
+        A strip or tile is absent, or ends behind the end of the file; or its codec does not tell whether it
+        is whole.
     """
+    if page.compression in _JPEG_XR:
+        raise UnreadableImageError("it is packed by JPEG XR; export it uncompressed, or packed by LZW")
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if len(segments) < np.prod(page.chunked) or not all(offset and size for offset, size in segments):
         raise UnreadableImageError(f"page {page.index + 1} of the TIFF lacks some of its data")
@@ -229,6 +243,16 @@ def check_segments(page: TiffPage, *, file_bytes: int) -> None:
             f"page {page.index + 1} of the TIFF goes beyond the end of the file; was the file still "
             "being written or copied?"
         )
+
+
+def _check_jpegs(page: TiffPage) -> None:
+    """Refuse JPEGs without their end, which are filled up with grey."""
+    file = page.parent.filehandle
+    for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True):
+        end_bytes = min(size, _JPEG_END_BYTES)
+        file.seek(offset + size - end_bytes)
+        if not file.read(end_bytes).rstrip(b"\0").endswith(_JPEG_END):
+            raise UnreadableImageError(f"page {page.index + 1} of the TIFF holds a JPEG that is cut off")
 
 
 def _needed_end(page: TiffPage, segments: list[tuple[int, int]]) -> int:
@@ -246,16 +270,18 @@ def _undeclared_planes(tiff: TiffFile, page: TiffPage) -> tuple[Plane, ...]:
     """
     if len(tiff.pages) > 1 or not (tiff.is_imagej or tiff.is_stk or tiff.is_shaped):
         return ()
-    series = tiff.series[0]
     size, dtype = int(np.prod(page.shaped)), dtype_of(page)
-    if series.size == size or page.photometric not in _GREY:
+    series = next(iter(own_series(tiff)), None)
+    if series is None or series.size == size or page.photometric not in _GREY:
         return ()
-    first_offset = series.dataoffset
-    if first_offset is None or series.size % size:
-        raise UnreadableImageError("the TIFF describes more planes than it holds; export it anew")
     plane_bytes = declared_bytes(page.shaped, dtype)
+    first_offset, count = series.dataoffset, int(series.size) // size
+    file_bytes = tiff.filehandle.size
+    if first_offset is None or series.size % size or first_offset + count * plane_bytes > file_bytes:
+        raise UnreadableImageError("the TIFF describes more planes than it holds; export it anew")
+    check_count(count)
     metadata = imagej_metadata(tiff) if tiff.is_imagej else Metadata()
-    axes, shape = outer_axes(series.axes, series.shape, planes=series.size // size)
+    axes, shape = outer_axes(series.axes, series.shape, planes=count)
 
     def decode(number: int) -> Pixels:
         offset = first_offset + number * plane_bytes
@@ -271,7 +297,7 @@ def _undeclared_planes(tiff: TiffFile, page: TiffPage) -> tuple[Plane, ...]:
             position=position_of(axes, shape, number),
             metadata=metadata,
         )
-        for number in range(series.size // size)
+        for number in range(count)
     )
 
 
@@ -285,12 +311,15 @@ def _declared_planes(tiff: TiffFile, pages: list[TiffPage]) -> tuple[Plane, ...]
     for number, page in enumerate(pages):
         known = described.get(page.index) or DescribedPage(Position(z=number), Metadata())
         by_scene.setdefault(known.position.scene, []).append(page)
+        together = _channels_of(page) * int(page.imagedepth)
+        check_count(len(planes) + together)
         for index, position in enumerate(_within_page(page, known.position)):
             planes.append(
                 Plane(
                     decode=partial(_one_of, decoded, number, index),
                     decoded_bytes=declared_bytes(page.shaped, dtype_of(page)),
                     stored_bytes=sum(page.databytecounts),
+                    decoded_together=together,
                     position=position,
                     metadata=known.metadata,
                 )
@@ -307,12 +336,16 @@ def _one_of(decoded: Callable[[int], Pixels], number: int, index: int) -> Pixels
 
 def _within_page(page: TiffPage, position: Position) -> list[Position]:
     """Tell the positions of a page's planes: channels side by side, and the slices of a volume."""
-    channels = 1 if _is_colour(page) else _opaque_samples(page)
+    channels = _channels_of(page)
     return [
         replace(position, channel=position.channel * channels + channel, z=position.z * page.imagedepth + z)
         for channel in range(channels)
         for z in range(page.imagedepth)
     ]
+
+
+def _channels_of(page: TiffPage) -> int:
+    return 1 if _is_colour(page) else _opaque_samples(page)
 
 
 def _is_colour(page: TiffPage) -> bool:
@@ -325,6 +358,8 @@ def _opaque_samples(page: TiffPage) -> int:
 
 def _page_planes(page: TiffPage) -> Pixels:
     """Decode one page into (K, M, N) grey levels: its channels, unless they are colour."""
+    if page.compression == COMPRESSION.JPEG:
+        _check_jpegs(page)
     separate, *_, contiguous = page.shaped
     pixels = page.asarray(maxworkers=1).reshape(page.shaped)
     samples = [pixels[index, ..., 0] for index in range(separate)]

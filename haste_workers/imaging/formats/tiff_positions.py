@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tifffile import TiffFile
+from tifffile import TiffFile, TiffPageSeries
 
 from haste_workers.imaging.formats.ome import DescribedPage, described_pages
 from haste_workers.imaging.formats.units import in_micrometres, pixel_size
@@ -32,13 +32,29 @@ def page_descriptions(tiff: TiffFile) -> dict[int, DescribedPage]:
         return described_pages(tiff.ome_metadata or "", pages=len(tiff.pages))
     metadata = imagej_metadata(tiff) if tiff.is_imagej else Metadata()
     described = {}
-    for series in tiff.series:
+    for series in own_series(tiff):
         outer = len(series.pages)
         axes, shape = outer_axes(series.axes, series.shape, planes=outer)
         for index, page in enumerate(series.pages):
             if page is not None:
                 described[page.index] = DescribedPage(position_of(axes, shape, index), metadata)
     return described
+
+
+def own_series(tiff: TiffFile) -> list[TiffPageSeries]:
+    """List what tifffile makes of the pages of a TIFF, where it looks at no other file.
+
+    Parameters
+    ----------
+    tiff : tifffile.TiffFile
+
+    Returns
+    -------
+    list of tifffile.TiffPageSeries
+        None of OME-TIFF, which is read by `described_pages`, or of Micro-Manager's own stacks: tifffile would
+        open whatever other files these name, and number their pages in one row.
+    """
+    return [] if tiff.is_ome or tiff.is_micromanager else list(tiff.series)
 
 
 def outer_axes(axes: str, shape: Sequence[int], *, planes: int) -> tuple[str, tuple[int, ...]]:

@@ -15,6 +15,7 @@ from haste_workers.imaging.image import (
     Plane,
     Position,
     UnreadableImageError,
+    check_count,
     declared_bytes,
 )
 
@@ -70,10 +71,7 @@ def uncompressed_planes(
             f"its header declares {count} plane(s) of {width} x {height} pixels, which end at byte {end}, "
             f"and the file at byte {file_bytes}; was the file still being written or copied?"
         )
-    if count > _MAX_PLANES:
-        raise UnreadableImageError(
-            f"it holds {count} planes, and {_MAX_PLANES} are looked at at most; export those that count"
-        )
+    check_count(count, most=_MAX_PLANES)
 
     def decode(number: int) -> Pixels:
         file.seek(offset + number * plane_bytes)
