@@ -17,6 +17,7 @@ from haste_apps.options import (
     Folder,
     JobIds,
     Mode,
+    Names,
     OfKey,
     OfSite,
     OfState,
@@ -29,6 +30,8 @@ from haste_apps.options import (
     Site,
     Stream,
     Token,
+    UnparsedNames,
+    UnparsedOption,
 )
 
 if TYPE_CHECKING:
@@ -120,6 +123,8 @@ def submit(
     priority: Priority = 1.0,
     mode: Mode = "observe",
     site: Site = "default",
+    names: Names = None,
+    unparsed: UnparsedOption = UnparsedNames.STOP,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all images have ended.")] = False,
     as_json: AsJson = False,
     server: Server = None,
@@ -131,7 +136,9 @@ def submit(
         from haste_apps.submitting import SubmitOptions
         from haste_apps.submitting import submit as run
 
-        options = SubmitOptions(stream, pipeline, pattern, recursive, priority, mode, site)
+        options = SubmitOptions(
+            stream, pipeline, pattern, recursive, priority, mode, site, names, unparsed.value
+        )
         return run(client, directory, options, wait=wait, as_json=as_json, interruption=interruption)
 
     _with_client(work, server=server, token=token)
@@ -147,6 +154,8 @@ def watch(
     priority: Priority = 1.0,
     mode: Mode = "observe",
     site: Site = "default",
+    names: Names = None,
+    unparsed: UnparsedOption = UnparsedNames.STOP,
     once: Annotated[bool, typer.Option("--once", help="End when all that is there is submitted.")] = False,
     settle_s: Annotated[
         float, typer.Option("--settle", metavar="SECONDS", min=0, help="Rest that makes a file complete.")
@@ -160,7 +169,9 @@ def watch(
     def work(client: HasteClient, interruption: Interruption) -> ExitCode:
         from haste_apps.submitting import SubmitOptions, watch_folder
 
-        options = SubmitOptions(stream, pipeline, pattern, recursive, priority, mode, site)
+        options = SubmitOptions(
+            stream, pipeline, pattern, recursive, priority, mode, site, names, unparsed.value
+        )
         return watch_folder(
             client, directory, options, once=once, settle_s=settle_s, as_json=as_json, stop=interruption.heard
         )
@@ -168,6 +179,36 @@ def watch(
     # A lasting watch tries again by itself, and listens to Ctrl-C in between.
     retry_for_s = RETRY_FOR_S if once else WATCH_RETRY_FOR_S
     _with_client(work, server=server, token=token, retry_for_s=retry_for_s, grace_s=WATCH_GRACE_S)
+
+
+@app.command()
+def names(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]", help="A folder of images; it is only listed.", file_okay=False, exists=True
+        ),
+    ] = None,
+    names: Names = None,
+    pattern: Pattern = None,
+    recursive: Recursive = True,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the names of a folder's files say, before anything is submitted; no server is needed.
+
+    Without --names, count how many names each preset reads; without a folder, list the presets.
+    """
+    with explained_errors():
+        from haste_apps.naming import show_fitting, show_names, show_presets
+        from haste_client.directory import Selection
+
+        if directory is None:
+            code = show_presets(as_json=as_json)
+        elif names is None:
+            code = show_fitting(directory, Selection(pattern, recursive), as_json=as_json)
+        else:
+            code = show_names(directory, names, Selection(pattern, recursive), as_json=as_json)
+    raise typer.Exit(code)
 
 
 @app.command()

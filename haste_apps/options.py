@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,14 @@ Pattern = Annotated[
     str | None, typer.Option("--pattern", metavar="GLOB", help="Which names; default: those of image files.")
 ]
 Recursive = Annotated[bool, typer.Option("--recursive/--flat", help="Sub-folders, too.")]
+Names = Annotated[
+    str | None,
+    typer.Option(
+        "--names",
+        metavar="PRESET|REGEX|FILE",
+        help="How the files are named, such as imagexpress; `haste names` lists the presets.",
+    ),
+]
 Priority = Annotated[float, typer.Option("--priority", help="The higher, the earlier.")]
 Mode = Annotated[str, typer.Option("--mode", help="observe: record decisions; enforce: move images.")]
 JobIds = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Jobs, by their numbers.")]
@@ -35,3 +44,20 @@ OfState = Annotated[
     str | None, typer.Option("--state", help="Only tasks that are open, done, failed, or have this code.")
 ]
 Site = Annotated[str, typer.Option("--site", help="Where the workers are that can reach the files.")]
+
+
+class UnparsedNames(StrEnum):
+    """What becomes of images whose names are not understood."""
+
+    STOP = "stop"
+    SKIP = "skip"
+    INCLUDE = "include"
+
+
+UnparsedOption = Annotated[
+    UnparsedNames,
+    typer.Option(
+        "--unparsed",
+        help="Images whose names are not understood: submit nothing, leave them out, or submit them, too.",
+    ),
+]

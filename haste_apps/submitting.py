@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from haste_apps.interruption import Interruption
+from haste_apps.naming import NameCheck
 from haste_apps.output import print_json, say
 from haste_apps.summary import summary_json
 from haste_apps.tables import show_tiers
@@ -23,7 +24,7 @@ from haste_client import (
     Submission,
     TransientError,
 )
-from haste_client.directory import Selection, stream_id_for
+from haste_client.directory import Selection, scan, stream_id_for
 from haste_client.settling import Unfinished
 from haste_client.watching import FolderWatch, watch
 from haste_runtime.exit_codes import ExitCode
@@ -45,6 +46,8 @@ class SubmitOptions:
     priority: float = 1.0
     mode: str = "observe"
     site: str = "default"
+    names: str | None = None
+    unparsed: str = "stop"
 
 
 def submit(
@@ -57,18 +60,11 @@ def submit(
     interruption: Interruption,
 ) -> ExitCode:
     """Submit a folder's images, and wait for them if asked."""
-    with _remedy_for_conflicts():
-        submission = client.submit_directory(
-            directory,
-            stream_id=options.stream_id,
-            pipeline=options.pipeline,
-            pattern=options.pattern,
-            recursive=options.recursive,
-            priority=options.priority,
-            mode=options.mode,
-            site=options.site,
-            progress=True,
-        )
+    found = scan(directory, Selection(options.pattern, options.recursive))
+    files = NameCheck(options.names, options.unparsed).choose_first(found.files)
+    submission = _open(client, directory, options, progress=True)
+    submission.report(found.unreadable)
+    submission.add(files)
     _say_problems(submission.problems)
     if submission.namesakes:
         say(_namesakes_text(submission))
@@ -97,18 +93,15 @@ def watch_folder(
 
     The server may be restarted meanwhile, and so may this program: the server knows what it has.
     """
-    with _remedy_for_conflicts():
-        submission = client.open_submission(
-            options.stream_id or stream_id_for(directory.resolve()),
-            pipeline=options.pipeline,
-            mode=options.mode,
-            site=options.site,
-            priority=options.priority,
-        )
+    selection = Selection(options.pattern, options.recursive)
+    names = NameCheck(options.names, options.unparsed)
+    if options.names is not None:
+        names.choose_first(scan(directory, selection).files)
+    submission = _open(client, directory, options)
     reporter = _WatchReporter(client)
 
     def add(files: list[ImageFile]) -> None:
-        added = _add(submission, files, stop=stop, patient=not once)
+        added = _add(submission, names.choose(files), stop=stop, patient=not once)
         for source_id in added:
             if as_json:
                 print_json({"source_id": source_id, "job_id": submission.job_ids[source_id]})
@@ -118,7 +111,7 @@ def watch_folder(
     unfinished = watch(
         directory,
         add,
-        selection=Selection(options.pattern, options.recursive),
+        selection=selection,
         settle_s=settle_s,
         once=once,
         stop=stop,
@@ -126,7 +119,22 @@ def watch_folder(
         on_look=reporter.look,
     )
     reporter.say_unfinished(unfinished)
-    return ExitCode.WORK_FAILED if submission.problems or (once and unfinished) else ExitCode.DONE
+    not_submitted = submission.problems or (options.unparsed == "stop" and names.unparsed)
+    return ExitCode.WORK_FAILED if not_submitted or (once and unfinished) else ExitCode.DONE
+
+
+def _open(
+    client: HasteClient, directory: Path, options: SubmitOptions, *, progress: bool = False
+) -> Submission:
+    with _remedy_for_conflicts():
+        return client.open_submission(
+            options.stream_id or stream_id_for(directory.resolve()),
+            pipeline=options.pipeline,
+            mode=options.mode,
+            site=options.site,
+            priority=options.priority,
+            progress=progress,
+        )
 
 
 @contextmanager
@@ -139,7 +147,7 @@ def _remedy_for_conflicts() -> Iterator[None]:
 
 
 def _add(
-    submission: Submission, files: list[ImageFile], *, stop: threading.Event, patient: bool
+    submission: Submission, files: Sequence[ImageFile], *, stop: threading.Event, patient: bool
 ) -> list[str]:
     told = False
     while not stop.is_set():

@@ -6,6 +6,7 @@ Light enough for the microscope's own PC: no numpy, no image libraries.
 from haste_client.client import HasteClient
 from haste_client.directory import ImageFile
 from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
+from haste_client.naming import NamedFiles, Unparsed, UnparsedNamesError
 from haste_client.priorities import ImageView, Known
 from haste_client.results import Result
 from haste_client.submission import Submission, SubmissionProgress
@@ -28,6 +29,7 @@ __all__ = [
     "ImageView",
     "InvalidError",
     "Known",
+    "NamedFiles",
     "NotFoundError",
     "OutageError",
     "OutcomeUnknownError",
@@ -38,4 +40,6 @@ __all__ = [
     "Submission",
     "SubmissionProgress",
     "TransientError",
+    "Unparsed",
+    "UnparsedNamesError",
 ]

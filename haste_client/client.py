@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,9 +25,11 @@ from haste_client.bulk_actions import TaskChoice, act_on_many
 from haste_client.connection import Connection
 from haste_client.directory import Selection, scan, stream_id_for
 from haste_client.errors import OutageError
+from haste_client.naming import Naming
 from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
 from haste_client.submission import Submission
+from haste_client.uploads import digest_header
 from haste_core.errors import InvalidError, Problem
 from haste_core.routing import DEFAULT_SITE
 
@@ -110,6 +110,8 @@ class HasteClient:
         mode: str = "observe",
         site: str = DEFAULT_SITE,
         index_from: int | None = None,
+        names: str | None = None,
+        unparsed: str = "stop",
         progress: bool = False,
     ) -> Submission:
         """Submit the images of a folder as jobs of one stream.
@@ -141,6 +143,11 @@ class HasteClient:
             Where the workers are that can reach the files.
         index_from : int, optional
             Number of the first new image. Default: the number of images that the stream has.
+        names : str, optional
+            How the files are named: a preset such as ``imagexpress``, a YAML file, or a regular expression
+            with groups. What they say becomes the jobs' metadata; see `Submission.named`.
+        unparsed : {"stop", "skip", "include"}
+            What becomes of images whose names say nothing, or the same as another one's.
         progress : bool
             Show progress on stderr.
 
@@ -150,9 +157,13 @@ class HasteClient:
             If the folder cannot be read.
         ConflictError
             If the stream is there with another pipeline or mode.
+        UnparsedNamesError
+            If there are such names and they are to stop all; nothing was submitted.
         """
-        folder = Path(path).resolve()
+        folder, naming = Path(path).resolve(), Naming(names, unparsed)
         found = scan(folder, Selection(pattern, recursive))
+        named = naming.choose(found.files)
+        naming.check(named)
         submission = self.open_submission(
             stream_id or stream_id_for(folder),
             pipeline=pipeline,
@@ -162,8 +173,9 @@ class HasteClient:
             index_from=index_from,
             progress=progress,
         )
+        submission.named = None if names is None else named
         submission.report(found.unreadable)
-        submission.add(found.files)
+        submission.add(named.files)
         return submission
 
     def open_submission(
@@ -235,16 +247,16 @@ class HasteClient:
             words = ", ".join(_STATE_WORDS)
             raise InvalidError([Problem("state", f"{state!r} is none of {words}, nor a code such as 502")])
         wanted = {"stream_id": stream_id, "state": state, "source_id": source_id, "ended_since": ended_since}
-        for job in self._pages("/HASTE/jobs/", "jobs", params=wanted, limit=_PAGE):
+        for job in self._connection.pages("/HASTE/jobs/", "jobs", params=wanted, limit=_PAGE):
             yield JobAnswer.model_validate(job)
 
     def jobs_in_progress(self) -> Iterator[int]:
         """Go through the ids of all open jobs."""
-        return self._pages("/HASTE/job/inprogress", "jobs", limit=_PAGE)
+        return self._connection.pages("/HASTE/job/inprogress", "jobs", limit=_PAGE)
 
     def search(self, source_id: str) -> Iterator[int]:
         """Go through the ids of all jobs of one object, in any stream."""
-        return self._pages(f"/HASTE/search/{quote(source_id)}", "jobs", limit=_PAGE)
+        return self._connection.pages(f"/HASTE/search/{quote(source_id)}", "jobs", limit=_PAGE)
 
     def retry_job(self, job_id: int) -> JobAnswer:
         """Run the failed tasks of a job again; raises ConflictError if there are none."""
@@ -344,7 +356,7 @@ class HasteClient:
 
     def streams(self) -> Iterator[StreamAnswer]:
         """Go through all streams."""
-        for stream in self._pages("/HASTE/stream/", "streams", limit=_STREAMS_PAGE):
+        for stream in self._connection.pages("/HASTE/stream/", "streams", limit=_STREAMS_PAGE):
             yield StreamAnswer.model_validate(stream)
 
     def set_mode(self, stream_id: str, mode: str) -> StreamAnswer:
@@ -355,7 +367,7 @@ class HasteClient:
     def sources(self, stream_id: str) -> Iterator[KnownSource]:
         """Go through the objects that were submitted to a stream."""
         path = f"/HASTE/stream/{quote(stream_id)}/sources"
-        for source in self._pages(path, "sources", limit=_SOURCES_PAGE):
+        for source in self._connection.pages(path, "sources", limit=_SOURCES_PAGE):
             yield KnownSource.model_validate(source)
 
     def pipelines(self) -> list[PipelineName]:
@@ -367,13 +379,8 @@ class HasteClient:
 
     def upload_file(self, stream_id: str, name: str, path: Path) -> Place:
         """Send a file to the server's landing area, checked by its SHA-256; returns where it is there."""
-        with path.open("rb") as file:
-            digest = base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()
-        answer = self._connection.put_file(
-            f"/HASTE/files/{quote(stream_id)}/{quote(name)}",
-            path,
-            headers={"Repr-Digest": f"sha-256=:{digest}:"},
-        )
+        url = f"/HASTE/files/{quote(stream_id)}/{quote(name)}"
+        answer = self._connection.put_file(url, path, headers=digest_header(path))
         return Place.model_validate(answer["place"])
 
     def workers(self) -> WorkersAnswer:
@@ -387,15 +394,3 @@ class HasteClient:
             return Readiness.model_validate(get("/readyz"))
         except OutageError as error:
             raise OutageError(f"the HASTE server at {self.url} cannot work now: {error}") from error
-
-    def _pages(
-        self, path: str, name: str, *, limit: int, params: Mapping[str, Any] | None = None
-    ) -> Iterator[Any]:
-        asked = {key: value for key, value in (params or {}).items() if value is not None}
-        cursor = None
-        while True:
-            page = self._connection.get(path, {**asked, "limit": limit, "cursor": cursor})
-            yield from page[name]
-            cursor = page["next"]
-            if cursor is None:
-                return

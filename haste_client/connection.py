@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -82,6 +82,19 @@ class Connection:
     def get_once(self, path: str) -> Any:
         """Ask for the state of this moment: an outage is told at once, not waited for."""
         return self._call("GET", path)
+
+    def pages(
+        self, path: str, name: str, *, limit: int, params: Mapping[str, Any] | None = None
+    ) -> Iterator[Any]:
+        """Go through a list that comes in pages of at most `limit`; `name` is its key in each answer."""
+        asked = {key: value for key, value in (params or {}).items() if value is not None}
+        cursor = None
+        while True:
+            page = self.get(path, {**asked, "limit": limit, "cursor": cursor})
+            yield from page[name]
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     def post(self, path: str, body: Any = None) -> Any:
         """Ask for a change that may be asked for again; all retries of one call carry one Idempotency-Key."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from haste_core.errors import Problem
+from haste_core.filenames import ParsedName
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -41,12 +42,15 @@ class ImageFile:
     size_bytes : int
     mtime_ns : int
         Time of the last change, nanoseconds since 1970.
+    name : ParsedName, optional
+        What its name says, if somebody has read it.
     """
 
     path: Path
     source_id: str
     size_bytes: int
     mtime_ns: int
+    name: ParsedName | None = None
 
     @property
     def version(self) -> str:

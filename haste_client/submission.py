@@ -16,6 +16,7 @@ from haste_client.connection import problems_of
 from haste_client.directory import ImageFile
 from haste_client.following import EndedJobs
 from haste_client.holdups import Holdups, InquiryService
+from haste_client.naming import NamedFiles, spec_fields
 from haste_client.priorities import ImageView, Prioritiser, PriorityFunction
 from haste_client.progress import progress_bar
 from haste_client.results import Result
@@ -92,6 +93,13 @@ class Submission:
         Number of the next image; by default the number of images that the stream has.
     show_progress : bool
         Show progress on stderr.
+
+    Attributes
+    ----------
+    named : NamedFiles, optional
+        What came of the names of the folder's files, where `HasteClient.submit_directory` has read them.
+    new_jobs : int
+        Images that were not known before.
     """
 
     def __init__(
@@ -126,6 +134,7 @@ class Submission:
         self._results: dict[str, Result] = {}
         self._problems: list[Problem] = []
         self._ended = EndedJobs(lambda since: service.jobs(stream_id=self.stream_id, ended_since=since))
+        self.named: NamedFiles | None = None
         self.new_jobs = 0
 
     @property
@@ -296,6 +305,7 @@ class Submission:
             "timestamp": view.modified_at,
             "priority": priority,
             "tasks": self._tasks,
+            **spec_fields(file.name),
         }
 
     def _accept(self, file: ImageFile, answer: BulkAnswer) -> bool:

@@ -134,6 +134,7 @@ GOOD: dict[str, dict[str, ParsedName]] = {
         "PS2_00001_Sep22_18.10.51.mrcs": said(None, "PS2_00001"),
         "img_h1_s2_i374_movie_00001_Jul30_07.56.47.tif": said(None, "img_h1_s2_i374_movie_00001"),
         "CTEM_tomo2.mrc": said(None, "CTEM_tomo2"),
+        "Position_7_fractions.tiff": said(None, "Position_7", "fractions"),
         "L1/ts_003.st": said(None, "ts_003", plate="L1"),
     },
     "epu": {
@@ -183,7 +184,13 @@ BAD: dict[str, list[str]] = {
         "A - 1(fld 1 wv DAPI - DAPI).xdce.bak",
     ],
     "incucyte": ["VID1630_A1_1.tif", "A1-1-C1.tif", "VID1630_A1_1_0h.tif", "VID1630_Z99_1_00d00h00m.tif"],
-    "serialem": ["overview.mrc", "montage_.mrc", "TS_05_008_-12.0.png", "20210101.mrc"],
+    "serialem": [
+        "overview.mrc",
+        "montage_.mrc",
+        "TS_05_008_-12.0.png",
+        "20210101.mrc",
+        "plate_A01_s1_w1.tif",
+    ],
     "epu": ["FoilHole_25598436.mrc", "FoilHole_1_Data_2_3_fractions.tiff", f"{HOLE}_DW.mrc"],
 }
 
