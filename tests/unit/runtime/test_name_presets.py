@@ -159,6 +159,7 @@ BAD: dict[str, list[str]] = {
         "plate_A01_s1_w1_overlay.tif",
         "plate_A01_s_w1.tif",
         "notes.tif",
+        "x01.tif",
     ],
     "operetta": [
         "r33c01f01p01-ch1sk1fk1fl1.tiff",
