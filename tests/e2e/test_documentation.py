@@ -10,6 +10,7 @@ import tifffile
 
 from haste_server.catalogue import load_pipelines
 from tests.e2e.documentation import PROGRAMS, REPOSITORY, blocks_of, reader
+from tests.e2e.plates import write_image
 from tests.e2e.server_process import PROC
 from tests.services.process import free_port
 from tests.unit.apps.image_folders import write_field
@@ -23,6 +24,7 @@ PAGES_OF_COMMANDS = {
     "docs/distributed.md",
     "docs/configuration.md",
     "docs/handlers.md",
+    "docs/names.md",
     "docs/rest.md",
 }
 
@@ -100,6 +102,31 @@ def test_calibration_works_as_it_stands_there(tmp_path: Path) -> None:
         assert "plls of 4 good and 3 bad images" in evaluated
         own = load_pipelines(folder / "data/pipelines")
         assert {"calibrated-plate7", "dapi-focus"} <= set(own)
+
+
+def test_names_are_read_as_it_stands_there(tmp_path: Path) -> None:
+    folder, port = tmp_path / "pc", free_port()
+    data_dir = str(folder / "server")
+    with reader(
+        folder, stands_for={"/data/": f"{folder}/data/"}, **one_pc(port), HASTE_DATA_DIR=data_dir
+    ) as page:
+        for name in ("p_A01_s1_w1", "p_A01_s2_w1", "p_A01_s1_w1_thumb"):
+            for plate in ("plate7", "plate8"):
+                write_image(folder / f"data/plates/{plate}/TimePoint_1/{name}.tif")
+        for name in ("B7-field3-DAPI", "P24-field1-GFP"):
+            write_image(folder / f"data/plates/ours/{name}.tif")
+        page.follow("docs/names.md")
+        page.do("haste jobs --json")
+    jobs = [json.loads(line) for line in page.said[-1].splitlines()]
+    assert sorted((job["stream_id"], job["metadata"]["site"]) for job in jobs) == [
+        ("plate7", 1),
+        ("plate7", 2),
+        ("plate8", 1),
+        ("plate8", 2),
+    ]
+    for own in page.said[-3:-1]:
+        assert "B07" in own
+        assert "GFP" in own
 
 
 def test_many_machines_work_as_they_stand_there(tmp_path: Path, mariadb_url: str, amqp_url: str) -> None:
