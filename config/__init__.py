@@ -1,1 +1,1 @@
-"""Pipelines, policies and example settings that ship with HASTE server."""
+"""Pipelines, policies, name presets and example settings that ship with HASTE server."""

@@ -132,6 +132,7 @@ def test_what_comes_late_stops_nothing(capsys: pytest.CaptureFixture[str]) -> No
     check.choose_first(files("p_A01.tif", "p_A01_thumb.tif"))
     assert "left out as thumbnails or the like: 1, such as p_A01_thumb.tif" in capsys.readouterr().err
     (chosen,) = check.choose(files("p_B01.tif", "late.tif", "p_B01_thumb.tif"))
+    assert "thumb" not in capsys.readouterr().err
     assert chosen.source_id == "p_B01.tif"
     assert check.unparsed == {"late.tif"}
     with pytest.raises(RunFailedError, match="the names of 1 of 2 images"):

@@ -12,6 +12,7 @@ from haste_core.backtracking import explosive_repeat
 EXPLOSIVE = [
     r"(a+)+$",
     r"(?:a*)*$",
+    r"(?:(?:a+))+$",
     r"(?P<plate>a+)*b",
     r"(a|aa)+$",
     r"(a?){50}$",
