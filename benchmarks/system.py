@@ -23,6 +23,25 @@ BULK_SIZE = 500
 _POLL_S = 0.05
 
 
+@dataclass(frozen=True)
+class Work:
+    """What the workers of a system do.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        The task keys that they take, at least.
+    settings : mapping
+        In the environment of their program.
+    """
+
+    keys: tuple[str, ...]
+    settings: Mapping[str, str]
+
+
+NO_OPS = Work((NO_OP,), {"HASTE_HANDLERS": json.dumps({NO_OP: "benchmarks.handlers:no_op"})})
+
+
 @dataclass
 class System:
     """A server with its workers.
@@ -41,13 +60,13 @@ class System:
     http: requests.Session = field(default_factory=requests.Session)
 
     @contextmanager
-    def worker(self, *, concurrency: int = 1) -> Iterator[None]:
+    def worker(self, *, concurrency: int = 1, work: Work = NO_OPS) -> Iterator[None]:
         """Run a worker, from when it is seen."""
         folder = self.server.data_dir.parent
         environment = {"HASTE_WORK_DIR": str(folder / "work"), "HASTE_BROKER_URL": self.broker_url}
-        options = ("--handler", "benchmarks.handlers:no_op", "--keys", NO_OP, "--concurrency", concurrency)
-        with running_worker(folder / "worker.log", *options, environment=environment):
-            wait_for(lambda: _has_worker(self))
+        options = ("--keys", ",".join(work.keys), "--concurrency", concurrency)
+        with running_worker(folder / "worker.log", *options, environment={**environment, **work.settings}):
+            wait_for(lambda: _has_worker(self, work))
             yield
 
     def submit(self, count: int, *, stream_id: str, tasks: str = NO_OP, priority: float = 1.0) -> list[int]:
@@ -106,21 +125,20 @@ def no_op_spec(number: int, stream_id: str) -> dict[str, Any]:
 
 
 @contextmanager
-def embedded_system(folder: Path, *, concurrency: int = 1) -> Iterator[System]:
+def embedded_system(folder: Path, *, concurrency: int = 1, work: Work = NO_OPS) -> Iterator[System]:
     """Run a server with SQLite and its own workers."""
-    environment = {
-        "HASTE_HANDLERS": json.dumps({NO_OP: "benchmarks.handlers:no_op"}),
-        "HASTE_WORKERS": str(concurrency),
-    }
+    environment = {"HASTE_WORKERS": str(concurrency), **work.settings}
     with running_server(folder / "data", environment=environment) as server:
         server.wait_until_ready()
         system = System(server, f"sqlite:///{server.data_dir / 'haste.sqlite3'}")
-        wait_for(lambda: _has_worker(system))
+        wait_for(lambda: _has_worker(system, work))
         yield system
 
 
 @contextmanager
-def distributed_system(folder: Path, *, concurrency: int = 1, with_worker: bool = True) -> Iterator[System]:
+def distributed_system(
+    folder: Path, *, concurrency: int = 1, work: Work = NO_OPS, with_worker: bool = True
+) -> Iterator[System]:
     """Run RabbitMQ, MariaDB, a server and, unless told otherwise, a worker."""
     with ExitStack() as running:
         database_url = running.enter_context(MariaDB(folder / "mariadb")).new_database()
@@ -133,13 +151,13 @@ def distributed_system(folder: Path, *, concurrency: int = 1, with_worker: bool 
         server.wait_until_ready()
         system = System(server, database_url, broker_url)
         if with_worker:
-            running.enter_context(system.worker(concurrency=concurrency))
+            running.enter_context(system.worker(concurrency=concurrency, work=work))
         yield system
 
 
-def _has_worker(system: System) -> bool:
+def _has_worker(system: System, work: Work) -> bool:
     workers = system.http.get(f"{system.server.url}/HASTE/workers/", timeout=10).json()["workers"]
-    return any(NO_OP in worker["keys"] for worker in workers)
+    return any(set(work.keys) <= set(worker["keys"]) for worker in workers)
 
 
 @contextmanager

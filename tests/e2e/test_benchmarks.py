@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks import backlog, dramatiq_peer, latency, plls, system, throughput
+from benchmarks import backlog, dramatiq_peer, focus_pipeline, latency, plls, system, throughput
 from tests.e2e.server_process import PROC
 from tests.services.mariadb import MariaDB
 from tests.services.rabbitmq import RabbitMQ
@@ -77,6 +77,13 @@ def test_backlog(run: Run) -> None:
     assert set(figures) == {"handout_ratio", "server_rss_mb", "patch_10k_s"}
     assert 0.02 < figures["handout_ratio"] < 50
     assert 20 < figures["server_rss_mb"] < 2_000
+
+
+def test_focus_pipeline(run: Run) -> None:
+    figures = run(focus_pipeline)
+    seconds = {"floor_s", "embedded_s", "rabbitmq_s"}
+    assert set(figures) == {"ratio_to_floor", "ratio_to_floor_rabbitmq"} | seconds
+    assert all(0.001 < figures[name] < 30 for name in seconds), figures
 
 
 def test_plls(run: Run) -> None:
