@@ -104,7 +104,7 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def stage_copy(source: Path, staging: Path) -> StagedFile:
+def stage_copy(source: Path, staging: Path, *, sha256: str | None = None) -> StagedFile:
     """Copy a file to a temporary name, flush it to disk, and verify it by reading it back.
 
     Parameters
@@ -112,6 +112,9 @@ def stage_copy(source: Path, staging: Path) -> StagedFile:
     source : Path
     staging : Path
         A folder on the file system of the final place; made if it is missing.
+    sha256 : str, optional
+        What the content should be, in hex. Then it is not hashed as it is read, but only as it is read back;
+        a source with other content is copied all the same.
 
     Raises
     ------
@@ -123,35 +126,47 @@ def stage_copy(source: Path, staging: Path) -> StagedFile:
     staging.mkdir(parents=True, exist_ok=True)
     temporary = staging / f"{secrets.token_hex(16)}.part"
     try:
-        staged = _copy(source, temporary)
-        _verify(staged)
+        copied_sha256 = _copy(source, temporary, hashed=sha256 is None)
+        staged = StagedFile(temporary, _sha256_on_disk(temporary), temporary.stat().st_size)
+        if staged.sha256 != sha256:
+            _verify(staged, copied_sha256 or sha256_of(source))
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return staged
 
 
-def _verify(staged: StagedFile) -> None:
-    if sha256_of(staged.path) != staged.sha256:
+def _verify(staged: StagedFile, source_sha256: str) -> None:
+    if staged.sha256 != source_sha256:
         raise CopyDamagedError(f"the copy in {staged.path.parent} does not read back as it was written")
 
 
-def _copy(source: Path, temporary: Path) -> StagedFile:
+def _copy(source: Path, temporary: Path, *, hashed: bool) -> str | None:
+    """Copy content to disk, and return its SHA-256 if that is wanted."""
     digest = hashlib.sha256()
-    size_bytes = 0
     with source.open("rb") as reader, temporary.open("xb") as writer:
         while chunk := reader.read(_CHUNK_BYTES):
-            digest.update(chunk)
+            if hashed:
+                digest.update(chunk)
             writer.write(chunk)
-            size_bytes += len(chunk)
+            # Also begins to write them to disk, so that in the end there is little to wait for.
+            _forget_cached_pages(writer.fileno())
         writer.flush()
         os.fsync(writer.fileno())
-        _forget_cached_pages(writer.fileno())
-    return StagedFile(temporary, digest.hexdigest(), size_bytes)
+    return digest.hexdigest() if hashed else None
+
+
+def _sha256_on_disk(path: Path) -> str:
+    """Hash what the disk holds, and not what memory holds of it."""
+    with path.open("rb") as file:
+        _forget_cached_pages(file.fileno())
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        # Nobody reads it again soon. Copies should not push what is still to be read out of memory.
+        _forget_cached_pages(file.fileno())
+    return sha256
 
 
 def _forget_cached_pages(descriptor: int) -> None:
-    # Otherwise reading back would verify the memory and not the disk.
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 

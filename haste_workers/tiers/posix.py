@@ -59,7 +59,7 @@ class PosixTierStorage:
     def _copy_in(self, source: Path, name: PurePosixPath, expected: str | None) -> StoredObject:
         staging = self._root / _STAGING
         remove_stale_parts(staging)
-        staged = stage_copy(source, staging)
+        staged = stage_copy(source, staging, sha256=expected)
         try:
             _checked(staged.sha256, expected, source)
             return self._give_name(staged, name)

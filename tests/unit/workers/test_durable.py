@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from haste_core.errors import BadInputError
+from haste_core.errors import BadInputError, TransientError
 from haste_core.routing import path_from_file_url
 from haste_workers.durable import publish, sha256_of, size_of, sync_folders
 from haste_workers.tiers.posix import PosixTierStorage
@@ -43,6 +44,29 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
 
     monkeypatch.setattr(os, "fsync", recorded)
     return folders
+
+
+@pytest.fixture
+def damaging_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Change each file a little as it is flushed."""
+    fsync = os.fsync
+
+    def damage(descriptor: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.pwrite(descriptor, b"?", 0)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", damage)
+
+
+@pytest.mark.usefixtures("damaging_disk")
+@pytest.mark.parametrize("expected", [None, hashlib.sha256(b"pixels").hexdigest()], ids=["new", "scored"])
+def test_copy_that_the_disk_has_damaged_is_not_kept(tmp_path: Path, expected: str | None) -> None:
+    root, source = tmp_path / "tierA", tmp_path / "a.tif"
+    source.write_bytes(b"pixels")
+    with pytest.raises(TransientError, match="may be failing"):
+        PosixTierStorage(root).put(source, stream_id="s", source_id="a.tif", sha256=expected)
+    assert [path for path in root.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.usefixtures("no_hard_links")

@@ -111,7 +111,7 @@ def test_missing_source_is_404(run_task: RunTask, data_dir: Path, tiers: dict[st
 def test_full_disk_is_tried_again_later(
     run_task: RunTask, source: Path, tiers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(posix, "stage_copy", full)
