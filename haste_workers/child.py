@@ -7,6 +7,7 @@ while a handler runs, and so that the child ends at once when its parent has die
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import queue
 import signal
@@ -24,6 +25,10 @@ from haste_workers.execution import Executor
 from haste_workers.handlers.registry import HandlerUnusableError, load_handler
 from haste_workers.records import Kind, Record, pack, unpack
 from haste_workers.settings import WorkerSettings
+
+_KEPT_BYTES = 128 * 2**20
+_LARGEST_KEPT_BYTES = 32 * 2**20  # of one array; glibc allows no more
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # in glibc's malloc.h
 
 
 def run_child(
@@ -55,6 +60,7 @@ def run_child(
     except HandlerUnusableError as error:
         link.send(Record.of(Kind.UNUSABLE, str(error)))
         return
+    _keep_freed_memory()
     # After the imports: what libraries need once does not depend on the task.
     _limit_memory(settings.task_memory_bytes)
     link.send(Record(Kind.READY))
@@ -166,6 +172,19 @@ def _stand_apart() -> None:
     with contextlib.suppress(OSError):  # no such file outside Linux
         # If memory runs out, the task that took it dies, not the worker that reports it.
         Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def _keep_freed_memory() -> None:
+    """Let the arrays of an image take the memory of the one before.
+
+    Otherwise glibc gives back the memory of each array as it is freed, and the system clears that of the next
+    one page by page: a third of the time of scoring an image.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        with contextlib.suppress(AttributeError):  # another library than glibc
+            libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+            libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def _limit_memory(limit_bytes: int | None) -> None:

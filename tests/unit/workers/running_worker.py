@@ -24,6 +24,7 @@ HANDLERS = {
         "leave",
         "starve",
         "hoard",
+        "take_and_free",
         "progress_slowly",
         "fail_as_asked",
         "answer_as_asked",

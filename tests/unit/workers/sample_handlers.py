@@ -50,6 +50,17 @@ def hoard(job, task, context):
         hoarded.append(b"x" * 2**24)
 
 
+def take_and_free(job, task, context):
+    """Take as much memory as the arrays of an image, three times; tell what the system gave the last time."""
+    import resource  # POSIX only
+
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        arrays = [bytearray(15_000_000) for _ in range(5)]
+        del arrays
+    return {"pages": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before}
+
+
 def fail_as_asked(job, task, context):
     kind = context.parameters["kind"]
     if kind == "bad-input":

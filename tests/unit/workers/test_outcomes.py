@@ -1,6 +1,7 @@
 """What a worker reports about a task that answers, fails, crashes or takes too long."""
 
 import os
+import platform
 import re
 import sys
 import time
@@ -61,6 +62,11 @@ class TestAnswers:
         assert (result.outcome, result.state) == (Outcome.ENDED, TaskState.ERROR)
         assert said in result.message
         assert result.response == {}
+
+    @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is asked of glibc")
+    def test_memory_of_one_image_serves_the_next(self, lasting: RunningWorker) -> None:
+        # 75 MB are 18,000 pages.
+        assert lasting.run("take-and-free").response["pages"] < 1000
 
     def test_prints_stay_out_of_the_way(self, lasting: RunningWorker) -> None:
         assert lasting.run("print-much").response == {"printed": True}
