@@ -152,6 +152,13 @@ class TaskResult(_Message):
     started_at: FiniteFloat | None = None
     ended_at: FiniteFloat | None = None
 
+    @property
+    def duration_s(self) -> float | None:
+        """How long it ran, if it did."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return self.ended_at - self.started_at
+
 
 class Revocation(_Message):
     """Attempts that workers shall stop, each as (task_id, attempt); whoever has none of them does nothing."""

@@ -179,8 +179,8 @@ class ChildPool:
 
     def _ended(self, child: Child, result: TaskResult) -> None:
         attempt = child.ended(key_of(result))
-        if attempt is not None and result.started_at is not None and result.ended_at is not None:
-            self._durations.note(attempt.message.task_key, result.ended_at - result.started_at)
+        if attempt is not None and result.duration_s is not None:
+            self._durations.note(attempt.message.task_key, result.duration_s)
         self._listener.finished(result)
 
     def _bury(self, child: Child) -> None:

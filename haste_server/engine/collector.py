@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -19,10 +20,18 @@ log = structlog.get_logger(__name__)
 
 BATCH = 200  # results in one transaction
 WAIT_S = 0.5
+LONGEST_PATIENCE_S = 0.025
+SHORTEST_PATIENCE_S = 0.005  # a shorter one is hardly worth two changes of threads
 
 
 class Collector:
-    """Takes results and failed hand-outs from the broker to the store."""
+    """Takes results and failed hand-outs from the broker to the store.
+
+    Parameters
+    ----------
+    patient : bool
+        Whether results of long tasks may wait a little for others. Not where workers have no task in store.
+    """
 
     def __init__(
         self,
@@ -32,8 +41,10 @@ class Collector:
         arrivals: Letterbox[ResultDelivery | UndeliveredTask],
         attendance: Attendance,
         released: Callable[[], None],
+        patient: bool,
         clock: Clock,
     ) -> None:
+        self._patient = patient
         self._store = store
         self._broker = broker
         self._arrivals = arrivals
@@ -59,7 +70,7 @@ class Collector:
 
     def _step(self, timeout_s: float) -> bool:
         if not self._pending:
-            self._pending = self._arrivals.take(BATCH, timeout_s=timeout_s)
+            self._pending = self._gather(timeout_s)
         if not self._pending:
             return False
         self._record([_as_result(arrival) for arrival in self._pending])
@@ -67,6 +78,15 @@ class Collector:
         self._pending = []
         self._released()
         return True
+
+    def _gather(self, timeout_s: float) -> list[ResultDelivery | UndeliveredTask]:
+        """Take what has arrived and, where tasks are long, what comes soon after, to store it at once."""
+        arrived = self._arrivals.take(BATCH, timeout_s=timeout_s)
+        patience_s = _patience_s(arrived) if self._patient else 0.0
+        if patience_s >= SHORTEST_PATIENCE_S:
+            time.sleep(patience_s)
+            arrived += self._arrivals.take(BATCH, timeout_s=0)
+        return arrived
 
     def _record(self, results: Sequence[TaskResult]) -> None:
         try:
@@ -83,8 +103,8 @@ class Collector:
         log_changes(changes)
         routes = {change.task_id: Route(change.task_key, change.site) for change in changes}
         for result in results:
-            if result.task_id in routes and result.started_at is not None and result.ended_at is not None:
-                self._attendance.note_duration(routes[result.task_id], result.ended_at - result.started_at)
+            if result.task_id in routes and result.duration_s is not None:
+                self._attendance.note_duration(routes[result.task_id], result.duration_s)
 
     def _record_failure_instead(self, result: TaskResult) -> list[StateChange]:
         log.exception("result cannot be stored", action="result_refused", task_id=result.task_id)
@@ -105,6 +125,16 @@ class Collector:
             # Nothing of it can be stored. Its lease will end; what waits behind it must not wait for that.
             log.exception("result is given up", action="result_given_up", task_id=result.task_id)
             return []
+
+
+def _patience_s(arrived: Sequence[ResultDelivery | UndeliveredTask]) -> float:
+    """Tell how long results may wait so that no worker does: half of what the next tasks may take.
+
+    There is one task in store at least for each that runs (`WINDOW_PER_SLOT`).
+    """
+    results = [_as_result(arrival) for arrival in arrived]
+    shortest_s = min((result.duration_s or 0.0 for result in results), default=0.0)
+    return min(shortest_s / 2, LONGEST_PATIENCE_S)
 
 
 def _as_result(arrival: ResultDelivery | UndeliveredTask) -> TaskResult:

@@ -69,6 +69,8 @@ class Engine:
             arrivals=self._inbox.results,
             attendance=attendance,
             released=self.wake,
+            # A selector's tasks are handed out when slots are free, and not before.
+            patient=not settings.selectors,
             clock=clock,
         )
         reconciler = Reconciler(

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 100
 LOOK_AGAIN_S = 1.0
-GATHER_S = 0.02  # each batch of results wakes it, and many bring nothing to decide
+GATHER_S = 0.05  # each batch of results wakes it, and many bring nothing to decide
 RECORD_EVERY_S = 1.0  # slow functions' decisions must not wait for a whole batch
 START_LIMIT_S = 30.0  # a child's first answer also waits for its start
 MAX_DEATHS = 2  # of children over one object
@@ -85,9 +85,8 @@ class Evaluator:
         self._awake.wait(LOOK_AGAIN_S)
         self._stopping.wait(GATHER_S)
         self._awake.clear()
-        while not self._stopping.is_set() and (waiting := self._store.undecided(limit=BATCH)):
-            self._record(self._decide(waiting))
-            self._released()
+        while not self._stopping.is_set() and self._decide_batch():
+            pass
 
     def close(self) -> None:
         """End the child process."""
@@ -98,6 +97,16 @@ class Evaluator:
         while decided := self._store.decided(wanted.stream_id, after=after, up_to=wanted.up_to, limit=PAGE):
             yield decided
             after = decided[-1].decision_id
+
+    def _decide_batch(self) -> bool:
+        """Decide what waits, at most a batch, and tell whether there may be more of it."""
+        waiting = self._store.undecided(limit=BATCH)
+        if not waiting:
+            return False
+        decided = self._decide(waiting)
+        self._record(decided)
+        self._released()
+        return len(waiting) == BATCH or len(decided) < len(waiting)
 
     def _decide(self, waiting: Sequence[Undecided]) -> dict[int, Answer]:
         decided: dict[int, Answer] = {}

@@ -29,11 +29,7 @@ class Deciding(SqlPart):
         """Find tasks that wait for a decision."""
 
         def work(connection: Connection) -> list[Undecided]:
-            rows = connection.execute(
-                sa.select(tasks.c.task_id, tasks.c.job_id)
-                .where(tasks.c.phase == Phase.UNDECIDED)
-                .limit(limit)
-            ).all()
+            rows = connection.execute(_UNDECIDED, {"most": limit}).all()
             found = load_jobs(connection, {row.job_id for row in rows}, lock=False)
             names = {job.spec.stream_id for job in found.values()}
             pipelines = self.pipelines_of(connection, names)
@@ -128,8 +124,7 @@ def _append(
     if not made:
         return {}
     names = {job.spec.stream_id for job, _ in made.values()}
-    found = sa.select(streams).where(streams.c.stream_id.in_(names))
-    their_streams = {row.stream_id: row for row in connection.execute(found)}
+    their_streams = {row.stream_id: row for row in connection.execute(_STREAMS, {"names": list(names)})}
     earlier = _latest_decisions(connection, made)
     rows = [
         {
@@ -156,14 +151,21 @@ def _append(
 
 
 def _latest_decisions(connection: Connection, task_ids: Collection[int]) -> dict[int, int]:
-    latest = (
-        sa.select(decisions.c.task_id, sa.func.max(decisions.c.decision_id).label("decision_id"))
-        .where(decisions.c.task_id.in_(task_ids))
-        .group_by(decisions.c.task_id)
-    )
-    return {row.task_id: row.decision_id for row in connection.execute(latest)}
+    rows = connection.execute(_LATEST, {"ids": list(task_ids)})
+    return {row.task_id: row.decision_id for row in rows}
 
 
+_UNDECIDED = (
+    sa.select(tasks.c.task_id, tasks.c.job_id)
+    .where(tasks.c.phase == Phase.UNDECIDED)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_STREAMS = sa.select(streams).where(streams.c.stream_id.in_(sa.bindparam("names", expanding=True)))
+_LATEST = (
+    sa.select(decisions.c.task_id, sa.func.max(decisions.c.decision_id).label("decision_id"))
+    .where(decisions.c.task_id.in_(sa.bindparam("ids", expanding=True)))
+    .group_by(decisions.c.task_id)
+)
 _LAST_OF_STREAM = sa.select(sa.func.max(decisions.c.decision_id)).where(
     decisions.c.stream_id == sa.bindparam("name")
 )

@@ -310,7 +310,7 @@ def _decision_notes(connection: Connection, claimed: Sequence[TaskRecord]) -> di
     ids = {task.decision_id for task in claimed if task.decision_id is not None}
     if not ids:
         return {}
-    rows = connection.execute(sa.select(decisions).where(decisions.c.decision_id.in_(ids)))
+    rows = connection.execute(_DECISIONS, {"ids": list(ids)})
     return {
         row.decision_id: DecisionNote(
             decision_id=row.decision_id,
@@ -359,6 +359,14 @@ _IN_FLIGHT = (
     .where(tasks.c.phase == Phase.HANDED_OUT)
     .group_by(tasks.c.task_key, tasks.c.site)
 )
+_DECISIONS = sa.select(
+    decisions.c.decision_id,
+    decisions.c.score,
+    decisions.c.tier,
+    decisions.c.reason,
+    decisions.c.mode,
+    decisions.c.features,
+).where(decisions.c.decision_id.in_(sa.bindparam("ids", expanding=True)))
 _LEASE = (
     sa.update(tasks)
     # By number alone: these rows were found ready, and held, in this transaction. With the phase as well,

@@ -16,9 +16,15 @@ import pytest
 from haste_core.decisions import Decision
 from haste_core.errors import TransientError
 from haste_core.interestingness import ScoredObject, StreamObject
+from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Decided, Undecidable, Undecided
-from haste_server.engine.evaluator import EvaluatorChild, OthersWanted
+from haste_server.engine import evaluator as module
+from haste_server.engine.evaluator import Evaluator, EvaluatorChild, OthersWanted
+from haste_server.store.database import Database
+from haste_server.store.migrate import upgrade
+from haste_server.store.sql import SqlStore
+from tests.contract.store_bench import NOW, PIPELINE, claim, spec, submitted
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with signals")
 
@@ -276,3 +282,19 @@ def test_a_rank_among_others_is_decided_and_says_what_it_saw(tmp_path: Path) -> 
         child.close()
     assert isinstance(answer, Decision)
     assert (answer.score, answer.seen) == (0.625, 100)
+
+
+def test_all_that_waits_is_decided_batch_by_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    database = Database(f"sqlite:///{tmp_path}/haste.db")
+    upgrade(database)
+    store = SqlStore(database, Rules(), PIPELINE)
+    scored = {"focus-score": {"plls": -1.2}}
+    submitted(store, *(spec("tier", source_id=str(number), response=scored) for number in range(5)))
+    evaluator = Evaluator(store=store, released=lambda: None, time_limit_s=10, clock=lambda: NOW)
+    evaluator.wake()
+    evaluator.step()
+    evaluator.close()
+    assert store.undecided(limit=10) == []
+    assert [task.decision and task.decision.tier for task in claim(store, "tier")] == ["hot"] * 5
+    database.close()
