@@ -41,7 +41,7 @@ class JobSpec(Strict):
     Attributes
     ----------
     source_url : str
-        Where the object is: ``root://NAME/path``, ``file://``, ``http(s)://`` or ``s3://``.
+        Where the object is: ``root://NAME/path``, ``file://``, ``http(s)://``, ``s3://`` or ``swift://``.
     source_id : str
         Names the object in its stream; at most 255 characters.
     tasks : Task or Sequential or Parallel

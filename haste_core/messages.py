@@ -52,7 +52,7 @@ class Place(BaseModel):
     Attributes
     ----------
     url : str
-        A ``root://``, ``file://``, ``http(s)://`` or ``s3://`` URL.
+        A ``root://``, ``file://``, ``http(s)://``, ``s3://`` or ``swift://`` URL.
     site : str
         Where the URL can be reached; later tasks are routed there.
     sha256 : str, optional

@@ -22,7 +22,7 @@ RabbitMQ takes 16 MiB (4.x) or 128 MiB (before) unless it is told otherwise, the
 64 MiB. A broker that gets more closes the connection; handed out again, the message would do so for ever.
 """
 
-SOURCE_SCHEMES = frozenset({"root", "file", "http", "https", "s3"})
+SOURCE_SCHEMES = frozenset({"root", "file", "http", "https", "s3", "swift"})
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 

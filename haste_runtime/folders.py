@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator
 
 
 def _absolute(path: Path) -> Path:
@@ -14,21 +14,6 @@ def _absolute(path: Path) -> Path:
 
 
 LocalPath = Annotated[Path, AfterValidator(_absolute)]
-
-
-class PosixTier(BaseModel):
-    """A tier that is a folder of a mounted file system.
-
-    Attributes
-    ----------
-    root : Path
-        It is made if it is missing.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    driver: Literal["posix"] = "posix"
-    root: LocalPath
 
 
 def sync_folder(folder: Path) -> None:

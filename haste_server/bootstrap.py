@@ -17,6 +17,7 @@ from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Broker
 from haste_core.scheduling import RetryPolicy, grace_s
+from haste_runtime.tiers import said_openly
 from haste_server.api.app import create_app
 from haste_server.api.services import Limits, Readiness, Services
 from haste_server.brokers.embedded import EmbeddedBroker
@@ -224,14 +225,16 @@ class Server:
         """Tell the server's own workers their settings; the database is none of their business."""
         settings = self.settings
         roots = {**settings.readable_roots, LANDING_ROOT: settings.landing}
-        tiers = settings.tier_folders(named_tiers(self.pipelines))
+        tiers = settings.all_tiers(named_tiers(self.pipelines))
         told = {
             "SERVER_URL": url,
             "SITE": settings.site,
             "CONCURRENCY": str(settings.workers),
             "WORK_DIR": str(settings.data_dir / "work"),
             "ROOTS": json.dumps({name: str(folder) for name, folder in roots.items()}),
-            "TIERS": json.dumps({name: tier.model_dump(mode="json") for name, tier in tiers.items()}),
+            "TIERS": json.dumps(
+                {name: tier.model_dump() for name, tier in tiers.items()}, default=said_openly
+            ),
             "HANDLERS": json.dumps(settings.handlers),
             "LOG_LEVEL": settings.log_level,
             # The worker's own default is too slow for a shorter lease: those of running tasks would end.

@@ -21,8 +21,9 @@ from haste_core.errors import InvalidError, Problem
 from haste_core.fields import Name
 from haste_core.policies import TierName
 from haste_core.routing import DEFAULT_SITE
-from haste_runtime.folders import LocalPath, PosixTier
+from haste_runtime.folders import LocalPath
 from haste_runtime.options import HandlerReference
+from haste_runtime.tiers import PosixTier, Tier, TrashTier
 
 MIN_TOKEN_LENGTH = 16
 DEFAULT_LEASE_S = 30.0
@@ -53,7 +54,7 @@ class ServerSettings(BaseModel):
     roots : dict of Path, optional
         The folders that its own workers may read, by the name that ``root://NAME/…`` uses. None: the home
         folder as ``home``, if only this machine can reach the server.
-    tiers : dict of PosixTier
+    tiers : dict of Tier
         Where its own workers put data. A tier that a pipeline names and that is missing here is a folder of
         that name in ``data_dir/tiers``.
     landing_dir : Path, optional
@@ -107,7 +108,7 @@ class ServerSettings(BaseModel):
     broker_url: SecretStr | None = None
     site: Name = DEFAULT_SITE
     roots: dict[Name, LocalPath] | None = None
-    tiers: dict[TierName, PosixTier] = Field(default_factory=dict)
+    tiers: dict[TierName, Tier] = Field(default_factory=dict)
     landing_dir: LocalPath | None = None
     pipelines_dir: LocalPath | None = None
     default_pipeline: str = "focus-tier"
@@ -216,10 +217,14 @@ class ServerSettings(BaseModel):
             return self.roots
         return {"home": Path.home()} if self.loopback_only else {}
 
-    def tier_folders(self, named: frozenset[str]) -> dict[str, PosixTier]:
+    def all_tiers(self, named: frozenset[str]) -> dict[str, Tier]:
         """List the tiers for its own workers, those that pipelines name included."""
-        found = {name: PosixTier(root=self.data_dir / "tiers" / name) for name in sorted(named)}
-        return found | self.tiers
+        folder = self.data_dir / "tiers"
+        found: dict[str, Tier] = {name: PosixTier(root=folder / name) for name in sorted(named)}
+        for name, tier in self.tiers.items():
+            is_own_trash = isinstance(tier, TrashTier) and tier.root is None
+            found[name] = tier.model_copy(update={"root": folder / name}) if is_own_trash else tier
+        return found
 
     def read_token(self) -> str | None:
         """Return what clients must show.

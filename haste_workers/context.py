@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from haste_core.errors import BadInputError, PermanentError, SourceMissingError
 from haste_core.messages import DecisionNote, Place, TaskMessage
 from haste_core.routing import Roots
+from haste_runtime.tiers import S3Tier, SwiftTier
 from haste_workers.durable import sha256_of
 from haste_workers.fetching import Access, fetch, is_remote
 from haste_workers.naming import object_name
@@ -120,6 +121,7 @@ class TaskContext:
             roots=self.roots,
             hosts=self.settings.http_hosts,
             buckets=self.settings.s3_buckets,
+            tiers=[tier for tier in self.settings.tiers.values() if isinstance(tier, S3Tier | SwiftTier)],
             limit_bytes=self.settings.download_limit_bytes,
         )
         return fetch(url, self.temp_dir, access) if is_remote(url) else local_path(url, access.roots)
@@ -171,7 +173,7 @@ class TaskContext:
         ------
         UnknownTierError
         """
-        return open_tier(name, self.settings.tiers)
+        return open_tier(name, self.settings.tiers, work_dir=self.settings.work_dir)
 
     def progress(self, fraction: float | None, note: str = "") -> None:
         """Tell how far the task is; shown on the page and by the API.

@@ -214,13 +214,14 @@ def _rename_to_free_name(temporary: Path, target: Path) -> None:
         reservation.unlink()
 
 
-def make_durable_folder(folder: Path) -> None:
-    """Make a folder and its parents so that they are still there after a power cut."""
+def make_durable_folder(folder: Path) -> list[Path]:
+    """Make a folder and its parents so that they are still there after a power cut; return those made."""
     missing = [folder, *folder.parents]
     missing = missing[: next((i for i, parent in enumerate(missing) if parent.is_dir()), len(missing))]
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:
         sync_folder(made.parent)
+    return missing
 
 
 def sync_folders(folder: Path, *, up_to: Path) -> None:

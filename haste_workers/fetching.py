@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,13 @@ from urllib.parse import unquote
 from haste_core.errors import BadInputError, PermanentError, SourceDeniedError
 from haste_core.routing import SOURCE_SCHEMES, Roots, path_from_file_url
 from haste_runtime.s3 import S3Connection
+from haste_runtime.swift import SwiftConnection
+from haste_runtime.tiers import S3Tier, SwiftTier
 from haste_workers.web import RemoteFile, web_file
 
 DOWNLOAD_LIMIT_BYTES = 2 * 2**30
 
-_REMOTE_SCHEMES = frozenset({"http", "https", "s3"})
+_REMOTE_SCHEMES = frozenset({"http", "https", "s3", "swift"})
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # one letter alone is a drive of Windows
 _SUFFIX = re.compile(r"\.\w{1,11}\Z", re.ASCII)
 
@@ -34,6 +36,8 @@ class Access:
         Those that ``http(s)://`` sources may be fetched from; None: any.
     buckets : mapping of S3Connection, optional
         Those that ``s3://`` sources may be fetched from, by name; None: any, reached as boto3 is set up.
+    tiers : collection of S3Tier and SwiftTier
+        What was put to them may be read too, and nothing beside it in the same bucket.
     limit_bytes : int
         Nothing larger is fetched.
     """
@@ -41,6 +45,7 @@ class Access:
     roots: Roots = Roots({})  # noqa: RUF009 - immutable
     hosts: Collection[str] | None = None
     buckets: Mapping[str, S3Connection] | None = None
+    tiers: Collection[S3Tier | SwiftTier] = ()
     limit_bytes: int = DOWNLOAD_LIMIT_BYTES
 
 
@@ -59,7 +64,7 @@ def is_remote(url: str) -> bool:
 
 
 def fetch(url: str, folder: Path, access: Access) -> Path:
-    """Stream an ``http(s)://`` or ``s3://`` source into a folder.
+    """Stream an ``http(s)://``, ``s3://`` or ``swift://`` source into a folder.
 
     Parameters
     ----------
@@ -144,37 +149,65 @@ def _named_path(url: str, roots: Roots) -> Path:
 
 
 def _opened(url: str, access: Access) -> AbstractContextManager[RemoteFile]:
-    if _scheme_of(url) != "s3":
+    scheme = _scheme_of(url)
+    if scheme not in ("s3", "swift"):
         return web_file(url, access.hosts)
-    bucket, key = _bucket_and_key(url)
-    connection = _connection_to(bucket, url, access.buckets)
-    try:
-        from haste_workers.s3 import s3_file  # boto3 is an extra
+    area, key = _area_and_key(url)
+    tiers = [tier for tier in access.tiers if tier.driver == scheme and _holds(tier, area, key)]
+    try:  # boto3 and swiftclient are extras
+        if scheme == "s3":
+            from haste_workers.s3 import s3_file
+
+            return s3_file(url, bucket=area, key=key, connection=_connection_to(area, url, access, tiers))
+        from haste_workers.swift import swift_file
+
+        return swift_file(url, container=area, key=key, connection=_swift_connection_to(url, tiers))
     except ImportError as error:
         raise PermanentError(
-            f"{url}: S3 needs boto3, which is not installed here ({error}); "
-            "install it at the worker, or where you run this: pip install 'haste-server[s3]'"
+            f"{url}: {scheme} needs a library that is not installed here ({error}); "
+            f"install it at the worker, or where you run this: pip install 'haste-server[{scheme}]'"
         ) from error
-    return s3_file(url, bucket=bucket, key=key, connection=connection)
 
 
-def _bucket_and_key(url: str) -> tuple[str, str]:
+def _area_and_key(url: str) -> tuple[str, str]:
     """Read ``s3://bucket/key``; a key may hold ``?`` and ``#`` as they are, since nothing can follow it."""
-    bucket, _, key = url.partition("://")[2].partition("/")
-    if not bucket or not key:
-        raise BadInputError(f"{url} names no file: it should be s3://BUCKET/KEY")
-    return bucket, unquote(key)
+    scheme, _, rest = url.partition("://")
+    area, _, key = rest.partition("/")
+    if not area or not key:
+        form = "s3://BUCKET/KEY" if scheme.lower() == "s3" else "swift://CONTAINER/NAME"
+        raise BadInputError(f"{url} names no file: it should be {form}")
+    return area, unquote(key)
 
 
-def _connection_to(bucket: str, url: str, buckets: Mapping[str, S3Connection] | None) -> S3Connection:
-    if buckets is None:
+def _holds(tier: S3Tier | SwiftTier, area: str, key: str) -> bool:
+    # Some gateways follow the ".." of a key, which no name in a tier has.
+    is_below = not tier.prefix or key.startswith(f"{tier.prefix}/")
+    return tier.area == area and is_below and ".." not in key.split("/")
+
+
+def _connection_to(
+    bucket: str, url: str, access: Access, tiers: Sequence[S3Tier | SwiftTier]
+) -> S3Connection:
+    if access.buckets is None:
         return S3Connection()
-    if bucket not in buckets:
-        raise SourceDeniedError(
-            f"{url}: nothing may be downloaded from the bucket {bucket!r} here; "
-            "to allow it, name it under `s3_buckets:` in the worker's settings"
-        )
-    return buckets[bucket]
+    if bucket in access.buckets:
+        return access.buckets[bucket]
+    for tier in tiers:
+        if isinstance(tier, S3Tier):
+            return tier.connection
+    raise SourceDeniedError(
+        f"{url}: nothing may be downloaded from the bucket {bucket!r} here; "
+        "to allow it, name it under `s3_buckets:` in the worker's settings"
+    )
+
+
+def _swift_connection_to(url: str, tiers: Sequence[S3Tier | SwiftTier]) -> SwiftConnection:
+    for tier in tiers:
+        if isinstance(tier, SwiftTier):
+            return tier.connection
+    raise SourceDeniedError(
+        f"{url} is not in a tier of this worker's settings; nothing else in Swift is read"
+    )
 
 
 def _save(source: RemoteFile, target: Path, *, url: str, limit_bytes: int) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import PurePosixPath
 
+_MAX_NAME_BYTES = 800  # S3 and Swift allow 1024; a prefix and a mark must still fit
 _MAX_SEGMENT_BYTES = 200  # file systems allow 255; a suffix and a hash must still fit
 _MAX_SEGMENTS = 32
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
@@ -40,6 +41,16 @@ def object_name(source_id: str, *, suffix: str = "") -> PurePosixPath:
     stem = name[: -len(suffix)] if suffix and name.lower().endswith(suffix.lower()) else name
     ending = name[len(stem) :] or suffix
     return PurePosixPath(*(_segment(folder) for folder in folders), _segment(stem or "_", ending))
+
+
+def stored_name(stream_id: str, source_id: str, *, suffix: str) -> PurePosixPath:
+    """Name an object in a tier: ``<stream_id>/<source_id>``, with its data's suffix, 800 bytes at most."""
+    name = str(object_name(stream_id) / object_name(source_id, suffix=suffix))
+    if len(name.encode()) <= _MAX_NAME_BYTES:
+        return PurePosixPath(name)
+    ending = f"~{hashlib.sha256(name.encode()).hexdigest()[:16]}{PurePosixPath(name).suffix[:11]}"
+    kept = name.encode()[: _MAX_NAME_BYTES - len(ending.encode())].decode(errors="ignore")
+    return PurePosixPath(kept.rstrip("/") + ending)
 
 
 def marked(name: PurePosixPath, mark: str) -> PurePosixPath:

@@ -41,7 +41,7 @@ from haste_workers.web import (
     failure_of,
 )
 
-_PASSING = (
+PASSING = (
     ConnectionError,
     HTTPClientError,
     HTTPError,
@@ -50,6 +50,7 @@ _PASSING = (
     CredentialRetrievalError,
     MetadataRetrievalError,
 )
+"""Trouble with the connection, not with what was asked."""
 
 
 @lru_cache
@@ -111,7 +112,7 @@ def s3_file(url: str, *, bucket: str, key: str, connection: S3Connection) -> Ite
             # The key that boto3 found may have expired: the next request looks for it again.
             client_of.cache_clear()
         raise failure from error
-    except _PASSING as error:
+    except PASSING as error:
         raise TransientError(f"{url} cannot be fetched now: {error}") from error
     except NoCredentialsError as error:
         raise SourceDeniedError(

@@ -22,9 +22,10 @@ from pydantic_settings import NoDecode
 from haste_core.fields import Name
 from haste_core.routing import DEFAULT_SITE
 from haste_runtime.configuration import gather
-from haste_runtime.folders import LocalPath, PosixTier
+from haste_runtime.folders import LocalPath
 from haste_runtime.options import HandlerReference
 from haste_runtime.s3 import S3Connection
+from haste_runtime.tiers import Tier
 from haste_workers.fetching import DOWNLOAD_LIMIT_BYTES
 
 WORK_ROOT = "work"
@@ -66,7 +67,7 @@ class WorkerSettings(BaseModel):
         for each key. A message holds one task, or several where tasks take milliseconds.
     roots : dict of Path
         The folders that may be read, by the name that ``root://NAME/…`` uses at all sites.
-    tiers : dict of PosixTier
+    tiers : dict of Tier
         The tiers that data can be put to, by name.
     work_dir : Path
         For temporary files, and for what handlers write; readable as ``root://work/…``.
@@ -100,7 +101,7 @@ class WorkerSettings(BaseModel):
     concurrency: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 256), ge=1, le=256)
     prefetch: int | None = Field(default=None, ge=1, le=MAX_PREFETCH)
     roots: dict[Name, LocalPath] = Field(default_factory=dict)
-    tiers: dict[str, PosixTier] = Field(default_factory=dict)
+    tiers: dict[str, Tier] = Field(default_factory=dict)
     work_dir: LocalPath = Field(default_factory=lambda: platformdirs.user_data_path("haste") / "work")
     programs: dict[str, LocalPath] = Field(default_factory=dict)
     http_hosts: Hosts = ()

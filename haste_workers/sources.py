@@ -10,6 +10,7 @@ from pathlib import Path
 
 from haste_core.errors import BadInputError, SourceDeniedError, SourceMissingError, TransientError
 from haste_core.routing import OutsideRootsError, Roots
+from haste_runtime.tiers import PosixTier, TrashTier
 from haste_workers.settings import WORK_ROOT, WorkerSettings
 
 _LANDING_ROOT = "landing"  # by this name a server's own workers are told where uploads are
@@ -24,7 +25,11 @@ def named_roots(settings: WorkerSettings) -> Roots:
 
 def readable_roots(settings: WorkerSettings) -> Roots:
     """Return all folders that handlers may read: the named ones, and what was put to tiers."""
-    tiers = {_TIER_ROOT.format(number): tier.root for number, tier in enumerate(settings.tiers.values())}
+    tiers = {
+        _TIER_ROOT.format(number): tier.root
+        for number, tier in enumerate(settings.tiers.values())
+        if isinstance(tier, PosixTier | TrashTier) and tier.root is not None  # else it is in work_dir
+    }
     return Roots.parse({**settings.roots, WORK_ROOT: settings.work_dir, **tiers})
 
 

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from haste_core.errors import PermanentError
-from haste_runtime.folders import PosixTier
+from haste_runtime.tiers import PosixTier, S3Tier, SwiftTier, Tier, TrashTier
+from haste_workers.naming import object_name
+from haste_workers.tiers.objects import ObjectStore, ObjectTierStorage
 from haste_workers.tiers.posix import PosixTierStorage
 from haste_workers.tiers.storage import TierStorage
+from haste_workers.tiers.trash import DAY_S, TrashTierStorage
 
 
 class UnknownTierError(PermanentError):
     """The decision names a tier that this worker's settings do not."""
 
 
-def open_tier(name: str, tiers: Mapping[str, PosixTier]) -> TierStorage:
+def open_tier(name: str, tiers: Mapping[str, Tier], *, work_dir: Path) -> TierStorage:
     """Find a tier by its name.
+
+    Parameters
+    ----------
+    name : str
+    tiers : mapping
+    work_dir : Path
+        A trash without a root is a folder below it.
 
     Raises
     ------
     UnknownTierError
+    PermanentError
+        If the library is missing that reaches it.
     """
     if name not in tiers:
         known = ", ".join(sorted(tiers)) or "none"
@@ -27,4 +40,29 @@ def open_tier(name: str, tiers: Mapping[str, PosixTier]) -> TierStorage:
             f"this worker knows no tier {name!r} (known: {known}); "
             "name it under `tiers:` in the worker's settings, or in HASTE_TIERS"
         )
-    return PosixTierStorage(tiers[name].root)
+    tier = tiers[name]
+    match tier:
+        case PosixTier():
+            mode = None if tier.mode is None else int(tier.mode, 8)
+            return PosixTierStorage(tier.root, mode=mode, group=tier.group)
+        case TrashTier():
+            root = tier.root or work_dir / "tiers" / object_name(name)
+            return TrashTierStorage(root, grace_s=tier.grace_days * DAY_S)
+        case _:
+            return ObjectTierStorage(_open_store(tier), prefix=tier.prefix)
+
+
+def _open_store(tier: S3Tier | SwiftTier) -> ObjectStore:
+    try:  # both libraries are extras
+        if isinstance(tier, S3Tier):
+            from haste_workers.tiers.s3 import S3Store
+
+            return S3Store(tier)
+        from haste_workers.tiers.swift import SwiftStore
+
+        return SwiftStore(tier)
+    except ImportError as error:
+        raise PermanentError(
+            f"the tier in {tier.area!r} needs a library that is not installed here ({error}); "
+            f"install it at the worker: pip install 'haste-server[{tier.driver}]'"
+        ) from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
+import shutil
 from pathlib import Path, PurePosixPath
 
 from haste_core.errors import BadInputError, PermanentError, SourceMissingError, TransientError
@@ -17,11 +20,11 @@ from haste_workers.durable import (
     stage_copy,
     sync_folders,
 )
-from haste_workers.naming import marked, object_name
+from haste_workers.naming import marked, stored_name
 from haste_workers.tiers.storage import StoredObject
 
 # Inside the root, so that the final rename stays on one file system. No stream's name starts with a dot.
-_STAGING = ".haste-incoming"
+STAGING = ".haste-incoming"
 _PERMANENT_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG})
 
 
@@ -32,16 +35,23 @@ class PosixTierStorage:
     ----------
     root : Path
         Made if it is missing.
+    mode : int, optional
+        The rights of files; folders that are made may also be entered by those who may read. None: as the
+        umask has it.
+    group : str, optional
+        The group of files, and of folders that are made.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, mode: int | None = None, group: str | None = None) -> None:
         self._root = root
+        self._mode = mode
+        self._group = group
 
     def put(self, source: Path, *, stream_id: str, source_id: str, sha256: str | None = None) -> StoredObject:
         """Copy a file into the folder and verify the copy; see `TierStorage.put`."""
-        name = object_name(stream_id) / object_name(source_id, suffix=source.suffix)
+        name = stored_name(stream_id, source_id, suffix=source.suffix)
         try:
-            make_durable_folder(self._root)
+            self._make_folder(self._root)
             return self._already_there(source, name, sha256) or self._copy_in(source, name, sha256)
         except CopyDamagedError as error:
             raise TransientError(f"{error}; the disk of the tier {self._root} may be failing") from error
@@ -57,11 +67,13 @@ class PosixTierStorage:
         return self._found(target, sha256) if sha256_of(target) == sha256 else None
 
     def _copy_in(self, source: Path, name: PurePosixPath, expected: str | None) -> StoredObject:
-        staging = self._root / _STAGING
+        staging = self._root / STAGING
         remove_stale_parts(staging)
         staged = stage_copy(source, staging, sha256=expected)
         try:
             _checked(staged.sha256, expected, source)
+            self._keep_time(source, staged.path)
+            self._give_rights(staged.path, self._mode)
             return self._give_name(staged, name)
         finally:
             staged.path.unlink(missing_ok=True)
@@ -73,6 +85,7 @@ class PosixTierStorage:
             target = self._root / candidate
             try:
                 self._refuse_detour(target)
+                self._make_folder(target.parent)
                 publish(staged.path, target)
             except (FileExistsError, NotADirectoryError):
                 if self._is_file(target) and sha256_of(target) == staged.sha256:
@@ -82,6 +95,35 @@ class PosixTierStorage:
         raise PermanentError(
             f"{self._root / name} and its other names are taken by other content; look at them"
         )
+
+    def _keep_time(self, source: Path, copy: Path) -> None:
+        times = source.stat()
+        # Who is not the owner, as the mount of a share may have it, cannot set times.
+        with contextlib.suppress(PermissionError):
+            os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def _make_folder(self, folder: Path) -> None:
+        mode = None if self._mode is None else 0o700 | self._mode | (self._mode & 0o444) >> 2
+        for made in make_durable_folder(folder):
+            if made.is_relative_to(self._root):
+                self._give_rights(made, mode)
+
+    def _give_rights(self, path: Path, mode: int | None) -> None:
+        # The group first: changing it takes away rights of a kind that a mode may hold.
+        if self._group is not None:
+            try:
+                shutil.chown(path, group=self._group)
+            except LookupError as error:
+                raise PermanentError(
+                    f"the tier {self._root} is for the group {self._group!r}, which does not exist here"
+                ) from error
+            except PermissionError as error:
+                raise PermanentError(
+                    f"the tier {self._root} is for the group {self._group!r}, to which the worker's user "
+                    "account may not give files; make it a member"
+                ) from error
+        if mode is not None:
+            path.chmod(mode)
 
     def _refuse_detour(self, target: Path) -> None:
         if not target.parent.resolve().is_relative_to(self._root.resolve()):

@@ -1,4 +1,4 @@
-"""The stores and brokers that contract suites run on."""
+"""The stores, brokers and tiers that contract suites run on."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +7,16 @@ import pytest
 
 from haste_core.lifecycle import Rules
 from haste_core.scheduling import RetryPolicy
+from haste_runtime.tiers import PosixTier, TrashTier
 from haste_server.store.database import Database
 from haste_server.store.migrate import upgrade
 from haste_server.store.sql import SqlStore
 from tests.contract.broker_bench import Bench, EmbeddedShape, RabbitShape, Shape
 from tests.contract.store_bench import PIPELINE
+from tests.contract.tier_bench import PIECE_BYTES, FolderBench, S3Bench, SwiftBench, TierBench, remote_bench
+from tests.integration.tcp_proxy import TcpProxy
+from tests.services.s3 import S3Server
+from tests.services.swift import Swift
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
@@ -42,3 +47,66 @@ def bench(shape: Shape) -> Iterator[Bench]:
     bench = Bench(shape)
     yield bench
     bench.close()
+
+
+# moto's server, OpenStack Swift, and the S3 that this speaks too, which keeps no checksums.
+REMOTES = [
+    "s3",
+    pytest.param("swift", marks=pytest.mark.slow),
+    pytest.param("s3-of-swift", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3Server]:
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
+    with Swift(tmp_path_factory.mktemp("swift")) as server:
+        yield server
+
+
+@pytest.fixture
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("haste_workers.tiers.s3.PART_BYTES", PIECE_BYTES)
+
+
+@pytest.fixture(params=["posix", "trash", *REMOTES])
+def area(request: pytest.FixtureRequest, tmp_path: Path, _small_parts: None) -> TierBench:
+    """Return a new tier of each driver."""
+    root = tmp_path / "deep" / "down" / "tierA"
+    if request.param == "posix":
+        return FolderBench(PosixTier(root=root), tmp_path)
+    if request.param == "trash":
+        return FolderBench(TrashTier(driver="trash", root=root), tmp_path)
+    return remote_bench(request.param, _server(request, request.param))
+
+
+@pytest.fixture(params=REMOTES)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Name a kind of server."""
+    return str(request.param)
+
+
+@pytest.fixture
+def proxy(request: pytest.FixtureRequest, kind: str) -> Iterator[TcpProxy]:
+    """Return the proxy by which `remote` is reached."""
+    proxy = TcpProxy(_server(request, kind).port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def remote(
+    request: pytest.FixtureRequest, kind: str, proxy: TcpProxy, _small_parts: None
+) -> S3Bench | SwiftBench:
+    """Return a new tier on a server."""
+    return remote_bench(kind, _server(request, kind), proxy=proxy)
+
+
+def _server(request: pytest.FixtureRequest, kind: str) -> S3Server | Swift:
+    server: S3Server | Swift = request.getfixturevalue("moto" if kind == "s3" else "swift")
+    return server

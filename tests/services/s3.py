@@ -20,17 +20,20 @@ class S3Server:
     ----------
     connection : dict
         As settings name it: ``endpoint_url``, ``region``, ``access_key_id``, ``secret_access_key``.
+    port : int
     client : botocore's client
         For making buckets and putting objects.
     """
 
     connection: dict[str, str]
+    port: int
     client: Any
 
     def __enter__(self) -> Self:
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._server.start()
         host, port = self._server.get_host_and_port()
+        self.port = int(port)
         self.endpoint_url = f"http://{host}:{port}"
         key = self._make_user()
         self._need_rights(after_requests="0")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from haste_core.errors import InvalidError
-from haste_runtime.folders import PosixTier
+from haste_runtime.tiers import PosixTier, TrashTier
 from haste_server.configuration import explain, load_settings
 from haste_server.settings import ServerSettings
 
@@ -132,11 +132,13 @@ def test_the_two_urls_choose_the_shape(urls: dict[str, str], sqlite: bool, distr
 
 
 def test_tiers_that_pipelines_name_have_a_folder(tmp_path: Path) -> None:
-    settings = load_settings(data_dir=tmp_path, tiers={"tierA": {"root": "/fast"}}).settings
+    tiers = {"tierA": {"root": "/fast"}, "trash": {"driver": "trash", "grace_days": 7}}
+    settings = load_settings(data_dir=tmp_path, tiers=tiers).settings
 
-    assert settings.tier_folders(frozenset({"tierA", "tierB"})) == {
+    assert settings.all_tiers(frozenset({"tierA", "tierB"})) == {
         "tierA": PosixTier(root=Path("/fast")),
         "tierB": PosixTier(root=tmp_path / "tiers" / "tierB"),
+        "trash": TrashTier(driver="trash", root=tmp_path / "tiers" / "trash", grace_days=7),
     }
 
 

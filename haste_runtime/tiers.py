@@ -1,0 +1,191 @@
+"""Tiers as settings name them: where each is, and by which right."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    field_validator,
+)
+
+from haste_runtime.folders import LocalPath
+from haste_runtime.s3 import S3Connection
+from haste_runtime.swift import SwiftConnection
+
+_MODE = re.compile(r"0?[0-7]{3}")
+_MIB = 2**20
+_MAX_PREFIX_BYTES = 200  # of 1024 that a whole name may take
+
+
+def _octal(mode: Any) -> Any:
+    # YAML reads an unquoted 0640 as the number 416, and JSON has no octal numbers.
+    if mode is not None and not (isinstance(mode, str) and _MODE.fullmatch(mode)):
+        raise ValueError('should be three octal digits in quotation marks, for example "0640"')
+    return mode
+
+
+def _posix_only(value: str | None) -> str | None:
+    if value is not None and os.name == "nt":
+        raise ValueError("Windows has no such thing; set the rights of the folder itself, files inherit them")
+    return value
+
+
+def _below(prefix: str) -> str:
+    parts = prefix.strip("/").split("/")
+    if prefix and any(part in ("", ".", "..") for part in parts):
+        raise ValueError("should be names with / between them, for example haste/tierA")
+    if len(prefix.encode()) > _MAX_PREFIX_BYTES:
+        raise ValueError(f"should take at most {_MAX_PREFIX_BYTES} bytes")
+    return "/".join(parts)
+
+
+Mode = Annotated[str | None, BeforeValidator(_octal), AfterValidator(_posix_only)]
+Group = Annotated[str | None, Field(min_length=1), AfterValidator(_posix_only)]
+Prefix = Annotated[str, AfterValidator(_below)]
+
+
+class PosixTier(BaseModel):
+    """A tier that is a folder of a mounted file system.
+
+    Attributes
+    ----------
+    root : Path
+        It is made if it is missing.
+    mode : str, optional
+        The rights of its files in octal, for example ``0640``; its folders may also be entered by those who
+        may read. None: as the worker's umask has it.
+    group : str, optional
+        The group of its files and folders, one of those that the worker's user is a member of.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    driver: Literal["posix"] = "posix"
+    root: LocalPath
+    mode: Mode = None
+    group: Group = None
+
+
+class TrashTier(BaseModel):
+    """A folder whose objects may be deleted after a while, but not before.
+
+    Attributes
+    ----------
+    root : Path, optional
+        None: a folder of the tier's name in the data folder of the server, or the `work_dir` of a worker.
+    grace_days : int
+        How long objects stay at least, from when they were last put there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    driver: Literal["trash"]
+    root: LocalPath | None = None
+    grace_days: int = Field(default=30, ge=1, le=36500)
+
+
+class S3Tier(S3Connection):
+    """A tier in a bucket of S3, or of what speaks its protocol.
+
+    Attributes
+    ----------
+    bucket : str
+        It exists already; the key may list, read and write it.
+    prefix : str
+        Objects are kept below it.
+    conditional_writes : bool
+        False for a server that does not promise that of two who store under one free name at the same time
+        one is refused, such as Swift's S3 or Pachyderm's gateway: then all names are marked with hashes.
+    """
+
+    driver: Literal["s3"]
+    bucket: str = Field(min_length=1)
+    prefix: Prefix = ""
+    conditional_writes: bool = True
+
+    @property
+    def area(self) -> str:
+        """The name that stands first in its objects' URLs."""
+        return self.bucket
+
+    @property
+    def connection(self) -> S3Connection:
+        """How to reach it, without the bucket: tiers that are reached alike share their connections."""
+        return S3Connection(**{name: getattr(self, name) for name in S3Connection.model_fields})
+
+
+class SwiftTier(SwiftConnection):
+    """A tier in a container of OpenStack Swift; the names of its objects are marked with their hashes.
+
+    Attributes
+    ----------
+    container : str
+        It exists already.
+    prefix : str
+        Objects are kept below it.
+    segment_bytes : int
+        Larger objects are stored as segments of this size, each of which is held in memory once.
+    """
+
+    driver: Literal["swift"]
+    container: str = Field(min_length=1, max_length=256)
+    prefix: Prefix = ""
+    segment_bytes: int = Field(default=64 * _MIB, ge=_MIB, le=1024 * _MIB)
+
+    @field_validator("container")
+    @classmethod
+    def _is_one_name(cls, container: str) -> str:
+        if "/" in container:
+            raise ValueError(
+                "should be the name of a container, without /; for a folder in it, give a prefix"
+            )
+        return container
+
+    @property
+    def area(self) -> str:
+        """The name that stands first in its objects' URLs."""
+        return self.container
+
+    @property
+    def connection(self) -> SwiftConnection:
+        """How to reach it, without the container: tiers that are reached alike share their connections."""
+        return SwiftConnection(**{name: getattr(self, name) for name in SwiftConnection.model_fields})
+
+
+def _driver_of(tier: Any) -> Any:
+    return tier.get("driver", "posix") if isinstance(tier, Mapping) else getattr(tier, "driver", None)
+
+
+Tier = Annotated[
+    Annotated[PosixTier, Tag("posix")]
+    | Annotated[TrashTier, Tag("trash")]
+    | Annotated[S3Tier, Tag("s3")]
+    | Annotated[SwiftTier, Tag("swift")],
+    Discriminator(
+        _driver_of,
+        custom_error_type="tier_driver",
+        custom_error_message="should be a mapping with one of the drivers posix, trash, s3, swift",
+    ),
+]
+
+
+def said_openly(setting: Any) -> Any:
+    """Turn what JSON does not know into text, secrets included: only for a program's own children.
+
+    Parameters
+    ----------
+    setting : Path or SecretStr
+        As ``json.dumps(…, default=said_openly)`` gives it.
+    """
+    return setting.get_secret_value() if isinstance(setting, SecretStr) else str(setting)

@@ -1,0 +1,151 @@
+"""Tiers in buckets and containers: what S3 and Swift have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol, Self
+
+from haste_core.errors import BadInputError, PermanentError, SourceMissingError
+from haste_workers.durable import sha256_of
+from haste_workers.naming import marked, stored_name
+from haste_workers.tiers.storage import StoredObject
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """The file that is to be put.
+
+    Attributes
+    ----------
+    path : Path
+    sha256 : str
+        Of the content that is to be put, in hex.
+    size_bytes : int
+    mtime_s : float
+        When it was last changed, in seconds since the epoch.
+    """
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    mtime_s: float
+
+    @classmethod
+    def of(cls, path: Path, sha256: str | None) -> Self:
+        """Look at a file; its content is only read if nobody has told its hash.
+
+        Raises
+        ------
+        SourceMissingError
+        """
+        try:
+            status = path.stat()
+            return cls(path, sha256 or sha256_of(path), status.st_size, status.st_mtime)
+        except FileNotFoundError as error:
+            raise SourceMissingError(f"there is no file {path}") from error
+
+    def pieces(self, piece_bytes: int) -> Iterator[bytes]:
+        """Read the file; at least one piece comes, and the last one only if all has the right hash.
+
+        Raises
+        ------
+        BadInputError
+            Instead of the last piece.
+        """
+        digest = hashlib.sha256()
+        read_bytes = 0
+        with self.path.open("rb") as file:
+            while True:
+                piece = file.read(piece_bytes)
+                digest.update(piece)
+                read_bytes += len(piece)
+                if not piece or read_bytes >= self.size_bytes:
+                    break
+                yield piece
+            if file.read(1) or digest.hexdigest() != self.sha256:
+                raise BadInputError(
+                    f"{self.path} has changed since it was decided about: its SHA-256 is not the one "
+                    "that was recorded"
+                )
+        yield piece
+
+
+class ObjectStore(Protocol):
+    """A bucket or container. All methods raise TransientError and PermanentError.
+
+    Attributes
+    ----------
+    can_claim : bool
+        True if of two that store under one free name at the same time, one is refused.
+    """
+
+    can_claim: bool
+
+    def url_of(self, key: str) -> str:
+        """Return the URL by which later tasks read an object."""
+
+    def compare(self, key: str, source: SourceFile) -> bool | None:
+        """Tell whether an object has the source's content; None: there is no such object."""
+
+    def send(self, key: str, source: SourceFile, *, claim: bool) -> bool:
+        """Store an object that appears whole or not at all, and verify it.
+
+        Parameters
+        ----------
+        key : str
+        source : SourceFile
+        claim : bool
+            Only store it if there is no such object; else one is replaced.
+
+        Returns
+        -------
+        bool
+            False: the name cannot be had.
+
+        Raises
+        ------
+        BadInputError
+            If the source has another content than it should; then nothing is stored.
+        """
+
+
+class ObjectTierStorage:
+    """Keeps each object as ``<prefix>/<stream_id>/<source_id>``, marked with its hash where that is safer.
+
+    Parameters
+    ----------
+    store : ObjectStore
+    prefix : str
+        Without a slash at its ends; may be empty.
+    """
+
+    def __init__(self, store: ObjectStore, *, prefix: str) -> None:
+        self._store = store
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def put(self, source: Path, *, stream_id: str, source_id: str, sha256: str | None = None) -> StoredObject:
+        """Send a file and verify what was stored; see `TierStorage.put`."""
+        file = SourceFile.of(source, sha256)
+        name = stored_name(stream_id, source_id, suffix=source.suffix)
+        # Two of these hold the content's hash, so that nothing else is ever stored there. The last one is for
+        # stores that keep files and folders, which cannot have the same name.
+        own_names = (marked(name, file.sha256[:16]), PurePosixPath(file.sha256 + name.suffix))
+        for candidate in (name, *own_names) if self._store.can_claim else own_names:
+            key = f"{self._prefix}{candidate}"
+            if self._is_there(key, file, claim=candidate == name):
+                return StoredObject(self._store.url_of(key), file.sha256, file.size_bytes)
+        raise PermanentError(
+            f"{self._store.url_of(f'{self._prefix}{name}')} and its other names are taken by other content; "
+            "look at them"
+        )
+
+    def _is_there(self, key: str, source: SourceFile, *, claim: bool) -> bool:
+        same = self._store.compare(key, source)
+        if same is None:
+            # If the name is taken now, another worker was quicker, perhaps with the same object.
+            sent = self._store.send(key, source, claim=claim)
+            return sent or bool(self._store.compare(key, source))
+        return same

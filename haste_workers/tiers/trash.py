@@ -1,0 +1,118 @@
+"""A tier whose objects may be deleted after a period of grace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from haste_core.routing import file_url
+from haste_workers.durable import StagedFile, publish, sha256_of
+from haste_workers.tiers.posix import STAGING, PosixTierStorage
+from haste_workers.tiers.storage import StoredObject
+
+DAY_S = 24 * 3600.0
+_LEAVING = ".haste-leaving"
+
+
+@dataclass(frozen=True)
+class TrashedObject:
+    """What lies in the trash.
+
+    Attributes
+    ----------
+    url : str
+    size_bytes : int
+    expires_at : float
+        When it may be deleted, in seconds since the epoch.
+    """
+
+    url: str
+    size_bytes: int
+    expires_at: float
+
+
+class TrashTierStorage(PosixTierStorage):
+    """Keeps objects as `PosixTierStorage` does, and may delete those that have lain there long enough.
+
+    A file's time is that of the last `put`, not that of its source, so that everybody can see since when it
+    lies there, also after the folder was moved to another disk.
+
+    Parameters
+    ----------
+    root : Path
+        Made if it is missing.
+    grace_s : float
+        How long objects stay at least.
+    """
+
+    def __init__(self, root: Path, *, grace_s: float) -> None:
+        super().__init__(root)
+        self._grace_s = grace_s
+
+    def contents(self) -> Iterator[TrashedObject]:
+        """List what lies in the trash, in no order."""
+        return filter(None, map(self._described, self._files(self._root)))
+
+    def remove_expired(self, *, now: float | None = None) -> list[TrashedObject]:
+        """Delete what has lain in the trash for longer than the period of grace, and tell what it was.
+
+        What a worker puts there again in the same moment is kept. May be interrupted at any time.
+
+        Parameters
+        ----------
+        now : float, optional
+            Seconds since the epoch; None: by this machine's clock.
+        """
+        now = time.time() if now is None else now
+        for path in self._files(self._root):
+            found = self._described(path)
+            if found is not None and found.expires_at < now:
+                self._set_aside(path)
+        # Also what a run that was killed had set aside.
+        judged = [self._judge(path, now) for path in self._files(self._root / _LEAVING)]
+        return [each for each in judged if each is not None]
+
+    def _files(self, start: Path) -> Iterator[Path]:
+        for folder, folders, files in os.walk(start):
+            if folder == str(self._root):
+                folders[:] = [name for name in folders if name not in (STAGING, _LEAVING)]
+            yield from (path for name in files if not (path := Path(folder, name)).is_symlink())
+
+    def _described(self, path: Path) -> TrashedObject | None:
+        try:
+            status = path.lstat()
+        except FileNotFoundError:  # somebody else was quicker
+            return None
+        url = file_url(self._root / self._name_of(path))
+        return TrashedObject(url, status.st_size, status.st_mtime + self._grace_s)
+
+    def _name_of(self, path: Path) -> PurePosixPath:
+        leaving = self._root / _LEAVING
+        start = leaving if path.is_relative_to(leaving) else self._root
+        return PurePosixPath(path.relative_to(start).as_posix())
+
+    def _set_aside(self, path: Path) -> None:
+        """Move a file to where nobody puts anything, so that nobody counts on it from now on."""
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            publish(path, self._root / _LEAVING / self._name_of(path))
+
+    def _judge(self, aside: Path, now: float) -> TrashedObject | None:
+        """Delete a file that was set aside, or bring it back if it was put again just before that."""
+        found = self._described(aside)
+        if found is not None and found.expires_at >= now:
+            staged = StagedFile(aside, sha256_of(aside), found.size_bytes)
+            self._give_name(staged, self._name_of(aside))
+            found = None
+        aside.unlink(missing_ok=True)
+        return found
+
+    def _keep_time(self, source: Path, copy: Path) -> None:
+        """Leave the copy the time at which it came."""
+
+    def _found(self, target: Path, sha256: str) -> StoredObject:
+        os.utime(target)  # fails if it was set aside meanwhile, and the task is tried again
+        return super()._found(target, sha256)

@@ -1,0 +1,88 @@
+"""Tiers as settings name them."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from haste_core.errors import InvalidError
+from haste_runtime.s3 import S3Connection
+from haste_runtime.tiers import PosixTier, S3Tier, SwiftTier, Tier, TrashTier, said_openly
+from haste_server.configuration import explain
+from haste_server.configuration import load_settings as load_server_settings
+from haste_workers.settings import load_settings
+
+S3 = {"driver": "s3", "bucket": "b", "access_key_id": "AKIA1", "secret_access_key": "hush"}
+SWIFT = {"driver": "swift", "auth_url": "https://keystone/v3", "user": "u", "key": "hush", "container": "c"}
+
+
+def parse(value: Any) -> Tier:
+    return TypeAdapter(Tier).validate_python(value)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"root": "/data"}, PosixTier),
+        ({"driver": "posix", "root": "/data", "mode": "0640", "group": "lab"}, PosixTier),
+        ({"driver": "trash", "grace_days": 7}, TrashTier),
+        ({**S3, "endpoint_url": "https://minio", "prefix": "/haste/tierA/"}, S3Tier),
+        ({**SWIFT, "project": "p"}, SwiftTier),
+    ],
+)
+def test_driver_says_what_kind_it_is_and_children_are_told_all(given: dict[str, Any], kind: type) -> None:
+    tier = parse(given)
+    assert type(tier) is kind
+    told = json.dumps({"A": tier.model_dump()}, default=said_openly)
+    assert load_settings(tiers=json.loads(told)).tiers == {"A": tier}
+    assert "hush" not in f"{tier!r} {tier} {tier.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"driver": "tape"}, "posix, trash, s3, swift"),
+        ("a folder", "posix, trash, s3, swift"),
+        ({"root": "/data", "mode": 416}, 'for example "0640"'),
+        ({"root": "/data", "mode": "999"}, 'for example "0640"'),
+        ({"root": "/data", "bucket": "b"}, "bucket"),
+        ({"driver": "trash", "grace_days": 0}, "grace_days"),
+        ({"driver": "s3"}, "bucket"),
+        ({**S3, "prefix": "a/../b"}, "names with / between them"),
+        ({**S3, "prefix": "ü" * 101}, "at most 200 bytes"),
+        ({**S3, "access_key_id": None}, "go together"),
+        ({**SWIFT, "container": "c/d"}, "give a prefix"),
+        ({**SWIFT, "user": None}, "either a user or"),
+        ({**SWIFT, "auth_url": "keystone"}, "auth_url"),
+        ({**SWIFT, "segment_bytes": 1000}, "segment_bytes"),
+        ({**SWIFT, "user": None, "application_credential_id": "i", "project": "p"}, "leave project out"),
+    ],
+)
+def test_what_is_wrong_is_said_and_no_secret(given: Any, said: str) -> None:
+    for load in (load_settings, load_server_settings):
+        with pytest.raises(InvalidError) as caught:
+            load(tiers={"A": given})
+        assert said in str(caught.value)
+        assert "hush" not in str(caught.value)
+
+
+def test_secrets_are_not_explained() -> None:
+    explanation = explain(load_server_settings(tiers={"A": S3, "B": SWIFT}))
+    assert "AKIA1" in explanation
+    assert "hush" not in explanation
+
+
+def test_prefix_has_no_slash_at_its_ends() -> None:
+    tier = parse({**S3, "prefix": "/haste/tierA/"})
+    assert isinstance(tier, S3Tier)
+    assert tier.prefix == "haste/tierA"
+
+
+def test_tiers_that_are_reached_alike_share_a_connection() -> None:
+    first, second = parse(S3), parse({**S3, "bucket": "other"})
+    assert isinstance(first, S3Tier)
+    assert isinstance(second, S3Tier)
+    assert first.connection == second.connection
+    assert hash(first.connection) == hash(second.connection)
+    assert first.connection == S3Connection(access_key_id="AKIA1", secret_access_key=S3["secret_access_key"])
