@@ -57,7 +57,7 @@ REMOTES = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # all servers of moto in a process share what they hold
 def moto() -> Iterator[S3Server]:
     with S3Server() as server:
         yield server

@@ -1,7 +1,9 @@
 """What the S3 driver does beside the contract of all tiers: conditions, checksums, remains, refusals."""
 
 import hashlib
+import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,13 +13,18 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from haste_core.errors import BadInputError, PermanentError, TransientError
-from haste_runtime.tiers import S3Tier
+from haste_core.messages import DecisionNote
+from haste_core.states import TaskState
+from haste_runtime.tiers import S3Tier, SwiftTier, said_openly
+from haste_workers.fetching import Access, fetch
 from haste_workers.s3 import client_of
 from haste_workers.tiers import s3 as driver
+from haste_workers.tiers.by_name import open_tier
 from haste_workers.tiers.objects import ObjectTierStorage, SourceFile
 from haste_workers.tiers.s3 import S3Store
 from haste_workers.tiers.storage import StoredObject
 from tests.services.s3 import S3Server
+from tests.unit.workers.bench import RunTask
 
 PART_BYTES = 5 << 20
 
@@ -278,6 +285,43 @@ class TestSaid:
         with pytest.raises(TransientError, match="cut short"):
             put(os.urandom(PART_BYTES + 1))
         assert names(server) == []
+
+
+class TestWorker:
+    def test_next_task_reads_what_a_tier_holds(
+        self, run_task: RunTask, data_dir: Path, tier: S3Tier, server: S3Server
+    ) -> None:
+        source = data_dir / "field.tif"
+        source.write_bytes(b"pixels")
+        openly = json.loads(json.dumps(tier.model_dump(), default=said_openly))
+        settings = {"tiers": {"tierA": {**openly, "prefix": "haste/A"}}}
+        decision = DecisionNote(decision_id=1, score=0.8, tier="tierA", reason="sharp", enforce=True)
+        put = run_task("tier", source, settings=settings, decision=decision, source_id="A01 µ")
+        assert put.state is TaskState.DONE, put.message
+        assert put.place is not None
+        assert put.place.url == "s3://tier/haste/A/plate7/A01%20%C2%B5.tif"
+        assert stored(server, "haste/A/plate7/A01 µ.tif") == b"pixels"
+        again = run_task("tier", put.place.url, settings=settings, decision=decision, source_id="A01 µ")
+        assert again.place == put.place
+        denied = run_task("tier", "s3://tier/haste/other.tif", settings=settings, decision=decision)
+        assert denied.state is TaskState.SOURCE_DENIED
+
+    @pytest.mark.parametrize("library", ["boto3", "swiftclient"])
+    def test_without_its_library_it_says_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library: str
+    ) -> None:
+        driver = {"boto3": "s3", "swiftclient": "swift"}[library]
+        tiers = {
+            "s3": S3Tier(driver="s3", bucket="b"),
+            "swift": SwiftTier(driver="swift", container="c", auth_url="http://k", user="u", key="k"),
+        }
+        for module in (f"haste_workers.{driver}", f"haste_workers.tiers.{driver}"):
+            monkeypatch.delitem(sys.modules, module, raising=False)
+        monkeypatch.setitem(sys.modules, library, None)
+        with pytest.raises(PermanentError, match=rf"pip install 'haste-server\[{driver}\]'"):
+            open_tier(driver, tiers, work_dir=tmp_path)
+        with pytest.raises(PermanentError, match=rf"pip install 'haste-server\[{driver}\]'"):
+            fetch(f"{driver}://{tiers[driver].area}/a.tif", tmp_path, Access(tiers=[tiers[driver]]))
 
 
 class TestSourceFile:
