@@ -1,6 +1,7 @@
 """The stores, brokers and tiers that contract suites run on."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,8 @@ def moto() -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
+    if find_spec("swift") is None:
+        pytest.skip("OpenStack Swift is installed on Linux only")
     with Swift(tmp_path_factory.mktemp("swift")) as server:
         yield server
 
@@ -85,13 +88,13 @@ def area(request: pytest.FixtureRequest, tmp_path: Path, _small_parts: None) -> 
     return remote_bench(request.param, _server(request, request.param))
 
 
-@pytest.fixture(params=REMOTES)
+@pytest.fixture(scope="module", params=REMOTES)
 def kind(request: pytest.FixtureRequest) -> str:
     """Name a kind of server."""
     return str(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def proxy(request: pytest.FixtureRequest, kind: str) -> Iterator[TcpProxy]:
     """Return the proxy by which `remote` is reached."""
     proxy = TcpProxy(_server(request, kind).port)

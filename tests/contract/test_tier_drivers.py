@@ -199,7 +199,7 @@ class TestHostileNames:
             urls.add(stored.url)
         assert len(urls) == len(names)
 
-    @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(stream_id=st.text(max_size=300), source_id=st.text(max_size=300))
     def test_any_text_is_a_name(
         self, area: TierBench, tmp_path: Path, stream_id: str, source_id: str

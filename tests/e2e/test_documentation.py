@@ -48,7 +48,13 @@ def test_every_page_with_commands_is_followed() -> None:
     pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]
     names = {page.relative_to(REPOSITORY).as_posix() for page in pages}
     # A drawing; settings, which unit tests try.
-    no_commands = {"docs/architecture.md", "docs/features.md", "docs/images.md", "docs/interestingness.md"}
+    no_commands = {
+        "docs/architecture.md",
+        "docs/features.md",
+        "docs/images.md",
+        "docs/interestingness.md",
+        "docs/tiers.md",
+    }
     assert {name for name in names if blocks_of(name)} - no_commands == PAGES_OF_COMMANDS
 
 

@@ -2,7 +2,9 @@
 
 import base64
 import getpass
+import os
 import secrets
+import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Self
 
 import requests
 
-from tests.services.process import ServiceProcess, base_environ, free_port
+from tests.services.process import ServiceError, ServiceProcess, base_environ, free_port
 
 _START_TIMEOUT_S = 60.0
 _KINDS = ("account", "container", "object")
@@ -64,6 +66,18 @@ use = egg:swift#proxy
 account_autocreate = true
 """
 
+# Which server keeps what: here always the same one.
+_MAKE_RINGS = """
+import sys
+from swift.common.ring import RingBuilder
+
+for kind, port in (each.split("=") for each in sys.argv[2:]):
+    ring = RingBuilder(part_power=2, replicas=1, min_part_hours=0)
+    ring.add_dev({"ip": "127.0.0.1", "port": int(port), "device": "d1", "region": 1, "zone": 1, "weight": 1})
+    ring.rebalance()
+    ring.get_ring().save(f"{sys.argv[1]}/{kind}.ring.gz")
+"""
+
 
 class Swift:
     """A private Swift with its own ports, account and data, in `folder`; it also speaks S3 on the same port.
@@ -112,20 +126,27 @@ class Swift:
             If they do not start; the message has the end of a log.
         """
         self._configure()
-        for kind in (*_KINDS, "proxy"):
-            program = Path(sys.executable).with_name(f"swift-{kind}-server")
-            process = ServiceProcess(
-                [str(program), str(self._folder / f"{kind}.conf"), "verbose"],
-                log=self._folder / f"{kind}.log",
-                environ=base_environ(),
-            )
-            self._running.callback(process.kill)
-        process.wait_until(self._answers, timeout_s=_START_TIMEOUT_S)
+        with ExitStack() as started:
+            for kind in (*_KINDS, "proxy"):
+                program = Path(sys.executable).with_name(f"swift-{kind}-server")
+                process = ServiceProcess(
+                    [str(program), str(self._folder / f"{kind}.conf"), "verbose"],
+                    log=self._folder / f"{kind}.log",
+                    environ=base_environ(),
+                )
+                started.callback(process.kill)
+            process.wait_until(self._answers, timeout_s=_START_TIMEOUT_S)
+            self._running = started.pop_all()
 
     def _configure(self) -> None:
-        from swift.common.ring import RingBuilder
-
-        (self._folder / "devices" / "d1").mkdir(parents=True)
+        disk = self._folder / "devices" / "d1"
+        disk.mkdir(parents=True)
+        try:
+            os.setxattr(disk, "user.swift.metadata", b"")
+        except OSError as error:
+            raise ServiceError(
+                f"Swift needs extended attributes, which {disk} cannot have: set TMPDIR to a folder on ext4"
+            ) from error
         (self._folder / "swift.conf").write_text(
             f"[swift-hash]\nswift_hash_path_suffix = {secrets.token_hex(8)}\n"
             "[storage-policy:0]\nname = one\ndefault = yes\n"
@@ -135,11 +156,7 @@ class Swift:
             (self._folder / f"{kind}.conf").write_text(
                 (_COMMON + _BACKEND).format(**settings, port=port, kind=kind)
             )
-            ring = RingBuilder(part_power=2, replicas=1, min_part_hours=0)
-            where = {"ip": "127.0.0.1", "port": port, "device": "d1", "region": 1, "zone": 1, "weight": 1}
-            ring.add_dev(where)
-            ring.rebalance()
-            ring.get_ring().save(str(self._folder / f"{kind}.ring.gz"))
+        self._make_rings()
         token_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         (self._folder / "proxy.conf").write_text(
             (_COMMON + _PROXY).format(
@@ -152,6 +169,14 @@ class Swift:
                 nobody=free_port(),
             )
         )
+
+    def _make_rings(self) -> None:
+        # In a process of its own: importing Swift warns of eventlet, and changes Python's own modules.
+        ports = [f"{kind}={port}" for kind, port in self._ports.items()]
+        command = [sys.executable, "-c", _MAKE_RINGS, str(self._folder), *ports]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ServiceError(f"Swift's rings could not be made:\n{done.stderr}")
 
     def _answers(self) -> bool:
         try:

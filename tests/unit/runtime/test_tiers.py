@@ -1,9 +1,11 @@
 """Tiers as settings name them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import TypeAdapter
 
 from haste_core.errors import InvalidError
@@ -86,3 +88,10 @@ def test_tiers_that_are_reached_alike_share_a_connection() -> None:
     assert first.connection == second.connection
     assert hash(first.connection) == hash(second.connection)
     assert first.connection == S3Connection(access_key_id="AKIA1", secret_access_key=S3["secret_access_key"])
+
+
+def test_the_page_on_tiers_shows_valid_ones_of_each_driver() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "tiers.md").read_text(encoding="utf-8")
+    shown = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    for load in (load_settings, lambda **given: load_server_settings(**given).settings):
+        assert [tier.driver for tier in load(**shown).tiers.values()] == ["posix", "s3", "swift", "trash"]

@@ -105,7 +105,7 @@ class TestTrouble:
         said: str,
         step: str,
     ) -> None:
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(posix, step, fail)

@@ -146,6 +146,14 @@ def test_links_and_copies_under_way_are_left_alone(
     assert (root / "s" / "folder").is_symlink()
 
 
+def test_what_is_not_expired_is_not_even_moved(
+    trash: TrashTierStorage, throw: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throw("a.tif", days_ago=29)
+    monkeypatch.delattr(module, "publish")
+    assert trash.remove_expired() == []
+
+
 def test_empty_or_missing_trash(trash: TrashTierStorage) -> None:
     assert list(trash.contents()) == []
     assert trash.remove_expired() == []

@@ -109,7 +109,7 @@ class TestExampleFile:
         uncommented = re.sub(r"^(\w+): \{\}\n(?=  )", r"\1:\n", text, flags=re.MULTILINE)
         config.write_text(uncommented)
         given = yaml.safe_load(uncommented)
-        assert given["tiers"]["tierB"]["root"] == "/archive/tierB"
+        assert [tier["driver"] for tier in given["tiers"].values()] == ["posix", "s3", "swift", "trash"]
         assert given["handlers"] == {"count-cells": "my_lab.cells:count_cells"}
         assert load_settings(config).prefetch == 50
 
