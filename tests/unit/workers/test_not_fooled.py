@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from haste_apps.simulate import cell_field
-from haste_core.decisions import Decision
-from haste_core.interestingness import ScoredObject
+from haste_core import decisions
+from haste_core.interestingness import ScoredObject, built_in
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Undecided
-from haste_server.engine.evaluation import evaluate
 from tests.unit.features.fields import disks, levels, noise
 from tests.unit.features.shared_images import reference_images
 from tests.unit.workers.bench import RunTask
@@ -51,9 +49,14 @@ def decide(run_task: RunTask, data_dir: Path) -> Decide:
     def outcome(image: Pixels) -> str:
         tifffile.imwrite(path, image)
         response = run_task("focus-score", path, parameters=shipped.parameters["focus-score"]).response
-        decision = evaluate(Undecided(1, "plate7", shipped, ScoredObject(features=response, metadata={})))
-        assert isinstance(decision, Decision)
+        assert shipped.interestingness is not None
         assert shipped.policy is not None
+        decision = decisions.decide(
+            ScoredObject(features=response, metadata={}),
+            spec=shipped.interestingness,
+            policy=shipped.policy,
+            build=built_in,
+        )
         undecided = decision.tier == shipped.policy.undefined
         assert undecided == (decision.score is None)
         return decision.reason if undecided else decision.tier
