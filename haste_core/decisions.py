@@ -7,12 +7,17 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from haste_core.expressions import ExpressionError, parse_expression
 from haste_core.interestingness import InterestingnessError, InterestingnessFunction, ScoredObject
 from haste_core.pipelines import InterestingnessSpec
 from haste_core.policies import IntervalPolicy
+
+Origin: TypeAlias = Literal[
+    "policy", "new-policy", "revision", "set", "pin", "unpin", "recall", "retention", "quota"
+]
+"""Why a decision was made: since an object's features came (``policy``), or later, about a known object."""
 
 
 @dataclass(frozen=True)

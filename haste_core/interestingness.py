@@ -68,6 +68,19 @@ class ScoredObject:
         default=_no_others, repr=False, compare=False
     )
 
+    @property
+    def circumstances(self) -> dict[str, Any]:
+        """What is known beside the features, as a record keeps it."""
+        known = {
+            "timestamp": self.timestamp,
+            "location": list(self.location) or None,
+            "substream_id": self.substream_id,
+        }
+        return {
+            "metadata": dict(self.metadata),
+            **{name: value for name, value in known.items() if value is not None},
+        }
+
 
 class InterestingnessFunction(Protocol):
     """Computes a score in [0, 1] from an object; raises InterestingnessError if it cannot."""

@@ -148,6 +148,22 @@ def decided(
     return settle(_with_task(job, task), now=now, rules=rules)
 
 
+def move_again(job: JobRecord, position: int, decision_id: int, *, now: float, rules: Rules) -> JobRecord:
+    """Have a `tier` task carry out a later decision; it starts from where it left the object.
+
+    A task that has not begun carries out the later one only, a cancelled one none, and one that waits for a
+    decision gets its own. None may be handed out.
+    """
+    task = job.tasks[position]
+    if task.state is TaskState.CANCELLED or task.phase is Phase.UNDECIDED:
+        return job
+    if task.phase is not Phase.ENDED:
+        return _with_task(job, task.but(decision_id=decision_id))
+    again = _fresh(task, Event.FORCE_RETRY, TaskState.REGISTERED, Phase.BLOCKED)
+    again = again.but(place=task.place, decision_id=decision_id)
+    return settle(_with_task(job.but(ended_at=None), again), now=now, rules=rules)
+
+
 def refuse(job: JobRecord, position: int, reason: str, *, now: float, rules: Rules) -> JobRecord:
     """End an undecided task whose decision cannot be made."""
     ended = _end(job.tasks[position], Event.REFUSE, TaskState.ERROR, reason, now)
@@ -245,6 +261,12 @@ def needs_decision(job: JobRecord, position: int) -> bool:
     """Tell whether a task waits for a score before it can be ready."""
     task = job.plan.tasks[position]
     return task.task_key == DECIDED_KEY or task.priority_from is not None
+
+
+def holds_tier(job: JobRecord, task_id: int) -> bool:
+    """Tell whether the decision for a task is the one that puts the job's object to its tier."""
+    by_key = {task.task_key: task.task_id for task in job.tasks}
+    return by_key.get(DECIDED_KEY, task_id) == task_id
 
 
 def _make_ready(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -92,3 +95,15 @@ class Pipeline(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """Write the pipeline as a JSON object that `parse` reads back as an equal pipeline."""
         return self.model_dump(mode="json", by_alias=True)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of all that it says, in hex."""
+        written = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(written.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with other values; a hash that is known already is not its."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("sha256", None)
+        return copied

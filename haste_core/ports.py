@@ -5,9 +5,9 @@ Each Protocol has a real and an in-process implementation; one contract suite ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from haste_core.decisions import Decision
 from haste_core.interestingness import ScoredObject, StreamObject
@@ -139,20 +139,24 @@ class Undecided:
 
     Attributes
     ----------
-    task_id : int
+    task_id, job_id : int
     stream_id, source_id : str
     pipeline : Pipeline
     scored : ScoredObject
     seen : int
         Number of the stream's latest decision: what is decided now may look at objects up to it.
+    holds_tier : bool
+        False if another task of the job puts the object to its tier, and this one needs the score only.
     """
 
     task_id: int
+    job_id: int
     stream_id: str
     source_id: str
     pipeline: Pipeline
     scored: ScoredObject
     seen: int = 0
+    holds_tier: bool = True
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,9 @@ class Undecidable:
     """Why no decision could be made about an object."""
 
     reason: str
+
+
+Answer: TypeAlias = Decision | Undecidable
 
 
 @dataclass(frozen=True)
@@ -241,12 +248,22 @@ class TaskStore(Protocol):
         """List the decisions of a stream with numbers in (`after`, `up_to`], the first `limit` of them."""
 
     def record_decisions(
-        self, decided: Mapping[int, Decision | Undecidable], *, now: float
+        self, answered: Sequence[tuple[Undecided, Answer]], *, now: float
     ) -> list[StateChange]:
-        """Append decisions and make their tasks ready, by task id; end those that cannot be decided.
+        """Append decisions and make their tasks ready; end those that cannot be decided.
 
-        Tasks that do not wait for a decision any more are left as they are.
+        Tasks that do not wait for a decision any more, or whose stream has another pipeline now, are left as
+        they are.
         """
+
+    def to_redecide(self, *, limit: int) -> list[Undecided]:
+        """List objects that are to be decided about once more, as they were decided about before."""
+
+    def redecided(self, answered: Sequence[tuple[Undecided, Decision | None]], *, now: float) -> None:
+        """Record what was decided about objects once more; None leaves the earlier decision as it is."""
+
+    def start_moves(self, *, limit: int, now: float) -> list[StateChange]:
+        """Have the `tier` tasks of objects run again that later decisions are to move."""
 
     def save_presence(self, presences: Sequence[Presence], *, now: float) -> None:
         """Remember which workers are there."""

@@ -62,6 +62,14 @@ class Phase(IntEnum):
     ENDED = 6
 
 
+class Due(IntEnum):
+    """What is yet to be done about an object that was decided about."""
+
+    NOTHING = 0
+    DECISION = 1  # its stream got another policy, or it was unpinned: it is decided about once more
+    MOVE = 2  # its `tier` task is to carry out a later decision
+
+
 class Event(Enum):
     """What can happen to a task."""
 

@@ -225,12 +225,15 @@ class StreamRecord:
     ----------
     mode : "observe" or "enforce"
         Whether decisions move objects, or are recorded only.
+    first_pipeline_sha256 : str
+        Of the pipeline that it began with; its function and policy may be others since.
     """
 
     stream_id: str
     pipeline: Pipeline
     mode: Literal["observe", "enforce"]
     created_at: float
+    first_pipeline_sha256: str
 
 
 @dataclass(frozen=True)
@@ -276,7 +279,17 @@ class StreamStore(Protocol):
         """Count a stream's jobs and tiers."""
 
     def set_mode(self, stream_id: str, mode: Literal["observe", "enforce"]) -> StreamRecord:
-        """Observe or enforce."""
+        """Observe, or enforce: then what was decided before is carried out, too."""
+
+    def set_policy(self, stream_id: str, pipeline: Pipeline) -> StreamRecord:
+        """Decide by another function and policy from now on, also about what was decided before.
+
+        Parameters
+        ----------
+        stream_id : str
+        pipeline : Pipeline
+            The stream's own, but for these.
+        """
 
     def sources(self, stream_id: str, *, cursor: str | None, limit: int) -> Page[Source]:
         """List what was submitted to a stream, by job id."""

@@ -14,6 +14,7 @@ from haste_server.engine.dispatcher import Dispatcher
 from haste_server.engine.evaluator import Evaluator
 from haste_server.engine.inbox import Inbox
 from haste_server.engine.loops import Loop
+from haste_server.engine.mover import Mover
 from haste_server.engine.reconciler import Reconciler
 from haste_server.engine.revoker import Revoker
 
@@ -63,6 +64,7 @@ class Engine:
             time_limit_s=settings.evaluation_limit_s,
             clock=clock,
         )
+        self._mover = Mover(store=store, released=self._dispatcher.wake, clock=clock)
         self._collector = Collector(
             store=store,
             broker=broker,
@@ -89,6 +91,7 @@ class Engine:
             Loop("reconciler", reconciler.step),
             Loop("evaluator", self._evaluator.step),
             Loop("revoker", self._revoker.step),
+            Loop("mover", self._mover.step),
         ]
 
     def start(self) -> None:
@@ -103,6 +106,7 @@ class Engine:
             loop.stop()
         self._evaluator.stop()
         self._revoker.stop()
+        self._mover.stop()
         self._inbox.results.close()
         self._inbox.presences.close()
         self.wake()

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from haste_core.decisions import Decision
 from haste_core.errors import TransientError
-from haste_core.ports import Clock, Decided, TaskStore, Undecidable, Undecided
+from haste_core.ports import Answer, Clock, Decided, TaskStore, Undecidable, Undecided
 from haste_runtime.endings import describe_ending
 from haste_runtime.frames import FrameReader, write_frames
 from haste_server.changes import log_changes
@@ -34,8 +34,6 @@ MAX_DEATHS = 2  # of children over one object
 EXIT_WAIT_S = 1.0  # a dying child closes its pipes a moment before it is gone
 
 PAGE = 1000  # objects of a stream in one frame
-
-Answer = Decision | Undecidable
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class Evaluator:
         self._awake.wait(LOOK_AGAIN_S)
         self._stopping.wait(GATHER_S)
         self._awake.clear()
-        while not self._stopping.is_set() and self._decide_batch():
+        while not self._stopping.is_set() and (self._decide_batch() or self._redecide_batch()):
             pass
 
     def close(self) -> None:
@@ -103,36 +101,50 @@ class Evaluator:
         waiting = self._store.undecided(limit=BATCH)
         if not waiting:
             return False
-        decided = self._decide(waiting)
-        self._record(decided)
+        answered = self._decide(waiting)
+        self._record(answered)
         self._released()
-        return len(waiting) == BATCH or len(decided) < len(waiting)
+        return len(waiting) == BATCH or len(answered) < len(waiting)
 
-    def _decide(self, waiting: Sequence[Undecided]) -> dict[int, Answer]:
-        decided: dict[int, Answer] = {}
+    def _redecide_batch(self) -> bool:
+        """Decide once more about some objects that are due, and tell whether there were any."""
+        due = self._store.to_redecide(limit=BATCH)
+        answered = self._decide(due)
+        for item, answer in answered:
+            if isinstance(answer, Undecidable):
+                log.warning(
+                    "an earlier decision stays", action="redecide_failed", job_id=item.job_id, why=answer
+                )
+        decided = [(item, answer if isinstance(answer, Decision) else None) for item, answer in answered]
+        self._store.redecided(decided, now=self._clock())
+        return bool(due)
+
+    def _decide(self, waiting: Sequence[Undecided]) -> list[tuple[Undecided, Answer]]:
+        answered: list[tuple[Undecided, Answer]] = []
         record_by = time.monotonic() + RECORD_EVERY_S
         for item in waiting:
             answer = self._child.ask(item)
             if self._stopping.is_set():
                 break  # the answer may be that we ended the child
-            decided[item.task_id] = answer
+            answered.append((item, answer))
             if time.monotonic() > record_by:
                 break
-        return decided
+        return answered
 
-    def _record(self, decided: dict[int, Answer]) -> None:
+    def _record(self, answered: Sequence[tuple[Undecided, Answer]]) -> None:
         try:
-            log_changes(self._store.record_decisions(decided, now=self._clock()))
+            log_changes(self._store.record_decisions(answered, now=self._clock()))
         except TransientError:
             raise
         except Exception:
-            log.exception("decisions cannot be stored", action="decisions_refused", task_ids=list(decided))
-            if len(decided) > 1:  # one of them cannot be stored; the others must be
-                for task_id, answer in decided.items():
-                    self._record({task_id: answer})
+            task_ids = [item.task_id for item, _ in answered]
+            log.exception("decisions cannot be stored", action="decisions_refused", task_ids=task_ids)
+            if len(answered) > 1:  # one of them cannot be stored; the others must be
+                for one in answered:
+                    self._record([one])
                 return
             why = Undecidable("the decision could not be stored; the server's log has the reason")
-            log_changes(self._store.record_decisions(dict.fromkeys(decided, why), now=self._clock()))
+            log_changes(self._store.record_decisions([(answered[0][0], why)], now=self._clock()))
 
 
 class EvaluatorChild:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from importlib.metadata import version
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -13,13 +13,12 @@ from haste_core.decisions import Decision
 from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.jobs import JobRecord
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Decided, StateChange, Undecidable, Undecided
+from haste_core.ports import Answer, Decided, StateChange, Undecidable, Undecided
 from haste_core.states import Phase
+from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, held_by_pin
 from haste_server.store.handout import state_changes
-from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, save_changes
+from haste_server.store.records import SqlPart, load_jobs, pipelines_now, save_changes
 from haste_server.store.schema import decisions, streams, tasks
-
-SOFTWARE_VERSION = version("haste-server")
 
 
 class Deciding(SqlPart):
@@ -32,8 +31,8 @@ class Deciding(SqlPart):
             rows = connection.execute(_UNDECIDED, {"most": limit}).all()
             found = load_jobs(connection, {row.job_id for row in rows}, lock=False)
             names = {job.spec.stream_id for job in found.values()}
-            pipelines = self.pipelines_of(connection, names)
-            seen = {name: connection.scalar(_LAST_OF_STREAM, {"name": name}) or 0 for name in names}
+            pipelines = pipelines_now(connection, names)
+            seen = {name: last_decision(connection, name) for name in names}
             return [
                 _undecided(row.task_id, found[row.job_id], pipelines, seen)
                 for row in rows
@@ -52,44 +51,88 @@ class Deciding(SqlPart):
         ]
 
     def record_decisions(
-        self, decided: Mapping[int, Decision | Undecidable], *, now: float
+        self, answered: Sequence[tuple[Undecided, Answer]], *, now: float
     ) -> list[StateChange]:
-        """Append decisions and make their tasks ready, by task id; end those that cannot be decided."""
+        """Append decisions and make their tasks ready; see `haste_core.ports.TaskStore.record_decisions`."""
+        by_job = {item.job_id: (item, answer) for item, answer in answered}
 
         def work(connection: Connection) -> list[StateChange]:
-            found = job_ids_of_tasks(connection, list(decided))
-            before = load_jobs(connection, {job_id for job_id, _ in found.values()}, lock=True)
+            before = load_jobs(connection, by_job, lock=True)
+            present = _present_streams(connection, {item.stream_id for item, _ in answered})
             waiting = {
-                task_id: before[job_id]
-                for task_id, (job_id, position) in found.items()
-                if job_id in before and before[job_id].tasks[position].phase is Phase.UNDECIDED
+                job_id: position
+                for job_id, job in before.items()
+                if (position := _waiting(job, by_job[job_id][0].task_id)) is not None
+                # Else the stream got another policy meanwhile: it is asked about again.
+                and present[job.spec.stream_id].pipeline_sha256 == by_job[job_id][0].pipeline.sha256
             }
-            decision_ids = _append(connection, waiting, decided, now)
-            after = dict(before)
-            for task_id in waiting:
-                job_id, position = found[task_id]
-                if after[job_id].tasks[position].phase is Phase.UNDECIDED:
-                    after[job_id] = self._with_verdict(
-                        after[job_id], position, decided[task_id], decision_ids.get(task_id), now
-                    )
-            changes = [(before[job_id], after[job_id]) for job_id in before]
+            numbers = self._append(connection, {job_id: by_job[job_id] for job_id in waiting}, present, now)
+            after = {
+                job_id: self._with_answer(before[job_id], position, by_job[job_id][1], numbers, now)
+                for job_id, position in waiting.items()
+            }
+            changes = [(before[job_id], job) for job_id, job in after.items()]
             save_changes(self.database, connection, changes)
             return state_changes(changes)
 
-        return self.database.write(work) if decided else []
+        return self.database.write(work) if answered else []
 
-    def _with_verdict(
+    def _append(
         self,
-        job: JobRecord,
-        position: int,
-        verdict: Decision | Undecidable,
-        decision_id: int | None,
+        connection: Connection,
+        waiting: Mapping[int, tuple[Undecided, Answer]],
+        present: Mapping[str, sa.Row[Any]],
         now: float,
+    ) -> dict[int, int]:
+        """Store the decisions about waiting tasks; return their numbers by job."""
+        made_about = {
+            item.job_id: (item, answer) for item, answer in waiting.values() if isinstance(answer, Decision)
+        }
+        if not made_about:
+            return {}
+        known = {row.job_id: row for row in connection.execute(HOLD_OBJECTS, {"ids": list(made_about)})}
+        made = []
+        for item, decision in made_about.values():
+            row = known.get(item.job_id)
+            pinned = row is not None and row.pinned
+            about = About(
+                item.job_id,
+                item.task_id,
+                item.stream_id,
+                item.source_id,
+                item.scored.circumstances,
+                supersedes=None if row is None else row.decision_id,
+                pinned=pinned,
+                holds_tier=item.holds_tier,
+            )
+            kept = held_by_pin(decision, row.tier) if row is not None and pinned else decision
+            made.append(Made(about, kept, item.pipeline, present[item.stream_id].mode))
+        return dict(zip(made_about, append(self.database, connection, made, now=now), strict=True))
+
+    def _with_answer(
+        self, job: JobRecord, position: int, answer: Answer, numbers: Mapping[int, int], now: float
     ) -> JobRecord:
-        if isinstance(verdict, Undecidable):
-            return lifecycle.refuse(job, position, verdict.reason, now=now, rules=self.rules)
-        assert decision_id is not None
-        return lifecycle.decided(job, position, decision_id, verdict.score, now=now, rules=self.rules)
+        if isinstance(answer, Undecidable):
+            return lifecycle.refuse(job, position, answer.reason, now=now, rules=self.rules)
+        return lifecycle.decided(job, position, numbers[job.job_id], answer.score, now=now, rules=self.rules)
+
+
+def last_decision(connection: Connection, stream_id: str) -> int:
+    """Return the number of a stream's latest decision; 0 if there is none."""
+    return connection.scalar(_LAST_OF_STREAM, {"name": stream_id}) or 0
+
+
+def _waiting(job: JobRecord, task_id: int) -> int | None:
+    return next(
+        (task.position for task in job.tasks if task.task_id == task_id and task.phase is Phase.UNDECIDED),
+        None,
+    )
+
+
+def _present_streams(connection: Connection, names: Collection[str]) -> dict[str, sa.Row[Any]]:
+    """Load streams, which keep mode and policy until this transaction ends."""
+    rows: list[sa.Row[Any]] = list(connection.execute(_STREAMS, {"names": list(names)}))
+    return {row.stream_id: row for row in rows}
 
 
 def _undecided(
@@ -106,53 +149,16 @@ def _undecided(
         substream_id=job.spec.substream_id,
     )
     stream_id = job.spec.stream_id
-    return Undecided(task_id, stream_id, job.spec.source_id, pipeline, scored, seen[stream_id])
-
-
-def _append(
-    connection: Connection,
-    waiting: Mapping[int, JobRecord],
-    decided: Mapping[int, Decision | Undecidable],
-    now: float,
-) -> dict[int, int]:
-    """Store the decisions about waiting tasks; return their numbers by task id."""
-    made = {
-        task_id: (job, verdict)
-        for task_id, job in waiting.items()
-        if isinstance(verdict := decided[task_id], Decision)
-    }
-    if not made:
-        return {}
-    names = {job.spec.stream_id for job, _ in made.values()}
-    their_streams = {row.stream_id: row for row in connection.execute(_STREAMS, {"names": list(names)})}
-    earlier = _latest_decisions(connection, made)
-    rows = [
-        {
-            "stream_id": job.spec.stream_id,
-            "job_id": job.job_id,
-            "task_id": task_id,
-            "source_id": job.spec.source_id,
-            "made_at": now,
-            "score": decision.score,
-            "tier": decision.tier,
-            "reason": decision.reason,
-            "mode": their_streams[job.spec.stream_id].mode,
-            "features": dict(decision.features),
-            "pipeline": their_streams[job.spec.stream_id].pipeline,
-            "input_sha256": decision.input_sha256,
-            "software_version": SOFTWARE_VERSION,
-            "supersedes": earlier.get(task_id),
-            "seen": decision.seen,
-        }
-        for task_id, (job, decision) in made.items()
-    ]
-    decision_ids = connection.scalars(_INSERT, rows).all()
-    return dict(zip(made, decision_ids, strict=True))
-
-
-def _latest_decisions(connection: Connection, task_ids: Collection[int]) -> dict[int, int]:
-    rows = connection.execute(_LATEST, {"ids": list(task_ids)})
-    return {row.task_id: row.decision_id for row in rows}
+    return Undecided(
+        task_id,
+        job.job_id,
+        stream_id,
+        job.spec.source_id,
+        pipeline,
+        scored,
+        seen=seen[stream_id],
+        holds_tier=lifecycle.holds_tier(job, task_id),
+    )
 
 
 _UNDECIDED = (
@@ -160,11 +166,11 @@ _UNDECIDED = (
     .where(tasks.c.phase == Phase.UNDECIDED)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
-_STREAMS = sa.select(streams).where(streams.c.stream_id.in_(sa.bindparam("names", expanding=True)))
-_LATEST = (
-    sa.select(decisions.c.task_id, sa.func.max(decisions.c.decision_id).label("decision_id"))
-    .where(decisions.c.task_id.in_(sa.bindparam("ids", expanding=True)))
-    .group_by(decisions.c.task_id)
+_STREAMS = (
+    sa.select(streams.c.stream_id, streams.c.mode, streams.c.pipeline_sha256)
+    .where(streams.c.stream_id.in_(sa.bindparam("names", expanding=True)))
+    .order_by(streams.c.stream_id)
+    .with_for_update(read=True)
 )
 _LAST_OF_STREAM = sa.select(sa.func.max(decisions.c.decision_id)).where(
     decisions.c.stream_id == sa.bindparam("name")
@@ -185,4 +191,3 @@ _OF_STREAM = (
     .order_by(decisions.c.decision_id)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
-_INSERT = sa.insert(decisions).returning(decisions.c.decision_id, sort_by_parameter_order=True)

@@ -97,7 +97,7 @@ class HandOut(SqlPart):
         """Write the messages of claimed (task, job) pairs, in their order."""
         found = load_jobs(connection, {job_id for _, job_id in claimed}, lock=False)
         by_id = {task.task_id: task for job in found.values() for task in job.tasks}
-        pipelines = self.pipelines_of(connection, (job.spec.stream_id for job in found.values()))
+        pipelines = self.plans_of(connection, (job.spec.stream_id for job in found.values()))
         notes = _decision_notes(connection, [by_id[task_id] for task_id, _ in claimed])
         return [
             _message(
@@ -299,7 +299,8 @@ def _message(
         task_key=task.task_key,
         site=task.site,
         ttl_s=ttl_s,
-        place=job.place_before(task.position),
+        # Where it ran before for another decision, its copy is what is moved: the original may be gone.
+        place=task.place or job.place_before(task.position),
         parameters=pipeline.parameters.get(task.task_key, {}),
         decision=notes.get(task.decision_id or 0),
         job=job.to_json(),

@@ -19,7 +19,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.states import TaskState
 from haste_server.store.database import Database
 from haste_server.store.many_rows import overwrite
-from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
+from haste_server.store.schema import NO_INDEX, jobs, pipelines, streams, tasks
 
 REMEMBERED_CHARACTERS = 10_000
 REMEMBERED_STREAMS = 1000
@@ -33,18 +33,38 @@ class SqlPart:
     rules: Rules
     _remembered: dict[str, Pipeline] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def pipelines_of(self, connection: Connection, stream_ids: Iterable[str]) -> dict[str, Pipeline]:
-        """Load the pipelines of streams, which never change; unknown names are left out."""
+    def plans_of(self, connection: Connection, stream_ids: Iterable[str]) -> dict[str, Pipeline]:
+        """Load the pipelines that streams began with; unknown names are left out.
+
+        Tasks and parameters of a stream never change; its interestingness function and policy may.
+        """
         found = {name: self._remembered.get(name) for name in set(stream_ids)}
         missing = [name for name, pipeline in found.items() if pipeline is None]
         if missing:
-            rows = connection.execute(_LOAD_PIPELINES, {"names": missing})
-            read = {row.stream_id: Pipeline.parse(pydantic_core.from_json(row.pipeline)) for row in rows}
+            read = pipelines_now(connection, missing)
             if len(self._remembered) + len(read) > REMEMBERED_STREAMS:
                 self._remembered.clear()
             self._remembered.update(read)
             found.update(read)
         return {name: pipeline for name, pipeline in found.items() if pipeline is not None}
+
+
+def pipelines_now(connection: Connection, stream_ids: Iterable[str]) -> dict[str, Pipeline]:
+    """Load the present pipelines of streams; unknown names are left out."""
+    rows = connection.execute(_LOAD_PIPELINES, {"names": list(stream_ids)})
+    return {row.stream_id: read_pipeline(row.pipeline) for row in rows}
+
+
+@lru_cache(maxsize=100)
+def read_pipeline(text: str) -> Pipeline:
+    """Read a stored pipeline."""
+    return Pipeline.parse(pydantic_core.from_json(text))
+
+
+def store_pipeline(connection: Connection, pipeline: Pipeline) -> str:
+    """Have a pipeline stored, and return its hash."""
+    connection.execute(_STORE_PIPELINE, {"pipeline_sha256": pipeline.sha256, "pipeline": pipeline.to_json()})
+    return pipeline.sha256
 
 
 def load_jobs(connection: Connection, job_ids: Collection[int], *, lock: bool) -> dict[int, JobRecord]:
@@ -145,6 +165,12 @@ _SET_STATE = (
     .where(jobs.c.job_id.in_(_IDS))
     .values(state=sa.bindparam("new_state", type_=jobs.c.state.type), ended_at=sa.bindparam("end"))
 )
-_LOAD_PIPELINES = sa.select(
-    streams.c.stream_id, sa.type_coerce(streams.c.pipeline, sa.Text).label("pipeline")
-).where(streams.c.stream_id.in_(sa.bindparam("names", expanding=True)))
+PIPELINE_TEXT = sa.type_coerce(pipelines.c.pipeline, sa.Text).label("pipeline")
+_LOAD_PIPELINES = (
+    sa.select(streams.c.stream_id, PIPELINE_TEXT)
+    .join(pipelines, pipelines.c.pipeline_sha256 == streams.c.pipeline_sha256)
+    .where(streams.c.stream_id.in_(sa.bindparam("names", expanding=True)))
+)
+_STORE_PIPELINE = (
+    sa.insert(pipelines).prefix_with("OR IGNORE", dialect="sqlite").prefix_with("IGNORE", dialect="mysql")
+)

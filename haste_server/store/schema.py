@@ -26,10 +26,13 @@ from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.engine import Dialect
 
 from haste_core.messages import Place
-from haste_core.states import Phase, TaskState
+from haste_core.states import Due, Phase, TaskState
 
 NO_INDEX = 2**62
 """Stands for "no number in the stream", so that such tasks come last among equal ranks."""
+
+NO_SCORE = -1.0
+"""Stands for an undefined score in `objects`, so that such objects come below all others."""
 
 
 class _Code(TypeDecorator[IntEnum]):
@@ -87,11 +90,22 @@ _MYSQL: dict[str, Any] = {
 
 metadata = MetaData()
 
+# A pipeline is never changed: a stream that gets another policy names another pipeline.
+pipelines = Table(
+    "pipelines",
+    metadata,
+    Column("pipeline_sha256", String(64), primary_key=True),
+    Column("pipeline", JSON, nullable=False),
+    **_MYSQL,
+)
+
 streams = Table(
     "streams",
     metadata,
     Column("stream_id", String(100), primary_key=True),
-    Column("pipeline", JSON, nullable=False),
+    Column("pipeline_sha256", String(64), ForeignKey("pipelines.pipeline_sha256"), nullable=False),
+    # The one that it began with: who joins the stream later names that.
+    Column("first_pipeline_sha256", String(64), nullable=False),
     Column("mode", String(10), nullable=False),
     Column("created_at", Double, nullable=False),
     **_MYSQL,
@@ -184,16 +198,40 @@ decisions = Table(
     Column("tier", String(100), nullable=False),
     Column("reason", Text, nullable=False),
     Column("mode", String(10), nullable=False),
+    Column("origin", String(20), nullable=False),
+    Column("made_by", String(100)),
     Column("features", JSON, nullable=False),
-    Column("pipeline", JSON, nullable=False),
+    Column("circumstances", JSON, nullable=False),
+    Column("pipeline_sha256", String(64), nullable=False),
     Column("input_sha256", String(64), nullable=False),
     Column("software_version", String(50), nullable=False),
     Column("supersedes", BigInteger),
     Column("seen", BigInteger),
     Index("ix_decisions_order", "stream_id", "decision_id"),
-    Index("ix_decisions_task", "task_id", "decision_id"),
-    Index("ix_decisions_stream", "stream_id", "tier"),
+    Index("ix_decisions_job", "job_id", "decision_id"),
     sqlite_autoincrement=True,
+    **_MYSQL,
+)
+
+# Each object that was decided about, as its latest decision left it.
+objects = Table(
+    "objects",
+    metadata,
+    Column(
+        "job_id", _Id, ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("stream_id", String(100), nullable=False),
+    Column("task_id", _Id, nullable=False),
+    Column("decision_id", _Id, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("value", Double),
+    Column("tier", String(100), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("pinned", Boolean, nullable=False),
+    Column("due", _Code(Due), nullable=False),
+    Index("ix_objects_score", "stream_id", "score", "job_id", "size_bytes"),
+    Index("ix_objects_tier", "stream_id", "tier", "score", "job_id", "size_bytes"),
+    Index("ix_objects_due", "due", "job_id"),
     **_MYSQL,
 )
 

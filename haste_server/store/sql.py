@@ -9,6 +9,7 @@ from haste_server.store.handout import HandOut
 from haste_server.store.history import History
 from haste_server.store.jobs import Jobs
 from haste_server.store.priorities import Priorities
+from haste_server.store.redeciding import Redeciding
 from haste_server.store.streams import Streams
 from haste_server.store.submission import Submission
 from haste_server.store.user_actions import UserActions
@@ -16,5 +17,7 @@ from haste_server.store.workers import Workers
 
 
 @dataclass(frozen=True)
-class SqlStore(Submission, Jobs, UserActions, Priorities, HandOut, History, Deciding, Streams, Workers):
+class SqlStore(
+    Submission, Jobs, UserActions, Priorities, HandOut, History, Deciding, Redeciding, Streams, Workers
+):
     """All ports of `haste_core` that end in ``Store``, on one database."""

@@ -9,13 +9,12 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from haste_core.errors import ConflictError, NotFoundError
-from haste_core.lifecycle import DECIDED_KEY
 from haste_core.pipelines import Pipeline
-from haste_core.states import TaskState
+from haste_core.states import Due, TaskState
 from haste_core.stores import Page, Source, StreamProgress, StreamRecord, TierCount
 from haste_server.store.jobs import numeric_cursor
-from haste_server.store.records import SqlPart
-from haste_server.store.schema import decisions, jobs, streams, tasks
+from haste_server.store.records import PIPELINE_TEXT, SqlPart, read_pipeline, store_pipeline
+from haste_server.store.schema import NO_SCORE, jobs, objects, pipelines, streams
 
 Mode = Literal["observe", "enforce"]
 
@@ -27,24 +26,31 @@ class Streams(SqlPart):
         self, stream_id: str, pipeline: Pipeline, mode: Mode, *, now: float
     ) -> tuple[StreamRecord, bool]:
         """Create a stream, or find it; see `haste_core.stores.StreamStore.create_stream`."""
-        row = {
-            "stream_id": stream_id,
-            "pipeline": pipeline.to_json(),
-            "mode": mode,
-            "created_at": now,
-        }
+
+        def work(connection: Connection) -> None:
+            sha256 = store_pipeline(connection, pipeline)
+            row = {
+                "stream_id": stream_id,
+                "pipeline_sha256": sha256,
+                "first_pipeline_sha256": sha256,
+                "mode": mode,
+                "created_at": now,
+            }
+            connection.execute(sa.insert(streams).values(row))
+
         try:
-            self.database.write(lambda connection: connection.execute(sa.insert(streams).values(row)))
+            self.database.write(work)
         except IntegrityError:
             there = self.stream(stream_id)
-            if (there.pipeline, there.mode) != (pipeline, mode):
+            known = (there.pipeline.sha256, there.first_pipeline_sha256)
+            if there.mode != mode or pipeline.sha256 not in known:
                 raise ConflictError(_difference(there, pipeline)) from None
             return there, False
-        return StreamRecord(stream_id, pipeline, mode, now), True
+        return StreamRecord(stream_id, pipeline, mode, now, pipeline.sha256), True
 
     def stream(self, stream_id: str) -> StreamRecord:
         """Load a stream."""
-        wanted = sa.select(streams).where(streams.c.stream_id == stream_id)
+        wanted = _STREAM.where(streams.c.stream_id == stream_id)
         row = self.database.read(lambda connection: connection.execute(wanted).one_or_none())
         if row is None:
             raise NotFoundError(f"there is no stream {stream_id!r}")
@@ -52,7 +58,7 @@ class Streams(SqlPart):
 
     def streams(self, *, cursor: str | None, limit: int) -> Page[StreamRecord]:
         """List streams by name."""
-        wanted = sa.select(streams).order_by(streams.c.stream_id).limit(limit)
+        wanted = _STREAM.order_by(streams.c.stream_id).limit(limit)
         if cursor is not None:
             wanted = wanted.where(streams.c.stream_id > cursor)
         rows = self.database.read(lambda connection: connection.execute(wanted).all())
@@ -80,9 +86,29 @@ class Streams(SqlPart):
         return self.database.read(work)
 
     def set_mode(self, stream_id: str, mode: Mode) -> StreamRecord:
-        """Observe or enforce, from the next decision on."""
+        """Observe, or enforce; see `haste_core.stores.StreamStore.set_mode`."""
         changed = sa.update(streams).where(streams.c.stream_id == stream_id).values(mode=mode)
-        self.database.write(lambda connection: connection.execute(changed))
+        due = Due.DECISION if mode == "enforce" else Due.NOTHING
+
+        def work(connection: Connection) -> None:
+            connection.execute(changed)
+            connection.execute(_SET_DUE, {"name": stream_id, "what": due})
+
+        self.database.write(work)
+        return self.stream(stream_id)
+
+    def set_policy(self, stream_id: str, pipeline: Pipeline) -> StreamRecord:
+        """Decide by another function and policy; see `haste_core.stores.StreamStore.set_policy`."""
+        self.stream(stream_id)
+
+        def work(connection: Connection) -> None:
+            sha256 = store_pipeline(connection, pipeline)
+            connection.execute(
+                sa.update(streams).where(streams.c.stream_id == stream_id).values(pipeline_sha256=sha256)
+            )
+            connection.execute(_SET_DUE, {"name": stream_id, "what": Due.DECISION})
+
+        self.database.write(work)
         return self.stream(stream_id)
 
     def sources(self, stream_id: str, *, cursor: str | None, limit: int) -> Page[Source]:
@@ -114,27 +140,37 @@ def _difference(there: StreamRecord, pipeline: Pipeline) -> str:
 
 
 def _stream_record(row: Row[Any]) -> StreamRecord:
-    return StreamRecord(row.stream_id, Pipeline.parse(row.pipeline), row.mode, row.created_at)
+    return StreamRecord(
+        row.stream_id, read_pipeline(row.pipeline), row.mode, row.created_at, row.first_pipeline_sha256
+    )
+
+
+_SET_DUE = (
+    sa.update(objects)
+    .where(objects.c.stream_id == sa.bindparam("name"))
+    .values(due=sa.bindparam("what", type_=objects.c.due.type))
+)
+_STREAM = sa.select(
+    streams.c.stream_id,
+    streams.c.mode,
+    streams.c.created_at,
+    streams.c.first_pipeline_sha256,
+    PIPELINE_TEXT,
+).join(pipelines, pipelines.c.pipeline_sha256 == streams.c.pipeline_sha256)
 
 
 def _tiers(connection: Connection, stream_id: str) -> dict[str, TierCount]:
-    size_bytes = tasks.c.response["size_bytes"].as_integer()
+    score = sa.case((objects.c.score != NO_SCORE, objects.c.score))
     counted = (
         sa.select(
-            decisions.c.tier,
+            objects.c.tier,
             sa.func.count().label("number"),
-            sa.func.coalesce(sa.func.sum(size_bytes), 0).label("size_bytes"),
-            sa.func.avg(decisions.c.score).label("mean_score"),
+            sa.func.sum(objects.c.size_bytes).label("size_bytes"),
+            sa.func.avg(score).label("mean_score"),
         )
-        .join(tasks, tasks.c.decision_id == decisions.c.decision_id)
-        .join(jobs, jobs.c.job_id == tasks.c.job_id)
-        .where(
-            jobs.c.stream_id == stream_id,
-            tasks.c.task_key == DECIDED_KEY,
-            tasks.c.state == TaskState.DONE,
-        )
-        .group_by(decisions.c.tier)
-        .order_by(decisions.c.tier)
+        .where(objects.c.stream_id == stream_id)
+        .group_by(objects.c.tier)
+        .order_by(objects.c.tier)
     )
     return {
         row.tier: TierCount(row.number, int(row.size_bytes), row.mean_score)

@@ -22,7 +22,7 @@ from haste_server.store.database import Database
 from haste_server.store.group_commit import GroupCommit
 from haste_server.store.idempotency import Call
 from haste_server.store.many_rows import insert_numbered
-from haste_server.store.records import SqlPart, task_row
+from haste_server.store.records import SqlPart, store_pipeline, task_row
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
 
 _Identity = tuple[str, str, str | None]
@@ -114,14 +114,20 @@ class Submission(SqlPart):
         return [answer[number] for number in range(len(specs))]
 
     def _pipelines(self, connection: Connection, names: set[str], now: float) -> dict[str, Pipeline]:
-        found = self.pipelines_of(connection, names)
+        found = self.plans_of(connection, names)
         missing = sorted(names - set(found))
         if missing:
-            shown = self.default_pipeline.to_json()
+            sha256 = store_pipeline(connection, self.default_pipeline)
             connection.execute(
                 sa.insert(streams),
                 [
-                    {"stream_id": name, "pipeline": shown, "mode": "observe", "created_at": now}
+                    {
+                        "stream_id": name,
+                        "pipeline_sha256": sha256,
+                        "first_pipeline_sha256": sha256,
+                        "mode": "observe",
+                        "created_at": now,
+                    }
                     for name in missing
                 ],
             )

@@ -15,8 +15,8 @@ def test_a_decision_makes_its_task_ready_and_travels_with_it(store: SqlStore) ->
     assert claim(store, "tier") == []
     [waiting] = store.undecided(limit=10)
     assert waiting.scored.features == {"plls": -1.2}
-    decision = Decision(0.75, "hot", "because", "f" * 64, {"plls": -1.2, "sha256": "a" * 64})
-    store.record_decisions({waiting.task_id: decision}, now=NOW)
+    decision = Decision(0.75, "hot", "because", "f" * 64, {"sha256": "a" * 64, "size_bytes": 7})
+    store.record_decisions([(waiting, decision)], now=NOW)
     assert store.undecided(limit=10) == []
     store.set_mode("s", "enforce")
     [tier] = claim(store, "tier")
@@ -33,7 +33,7 @@ def test_a_decision_makes_its_task_ready_and_travels_with_it(store: SqlStore) ->
 def test_a_decision_that_cannot_be_made_is_an_error_with_a_message(store: SqlStore) -> None:
     [job_id] = submitted(store, spec("tier", response={"focus-score": {}}))
     [waiting] = store.undecided(limit=10)
-    [change] = store.record_decisions({waiting.task_id: Undecidable("no plls")}, now=NOW)
+    [change] = store.record_decisions([(waiting, Undecidable("no plls"))], now=NOW)
     assert change.state is TaskState.ERROR
     assert store.job(job_id).state is TaskState.ERROR
 
@@ -43,7 +43,7 @@ def test_priority_from_takes_the_score(store: SqlStore) -> None:
     submitted(store, spec(tree))
     store.record([result_of(claim(store, "focus-score")[0], response={"plls": 0})], now=NOW)
     [waiting] = store.undecided(limit=1)
-    store.record_decisions({waiting.task_id: Decision(0.6, "hot", "why", "f" * 64, {})}, now=NOW)
+    store.record_decisions([(waiting, Decision(0.6, "hot", "why", "f" * 64, {}))], now=NOW)
     [message] = claim(store, "b")
     assert message.job["tasks"]["taskSequential"][1]["Task"]["priority"] == 0.6
 
@@ -53,7 +53,7 @@ def decide_about(store: SqlStore, source_id: str, plls: float, *, stream_id: str
     submitted(store, spec("tier", source_id=source_id, stream_id=stream_id, response=response))
     [waiting] = store.undecided(limit=10)
     decision = Decision(0.25, "hot", "why", "f" * 64, waiting.scored.features, seen=waiting.seen)
-    store.record_decisions({waiting.task_id: decision}, now=NOW)
+    store.record_decisions([(waiting, decision)], now=NOW)
 
 
 def test_decisions_are_listed_in_their_order_and_within_bounds(store: SqlStore) -> None:

@@ -34,7 +34,10 @@ _SAME: dict[str, Any] = {
     "task_id": 1,
     "source_id": "a",
     "mode": "observe",
-    "pipeline": {},
+    "origin": "policy",
+    "made_by": None,
+    "circumstances": {"metadata": {}},
+    "pipeline_sha256": "0" * 64,
     "input_sha256": "0" * 64,
     "software_version": "1",
 }

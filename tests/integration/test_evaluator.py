@@ -114,7 +114,7 @@ def an_object(folder: Path, function: str, **parameters: Any) -> Undecided:
             "policy": {"intervals": [{"lo": 0, "hi": 1, "tier": "hot"}], "undefined": "empty"},
         }
     )
-    return Undecided(1, "stream", "A01.tif", pipeline, ScoredObject(features={}, metadata={}))
+    return Undecided(1, 1, "stream", "A01.tif", pipeline, ScoredObject(features={}, metadata={}))
 
 
 def runs(folder: Path) -> list[int]:

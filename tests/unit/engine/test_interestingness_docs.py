@@ -26,7 +26,7 @@ def answer(shown: str, features: dict[str, float], others: list[dict[str, float]
         Decided(number, StreamObject(f"{number}", of_other, 0.5, "hot"))
         for number, of_other in enumerate(others, start=1)
     ]
-    item = Undecided(1, "s", "A01", pipeline, ScoredObject(features, {}), seen=len(history))
+    item = Undecided(1, 1, "s", "A01", pipeline, ScoredObject(features, {}), seen=len(history))
     return evaluate(item, StreamsSoFar(lambda wanted: [history]))
 
 

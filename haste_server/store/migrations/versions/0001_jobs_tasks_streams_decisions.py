@@ -23,8 +23,11 @@ def upgrade() -> None:
     sa.Column('tier', sa.String(length=100), nullable=False),
     sa.Column('reason', sa.Text(), nullable=False),
     sa.Column('mode', sa.String(length=10), nullable=False),
+    sa.Column('origin', sa.String(length=20), nullable=False),
+    sa.Column('made_by', sa.String(length=100), nullable=True),
     sa.Column('features', sa.JSON(), nullable=False),
-    sa.Column('pipeline', sa.JSON(), nullable=False),
+    sa.Column('circumstances', sa.JSON(), nullable=False),
+    sa.Column('pipeline_sha256', sa.String(length=64), nullable=False),
     sa.Column('input_sha256', sa.String(length=64), nullable=False),
     sa.Column('software_version', sa.String(length=50), nullable=False),
     sa.Column('supersedes', sa.BigInteger(), nullable=True),
@@ -36,9 +39,8 @@ def upgrade() -> None:
     sqlite_autoincrement=True
     )
     with op.batch_alter_table('decisions', schema=None) as batch_op:
+        batch_op.create_index('ix_decisions_job', ['job_id', 'decision_id'], unique=False)
         batch_op.create_index('ix_decisions_order', ['stream_id', 'decision_id'], unique=False)
-        batch_op.create_index('ix_decisions_stream', ['stream_id', 'tier'], unique=False)
-        batch_op.create_index('ix_decisions_task', ['task_id', 'decision_id'], unique=False)
 
     op.create_table('idempotency_keys',
     sa.Column('idempotency_key', sa.String(length=255), nullable=False),
@@ -76,12 +78,10 @@ def upgrade() -> None:
         batch_op.create_index('ix_jobs_stream_index', ['stream_id', 'stream_index'], unique=False)
         batch_op.create_index('ix_jobs_stream_state', ['stream_id', 'state'], unique=False)
 
-    op.create_table('streams',
-    sa.Column('stream_id', sa.String(length=100), nullable=False),
+    op.create_table('pipelines',
+    sa.Column('pipeline_sha256', sa.String(length=64), nullable=False),
     sa.Column('pipeline', sa.JSON(), nullable=False),
-    sa.Column('mode', sa.String(length=10), nullable=False),
-    sa.Column('created_at', sa.Double(), nullable=False),
-    sa.PrimaryKeyConstraint('stream_id'),
+    sa.PrimaryKeyConstraint('pipeline_sha256'),
     mysql_charset='utf8mb4',
     mysql_collate='utf8mb4_bin',
     mysql_engine='InnoDB'
@@ -99,6 +99,40 @@ def upgrade() -> None:
     with op.batch_alter_table('workers', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_workers_seen_at'), ['seen_at'], unique=False)
 
+    op.create_table('objects',
+    sa.Column('job_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('stream_id', sa.String(length=100), nullable=False),
+    sa.Column('task_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('decision_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('score', sa.Double(), nullable=False),
+    sa.Column('value', sa.Double(), nullable=True),
+    sa.Column('tier', sa.String(length=100), nullable=False),
+    sa.Column('size_bytes', sa.BigInteger(), nullable=False),
+    sa.Column('pinned', sa.Boolean(), nullable=False),
+    sa.Column('due', sa.SmallInteger(), nullable=False),
+    sa.ForeignKeyConstraint(['job_id'], ['jobs.job_id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('job_id'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB'
+    )
+    with op.batch_alter_table('objects', schema=None) as batch_op:
+        batch_op.create_index('ix_objects_due', ['due', 'job_id'], unique=False)
+        batch_op.create_index('ix_objects_score', ['stream_id', 'score', 'job_id', 'size_bytes'], unique=False)
+        batch_op.create_index('ix_objects_tier', ['stream_id', 'tier', 'score', 'job_id', 'size_bytes'], unique=False)
+
+    op.create_table('streams',
+    sa.Column('stream_id', sa.String(length=100), nullable=False),
+    sa.Column('pipeline_sha256', sa.String(length=64), nullable=False),
+    sa.Column('first_pipeline_sha256', sa.String(length=64), nullable=False),
+    sa.Column('mode', sa.String(length=10), nullable=False),
+    sa.Column('created_at', sa.Double(), nullable=False),
+    sa.ForeignKeyConstraint(['pipeline_sha256'], ['pipelines.pipeline_sha256'], ),
+    sa.PrimaryKeyConstraint('stream_id'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB'
+    )
     op.create_table('tasks',
     sa.Column('task_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('job_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -162,11 +196,18 @@ def downgrade() -> None:
         batch_op.drop_index('ix_tasks_age')
 
     op.drop_table('tasks')
+    op.drop_table('streams')
+    with op.batch_alter_table('objects', schema=None) as batch_op:
+        batch_op.drop_index('ix_objects_tier')
+        batch_op.drop_index('ix_objects_score')
+        batch_op.drop_index('ix_objects_due')
+
+    op.drop_table('objects')
     with op.batch_alter_table('workers', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_workers_seen_at'))
 
     op.drop_table('workers')
-    op.drop_table('streams')
+    op.drop_table('pipelines')
     with op.batch_alter_table('jobs', schema=None) as batch_op:
         batch_op.drop_index('ix_jobs_stream_state')
         batch_op.drop_index('ix_jobs_stream_index')
@@ -178,8 +219,7 @@ def downgrade() -> None:
     op.drop_table('jobs')
     op.drop_table('idempotency_keys')
     with op.batch_alter_table('decisions', schema=None) as batch_op:
-        batch_op.drop_index('ix_decisions_task')
-        batch_op.drop_index('ix_decisions_stream')
         batch_op.drop_index('ix_decisions_order')
+        batch_op.drop_index('ix_decisions_job')
 
     op.drop_table('decisions')

@@ -1,0 +1,149 @@
+"""Appending decisions, and bringing the objects that they are about in line with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from haste_core.decisions import Decision, Origin
+from haste_core.pipelines import Pipeline
+from haste_core.states import Due
+from haste_server.store.database import Database
+from haste_server.store.many_rows import insert_numbered, overwrite
+from haste_server.store.schema import NO_SCORE, decisions, objects
+
+SOFTWARE_VERSION = version("haste-server")
+
+
+@dataclass(frozen=True)
+class About:
+    """What a decision is about, and what it follows.
+
+    Attributes
+    ----------
+    supersedes : int, optional
+        Number of the earlier decision.
+    circumstances : mapping
+        What beside features a function could see: metadata, timestamp, location, substream_id.
+    holds_tier : bool
+        Whether its task is the one that puts the object to its tier.
+    """
+
+    job_id: int
+    task_id: int
+    stream_id: str
+    source_id: str
+    circumstances: Mapping[str, Any]
+    supersedes: int | None = None
+    pinned: bool = False
+    holds_tier: bool = True
+
+
+@dataclass(frozen=True)
+class Made:
+    """A decision that was made, and how.
+
+    Attributes
+    ----------
+    made_by : str, optional
+        Who asked for it; None: the server itself.
+    due : Due
+        What is to be done about the object now.
+    """
+
+    about: About
+    decision: Decision
+    pipeline: Pipeline
+    mode: str
+    origin: Origin = "policy"
+    made_by: str | None = None
+    due: Due = Due.NOTHING
+
+
+def append(database: Database, connection: Connection, made: Sequence[Made], *, now: float) -> list[int]:
+    """Store decisions, and their objects as they leave them; return the decisions' numbers in their order."""
+    if not made:
+        return []
+    numbers = insert_numbered(database, connection, decisions, [_decision_row(one, now) for one in made])
+    object_rows = [
+        _object_row(one, number) for one, number in zip(made, numbers, strict=True) if one.about.holds_tier
+    ]
+    if object_rows:
+        overwrite(database, connection, objects, object_rows, _CHANGING)
+    return numbers
+
+
+def held_by_pin(decision: Decision, tier: str) -> Decision:
+    """Return what is decided about a pinned object: the score may be another one, the tier is not."""
+    why = f"pinned to {tier}; else: {decision.reason}"
+    return replace(decision, tier=tier, reason=why)
+
+
+def _decision_row(made: Made, now: float) -> dict[str, Any]:
+    about, decision = made.about, made.decision
+    return {
+        "stream_id": about.stream_id,
+        "job_id": about.job_id,
+        "task_id": about.task_id,
+        "source_id": about.source_id,
+        "made_at": now,
+        "score": decision.score,
+        "tier": decision.tier,
+        "reason": decision.reason,
+        "mode": made.mode,
+        "origin": made.origin,
+        "made_by": made.made_by,
+        "features": dict(decision.features),
+        "circumstances": dict(about.circumstances),
+        "pipeline_sha256": made.pipeline.sha256,
+        "input_sha256": decision.input_sha256,
+        "software_version": SOFTWARE_VERSION,
+        "supersedes": about.supersedes,
+        "seen": decision.seen,
+    }
+
+
+def _object_row(made: Made, decision_id: int) -> dict[str, Any]:
+    about, decision = made.about, made.decision
+    return {
+        "job_id": about.job_id,
+        "stream_id": about.stream_id,
+        "task_id": about.task_id,
+        "decision_id": decision_id,
+        "score": NO_SCORE if decision.score is None else decision.score,
+        "value": _value(decision, made.pipeline),
+        "tier": decision.tier,
+        "size_bytes": _size_bytes(decision.features),
+        "pinned": about.pinned,
+        "due": made.due,
+    }
+
+
+def _value(decision: Decision, pipeline: Pipeline) -> float | None:
+    """Return the one feature that the stream's function reads, if it reads one."""
+    spec = pipeline.interestingness
+    feature = spec.parameters.get("feature") if spec else None
+    value = decision.features.get(feature) if isinstance(feature, str) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _size_bytes(features: Mapping[str, Any]) -> int:
+    size = features.get("size_bytes")
+    return size if isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63 else 0
+
+
+_CHANGING = [column.name for column in objects.c if column.name not in ("job_id", "stream_id")]
+HOLD_OBJECTS = (
+    sa.select(objects)
+    .where(objects.c.job_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(objects.c.job_id)
+    .with_for_update()
+)

@@ -1,0 +1,265 @@
+"""Objects that are decided about once more, and those that move since they were.
+
+See docs/decisions/0095-a-table-of-objects.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from haste_core import lifecycle
+from haste_core.decisions import Decision, Origin
+from haste_core.errors import NotFoundError
+from haste_core.interestingness import ScoredObject
+from haste_core.ports import StateChange, Undecided
+from haste_core.states import Due, Phase
+from haste_server.store.deciding import last_decision
+from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, held_by_pin
+from haste_server.store.handout import state_changes
+from haste_server.store.records import (
+    PIPELINE_TEXT,
+    SqlPart,
+    load_jobs,
+    pipelines_now,
+    read_pipeline,
+    save_changes,
+)
+from haste_server.store.schema import decisions, objects, pipelines, streams, tasks
+
+Change = Callable[[Decision], Decision]
+
+
+class Redeciding(SqlPart):
+    """Later decisions about objects, and what follows from them."""
+
+    def to_redecide(self, *, limit: int) -> list[Undecided]:
+        """List objects of streams whose policy has changed since, as they were decided about before."""
+
+        def work(connection: Connection) -> list[Undecided]:
+            job_ids = connection.scalars(_DUE, {"what": Due.DECISION, "most": limit}).all()
+            rows = connection.execute(_PRESENT, {"ids": list(job_ids)}).all() if job_ids else []
+            names = {row.stream_id for row in rows}
+            now = pipelines_now(connection, names)
+            seen = {name: last_decision(connection, name) for name in names}
+            return [
+                Undecided(
+                    row.task_id,
+                    row.job_id,
+                    row.stream_id,
+                    row.source_id,
+                    now[row.stream_id],
+                    ScoredObject(features=row.features, **row.circumstances),
+                    seen=seen[row.stream_id],
+                )
+                for row in rows
+            ]
+
+        return self.database.read(work)
+
+    def redecided(self, answered: Sequence[tuple[Undecided, Decision | None]], *, now: float) -> None:
+        """Record what was decided about objects once more; None leaves the earlier decision as it is."""
+        by_job = {item.job_id: (item, decision) for item, decision in answered}
+
+        def work(connection: Connection) -> None:
+            made, done = [], []
+            for row in _held(connection, by_job):
+                item, decision = by_job[row.job_id]
+                if row.due is not Due.DECISION or row.stream_pipeline_sha256 != item.pipeline.sha256:
+                    continue  # somebody else was quicker, or it is due again
+                kept = _earlier(row) if decision is None else decision
+                if row.pinned and decision is not None:
+                    kept = held_by_pin(decision, row.tier)
+                if (kept.score, kept.tier, row.stream_mode) in _stands(row):
+                    done.append({"id": row.job_id, "what": _due(row, kept.tier)})
+                else:
+                    made.append(_made(row, kept, "new-policy", None, pipeline=item.pipeline))
+            append(self.database, connection, made, now=now)
+            if done:
+                connection.execute(_SET_DUE, done)
+
+        self.database.write(work)
+
+    def redecide(
+        self,
+        changes: Mapping[int, Change],
+        *,
+        origin: Origin,
+        made_by: str | None,
+        now: float,
+        pinned: bool | None = None,
+    ) -> int:
+        """Decide otherwise about objects, and tell about how many.
+
+        Parameters
+        ----------
+        changes : mapping of int to callable
+            By job: from the present decision to the new one.
+        origin : str
+        made_by : str, optional
+            Who asked for it.
+        now : float
+        pinned : bool, optional
+            None: pinned objects are left as they are; else they are pinned from now on, or not any more.
+        """
+
+        def work(connection: Connection) -> int:
+            made = []
+            for row in _held(connection, changes):
+                if row.pinned and pinned is None:
+                    continue
+                decision = changes[row.job_id](_earlier(row))
+                one = _made(row, decision, origin, made_by, pipeline=read_pipeline(row.pipeline))
+                if pinned is not None:
+                    one = replace(one, about=replace(one.about, pinned=pinned))
+                if pinned is False:  # what the policy says of it is found out next
+                    one = replace(one, due=Due.DECISION)
+                made.append(one)
+            append(self.database, connection, made, now=now)
+            return len(made)
+
+        return self.database.write(work) if changes else 0
+
+    def redecide_one(
+        self,
+        job_id: int,
+        change: Change,
+        *,
+        origin: Origin,
+        made_by: str | None,
+        now: float,
+        pinned: bool | None = None,
+    ) -> None:
+        """Decide otherwise about one object; see `redecide`.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such job, or nothing was decided about it yet.
+        """
+        changed = self.redecide({job_id: change}, origin=origin, made_by=made_by, now=now, pinned=pinned)
+        if not changed:
+            raise NotFoundError(f"nothing was decided yet about the object of job {job_id}, or it is pinned")
+
+    def start_moves(self, *, limit: int, now: float) -> list[StateChange]:
+        """Have the `tier` tasks of objects run again that later decisions are to move."""
+
+        def work(connection: Connection) -> list[StateChange]:
+            rows = connection.execute(_TO_MOVE, {"most": limit}).all()
+            if not rows:
+                return []
+            asked = {row.job_id: row for row in rows}
+            before = load_jobs(connection, asked, lock=True)
+            held = {row.job_id: row for row in _held(connection, before)}
+            changes, moving = [], []
+            for job_id, job in before.items():
+                row = held.get(job_id)
+                if row is None or row.due is not Due.MOVE:
+                    continue
+                position = next(task.position for task in job.tasks if task.task_id == row.task_id)
+                if job.tasks[position].phase is Phase.HANDED_OUT:
+                    continue  # its result comes first
+                moved = lifecycle.move_again(job, position, row.decision_id, now=now, rules=self.rules)
+                changes.append((job, moved))
+                moving.append({"id": job_id, "what": Due.NOTHING})
+            save_changes(self.database, connection, changes)
+            if moving:
+                connection.execute(_SET_DUE, moving)
+            return state_changes(changes)
+
+        return self.database.write(work)
+
+
+def _held(connection: Connection, job_ids: Collection[int]) -> list[Row[Any]]:
+    """Load objects with their present decisions and streams, and hold them."""
+    ids = {"ids": list(job_ids)}
+    connection.execute(_HOLD, ids)
+    return list(connection.execute(_PRESENT, ids))
+
+
+def _earlier(row: Row[Any]) -> Decision:
+    return Decision(row.decision_score, row.tier, row.reason, row.input_sha256, row.features, row.seen)
+
+
+def _stands(row: Row[Any]) -> set[tuple[float | None, str, str]]:
+    """List what may be decided without a change; a decision that was carried out needs no repetition."""
+    standing = {(row.decision_score, row.tier, row.mode)}
+    return standing | {(row.decision_score, row.tier, "observe")}
+
+
+def _made(row: Row[Any], decision: Decision, origin: Origin, made_by: str | None, *, pipeline: Any) -> Made:
+    about = About(
+        row.job_id,
+        row.task_id,
+        row.stream_id,
+        row.source_id,
+        row.circumstances,
+        supersedes=row.decision_id,
+        pinned=row.pinned,
+    )
+    due = _due(row, decision.tier)
+    return Made(about, decision, pipeline, row.stream_mode, origin, made_by, due)
+
+
+def _due(row: Row[Any], tier: str) -> Due:
+    """Tell whether an object is not where the decision about it wants it."""
+    carried_out = row.carried_tier == tier and row.carried_mode == "enforce"
+    return Due.MOVE if row.stream_mode == "enforce" and not carried_out else Due.NOTHING
+
+
+_IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
+_carried = decisions.alias("carried")
+_DUE = (
+    sa.select(objects.c.job_id)
+    .where(objects.c.due == sa.bindparam("what", type_=objects.c.due.type))
+    .order_by(objects.c.job_id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_TO_MOVE = (
+    sa.select(objects.c.job_id)
+    .join(tasks, tasks.c.task_id == objects.c.task_id)
+    .where(objects.c.due == Due.MOVE, tasks.c.phase != Phase.HANDED_OUT)
+    .order_by(objects.c.job_id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_HOLD = HOLD_OBJECTS.with_only_columns(objects.c.job_id)
+_PRESENT = (
+    sa.select(
+        objects.c.job_id,
+        objects.c.task_id,
+        objects.c.stream_id,
+        objects.c.decision_id,
+        objects.c.pinned,
+        objects.c.due,
+        decisions.c.source_id,
+        decisions.c.score.label("decision_score"),
+        decisions.c.tier,
+        decisions.c.reason,
+        decisions.c.mode,
+        decisions.c.features,
+        decisions.c.circumstances,
+        decisions.c.input_sha256,
+        decisions.c.seen,
+        streams.c.mode.label("stream_mode"),
+        streams.c.pipeline_sha256.label("stream_pipeline_sha256"),
+        _carried.c.tier.label("carried_tier"),
+        _carried.c.mode.label("carried_mode"),
+        PIPELINE_TEXT,
+    )
+    .join(decisions, decisions.c.decision_id == objects.c.decision_id)
+    .join(streams, streams.c.stream_id == objects.c.stream_id)
+    .join(pipelines, pipelines.c.pipeline_sha256 == decisions.c.pipeline_sha256)
+    .join(tasks, tasks.c.task_id == objects.c.task_id)
+    .outerjoin(_carried, _carried.c.decision_id == tasks.c.decision_id)
+    .where(objects.c.job_id.in_(_IDS))
+    .order_by(objects.c.job_id)
+)
+_SET_DUE = (
+    sa.update(objects)
+    .where(objects.c.job_id == sa.bindparam("id"))
+    .values(due=sa.bindparam("what", type_=objects.c.due.type))
+)
