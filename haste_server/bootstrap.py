@@ -190,8 +190,10 @@ class Server:
         return Services(
             jobs=store,
             streams=store,
+            objects=store,
             workers=store,
             pipelines=self.pipelines,
+            tiers=named_tiers(self.pipelines) | frozenset(self.settings.tiers),
             landing=self._landing_area,
             wake=wake,
             readiness=readiness,

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from haste_core.fields import Name, Priority, StreamName
 from haste_core.jobspec import JobSpec
+from haste_core.pipelines import InterestingnessSpec
+from haste_core.policies import IntervalPolicy, TierName
 from haste_server.api.parameters import NumericCursor, NumericId, StateFilter
 
 MAX_BULK = 1000
@@ -67,6 +69,34 @@ class NewMode(_Body):
     """Whether decisions only are recorded, or move objects."""
 
     mode: Literal["observe", "enforce"]
+
+
+class NewPolicy(_Body):
+    """Another interestingness function, another policy, or both."""
+
+    interestingness: InterestingnessSpec | None = None
+    policy: IntervalPolicy | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.interestingness is None and self.policy is None:
+            raise ValueError("give an interestingness function, a policy, or both")
+        return self
+
+
+class NewPin(_Body):
+    """In which tier an image is to stay, why, and who says so."""
+
+    tier: TierName
+    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    by: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class NoPin(_Body):
+    """Why a pin is taken away, and who says so."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    by: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
 class PrioritiesByJob(RootModel[dict[NumericId, Priority]]):

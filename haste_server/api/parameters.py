@@ -15,6 +15,8 @@ from pydantic import (
 )
 
 from haste_core.fields import StreamName
+from haste_core.objects import ObjectOrder
+from haste_core.policies import TierName
 from haste_core.states import TaskState
 from haste_server.api.requests import MAX_ID
 
@@ -91,6 +93,31 @@ class StreamsQuery(_Query):
 
     cursor: StreamName | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 100
+
+
+class ObjectsQuery(_Query):
+    """Which images of a stream are wanted.
+
+    Attributes
+    ----------
+    min, max : float, optional
+        Of the score, both included; images without a score are left out then.
+    order : str
+        ``-score`` (highest first), ``score``, or ``job`` (as submitted); without a score means lowest.
+    """
+
+    tier: TierName | None = None
+    min: Annotated[float, Field(ge=0, le=1)] | None = None
+    max: Annotated[float, Field(ge=0, le=1)] | None = None
+    order: ObjectOrder = "-score"
+    cursor: Annotated[str, Field(pattern=r"^-?\d(\.\d{1,20})?(e-?\d{1,3})?:\d{1,18}$")] | None = None
+    limit: PageSize = 100
+
+
+class TargetsQuery(_Query):
+    """How many of the best images are wanted."""
+
+    top: PageSize = 10
 
 
 class JobsQuery(_Query):

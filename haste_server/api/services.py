@@ -14,6 +14,7 @@ from flask import current_app
 from haste_core.dead_letters import DeadLetters
 from haste_core.errors import TransientError
 from haste_core.messages import Place
+from haste_core.objects import ObjectStore
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Clock
 from haste_core.stores import JobStore, StreamStore, WorkerStore
@@ -66,10 +67,12 @@ class Services:
 
     Attributes
     ----------
-    jobs, streams, workers
+    jobs, streams, objects, workers
         The store.
     pipelines : mapping of str to Pipeline
         Those that a stream may name.
+    tiers : frozenset of str
+        Those that a policy or a pin may name.
     landing : LandingArea
     wake : callable
         Tells the engine that tasks may be ready.
@@ -89,8 +92,10 @@ class Services:
 
     jobs: JobStore
     streams: StreamStore
+    objects: ObjectStore
     workers: WorkerStore
     pipelines: Mapping[str, Pipeline]
+    tiers: frozenset[str]
     landing: LandingArea
     wake: Callable[[], None]
     readiness: Callable[[], Readiness]

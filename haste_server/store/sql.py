@@ -8,8 +8,9 @@ from haste_server.store.deciding import Deciding
 from haste_server.store.handout import HandOut
 from haste_server.store.history import History
 from haste_server.store.jobs import Jobs
+from haste_server.store.objects import Objects
+from haste_server.store.preview import Preview
 from haste_server.store.priorities import Priorities
-from haste_server.store.redeciding import Redeciding
 from haste_server.store.streams import Streams
 from haste_server.store.submission import Submission
 from haste_server.store.user_actions import UserActions
@@ -18,6 +19,6 @@ from haste_server.store.workers import Workers
 
 @dataclass(frozen=True)
 class SqlStore(
-    Submission, Jobs, UserActions, Priorities, HandOut, History, Deciding, Redeciding, Streams, Workers
+    Submission, Jobs, UserActions, Priorities, HandOut, History, Deciding, Objects, Preview, Streams, Workers
 ):
     """All ports of `haste_core` that end in ``Store``, on one database."""

@@ -17,7 +17,7 @@ from haste_core.routing import Route
 from haste_core.states import TaskState
 from haste_server.api.app import create_app
 from haste_server.api.services import Limits, Services
-from haste_server.catalogue import load_pipelines
+from haste_server.catalogue import load_pipelines, named_tiers
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.store import migrate
 from haste_server.store.database import Database
@@ -46,8 +46,10 @@ class Api:
         services = Services(
             jobs=self.store,
             streams=self.store,
+            objects=self.store,
             workers=self.store,
             pipelines=load_pipelines(),
+            tiers=named_tiers(load_pipelines()) | {"archive"},
             landing=FolderLandingArea(self.landing_folder, site="lab1"),
             wake=self._wake,
             readiness=lambda: self.readiness,

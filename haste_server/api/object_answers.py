@@ -1,0 +1,133 @@
+"""What the API answers about objects and decisions."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from haste_core.decisions import Origin
+
+
+class ObjectAnswer(BaseModel):
+    """An image, and what was decided about it last.
+
+    Attributes
+    ----------
+    score : float, optional
+        None where it is undefined; the reason says why.
+    place : dict
+        Where it is now: ``url``, ``site``, and once it was copied ``sha256`` and ``size_bytes``.
+    """
+
+    job_id: int
+    source_id: str
+    source_url: str
+    index: int | None
+    score: float | None
+    tier: str
+    reason: str
+    origin: Origin
+    decided_at: float
+    decision_id: int
+    pinned: bool
+    features: dict[str, Any]
+    metadata: dict[str, Any]
+    timestamp: float | None
+    location: list[float]
+    place: dict[str, Any]
+    size_bytes: int
+
+
+class ObjectsPage(BaseModel):
+    """A part of a stream's images; `next` is the cursor of the following part."""
+
+    images: list[ObjectAnswer]
+    next: str | None
+
+
+class TargetAnswer(BaseModel):
+    """An image that scores high, and where it was taken: as submitted, and as the file tells."""
+
+    job_id: int
+    source_id: str
+    index: int | None
+    score: float
+    tier: str
+    location: list[float]
+    metadata: dict[str, Any]
+    facts: dict[str, Any]
+
+
+class TargetsAnswer(BaseModel):
+    """The best images of a stream, the best one first."""
+
+    targets: list[TargetAnswer]
+
+
+class TierSums(BaseModel):
+    """What a tier would hold."""
+
+    count: int
+    size_bytes: int
+
+
+class ShiftAnswer(BaseModel):
+    """What would go from one tier to another."""
+
+    before: str
+    after: str
+    count: int
+    size_bytes: int
+
+
+class PreviewAnswer(BaseModel):
+    """What another function or policy would do."""
+
+    tiers: dict[str, TierSums]
+    moves: list[ShiftAnswer]
+    count: int
+    moving: int
+
+
+class PolicyAnswer(BaseModel):
+    """By what a stream decides now."""
+
+    stream_id: str
+    pipeline: dict[str, Any]
+
+
+class DecisionAnswer(BaseModel):
+    """A decision with all that it was made from."""
+
+    decision_id: int
+    job_id: int
+    source_id: str
+    made_at: float
+    score: float | None
+    tier: str
+    reason: str
+    mode: Literal["observe", "enforce"]
+    origin: Origin
+    made_by: str | None
+    features: dict[str, Any]
+    circumstances: dict[str, Any]
+    pipeline: str
+    interestingness: dict[str, Any] | None
+    policy: dict[str, Any] | None
+    input_sha256: str
+    software_version: str
+    supersedes: int | None
+    seen: int | None
+
+
+class DecisionsAnswer(BaseModel):
+    """All decisions about an image, the first one first."""
+
+    decisions: list[DecisionAnswer]
+
+
+class DecisionsPage(DecisionsAnswer):
+    """A part of a stream's decisions; `next` is the cursor of the following part."""
+
+    next: str | None

@@ -1,0 +1,173 @@
+"""Looking up objects and decisions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from haste_core.decisions import Decision
+from haste_core.errors import InvalidError, NotFoundError, Problem
+from haste_core.objects import DecidedObject, DecisionRecord, ObjectFilter, ObjectOrder
+from haste_core.stores import Page
+from haste_server.store.jobs import no_job, numeric_cursor
+from haste_server.store.records import PIPELINE_TEXT, load_jobs, read_pipeline
+from haste_server.store.redeciding import Redeciding
+from haste_server.store.schema import decisions, jobs, objects, pipelines
+
+
+class Objects(Redeciding):
+    """The API's view of objects and decisions."""
+
+    def objects(
+        self, stream_id: str, wanted: ObjectFilter, *, order: ObjectOrder, cursor: str | None, limit: int
+    ) -> Page[DecidedObject]:
+        """List the objects of a stream about which was decided."""
+        page = _chosen(stream_id, wanted, order, cursor).limit(limit)
+
+        def work(connection: Connection) -> Page[DecidedObject]:
+            rows = connection.execute(page).all()
+            last = f"{rows[-1].score!r}:{rows[-1].job_id}" if len(rows) == limit else None
+            return Page(_loaded(connection, [row.job_id for row in rows]), last)
+
+        return self.database.read(work)
+
+    def decision_of(self, job_id: int) -> DecidedObject:
+        """Load the object of a job."""
+
+        def work(connection: Connection) -> DecidedObject:
+            found = _loaded(connection, [job_id])
+            if not found:
+                raise _undecided(connection, job_id)
+            return found[0]
+
+        return self.database.read(work)
+
+    def decisions_about(self, job_id: int) -> list[DecisionRecord]:
+        """List all decisions about the object of a job, the first one first."""
+
+        def work(connection: Connection) -> list[DecisionRecord]:
+            rows = connection.execute(_ABOUT_JOB, {"id": job_id}).all()
+            if not rows:
+                raise _undecided(connection, job_id)
+            return [_record(row) for row in rows]
+
+        return self.database.read(work)
+
+    def decisions(self, stream_id: str, *, cursor: str | None, limit: int) -> Page[DecisionRecord]:
+        """List the decisions of a stream in their order."""
+        wanted = {"name": stream_id, "after": numeric_cursor(cursor), "most": limit}
+        rows = self.database.read(lambda connection: connection.execute(_OF_STREAM, wanted).all())
+        following = str(rows[-1].decision_id) if len(rows) == limit else None
+        return Page([_record(row) for row in rows], following)
+
+    def pin(self, job_id: int, tier: str, *, reason: str, made_by: str | None, now: float) -> None:
+        """Keep an object in a tier, whatever is decided about it."""
+
+        def pinned(earlier: Decision) -> Decision:
+            return replace(earlier, tier=tier, reason=f"pinned to {tier}: {reason}")
+
+        self.redecide_one(job_id, pinned, origin="pin", made_by=made_by, now=now, pinned=True)
+
+    def unpin(self, job_id: int, *, reason: str, made_by: str | None, now: float) -> None:
+        """Let the policy decide about an object again."""
+
+        def unpinned(earlier: Decision) -> Decision:
+            return replace(earlier, reason=f"not pinned any more: {reason}")
+
+        self.redecide_one(job_id, unpinned, origin="unpin", made_by=made_by, now=now, pinned=False)
+
+
+def _chosen(
+    stream_id: str, wanted: ObjectFilter, order: ObjectOrder, cursor: str | None
+) -> sa.Select[tuple[int, float]]:
+    columns = objects.c
+    found = sa.select(columns.job_id, columns.score).where(columns.stream_id == stream_id)
+    if wanted.tier is not None:
+        found = found.where(columns.tier == wanted.tier)
+    if wanted.lowest is not None or wanted.highest is not None:
+        found = found.where(columns.score >= (wanted.lowest or 0.0))
+    if wanted.highest is not None:
+        found = found.where(columns.score <= wanted.highest)
+    score, job_id = _cursor(cursor) if cursor else (None, 0)
+    if order == "job":
+        return found.where(columns.job_id > job_id).order_by(columns.job_id)
+    rising = order == "score"
+    if score is not None:
+        beyond = columns.score > score if rising else columns.score < score
+        found = found.where(
+            columns.score >= score if rising else columns.score <= score,
+            sa.or_(beyond, columns.job_id > job_id),
+        )
+    return found.order_by(columns.score if rising else columns.score.desc(), columns.job_id)
+
+
+def _cursor(cursor: str) -> tuple[float, int]:
+    score, _, job_id = cursor.partition(":")
+    try:
+        return float(score), int(job_id)
+    except ValueError:
+        what = f"{cursor!r} is not the `next` of an earlier answer"
+        raise InvalidError([Problem("cursor", what)]) from None
+
+
+def _loaded(connection: Connection, job_ids: list[int]) -> list[DecidedObject]:
+    """Load objects, in the order of these jobs."""
+    if not job_ids:
+        return []
+    found = load_jobs(connection, job_ids, lock=False)
+    rows = {row.job_id: row for row in connection.execute(_WITH_DECISIONS, {"ids": job_ids})}
+    return [
+        DecidedObject(found[job_id], _record(rows[job_id]), rows[job_id].size_bytes, rows[job_id].pinned)
+        for job_id in job_ids
+        if job_id in found and job_id in rows
+    ]
+
+
+def _record(row: Row[Any]) -> DecisionRecord:
+    return DecisionRecord(
+        decision_id=row.decision_id,
+        stream_id=row.stream_id,
+        job_id=row.job_id,
+        source_id=row.source_id,
+        made_at=row.made_at,
+        score=row.score,
+        tier=row.tier,
+        reason=row.reason,
+        mode=row.mode,
+        origin=row.origin,
+        made_by=row.made_by,
+        features=row.features,
+        circumstances=row.circumstances,
+        pipeline=read_pipeline(row.pipeline),
+        input_sha256=row.input_sha256,
+        software_version=row.software_version,
+        supersedes=row.supersedes,
+        seen=row.seen,
+    )
+
+
+def _undecided(connection: Connection, job_id: int) -> NotFoundError:
+    if connection.scalar(sa.select(jobs.c.job_id).where(jobs.c.job_id == job_id)) is None:
+        return no_job(job_id)
+    return NotFoundError(f"nothing was decided yet about the object of job {job_id}")
+
+
+_RECORDED = sa.select(decisions, PIPELINE_TEXT).join(
+    pipelines, pipelines.c.pipeline_sha256 == decisions.c.pipeline_sha256
+)
+_ABOUT_JOB = _RECORDED.where(decisions.c.job_id == sa.bindparam("id")).order_by(decisions.c.decision_id)
+_OF_STREAM = (
+    _RECORDED.where(
+        decisions.c.stream_id == sa.bindparam("name"), decisions.c.decision_id > sa.bindparam("after")
+    )
+    .order_by(decisions.c.decision_id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_WITH_DECISIONS = (
+    _RECORDED.add_columns(objects.c.size_bytes, objects.c.pinned)
+    .join(objects, objects.c.decision_id == decisions.c.decision_id)
+    .where(objects.c.job_id.in_(sa.bindparam("ids", expanding=True)))
+)

@@ -1,0 +1,167 @@
+"""What another interestingness function or policy would do with the objects of a stream.
+
+Where only borders change, or the constants of a function of the same feature, the database counts. All else
+is computed from each object's recorded features.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from haste_core.borders import least_reaching
+from haste_core.decisions import decide
+from haste_core.errors import InvalidError, Problem
+from haste_core.interestingness import (
+    BUILT_IN,
+    InterestingnessError,
+    ScoredObject,
+    StreamObject,
+    built_in,
+)
+from haste_core.objects import Shift
+from haste_core.pipelines import InterestingnessSpec, Pipeline
+from haste_core.policies import IntervalPolicy
+from haste_server.store.records import SqlPart, pipelines_now
+from haste_server.store.schema import NO_SCORE, decisions, objects
+
+PAGE = 1000
+MOST_COMPARED = 2000
+"""Objects of a stream up to which a function is tried that looks at all others for each."""
+
+
+class Preview(SqlPart):
+    """What would be, if."""
+
+    def preview(self, stream_id: str, pipeline: Pipeline) -> list[Shift]:
+        """Tell what another function and policy would do; see `haste_core.objects.ObjectStore.preview`."""
+        spec, policy = pipeline.interestingness, pipeline.policy
+        assert spec is not None
+        assert policy is not None
+        if spec.function not in BUILT_IN:
+            what = f"{spec.function} runs in the engine only; it cannot be tried without being applied"
+            raise InvalidError([Problem("interestingness", what)])
+
+        def work(connection: Connection) -> list[Shift]:
+            present = pipelines_now(connection, [stream_id])[stream_id].interestingness
+            if spec == present:
+                tier = _tier_of(objects.c.score, policy)
+            elif (by_value := _by_value(spec, present, policy)) is not None:
+                tier = by_value
+            else:
+                return _computed(connection, stream_id, spec, policy)
+            return _counted(connection, stream_id, tier)
+
+        return self.database.read(work)
+
+
+def _counted(connection: Connection, stream_id: str, tier: sa.ColumnElement[str]) -> list[Shift]:
+    after = sa.case((objects.c.pinned, objects.c.tier), else_=tier).label("after")
+    counted = (
+        sa.select(objects.c.tier, after, sa.func.count(), sa.func.sum(objects.c.size_bytes))
+        .where(objects.c.stream_id == stream_id)
+        .group_by(objects.c.tier, after)
+        .order_by(objects.c.tier, after)
+    )
+    return [Shift(before, to, count, int(size)) for before, to, count, size in connection.execute(counted)]
+
+
+def _tier_of(score: sa.ColumnElement[float], policy: IntervalPolicy) -> sa.ColumnElement[str]:
+    highest = policy.intervals[-1].tier
+    lower = [(score < interval.hi, sa.literal(interval.tier)) for interval in policy.intervals[:-1]]
+    return sa.case((score == NO_SCORE, sa.literal(policy.undefined)), *lower, else_=sa.literal(highest))
+
+
+def _by_value(
+    spec: InterestingnessSpec, present: InterestingnessSpec | None, policy: IntervalPolicy
+) -> sa.ColumnElement[str] | None:
+    """Say by the recorded value which tier it would be; None if that does not tell."""
+    if spec.function != "logistic" or present is None:
+        return None
+    feature = spec.parameters.get("feature")
+    if (feature, spec.undefined_if) != (present.parameters.get("feature"), present.undefined_if):
+        return None
+    function = built_in(spec.function, spec.parameters)
+    rising = float(spec.parameters["k"]) > 0  # type: ignore[arg-type]
+
+    def score(value: float) -> float:
+        return function(ScoredObject(features={str(feature): value}, metadata={}))
+
+    value = objects.c.value
+    lower = []
+    for interval in policy.intervals[:-1]:
+        border = least_reaching(score, interval.hi, rising=rising)
+        lower.append((value < border if rising else value > border, sa.literal(interval.tier)))
+    return sa.case(
+        (objects.c.score == NO_SCORE, sa.literal(policy.undefined)),
+        (value.is_(None), objects.c.tier),
+        *lower,
+        else_=sa.literal(policy.intervals[-1].tier),
+    )
+
+
+def _computed(
+    connection: Connection, stream_id: str, spec: InterestingnessSpec, policy: IntervalPolicy
+) -> list[Shift]:
+    known: list[StreamObject] = []
+
+    def others_of(source_id: str) -> list[StreamObject]:
+        if not known:
+            known.extend(
+                StreamObject(row.source_id, row.features, row.score, row.tier)
+                for row in _pages(connection, stream_id)
+            )
+        if len(known) > MOST_COMPARED:
+            what = (
+                f"{spec.function} looks at all other objects for each one; that is tried for at most "
+                f"{MOST_COMPARED:,} objects, and the stream has {len(known):,}"
+            )
+            raise InvalidError([Problem("interestingness", what)])
+        return [other for other in known if other.source_id != source_id]
+
+    counts: Counter[tuple[str, str]] = Counter()
+    sizes: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for row in _pages(connection, stream_id):
+        others = partial(others_of, row.source_id)
+        scored = ScoredObject(features=row.features, **row.circumstances, others=others)
+        way = (row.tier, row.tier if row.pinned else _tier(scored, spec, policy, row.tier))
+        counts[way] += 1
+        sizes[way] += row.size_bytes
+    return [Shift(*way, counts[way], sizes[way]) for way in sorted(counts)]
+
+
+def _tier(scored: ScoredObject, spec: InterestingnessSpec, policy: IntervalPolicy, present: str) -> str:
+    try:
+        return decide(scored, spec=spec, policy=policy, build=built_in).tier
+    except InterestingnessError:  # as when it is applied: the earlier decision stays
+        return present
+
+
+def _pages(connection: Connection, stream_id: str) -> Iterator[sa.Row[Any]]:
+    after = 0
+    while rows := list[sa.Row[Any]](connection.execute(_PAGE, {"name": stream_id, "after": after})):
+        yield from rows
+        after = rows[-1].job_id
+
+
+_PAGE = (
+    sa.select(
+        objects.c.job_id,
+        objects.c.tier,
+        objects.c.pinned,
+        objects.c.size_bytes,
+        decisions.c.source_id,
+        decisions.c.score,
+        decisions.c.features,
+        decisions.c.circumstances,
+    )
+    .join(decisions, decisions.c.decision_id == objects.c.decision_id)
+    .where(objects.c.stream_id == sa.bindparam("name"), objects.c.job_id > sa.bindparam("after"))
+    .order_by(objects.c.job_id)
+    .limit(PAGE)
+)
