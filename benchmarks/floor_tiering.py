@@ -44,15 +44,20 @@ class Scoring:
         pixels = read_image(image).pixels
         measure(pixels)
         measure_quality(pixels, self.features, QualityOptions())
-        temporary = self.folder / f"{image.name}.part"
-        shutil.copyfile(image, temporary)
-        with temporary.open("rb") as copy:
-            os.fsync(copy.fileno())
-            sha256 = hashlib.file_digest(copy, "sha256").hexdigest()
-            # Else the copies would fill the memory, and finding room for each would be most of the work.
-            os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        temporary.rename(self.folder / image.name)
-        return sha256
+        return copied(image, folder=self.folder)
+
+
+def copied(file: Path, *, folder: Path) -> str:
+    """Copy a file under a temporary name that becomes its own, and return its SHA-256."""
+    temporary = folder / f"{file.name}.part"
+    shutil.copyfile(file, temporary)
+    with temporary.open("rb") as copy:
+        os.fsync(copy.fileno())
+        sha256 = hashlib.file_digest(copy, "sha256").hexdigest()
+        # Else the copies would fill the memory, and finding room for each would be most of the work.
+        os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    temporary.rename(folder / file.name)
+    return sha256
 
 
 @contextmanager

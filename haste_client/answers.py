@@ -133,12 +133,20 @@ def _leaves(tree: Any) -> Iterator[Mapping[str, Any]]:
 
 
 class StreamProgress(_Answer):
-    """How many jobs of a stream there are, and how they stand."""
+    """How many jobs of a stream there are, and how they stand.
+
+    Attributes
+    ----------
+    to_redecide, to_move : int
+        Images that another policy of the stream has not reached yet.
+    """
 
     jobs: int
     open: int
     done: int
     failed: int
+    to_redecide: int = 0
+    to_move: int = 0
 
 
 class TierTotal(_Answer):

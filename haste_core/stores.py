@@ -238,11 +238,19 @@ class StreamRecord:
 
 @dataclass(frozen=True)
 class StreamProgress:
-    """How far the jobs of a stream are."""
+    """How far the jobs of a stream are.
+
+    Attributes
+    ----------
+    to_redecide, to_move : int
+        Objects that are to be decided about once more, or whose tasks are to move them.
+    """
 
     open: int
     done: int
     failed: int
+    to_redecide: int
+    to_move: int
     tiers: Mapping[str, TierCount]
 
 

@@ -160,12 +160,14 @@ class PipelinesAnswer(BaseModel):
 
 
 class ProgressAnswer(BaseModel):
-    """How far the jobs of a stream are."""
+    """How far the jobs of a stream are, and how many images another policy has still to reach."""
 
     jobs: int
     open: int
     done: int
     failed: int
+    to_redecide: int
+    to_move: int
 
 
 class TierAnswer(BaseModel):

@@ -115,6 +115,8 @@ def _show(stream: StreamRecord) -> dict[str, Any]:
             "open": progress.open,
             "done": progress.done,
             "failed": progress.failed,
+            "to_redecide": progress.to_redecide,
+            "to_move": progress.to_move,
         },
         "tiers": tiers,
     }

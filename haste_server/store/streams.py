@@ -76,10 +76,13 @@ class Streams(SqlPart):
 
         def work(connection: Connection) -> StreamProgress:
             counts = {TaskState(row.state): row.number for row in connection.execute(by_state)}
+            due = {row.due: row.number for row in connection.execute(_COUNT_DUE, {"name": stream_id})}
             return StreamProgress(
                 open=sum(number for state, number in counts.items() if not state.ended),
                 done=counts.get(TaskState.DONE, 0),
                 failed=sum(number for state, number in counts.items() if state.failed),
+                to_redecide=due.get(Due.DECISION, 0),
+                to_move=due.get(Due.MOVE, 0),
                 tiers=_tiers(connection, stream_id),
             )
 
@@ -149,6 +152,11 @@ _SET_DUE = (
     sa.update(objects)
     .where(objects.c.stream_id == sa.bindparam("name"))
     .values(due=sa.bindparam("what", type_=objects.c.due.type))
+)
+_COUNT_DUE = (
+    sa.select(objects.c.due, sa.func.count().label("number"))
+    .where(objects.c.stream_id == sa.bindparam("name"), objects.c.due.in_((Due.DECISION, Due.MOVE)))
+    .group_by(objects.c.due)
 )
 _STREAM = sa.select(
     streams.c.stream_id,

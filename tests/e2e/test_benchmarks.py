@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks import backlog, dramatiq_peer, focus_pipeline, latency, plls, system, throughput
+from benchmarks import backlog, dramatiq_peer, focus_pipeline, latency, plls, retier, system, throughput
 from tests.e2e.server_process import PROC
 from tests.services.mariadb import MariaDB
 from tests.services.rabbitmq import RabbitMQ
@@ -84,6 +84,14 @@ def test_focus_pipeline(run: Run) -> None:
     seconds = {"floor_s", "embedded_s", "rabbitmq_s"}
     assert set(figures) == {"ratio_to_floor", "ratio_to_floor_rabbitmq"} | seconds
     assert all(0.001 < figures[name] < 30 for name in seconds), figures
+
+
+def test_retier(run: Run) -> None:
+    figures = run(retier)
+    seconds = {"preview_100k_s", "retier_s", "copy_loop_s"}
+    assert set(figures) == {"moved_fraction", "ratio_to_copy_loop", "page_100k_ms"} | seconds
+    assert figures["moved_fraction"] == 0.1
+    assert all(0.0005 < figures[name] < 60 for name in seconds), figures
 
 
 def test_plls(run: Run) -> None:
