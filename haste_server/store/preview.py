@@ -14,7 +14,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from haste_core.borders import least_reaching
 from haste_core.decisions import decide
 from haste_core.errors import InvalidError, Problem
 from haste_core.interestingness import (
@@ -27,8 +26,9 @@ from haste_core.interestingness import (
 from haste_core.objects import Shift
 from haste_core.pipelines import InterestingnessSpec, Pipeline
 from haste_core.policies import IntervalPolicy
+from haste_server.store.policies_in_sql import tier_by_record
 from haste_server.store.records import SqlPart, pipelines_now
-from haste_server.store.schema import NO_SCORE, decisions, objects
+from haste_server.store.schema import decisions, objects
 
 PAGE = 1000
 MOST_COMPARED = 2000
@@ -48,12 +48,9 @@ class Preview(SqlPart):
             raise InvalidError([Problem("interestingness", what)])
 
         def work(connection: Connection) -> list[Shift]:
-            present = pipelines_now(connection, [stream_id])[stream_id].interestingness
-            if spec == present:
-                tier = _tier_of(objects.c.score, policy)
-            elif (by_value := _by_value(spec, present, policy)) is not None:
-                tier = by_value
-            else:
+            present = pipelines_now(connection, [stream_id])[stream_id]
+            tier = tier_by_record(present, pipeline)
+            if tier is None:
                 return _computed(connection, stream_id, spec, policy)
             return _counted(connection, stream_id, tier)
 
@@ -69,40 +66,6 @@ def _counted(connection: Connection, stream_id: str, tier: sa.ColumnElement[str]
         .order_by(objects.c.tier, after)
     )
     return [Shift(before, to, count, int(size)) for before, to, count, size in connection.execute(counted)]
-
-
-def _tier_of(score: sa.ColumnElement[float], policy: IntervalPolicy) -> sa.ColumnElement[str]:
-    highest = policy.intervals[-1].tier
-    lower = [(score < interval.hi, sa.literal(interval.tier)) for interval in policy.intervals[:-1]]
-    return sa.case((score == NO_SCORE, sa.literal(policy.undefined)), *lower, else_=sa.literal(highest))
-
-
-def _by_value(
-    spec: InterestingnessSpec, present: InterestingnessSpec | None, policy: IntervalPolicy
-) -> sa.ColumnElement[str] | None:
-    """Say by the recorded value which tier it would be; None if that does not tell."""
-    if spec.function != "logistic" or present is None:
-        return None
-    feature = spec.parameters.get("feature")
-    if (feature, spec.undefined_if) != (present.parameters.get("feature"), present.undefined_if):
-        return None
-    function = built_in(spec.function, spec.parameters)
-    rising = float(spec.parameters["k"]) > 0  # type: ignore[arg-type]
-
-    def score(value: float) -> float:
-        return function(ScoredObject(features={str(feature): value}, metadata={}))
-
-    value = objects.c.value
-    lower = []
-    for interval in policy.intervals[:-1]:
-        border = least_reaching(score, interval.hi, rising=rising)
-        lower.append((value < border if rising else value > border, sa.literal(interval.tier)))
-    return sa.case(
-        (objects.c.score == NO_SCORE, sa.literal(policy.undefined)),
-        (value.is_(None), objects.c.tier),
-        *lower,
-        else_=sa.literal(policy.intervals[-1].tier),
-    )
 
 
 def _computed(

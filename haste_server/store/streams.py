@@ -13,6 +13,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.states import Due, TaskState
 from haste_core.stores import Page, Source, StreamProgress, StreamRecord, TierCount
 from haste_server.store.jobs import numeric_cursor
+from haste_server.store.policies_in_sql import tier_by_record
 from haste_server.store.records import PIPELINE_TEXT, SqlPart, read_pipeline, store_pipeline
 from haste_server.store.schema import NO_SCORE, jobs, objects, pipelines, streams
 
@@ -102,14 +103,20 @@ class Streams(SqlPart):
 
     def set_policy(self, stream_id: str, pipeline: Pipeline) -> StreamRecord:
         """Decide by another function and policy; see `haste_core.stores.StreamStore.set_policy`."""
-        self.stream(stream_id)
+        present = self.stream(stream_id).pipeline
+        tier = tier_by_record(present, pipeline) if _scores_alike(present, pipeline) else None
+        due = sa.update(objects).where(objects.c.stream_id == stream_id).values(due=Due.DECISION)
+        changed = sa.update(streams).where(streams.c.stream_id == stream_id)
 
         def work(connection: Connection) -> None:
             sha256 = store_pipeline(connection, pipeline)
-            connection.execute(
-                sa.update(streams).where(streams.c.stream_id == stream_id).values(pipeline_sha256=sha256)
-            )
-            connection.execute(_SET_DUE, {"name": stream_id, "what": Due.DECISION})
+            alike = changed.where(streams.c.pipeline_sha256 == present.sha256)
+            found = connection.execute(alike.values(pipeline_sha256=sha256)).rowcount
+            if found and tier is not None:  # only some are to be asked about
+                connection.execute(due.where(objects.c.tier != tier))
+            else:
+                connection.execute(changed.values(pipeline_sha256=sha256))
+                connection.execute(due)
 
         self.database.write(work)
         return self.stream(stream_id)
@@ -127,6 +134,10 @@ class Streams(SqlPart):
         rows = self.database.read(lambda connection: connection.execute(wanted).all())
         following = str(rows[-1].job_id) if len(rows) == limit else None
         return Page([Source(row.source_id, row.source_version, row.job_id) for row in rows], following)
+
+
+def _scores_alike(present: Pipeline, other: Pipeline) -> bool:
+    return present.interestingness == other.interestingness
 
 
 def _difference(there: StreamRecord, pipeline: Pipeline) -> str:

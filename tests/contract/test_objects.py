@@ -91,3 +91,12 @@ def test_what_the_database_counts_is_what_would_be_decided(
         ways[way] = ways.get(way, 0) + 1
     expected = [Shift(*way, count, 10 * count) for way, count in sorted(ways.items())]
     assert sorted(plate.preview("s", other), key=lambda shift: (shift.before, shift.after)) == expected
+
+
+def test_another_policy_asks_anew_only_about_what_it_puts_elsewhere(plate: SqlStore) -> None:
+    plate.set_policy("s", policy([0.25, 0.4]))
+    assert [item.source_id for item in plate.to_redecide(limit=100)] == []
+    plate.set_policy("s", policy([0.25, 0.51]))
+    assert [item.source_id for item in plate.to_redecide(limit=100)] == ["A3"]
+    plate.set_policy("s", policy([0.25, 0.51], k=2.0))
+    assert len(plate.to_redecide(limit=100)) == len(PLLS)

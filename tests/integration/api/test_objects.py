@@ -165,7 +165,7 @@ def test_another_policy_is_applied_and_the_engine_woken(plate: Api) -> None:
     )
     assert answer.json["pipeline"]["policy"]["undefined"] == "tierD"
     assert plate.wakes == wakes + 1
-    assert len(plate.store.to_redecide(limit=100)) == 6
+    assert len(plate.store.to_redecide(limit=100)) == 3
 
 
 @pytest.mark.parametrize(
