@@ -127,13 +127,14 @@ def upgrade(context: typer.Context) -> None:
 @app.command(hidden=True)
 def engine(context: typer.Context, parent: Annotated[int, typer.Option()]) -> None:
     """Run the engine, as a part of a server."""
-    from haste_server.processes.supervisor import run_until_stopped
+    from haste_server.processes.supervisor import hear_stop_signals, run_until_stopped
 
     with _explained():
+        stop_signals = hear_stop_signals()
         parts = _built(context.obj.settings).engine()
         parts.start()
         try:
-            run_until_stopped(parent_pid=parent)
+            run_until_stopped(stop_signals, parent_pid=parent)
         finally:
             parts.stop()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import queue
 import signal
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from haste_runtime.parents import is_orphaned
 from haste_server.processes.children import ChildProcess
@@ -27,9 +27,10 @@ def supervise(children: Sequence[ChildProcess], *, timeout_s: float, parent_pid:
     parent_pid : int, optional
         The process without which this one must not go on.
     """
+    stop_signals = hear_stop_signals()
     for child in children:
         child.start()
-    run_until_stopped(parent_pid=parent_pid)
+    run_until_stopped(stop_signals, parent_pid=parent_pid)
     for child in children:
         child.ask_to_stop()
     deadline = time.monotonic() + timeout_s
@@ -37,28 +38,38 @@ def supervise(children: Sequence[ChildProcess], *, timeout_s: float, parent_pid:
         child.stop(timeout_s=max(0.0, deadline - time.monotonic()))
 
 
-def run_until_stopped(*, parent_pid: int | None, each_second: Callable[[], None] = lambda: None) -> None:
-    """Wait for SIGTERM or Ctrl-C, or for the end of the parent.
+def hear_stop_signals() -> queue.SimpleQueue[int]:
+    """Take SIGTERM, Ctrl-C and the end of the terminal from now on.
 
-    Parameters
-    ----------
-    parent_pid : int, optional
-        The process without which this one must not go on.
-    each_second : callable
+    Called before anything is started: what comes while it starts would otherwise end this process alone.
+
+    Returns
+    -------
+    queue.SimpleQueue of int
+        The signals that came. Unlike an event, it may be filled by a signal that interrupts a wait for it.
     """
-    requested = stop_requested()
-    while not requested.wait(LOOK_S):
-        if is_orphaned(parent_pid):
-            logger.warning("the parent is gone", extra={"action": "orphaned"})
-            return
-        each_second()
-
-
-def stop_requested() -> threading.Event:
-    """Return an event that SIGTERM, Ctrl-C and the end of the terminal set from now on."""
-    requested = threading.Event()
+    heard: queue.SimpleQueue[int] = queue.SimpleQueue()
     names = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
     for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
         if signal.getsignal(number) is not signal.SIG_IGN:  # SIGHUP is ignored after `nohup`
-            signal.signal(number, lambda *_: requested.set())
-    return requested
+            signal.signal(number, lambda heard_number, _frame: heard.put(heard_number))
+    return heard
+
+
+def run_until_stopped(stop_signals: queue.SimpleQueue[int], *, parent_pid: int | None) -> None:
+    """Wait for a signal to stop, or for the end of the parent.
+
+    Parameters
+    ----------
+    stop_signals : queue.SimpleQueue of int
+        From `hear_stop_signals`.
+    parent_pid : int, optional
+        The process without which this one must not go on.
+    """
+    while not is_orphaned(parent_pid):
+        try:
+            stop_signals.get(timeout=LOOK_S)
+        except queue.Empty:
+            continue
+        return
+    logger.warning("the parent is gone", extra={"action": "orphaned"})

@@ -10,7 +10,7 @@ from waitress.server import create_server
 
 from haste_server.processes.claims import UrlFile
 from haste_server.processes.parts import Parts, server_url, serving_text
-from haste_server.processes.supervisor import run_until_stopped
+from haste_server.processes.supervisor import hear_stop_signals, run_until_stopped
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ def serve_in_one_process(
     parent_pid : int, optional
         The process without which this one must not go on.
     """
+    stop_signals = hear_stop_signals()
     parts: Parts | None = None
 
     def application(environ: dict[str, object], start_response: object) -> object:
@@ -52,7 +53,7 @@ def serve_in_one_process(
     url_file.write(url)
     logger.info(serving_text(host, int(server.effective_port)), extra={"action": "serving", "url": url})
     try:
-        run_until_stopped(parent_pid=parent_pid)
+        run_until_stopped(stop_signals, parent_pid=parent_pid)
     finally:
         server.close()
         parts.stop()
