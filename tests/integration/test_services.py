@@ -72,21 +72,24 @@ class TestMariaDB:
         assert flush == 1
 
     @pytest.mark.private_services
-    def test_committed_rows_survive_a_kill(self, tmp_path: Path) -> None:
-        with MariaDB(tmp_path / "mariadb") as server:
-            url = server.new_database()
-            with _connect(url) as connection:
-                connection.execute(text("CREATE TABLE plate (well VARCHAR(8))"))
-                connection.execute(text("INSERT INTO plate VALUES ('A01')"))
-                connection.commit()
-            server.kill()
+    def test_a_private_server_keeps_rows_through_a_kill_and_leaves_alone_what_is_not_its_own(
+        self, mariadb_server: MariaDB, tmp_path: Path
+    ) -> None:
+        with _connect(mariadb_server.url) as others:
+            others.execute(text("CREATE TEMPORARY TABLE mysql.plate (well VARCHAR(8)) ENGINE=Aria"))
+            with MariaDB(tmp_path / "mariadb") as server:
+                url = server.new_database()
+                with _connect(url) as connection:
+                    connection.execute(text("CREATE TABLE plate (well VARCHAR(8))"))
+                    connection.execute(text("INSERT INTO plate VALUES ('A01')"))
+                    connection.commit()
+                server.kill()
+                assert not _is_listening(make_url(url).port)
+                server.start()
+                with _connect(url) as connection:
+                    assert connection.execute(text("SELECT well FROM plate")).scalar_one() == "A01"
             assert not _is_listening(make_url(url).port)
-            server.start()
-            with _connect(url) as connection:
-                assert connection.execute(text("SELECT well FROM plate")).scalar_one() == "A01"
-            server.restart()
-            _connect(url).close()
-        assert not _is_listening(make_url(url).port)
+            others.execute(text("ALTER TABLE mysql.plate ADD COLUMN site INT"))  # its files are still there
 
     def test_plain_mysql_url_of_a_given_server_serves(self, mariadb_server: MariaDB) -> None:
         url = create_database(mariadb_server.url.replace("mysql+pymysql://", "mysql://"))

@@ -90,16 +90,15 @@ class MariaDB:
         ServiceError
             If it does not start; the message has the end of its log.
         """
-        data = self._folder / "data"
-        if not data.exists():
+        if not (self._folder / "data").exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._install(data)
+            self._install()
         process = ServiceProcess(
             [
                 find_program("mariadbd"),
                 "--no-defaults",
                 *_account_options(),
-                f"--datadir={data}",
+                *self._places(),
                 f"--port={self._port}",
                 "--bind-address=127.0.0.1",
                 # Relative to the data folder: the whole path may be too long for a socket's name.
@@ -128,11 +127,6 @@ class MariaDB:
             self._process.kill()
             self._process = None
 
-    def restart(self) -> None:
-        """Stop the server if it still runs, and start it again with the same port and data."""
-        self.stop()
-        self.start()
-
     def new_database(self) -> str:
         """Create an empty database and return its SQLAlchemy URL."""
         return create_database(self.url)
@@ -144,7 +138,11 @@ class MariaDB:
     def _url_of(self, database: str | None) -> URL:
         return URL.create(_DRIVER, _USER, self._password, "127.0.0.1", self._port, database)
 
-    def _install(self, data: Path) -> None:
+    def _places(self) -> list[str]:
+        # A server that starts removes the temporary tables of all that share its folder for them.
+        return [f"--datadir={self._folder / 'data'}", f"--tmpdir={self._folder}"]
+
+    def _install(self) -> None:
         (self._folder / "accounts.sql").write_text(
             f"CREATE USER IF NOT EXISTS '{_USER}'@'127.0.0.1' IDENTIFIED BY '{self._password}';\n"
             f"GRANT ALL ON *.* TO '{_USER}'@'127.0.0.1' WITH GRANT OPTION;\n"
@@ -154,7 +152,7 @@ class MariaDB:
                 find_program("mariadb-install-db"),
                 "--no-defaults",
                 *_account_options(),
-                f"--datadir={data}",
+                *self._places(),
                 *self._options,
                 "--skip-test-db",
                 "--force",  # even where this machine has no name, as in a bare container
