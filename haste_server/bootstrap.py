@@ -1,4 +1,7 @@
-"""The wiring: the only place that knows which store, broker and web server run."""
+"""The wiring: the only place that knows which store, broker and web server run.
+
+What not every process of a server needs is imported where it is made: that is half of the time of a start.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from haste_core.dead_letters import DeadLetters
 from haste_core.errors import InvalidError, Problem, TransientError
@@ -18,10 +21,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.ports import Broker
 from haste_core.scheduling import RetryPolicy, grace_s
 from haste_runtime.tiers import said_openly
-from haste_server.api.app import create_app
-from haste_server.api.services import Limits, Readiness, Services
 from haste_server.brokers.embedded import EmbeddedBroker
-from haste_server.brokers.rabbitmq import RabbitBroker
 from haste_server.catalogue import load_pipelines, named_tiers
 from haste_server.engine import Engine, EngineSettings
 from haste_server.gateway.landing import ROOT_NAME as LANDING_ROOT
@@ -32,10 +32,13 @@ from haste_server.processes.children import ChildProcess
 from haste_server.processes.environment import environment_of_workers
 from haste_server.processes.parts import Part, Parts
 from haste_server.settings import DEFAULT_LEASE_S, ServerSettings
-from haste_server.store import migrate
 from haste_server.store.choosing import SELECTORS
 from haste_server.store.database import Database
 from haste_server.store.sql import SqlStore
+
+if TYPE_CHECKING:
+    from haste_server.api.services import Readiness, Services
+    from haste_server.brokers.rabbitmq import RabbitBroker
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Server:
         PermanentError
             If its schema is another version's, with the remedy.
         """
+        from haste_server.store import migrate
+
         database = Database(self.settings.database)
         try:
             self._store(database).ping()
@@ -75,6 +80,8 @@ class Server:
 
     def upgrade_database(self) -> None:
         """Bring the database to the schema of this version."""
+        from haste_server.store import migrate
+
         database = Database(self.settings.database)
         try:
             self._store(database).ping()
@@ -94,6 +101,8 @@ class Server:
         url : str
             Of this server.
         """
+        from haste_server.api.app import create_app
+
         database = Database(self.settings.database)
         store = self._store(database)
         own_workers = EmbeddedBroker() if self.settings.broker_url is None else None
@@ -115,6 +124,8 @@ class Server:
 
     def web(self, _url: str) -> Parts:
         """Make a process that answers requests beside an engine's process."""
+        from haste_server.api.app import create_app
+
         database = Database(self.settings.database)
         contact = EngineContact(self._beacon_file)
         services = self._services(self._store(database), contact.wake, contact.look, contact.dead_letters)
@@ -161,6 +172,8 @@ class Server:
         )
 
     def _rabbitmq(self) -> RabbitBroker:
+        from haste_server.brokers.rabbitmq import RabbitBroker
+
         assert self.settings.broker_url is not None
         return RabbitBroker(self.settings.broker_url.get_secret_value())
 
@@ -180,6 +193,8 @@ class Server:
         look: Callable[[], Readiness],
         dead_letters: Callable[[], DeadLetters | None],
     ) -> Services:
+        from haste_server.api.services import Limits, Services
+
         def readiness() -> Readiness:
             try:
                 store.ping()
@@ -271,7 +286,7 @@ def build(settings: ServerSettings) -> Server:
 
 
 def _look(broker: EmbeddedBroker | RabbitBroker, engine: Engine) -> Readiness:
-    trouble = broker.trouble() if isinstance(broker, RabbitBroker) else ""
+    trouble = "" if isinstance(broker, EmbeddedBroker) else broker.trouble()
     return {
         "broker": "ok" if broker.is_up() else f"not connected: {trouble or 'trying'}",
         "engine": engine.trouble() or "ok",

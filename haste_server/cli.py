@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -211,6 +212,7 @@ def _serve_with_gunicorn(server: Server, *, processes: int, parent_pid: int | No
         shutdown_s=settings.shutdown_s,
         parent_pid=parent_pid,
     )
+    import_module("haste_server.api.app")  # once, and not in each process that is forked
     make = server.web if settings.distributed else server.whole
     try:
         serve(listening, url_file=UrlFile(settings.url_file), make=make)
