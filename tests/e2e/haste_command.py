@@ -25,6 +25,20 @@ def environment(url: str, roots: dict[str, Path]) -> dict[str, str]:
     return {**os.environ, "HASTE_SERVER_URL": url, "HASTE_ROOTS": json.dumps(named)}
 
 
+# The command as it is, but for how long it lets somebody wait who is away.
+_IMPATIENT = """
+from haste_apps.cli import app
+from haste_client import holdups, watching
+watching._AWAY_PAUSE_S = holdups.QUIET_S = 0.5
+holdups.LOOK_EVERY_S = 1.0
+app(prog_name="haste")
+"""
+
+
+def impatient_haste(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", _IMPATIENT, *arguments]
+
+
 @contextmanager
 def watching(
     folder: Path, said: Path, *, url: str, roots: dict[str, Path]
@@ -33,7 +47,7 @@ def watching(
     arguments = ["watch", str(folder), "--stream", folder.name, "--settle", "0.3"]
     with said.open("w") as stream:
         watcher = subprocess.Popen(
-            [sys.executable, "-m", "haste_apps.cli", *arguments],
+            impatient_haste(*arguments),
             stderr=stream,
             text=True,
             env=environment(url, roots),

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from haste_apps.cli import app
 from haste_client import HasteClient, OutageError, Submission
-from tests.e2e.haste_command import environment, haste, watching
+from tests.e2e.haste_command import environment, haste, impatient_haste, watching
 from tests.e2e.server_process import (
     PROC,
     ServerProcess,
@@ -109,7 +108,7 @@ def waiting(folder: Path, said: Path, *, url: str, root: Path) -> Iterator[subpr
     """Run `haste submit --wait`, its words in a file."""
     with said.open("w") as stream:
         command = subprocess.Popen(
-            [sys.executable, "-m", "haste_apps.cli", "submit", str(folder), "--wait", "--json"],
+            impatient_haste("submit", str(folder), "--wait", "--json"),
             stdout=subprocess.PIPE,
             stderr=stream,
             text=True,

@@ -119,41 +119,32 @@ def test_a_killed_broker_loses_nothing(rabbitmq_server: RabbitMQ, url: str) -> N
         assert _message_count(url, queue) == 0
 
 
-def test_results_of_tasks_from_before_an_outage_are_still_reported(
+def test_an_outage_gives_back_what_is_handed_out_and_keeps_what_is_reported(
     rabbitmq_server: RabbitMQ, url: str
 ) -> None:
-    broker = RabbitBroker(url)
+    broker, stopped_meanwhile = RabbitBroker(url), RabbitBroker(url)
+    failed: list[UndeliveredTask] = []
     store = _Store(broker)
+    store.hand_out_failed = failed.append  # type: ignore[method-assign]
     broker.start(store)
+    stopped_meanwhile.start(_Store(stopped_meanwhile))
     worker = _start_worker(url, "w1")
-    wait_until(broker.is_up, "the engine is connected")
+    wait_until(lambda: broker.is_up() and stopped_meanwhile.is_up(), "the engines are connected")
     store.hand_out(1)
     worker.wait_for_tasks(1)
     rabbitmq_server.kill()
     wait_until(lambda: not broker.is_up(), "the outage is noticed")
+    store.hand_out(2)
+    wait_until(lambda: failed, "it comes back")
+    assert (failed[0].task_id, failed[0].attempt) == (2, 1)
+    assert "127.0.0.1" in broker.trouble()
+    stopped_meanwhile.stop()  # returns although nobody answers
     worker.report(worker.taken[0])
     assert store.done == {}
     rabbitmq_server.start()
     _wait(lambda: store.done == {1: 1}, "the result arrives")
     worker.transport.stop(timeout_s=5.0)
     broker.stop()
-
-
-def test_a_hand_out_during_an_outage_comes_back_at_once(rabbitmq_server: RabbitMQ, url: str) -> None:
-    broker = RabbitBroker(url)
-    failed: list[UndeliveredTask] = []
-    store = _Store(broker)
-    store.hand_out_failed = failed.append  # type: ignore[method-assign]
-    broker.start(store)
-    wait_until(broker.is_up, "the engine is connected")
-    rabbitmq_server.kill()
-    wait_until(lambda: not broker.is_up(), "the outage is noticed")
-    store.hand_out(1)
-    wait_until(lambda: failed, "it comes back")
-    assert (failed[0].task_id, failed[0].attempt) == (1, 1)
-    assert "127.0.0.1" in broker.trouble()
-    broker.stop()  # returns although nobody answers
-    rabbitmq_server.start()
 
 
 def test_a_broker_that_comes_back_empty_is_set_up_again(rabbitmq_server: RabbitMQ, url: str) -> None:
