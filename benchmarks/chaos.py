@@ -23,11 +23,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="decides about the load and the storm")
     parser.add_argument("--embedded", action="store_true")
     parser.add_argument("--servers", type=int, default=1, help="on one MariaDB and RabbitMQ")
-    parser.add_argument("--quick", action="store_true", help="one kill, embedded: a smoke run")
+    parser.add_argument("--quick", action="store_true", help="four kills, embedded: a smoke run")
     parser.add_argument("--folder", type=Path, help="for logs and data that stay")
     options = parser.parse_args()
     if options.quick:
-        options.kills, options.embedded = 1, True
+        options.kills, options.embedded = 4, True  # each victim once
     with nullcontext(options.folder) if options.folder else work_folder() as folder:
         figures = _storm(options, folder)
         if not options.embedded:

@@ -100,8 +100,8 @@ def test_plls(run: Run) -> None:
     assert figures["max_abs_error"] <= 1e-6
 
 
-def test_chaos_without_services_of_its_own() -> None:
-    """The storm over RabbitMQ and MariaDB, and the times of recovery: tests/chaos."""
+def test_nothing_is_lost_stuck_or_double_after_each_was_killed() -> None:
+    """In the embedded shape; the storm over RabbitMQ and MariaDB, and the times of recovery: tests/chaos."""
     command = [sys.executable, "-m", "benchmarks.chaos", "--quick", "--seed", "7"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
@@ -109,5 +109,5 @@ def test_chaos_without_services_of_its_own() -> None:
     about = {"kills", "jobs", "runs", "runs_of_one_attempt", "copied_results", "storm_s", "settled_after_s"}
     assert set(figures) == VERDICT | about
     assert {name: figures[name] for name in VERDICT} == dict.fromkeys(VERDICT, 0), done.stderr
-    assert figures["kills"] == 1
-    assert figures["runs"] > figures["jobs"] > 0
+    assert figures["kills"] == 4
+    assert figures["runs"] > figures["jobs"] > figures["kills"]
