@@ -16,6 +16,7 @@ from tests.chaos.handlers import FUNCTION, effect_of, name_of
 
 STREAM = "storm"
 CLIENTS = 3  # for each server
+_URGENT = 1000.0  # above all others
 PATIENCE_S = 240.0  # a client gives up after this; nothing here is away for so long
 
 DONE, NEVER_RUN, SKIPPED = TaskState.DONE, TaskState.REGISTERED, TaskState.SKIPPED
@@ -182,13 +183,22 @@ class Load:
             thread.join()
 
     def submit_now(
-        self, url: str, count: int, *, name: str, kind: str | None = None, seconds: float | None = None
+        self,
+        url: str,
+        count: int,
+        *,
+        name: str,
+        kind: str | None = None,
+        seconds: float | None = None,
+        urgent: bool = False,
     ) -> list[int]:
         """Submit some jobs at once; of one kind, and with tasks of one duration, if these are given."""
         rng = random.Random(self.seed)
         specs = [
             self._spec(f"{name}{number:06}", kind or _any_kind(rng), rng, seconds) for number in range(count)
         ]
+        if urgent:
+            specs = [{**spec, "priority": _URGENT} for spec in specs]
         with HasteClient(url) as client:
             return self._send(client, specs)
 
