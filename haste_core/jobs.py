@@ -66,6 +66,8 @@ class TaskRecord(_Record):
         The handler's answer.
     place : Place, optional
         Where the task left the object, if it moved or replaced it.
+    leaving : Place, optional
+        What the task copied to `place` and has still to remove; its next attempt does nothing else.
     """
 
     position: int
@@ -88,6 +90,7 @@ class TaskRecord(_Record):
     message: str = ""
     response: Mapping[str, Any] | None = None
     place: Place | None = None
+    leaving: Place | None = None
     decision_id: int | None = None
 
 
@@ -124,14 +127,35 @@ class JobRecord(_Record):
         answered = {task.task_key: task.response for task in self.tasks if task.response is not None}
         return {**self.spec.response, **answered}
 
+    def place_for(self, position: int) -> Place:
+        """Tell where a task finds the object: where it left it itself, if it runs again.
+
+        Where the original was moved away, tasks before that find it at its new place.
+        """
+        mine = self.tasks[position].place
+        return mine or self._taken_from_before(position) or self.place_before(position)
+
     def place_before(self, position: int) -> Place:
         """Tell where a task finds the object: where the last task before it left it, at first its source."""
         return self._moved_to(position) or Place(url=self.spec.source_url, site=self.spec.site)
 
-    def site_before(self, position: int) -> str:
-        """Tell at which site a task finds the object."""
-        place = self._moved_to(position)
+    def site_for(self, position: int) -> str:
+        """Tell at which site a task finds the object, and what it has to remove."""
+        task = self.tasks[position]
+        if task.leaving is not None:
+            return task.leaving.site
+        place = task.place or self._taken_from_before(position) or self._moved_to(position)
         return self.spec.site if place is None else place.site
+
+    def _taken_from_before(self, position: int) -> Place | None:
+        """Find the place to which the original was moved away from a task that reads it."""
+        if self._moved_to(position) is not None:
+            return None
+        return next((task.place for task in self.tasks[position:] if self._takes_original(task)), None)
+
+    def _takes_original(self, task: TaskRecord) -> bool:
+        removes_it = task.leaving is not None and task.leaving.url == self.spec.source_url
+        return task.place is not None and (task.place.moved is True or removes_it)
 
     def _moved_to(self, position: int) -> Place | None:
         return next((task.place for task in self.tasks[:position][::-1] if task.place is not None), None)

@@ -13,14 +13,22 @@ from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.jobspec import JobSpec
 from haste_core.messages import Outcome, TaskResult
 from haste_core.readiness import Startable
-from haste_core.scheduling import GiveUp, Retry, RetryPolicy, order_key
+from haste_core.scheduling import RetryPolicy, order_key
 from haste_core.states import Event, Phase, TaskState, allows
+from haste_core.task_changes import (
+    DECIDED_KEY,
+    after_failure,
+    after_loss,
+    after_success,
+    again,
+    end,
+    fresh,
+    leased,
+)
 from haste_core.tasktree import leaves
 
 HAND_BACK_PAUSE_S = 0.5  # keeps a task that no worker can take from circling
-MAX_MESSAGE = 2000  # characters of a task's message that are kept
 RESET = "Reset: it waits until it or its job is retried"
-DECIDED_KEY = "tier"  # the task key whose tasks carry out a decision
 
 _WAITING = frozenset({Phase.READY, Phase.UNDECIDED, Phase.DELAYED})
 
@@ -55,9 +63,9 @@ def settle(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:
 
     def settled(task: TaskRecord) -> TaskRecord:
         if task.position in readiness.skipped:
-            return _end(task, Event.SKIP, TaskState.SKIPPED, readiness.skipped[task.position], now)
+            return end(task, Event.SKIP, TaskState.SKIPPED, readiness.skipped[task.position], now)
         if task.position in readiness.refused:
-            return _end(task, Event.REFUSE, TaskState.ERROR, readiness.refused[task.position], now)
+            return end(task, Event.REFUSE, TaskState.ERROR, readiness.refused[task.position], now)
         startable = readiness.startable.get(task.position)
         if startable is not None and task.phase is Phase.BLOCKED:
             return _make_ready(job, task, startable, now=now, rules=rules)
@@ -88,22 +96,10 @@ def hand_out(
         if task.position == position:
             return leased(task, until=lease_until)
         if task.position in startable.overtakes:
-            return _end(task, Event.SKIP, TaskState.SKIPPED, overtaken, now)
+            return end(task, Event.SKIP, TaskState.SKIPPED, overtaken, now)
         return task
 
     return settle(job.but(tasks=tuple(map(claimed, job.tasks))), now=now, rules=rules)
-
-
-def leased(task: TaskRecord, *, until: float) -> TaskRecord:
-    """Give a ready task its next attempt."""
-    return _moved(task, Event.HAND_OUT, TaskState.RUNNING, Phase.HANDED_OUT).but(
-        attempt=task.attempt + 1,
-        due_at=until,
-        worker_id=None,
-        started_at=None,
-        ended_at=None,
-        message="",
-    )
 
 
 def apply_result(
@@ -124,16 +120,16 @@ def apply_result(
         started_at=result.started_at or task.started_at,
     )
     match result.outcome:
+        case Outcome.ENDED if result.state is TaskState.DONE:
+            task = after_success(job, task, result, now=now)
         case Outcome.ENDED if result.state is not TaskState.REMOTE_TROUBLE:
-            task = _end(task, Event.END, result.state, result.message, result.ended_at or now)
-            if result.state is TaskState.DONE:
-                task = task.but(response=result.response, place=result.place)
+            task = end(task, Event.END, result.state, result.message, result.ended_at or now)
         case Outcome.ENDED | Outcome.CRASHED:
-            task = _after_failure(task, result, now=now, jitter=jitter, rules=rules)
+            task = after_failure(task, result, now=now, jitter=jitter, policy=rules.retry)
         case Outcome.LOST if task.started_at is not None:
-            task = _after_loss(task, now=now, rules=rules)
+            task = after_loss(task, now=now, policy=rules.retry)
         case _:
-            task = _again(task, result.message, delay_s=HAND_BACK_PAUSE_S, now=now)
+            task = again(task, result.message, delay_s=HAND_BACK_PAUSE_S, now=now)
     return settle(_with_task(job, task), now=now, rules=rules)
 
 
@@ -159,14 +155,13 @@ def move_again(job: JobRecord, position: int, decision_id: int, *, now: float, r
         return job
     if task.phase is not Phase.ENDED:
         return _with_task(job, task.but(decision_id=decision_id))
-    again = _fresh(task, Event.FORCE_RETRY, TaskState.REGISTERED, Phase.BLOCKED)
-    again = again.but(place=task.place, decision_id=decision_id)
-    return settle(_with_task(job.but(ended_at=None), again), now=now, rules=rules)
+    anew = fresh(task, Event.FORCE_RETRY, TaskState.REGISTERED, Phase.BLOCKED).but(decision_id=decision_id)
+    return settle(_with_task(job.but(ended_at=None), anew), now=now, rules=rules)
 
 
 def refuse(job: JobRecord, position: int, reason: str, *, now: float, rules: Rules) -> JobRecord:
     """End an undecided task whose decision cannot be made."""
-    ended = _end(job.tasks[position], Event.REFUSE, TaskState.ERROR, reason, now)
+    ended = end(job.tasks[position], Event.REFUSE, TaskState.ERROR, reason, now)
     return settle(_with_task(job, ended), now=now, rules=rules)
 
 
@@ -229,7 +224,7 @@ def reset_task(job: JobRecord, position: int, *, now: float, rules: Rules) -> Jo
             f"task {task.task_id} is being run by a worker; wait for its end, "
             "or use forceretry to start it afresh"
         )
-    held = _fresh(task, Event.RESET, TaskState.RESET, Phase.HELD).but(message=RESET)
+    held = fresh(task, Event.RESET, TaskState.RESET, Phase.HELD).but(message=RESET)
     return settle(_with_task(_invalidate_followers(job, position), held), now=now, rules=rules)
 
 
@@ -252,7 +247,7 @@ def cancel(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:
         if task.state.ended:
             return task
         message = "cancelled while it ran" if task.state is TaskState.RUNNING else "cancelled"
-        return _end(task, Event.CANCEL, TaskState.CANCELLED, message, now)
+        return end(task, Event.CANCEL, TaskState.CANCELLED, message, now)
 
     return settle(job.but(tasks=tuple(map(cancelled, job.tasks))), now=now, rules=rules)
 
@@ -277,35 +272,11 @@ def _make_ready(
     priority = job.priority if task.priority is None else task.priority
     return task.but(
         phase=Phase.READY,
-        site=job.site_before(task.position),
+        site=job.site_for(task.position),
         contended=bool(startable.overtakes) or job.plan.tasks[task.position].optional,
         ready_at=now,
         order_key=order_key(priority=priority, ready_at=now, ageing_per_s=rules.ageing_per_s),
     )
-
-
-def _after_failure(
-    task: TaskRecord, result: TaskResult, *, now: float, jitter: float, rules: Rules
-) -> TaskRecord:
-    failures = task.failures + 1
-    match rules.retry.after_failure(failures, jitter=jitter):
-        case Retry(delay_s):
-            message = f"{result.message} (attempt {task.attempt}; tried again in {delay_s:.0f} s)"
-            return _again(task, message, delay_s=delay_s, now=now).but(failures=failures)
-        case GiveUp(reason):
-            state = TaskState.ERROR if result.outcome is Outcome.CRASHED else TaskState.REMOTE_TROUBLE
-            ended = _end(task, Event.END, state, f"{result.message} ({reason})", now)
-            return ended.but(failures=failures)
-
-
-def _after_loss(task: TaskRecord, *, now: float, rules: Rules) -> TaskRecord:
-    losses = task.losses + 1
-    match rules.retry.after_loss(losses):
-        case Retry(delay_s):
-            message = f"its worker vanished in attempt {task.attempt}; handed out again"
-            return _again(task, message, delay_s=delay_s, now=now).but(losses=losses)
-        case GiveUp(reason):
-            return _end(task, Event.END, TaskState.ERROR, reason, now).but(losses=losses)
 
 
 def _with_shorter_lease(job: JobRecord, task: TaskRecord, *, until: float) -> JobRecord | None:
@@ -314,18 +285,11 @@ def _with_shorter_lease(job: JobRecord, task: TaskRecord, *, until: float) -> Jo
     return _with_task(job, task.but(due_at=until))
 
 
-def _again(task: TaskRecord, message: str, *, delay_s: float, now: float) -> TaskRecord:
-    phase = Phase.DELAYED if delay_s > 0 else Phase.READY
-    back = _moved(task, Event.HAND_BACK, TaskState.REGISTERED, phase)
-    due_at = now + delay_s if delay_s > 0 else None
-    return back.but(due_at=due_at, message=message[:MAX_MESSAGE])
-
-
 def _asked_again(
     job: JobRecord, positions: Iterable[int], event: Event, *, now: float, rules: Rules
 ) -> JobRecord:
     for position in positions:
-        task = _fresh(job.tasks[position], event, TaskState.REGISTERED, Phase.BLOCKED)
+        task = fresh(job.tasks[position], event, TaskState.REGISTERED, Phase.BLOCKED)
         job = _with_task(job, task)
     return settle(job.but(ended_at=None), now=now, rules=rules)
 
@@ -333,39 +297,9 @@ def _asked_again(
 def _invalidate_followers(job: JobRecord, position: int) -> JobRecord:
     for follower in job.plan.followers(position):
         if job.tasks[follower].phase is not Phase.BLOCKED:
-            task = _fresh(job.tasks[follower], Event.INVALIDATE, TaskState.REGISTERED, Phase.BLOCKED)
+            task = fresh(job.tasks[follower], Event.INVALIDATE, TaskState.REGISTERED, Phase.BLOCKED)
             job = _with_task(job, task)
     return job
-
-
-def _fresh(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> TaskRecord:
-    """Forget what a task's attempts brought, but not their number: a late result must stay recognisable."""
-    return _moved(task, event, state, phase).but(
-        failures=0,
-        losses=0,
-        due_at=None,
-        worker_id=None,
-        started_at=None,
-        ended_at=None,
-        message="",
-        response=None,
-        place=None,
-        decision_id=None,
-    )
-
-
-def _end(task: TaskRecord, event: Event, state: TaskState, message: str, now: float) -> TaskRecord:
-    ended = _moved(task, event, state, Phase.ENDED)
-    return ended.but(due_at=None, ended_at=now, message=message[:MAX_MESSAGE])
-
-
-def _moved(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> TaskRecord:
-    if not allows(event, task.state, state):
-        raise ConflictError(
-            f"task {task.task_id} is in state {task.state.value}: "
-            f"{event.value} to {state.value} is not possible"
-        )
-    return task.but(state=state, phase=phase)
 
 
 def _with_task(job: JobRecord, task: TaskRecord) -> JobRecord:

@@ -58,6 +58,8 @@ class Place(BaseModel):
     sha256 : str, optional
         Of the content, in hex.
     size_bytes : int, optional
+    moved : True, optional
+        The original is gone: it was removed after it had been copied.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +68,7 @@ class Place(BaseModel):
     site: str
     sha256: str | None = None
     size_bytes: int | None = None
+    moved: Literal[True] | None = None
 
 
 class DecisionNote(BaseModel):
@@ -82,6 +85,8 @@ class DecisionNote(BaseModel):
         False: record only, move nothing.
     sha256 : str, optional
         Of the content that the features were measured on.
+    removes : bool
+        The place that the object is taken from may go once its copy is recorded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,6 +97,7 @@ class DecisionNote(BaseModel):
     reason: str
     enforce: bool
     sha256: str | None = None
+    removes: bool = False
 
 
 class TaskMessage(_Message):
@@ -104,6 +110,8 @@ class TaskMessage(_Message):
         may be handed out again. A length of time, for the clocks of server and worker may differ.
     parameters : dict
         The handler's, from the stream's pipeline.
+    leaving : Place, optional
+        What an earlier attempt has copied to `place`: this attempt is to remove it.
     job : dict
         The whole job as the API shows it, with the responses so far.
     """
@@ -117,6 +125,7 @@ class TaskMessage(_Message):
     place: Place
     parameters: JsonObject = Field(default_factory=dict)
     decision: DecisionNote | None = None
+    leaving: Place | None = None
     job: JsonObject
 
 
@@ -139,6 +148,8 @@ class TaskResult(_Message):
         For outcome ``ended``: 200 or a failure's code. 503 is tried again while attempts are left.
     place : Place, optional
         Where the object is now, if the task moved or replaced it.
+    leaving : Place, optional
+        What may be removed once `place` is recorded. Then the task runs again to do so.
     """
 
     task_id: RowId
@@ -149,6 +160,7 @@ class TaskResult(_Message):
     message: str = ""
     response: JsonObject = Field(default_factory=dict)
     place: Place | None = None
+    leaving: Place | None = None
     started_at: FiniteFloat | None = None
     ended_at: FiniteFloat | None = None
 

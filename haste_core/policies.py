@@ -29,12 +29,15 @@ class IntervalPolicy(BaseModel):
         Sorted from 0 to 1, without a gap or an overlap.
     undefined : str
         The tier of objects whose score is undefined: empty fields, constant images.
+    move : bool
+        Remove an original that is a plain file once its copy in the tier is verified and recorded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     intervals: tuple[Interval, ...] = Field(min_length=1)
     undefined: TierName
+    move: bool = False
 
     @model_validator(mode="after")
     def _covers_zero_to_one_once(self) -> Self:

@@ -74,7 +74,7 @@ class Event(Enum):
     """What can happen to a task."""
 
     HAND_OUT = "hand out"
-    HAND_BACK = "hand back"  # returned, lost, expired, or to be retried after a transient failure
+    HAND_BACK = "hand back"  # returned, lost, expired, half done, or to be retried after a transient failure
     END = "end"  # the worker's result, good or bad
     SKIP = "skip"
     REFUSE = "refuse"  # ends before it ran, for example because its decision could not be made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from haste_core.errors import PermanentError
@@ -31,11 +31,15 @@ class Answer:
         Where the object is now, if the task moved or replaced it; later tasks read it there.
     message : str
         For the user, in a sentence.
+    leaving : Place, optional
+        What may be removed once `place` is recorded. Then the task runs again, with it in its message, to do
+        so.
     """
 
     response: Mapping[str, Any] = field(default_factory=dict)
     place: Place | None = None
     message: str = ""
+    leaving: Place | None = None
 
 
 Handler: TypeAlias = "Callable[[Mapping[str, Any], TaskMessage, TaskContext], Mapping[str, Any] | Answer]"
@@ -66,7 +70,11 @@ def as_answer(value: Any) -> Answer:
             f"the URL of the answer's place has {len(answer.place.url)} characters of at most "
             f"{MAX_URL_CHARACTERS}"
         )
-    return Answer(_plain(answer.response, "response"), answer.place, sendable(str(answer.message)))
+    if answer.leaving is not None and (answer.place is None or answer.leaving.url == answer.place.url):
+        raise UnusableAnswerError("an Answer with `leaving` has a `place`, and another one")
+    return replace(
+        answer, response=_plain(answer.response, "response"), message=sendable(str(answer.message))
+    )
 
 
 def sendable(text: str) -> str:

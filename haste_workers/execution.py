@@ -75,6 +75,7 @@ class Executor:
             message=sendable(said[:_MAX_MESSAGE_CHARACTERS]),
             response=dict(answer.response),
             place=answer.place,
+            leaving=answer.leaving,
             started_at=started_at,
             ended_at=self.clock(),
         )
@@ -84,6 +85,10 @@ class Executor:
         if handler is None:
             raise PermanentError(f"this worker has no handler for {message.task_key!r}")
         answer = as_answer(handler(message.job, message, context))
+        if answer.leaving is not None and answer.leaving == message.leaving:
+            raise UnusableAnswerError(
+                f"the handler was to remove {answer.leaving.url}, and asks for it again"
+            )
         size_bytes = len(json.dumps(answer.response))
         if size_bytes > MAX_ANSWER_BYTES:
             raise UnusableAnswerError(

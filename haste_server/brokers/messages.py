@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from haste_core.messages import Outcome, TaskMessage, TaskResult
+from haste_core.messages import Outcome, Place, TaskMessage, TaskResult
 from haste_core.routing import MAX_MESSAGE_BYTES, Route, normalise_name
 from haste_core.states import TaskState
 from haste_runtime import batches
@@ -68,7 +68,7 @@ def batches_by_route(sendable: Sequence[tuple[TaskMessage, bytes]], together: in
 
 
 def read_result(body: bytes) -> TaskResult:
-    """Read a result; one that puts the object at a site that cannot be ends its task as an error.
+    """Read a result; one that names a place at a site that cannot be ends its task as an error.
 
     Raises
     ------
@@ -79,12 +79,23 @@ def read_result(body: bytes) -> TaskResult:
     if result.place is None:
         return result
     try:
-        site = normalise_name(result.place.site)
+        return result.model_copy(
+            update={"place": _at_site(result.place), "leaving": result.leaving and _at_site(result.leaving)}
+        )
     except ValueError as error:
         what = f"the handler's answer puts the object at a site that cannot be: {error}"
-        refused = {"state": TaskState.ERROR, "message": what, "response": {}, "place": None}
+        refused = {
+            "state": TaskState.ERROR,
+            "message": what,
+            "response": {},
+            "place": None,
+            "leaving": None,
+        }
         return result.model_copy(update=refused)
-    return result.model_copy(update={"place": result.place.model_copy(update={"site": site})})
+
+
+def _at_site(place: Place) -> Place:
+    return place.model_copy(update={"site": normalise_name(place.site)})
 
 
 def _too_large(message: TaskMessage, size_bytes: int) -> TaskResult:

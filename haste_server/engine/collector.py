@@ -115,6 +115,7 @@ class Collector:
                 "message": "the handler's answer could not be stored; the server's log has the reason",
                 "response": {},
                 "place": None,
+                "leaving": None,
             }
         )
         try:

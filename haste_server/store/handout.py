@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 
 from haste_core import lifecycle
 from haste_core.jobs import JobRecord, TaskRecord
-from haste_core.messages import DecisionNote, HeldAttempt, Outcome, TaskMessage, TaskResult
+from haste_core.messages import DecisionNote, HeldAttempt, Outcome, Place, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
 from haste_core.ports import StateChange
 from haste_core.routing import Route
@@ -292,6 +292,9 @@ def _message(
     *,
     ttl_s: float,
 ) -> TaskMessage:
+    place, note = job.place_for(task.position), notes.get(task.decision_id or 0)
+    if note is not None and _may_go(place, job, task, pipeline):
+        note = note.model_copy(update={"removes": True})
     return TaskMessage(
         task_id=task.task_id,
         job_id=job.job_id,
@@ -299,12 +302,19 @@ def _message(
         task_key=task.task_key,
         site=task.site,
         ttl_s=ttl_s,
-        # Where it ran before for another decision, its copy is what is moved: the original may be gone.
-        place=task.place or job.place_before(task.position),
+        place=place,
         parameters=pipeline.parameters.get(task.task_key, {}),
-        decision=notes.get(task.decision_id or 0),
+        decision=note,
+        leaving=task.leaving,
         job=job.to_json(),
     )
+
+
+def _may_go(place: Place, job: JobRecord, task: TaskRecord, pipeline: Pipeline) -> bool:
+    """Tell whether the place that a task takes its object from may be removed once the copy is recorded."""
+    if task.place is not None:  # a copy of its own, in the tier that the object leaves
+        return True
+    return pipeline.policy is not None and pipeline.policy.move and place.url == job.spec.source_url
 
 
 def _decision_notes(connection: Connection, claimed: Sequence[TaskRecord]) -> dict[int, DecisionNote]:

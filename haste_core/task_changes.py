@@ -1,0 +1,131 @@
+"""What may happen to one task of a job, each as a function from the task before to the task after.
+
+`haste_core.lifecycle` calls them, and brings in line what follows for the job's other tasks.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from haste_core.errors import ConflictError
+from haste_core.jobs import JobRecord, TaskRecord
+from haste_core.messages import Outcome, TaskResult
+from haste_core.scheduling import GiveUp, Retry, RetryPolicy
+from haste_core.states import Event, Phase, TaskState, allows
+
+MAX_MESSAGE = 2000  # characters of a task's message that are kept
+DECIDED_KEY = "tier"  # the task key whose tasks carry out a decision
+
+
+def leased(task: TaskRecord, *, until: float) -> TaskRecord:
+    """Give a ready task its next attempt."""
+    return _moved(task, Event.HAND_OUT, TaskState.RUNNING, Phase.HANDED_OUT).but(
+        attempt=task.attempt + 1,
+        due_at=until,
+        worker_id=None,
+        started_at=None,
+        ended_at=None,
+        message="",
+    )
+
+
+def after_success(job: JobRecord, task: TaskRecord, result: TaskResult, *, now: float) -> TaskRecord:
+    """End a task, or let it run again to remove what it has left behind."""
+    moved = _is_moved(job, task)
+    place = result.place or task.place
+    if place is not None and place.moved is not moved:
+        place = place.model_copy(update={"moved": moved})
+    if result.leaving is None:
+        task = end(task.but(leaving=None), Event.END, TaskState.DONE, result.message, result.ended_at or now)
+    else:
+        task = again(task, result.message, delay_s=0, now=now).but(failures=0, losses=0)
+    return task.but(response=result.response, place=place, leaving=result.leaving)
+
+
+def _is_moved(job: JobRecord, task: TaskRecord) -> Literal[True] | None:
+    """Tell whether the original is gone after an attempt that did all it had to do."""
+    was_moved = task.place is not None and task.place.moved
+    is_moved = task.leaving is not None and task.leaving.url == job.spec.source_url
+    return True if was_moved or is_moved else None
+
+
+def after_failure(
+    task: TaskRecord, result: TaskResult, *, now: float, jitter: float, policy: RetryPolicy
+) -> TaskRecord:
+    """Try again after a pause what failed in passing or crashed, or give it up."""
+    failures = task.failures + 1
+    match policy.after_failure(failures, jitter=jitter):
+        case Retry(delay_s):
+            message = f"{result.message} (attempt {task.attempt}; tried again in {delay_s:.0f} s)"
+            return again(task, message, delay_s=delay_s, now=now).but(failures=failures)
+        case GiveUp(reason):
+            state = TaskState.ERROR if result.outcome is Outcome.CRASHED else TaskState.REMOTE_TROUBLE
+            ended = end(task, Event.END, state, f"{result.message} ({reason})", now)
+            return ended.but(failures=failures)
+
+
+def after_loss(task: TaskRecord, *, now: float, policy: RetryPolicy) -> TaskRecord:
+    """Try again what a worker had begun that vanished, or give it up."""
+    losses = task.losses + 1
+    match policy.after_loss(losses):
+        case Retry(delay_s):
+            message = f"its worker vanished in attempt {task.attempt}; handed out again"
+            return again(task, message, delay_s=delay_s, now=now).but(losses=losses)
+        case GiveUp(reason):
+            return end(task, Event.END, TaskState.ERROR, reason, now).but(losses=losses)
+
+
+def again(task: TaskRecord, message: str, *, delay_s: float, now: float) -> TaskRecord:
+    """Take a task back from its worker; it is ready again at once, or after a pause."""
+    phase = Phase.DELAYED if delay_s > 0 else Phase.READY
+    back = _moved(task, Event.HAND_BACK, TaskState.REGISTERED, phase)
+    due_at = now + delay_s if delay_s > 0 else None
+    return back.but(due_at=due_at, message=message[:MAX_MESSAGE])
+
+
+def fresh(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> TaskRecord:
+    """Forget what a task's attempts brought, but not their number: a late result must stay recognisable.
+
+    Where the object is, and what is still to be removed, is known from nowhere else.
+    """
+    task = _moved(task, event, state, phase).but(
+        failures=0,
+        losses=0,
+        due_at=None,
+        worker_id=None,
+        started_at=None,
+        ended_at=None,
+        message="",
+    )
+    if task.leaving is not None and event in (Event.RETRY, Event.RESET):
+        return task
+    is_known_elsewhere = task.leaving is None and (task.place is None or not task.place.moved)
+    if task.task_key != DECIDED_KEY or (event is Event.INVALIDATE and is_known_elsewhere):
+        task = task.but(place=None, leaving=None)
+    return task.but(response=None, decision_id=None)
+
+
+def end(task: TaskRecord, event: Event, state: TaskState, message: str, now: float) -> TaskRecord:
+    """End a task; one that fails between its halves says where the object is."""
+    ended = _moved(task, event, state, Phase.ENDED)
+    safe = _is_safe(task) if state.failed else ""
+    return ended.but(due_at=None, ended_at=now, message=message[: MAX_MESSAGE - len(safe)] + safe)
+
+
+def _is_safe(task: TaskRecord) -> str:
+    """Say where the object is if it is only left to remove it from where it was."""
+    if task.leaving is None or task.place is None:
+        return ""
+    return (
+        f"; the object is safe: it was copied to {task.place.url} and verified. Only {task.leaving.url} is "
+        "still to be removed, which a retry does"
+    )
+
+
+def _moved(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> TaskRecord:
+    if not allows(event, task.state, state):
+        raise ConflictError(
+            f"task {task.task_id} is in state {task.state.value}: "
+            f"{event.value} to {state.value} is not possible"
+        )
+    return task.but(state=state, phase=phase)

@@ -1,0 +1,122 @@
+"""Removing what was copied, the second half of moving, on every database."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from haste_core.decisions import Decision
+from haste_core.messages import Outcome, Place, TaskMessage
+from haste_core.pipelines import Pipeline
+from haste_core.states import TaskState
+from haste_server.store.sql import SqlStore
+from tests.contract.store_bench import NOW, PIPELINE, claim, result_of, spec, submitted
+
+ORIGINAL = "root://nas/x.tif"
+
+
+def moving(move: bool) -> Pipeline:
+    pipeline = PIPELINE.to_json()
+    return Pipeline.parse(pipeline | {"policy": pipeline["policy"] | {"move": move}})
+
+
+def handed_out(store: SqlStore, *, move: bool = True) -> TaskMessage:
+    """Submit an object to a stream that enforces, up to the hand-out of its `tier` task."""
+    store.create_stream("s", moving(move), "enforce", now=NOW)
+    submitted(store, spec("tier", stream_id="s", response={"focus-score": {"plls": -1.0}}))
+    [waiting] = store.undecided(limit=10)
+    store.record_decisions([(waiting, Decision(0.2, "hot", "why", "f" * 64, {}))], now=NOW)
+    [message] = claim(store, "tier")
+    return message
+
+
+def copied(store: SqlStore, message: TaskMessage, tier: str = "hot") -> Place:
+    """Record what a worker answers that has copied an object; return what it leaves."""
+    leaving = message.place.model_copy(update={"sha256": "a" * 64, "size_bytes": 7})
+    place = Place(url=f"file:///{tier}/x.tif", site="default", sha256="a" * 64, size_bytes=7)
+    [change] = store.record([result_of(message, place=place, leaving=leaving, response={"n": 1})], now=NOW)
+    assert change.state is TaskState.REGISTERED
+    return leaving
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_an_original_may_go_only_if_the_policy_says_so(store: SqlStore, move: bool) -> None:
+    message = handed_out(store, move=move)
+    assert message.decision is not None
+    assert (message.place.url, message.leaving, message.decision.removes) == (ORIGINAL, None, move)
+
+
+def test_what_a_task_leaves_is_recorded_with_the_place_and_removed_by_its_next_attempt(
+    store: SqlStore,
+) -> None:
+    first = handed_out(store)
+    leaving = copied(store, first)
+    job = store.job(first.job_id)
+    assert job.state is TaskState.REGISTERED
+    assert (job.tasks[0].place, job.tasks[0].leaving) == (
+        Place(url="file:///hot/x.tif", site="default", sha256="a" * 64, size_bytes=7),
+        leaving,
+    )
+    [second] = claim(store, "tier")
+    assert (second.attempt, second.leaving, second.place) == (2, leaving, job.tasks[0].place)
+    assert second.decision is not None
+    assert second.decision.tier == "hot"
+    assert second.job["response"]["tier"] == {"n": 1}
+    store.record([result_of(second, place=second.place, response={"n": 2})], now=NOW)
+    done = store.job(first.job_id)
+    assert done.state is TaskState.DONE
+    assert done.tasks[0].leaving is None
+    assert done.to_json()["place"] == job.to_json()["place"] | {"moved": True}
+    assert [attempt.state for attempt in store.attempts(first.task_id)] == [TaskState.DONE] * 2
+
+
+@pytest.mark.parametrize("lost_in", ["first", "second"])
+def test_a_half_that_is_lost_is_done_again(store: SqlStore, lost_in: str) -> None:
+    message = handed_out(store)
+    if lost_in == "second":
+        leaving = copied(store, message)
+        [message] = claim(store, "tier")
+        assert message.leaving == leaving
+    store.record([result_of(message, outcome=Outcome.LOST, worker_id="")], now=NOW)
+    store.release_due(now=NOW + 1000)
+    [again] = claim(store, "tier", now=NOW + 1000)
+    assert (again.place, again.leaving) == (message.place, message.leaving)
+    assert again.decision == message.decision
+
+
+def test_what_cannot_be_removed_is_told_and_retried_alone(store: SqlStore) -> None:
+    message = handed_out(store)
+    leaving = copied(store, message)
+    [second] = claim(store, "tier")
+    store.record([result_of(second, TaskState.ERROR, message="may not be removed")], now=NOW)
+    failed = store.job(message.job_id)
+    assert failed.state is TaskState.ERROR
+    assert "was copied to file:///hot/x.tif" in failed.tasks[0].message
+    store.retry_job(message.job_id, now=NOW)
+    assert store.undecided(limit=10) == []
+    [third] = claim(store, "tier")
+    assert (third.place.url, third.leaving) == ("file:///hot/x.tif", leaving)
+
+
+def test_an_object_that_is_decided_about_between_the_halves_goes_on(store: SqlStore) -> None:
+    message = handed_out(store, move=False)
+    store.record([result_of(message, place=Place(url="file:///hot/x.tif", site="default"))], now=NOW)
+
+    def decided(tier: str) -> TaskMessage:
+        to_tier: Any = lambda decision: replace(decision, tier=tier)  # noqa: E731
+        store.redecide_one(message.job_id, to_tier, origin="recall", made_by="eva", now=NOW)
+        store.start_moves(limit=10, now=NOW)
+        [given] = claim(store, "tier")
+        assert given.decision is not None
+        assert (given.decision.tier, given.decision.removes) == (tier, True)
+        return given
+
+    left = copied(store, decided("warm"), "warm")
+    again = decided("cold")
+    assert left.url == "file:///hot/x.tif"
+    assert (again.place.url, again.leaving) == ("file:///warm/x.tif", left)
+    assert copied(store, again, "cold").url == "file:///warm/x.tif"
+    [last] = claim(store, "tier")
+    store.record([result_of(last, place=last.place)], now=NOW)
+    job = store.job(message.job_id)
+    assert (job.state, job.tasks[0].place) == (TaskState.DONE, last.place)
