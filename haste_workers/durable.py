@@ -127,7 +127,7 @@ def stage_copy(source: Path, staging: Path, *, sha256: str | None = None) -> Sta
     temporary = staging / f"{secrets.token_hex(16)}.part"
     try:
         copied_sha256 = _copy(source, temporary, hashed=sha256 is None)
-        staged = StagedFile(temporary, _sha256_on_disk(temporary), temporary.stat().st_size)
+        staged = StagedFile(temporary, sha256_on_disk(temporary), temporary.stat().st_size)
         if staged.sha256 != sha256:
             _verify(staged, copied_sha256 or sha256_of(source))
     except BaseException:
@@ -156,7 +156,7 @@ def _copy(source: Path, temporary: Path, *, hashed: bool) -> str | None:
     return digest.hexdigest() if hashed else None
 
 
-def _sha256_on_disk(path: Path) -> str:
+def sha256_on_disk(path: Path) -> str:
     """Hash what the disk holds, and not what memory holds of it."""
     with path.open("rb") as file:
         _forget_cached_pages(file.fileno())

@@ -13,6 +13,9 @@ from haste_workers.tiers.posix import PosixTierStorage
 from haste_workers.tiers.storage import TierStorage
 from haste_workers.tiers.trash import DAY_S, TrashTierStorage
 
+# By the scheme of their objects' URLs.
+_DRIVERS = {"file": ("posix", "trash"), "s3": ("s3",), "swift": ("swift",)}
+
 
 class UnknownTierError(PermanentError):
     """The decision names a tier that this worker's settings do not."""
@@ -50,6 +53,26 @@ def open_tier(name: str, tiers: Mapping[str, Tier], *, work_dir: Path) -> TierSt
             return TrashTierStorage(root, grace_s=tier.grace_days * DAY_S)
         case _:
             return ObjectTierStorage(_open_store(tier), prefix=tier.prefix)
+
+
+def name_of_tier(url: str, tiers: Mapping[str, Tier], *, work_dir: Path) -> str | None:
+    """Find the tier in which an object lies, the innermost one if it is several; None: in none of them.
+
+    Raises
+    ------
+    PermanentError
+        If the library is missing that reaches it.
+    """
+    drivers = _DRIVERS.get(url.partition("://")[0], ())
+    names = [name for name, tier in tiers.items() if tier.driver in drivers]
+    innermost_first = sorted(names, key=lambda name: _depth(tiers[name]), reverse=True)
+    return next(
+        (name for name in innermost_first if open_tier(name, tiers, work_dir=work_dir).covers(url)), None
+    )
+
+
+def _depth(tier: Tier) -> int:
+    return len(tier.prefix if isinstance(tier, S3Tier | SwiftTier) else str(tier.root))
 
 
 def _open_store(tier: S3Tier | SwiftTier) -> ObjectStore:

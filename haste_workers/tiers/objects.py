@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol, Self
+from urllib.parse import unquote
 
 from haste_core.errors import BadInputError, PermanentError, SourceMissingError
 from haste_workers.durable import sha256_of
 from haste_workers.naming import marked, stored_name
-from haste_workers.tiers.storage import StoredObject
+from haste_workers.removing import has_changed
+from haste_workers.tiers.storage import StoredObject, not_covered
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,12 @@ class ObjectStore(Protocol):
             If the source has another content than it should; then nothing is stored.
         """
 
+    def holds(self, key: str, sha256: str) -> bool | None:
+        """Tell whether an object has a content, by what is recorded with it; None: there is no object."""
+
+    def remove(self, key: str) -> None:
+        """Remove an object; that there is none is fine."""
+
 
 class ObjectTierStorage:
     """Keeps each object as ``<prefix>/<stream_id>/<source_id>``, marked with its hash where that is safer.
@@ -141,6 +149,33 @@ class ObjectTierStorage:
             f"{self._store.url_of(f'{self._prefix}{name}')} and its other names are taken by other content; "
             "look at them"
         )
+
+    def covers(self, url: str) -> bool:
+        """Tell whether a URL names something in the tier; see `TierStorage.covers`."""
+        # Some gateways follow the ".." of a key, which no name in a tier has.
+        return url.startswith(self._store.url_of(self._prefix)) and ".." not in self._key_of(url).split("/")
+
+    def holds(self, url: str, sha256: str) -> bool:
+        """Tell whether an object is there, with a known content; see `TierStorage.holds`."""
+        return bool(self._store.holds(self._covered(url), sha256))
+
+    def remove(self, url: str, sha256: str, *, confirm: Callable[[], None]) -> None:
+        """Remove an object that has a known content; see `TierStorage.remove`."""
+        key = self._covered(url)
+        same = self._store.holds(key, sha256)
+        if same is False:
+            raise has_changed(url)
+        confirm()
+        if same:
+            self._store.remove(key)
+
+    def _covered(self, url: str) -> str:
+        if not self.covers(url):
+            raise not_covered(url, self._store.url_of(self._prefix))
+        return self._key_of(url)
+
+    def _key_of(self, url: str) -> str:
+        return unquote(url.removeprefix(self._store.url_of("")))
 
     def _is_there(self, key: str, source: SourceFile, *, claim: bool) -> bool:
         same = self._store.compare(key, source)

@@ -6,10 +6,11 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from haste_core.errors import BadInputError, PermanentError, SourceMissingError, TransientError
-from haste_core.routing import file_url
+from haste_core.routing import file_url, path_from_file_url
 from haste_workers.durable import (
     CopyDamagedError,
     StagedFile,
@@ -17,11 +18,13 @@ from haste_workers.durable import (
     publish,
     remove_stale_parts,
     sha256_of,
+    sha256_on_disk,
     stage_copy,
     sync_folders,
 )
 from haste_workers.naming import marked, stored_name
-from haste_workers.tiers.storage import StoredObject
+from haste_workers.removing import remove_copied
+from haste_workers.tiers.storage import StoredObject, not_covered
 
 # Inside the root, so that the final rename stays on one file system. No stream's name starts with a dot.
 STAGING = ".haste-incoming"
@@ -57,6 +60,45 @@ class PosixTierStorage:
             raise TransientError(f"{error}; the disk of the tier {self._root} may be failing") from error
         except OSError as error:
             raise self._explained(error, source) from error
+
+    def covers(self, url: str) -> bool:
+        """Tell whether a URL names something in the tier; see `TierStorage.covers`."""
+        return self._named(url) is not None
+
+    def holds(self, url: str, sha256: str) -> bool:
+        """Tell whether an object is there, with a known content; see `TierStorage.holds`."""
+        path = self._covered(url)
+        try:
+            return self._is_file(path) and sha256_on_disk(path) == sha256
+        except FileNotFoundError:  # removed in between
+            return False
+        except OSError as error:
+            raise TransientError(f"{path} cannot be read now: {error.strerror or error}") from error
+
+    def remove(self, url: str, sha256: str, *, confirm: Callable[[], None]) -> None:
+        """Remove an object that has a known content; see `TierStorage.remove`."""
+        path = self._covered(url)
+        if path.is_symlink():
+            raise PermanentError(f"{path} is a link")
+        remove_copied(path, sha256=sha256, confirm=confirm)
+
+    def _named(self, url: str) -> Path | None:
+        if not url.startswith("file:"):
+            return None
+        path = Path(path_from_file_url(url))
+        is_below = path.is_relative_to(self._root) and path != self._root and ".." not in path.parts
+        return path if is_below and STAGING not in path.parts else None
+
+    def _covered(self, url: str) -> Path:
+        path = self._named(url)
+        if path is None:
+            raise not_covered(url, self._root)
+        if not self._root.is_dir():
+            raise TransientError(
+                f"the folder {self._root} of the tier is not there now: is the share mounted?"
+            )
+        self._refuse_detour(path)
+        return path
 
     def _already_there(self, source: Path, name: PurePosixPath, expected: str | None) -> StoredObject | None:
         target = self._root / name

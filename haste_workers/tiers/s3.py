@@ -47,23 +47,20 @@ class S3Store:
     def compare(self, key: str, source: SourceFile) -> bool | None:
         """Compare by the checksum that the server keeps, or else by reading the object."""
         with self._explained(key):
-            try:
-                head = self._client.head_object(**self._named(key), ChecksumMode="ENABLED")
-            except ClientError as error:
-                if _status_of(error) == 404:
-                    return None
-                raise
+            head = self._head(key)
+            if head is None:
+                return None
             if head["ContentLength"] != source.size_bytes:
                 return False
             kept = head.get("ChecksumSHA256")
             if kept is None:
-                return self._reads_back(key, source)
+                return self._reads_back(key, source.sha256)
             if kept == _base64(bytes.fromhex(source.sha256)):
                 return True
             if "-" not in head["ETag"]:
                 return False
             # It came in parts, perhaps of other sizes than ours, and so the checksum is one of checksums.
-            return kept == _checksum_of_parts(source) or self._reads_back(key, source)
+            return kept == _checksum_of_parts(source) or self._reads_back(key, source.sha256)
 
     def send(self, key: str, source: SourceFile, *, claim: bool) -> bool:
         """Store an object by one request or in parts."""
@@ -77,9 +74,34 @@ class S3Store:
                 if code in _TAKEN or (claim and code in ("NotImplemented", "501")):
                     return False
                 raise
-            if not verified and not self._reads_back(key, source):
+            if not verified and not self._reads_back(key, source.sha256):
                 raise TransientError(f"{self.url_of(key)} does not read back as it was sent")
             return True
+
+    def holds(self, key: str, sha256: str) -> bool | None:
+        """Compare with the checksum that the server keeps, or else with the hash that `send` recorded."""
+        with self._explained(key):
+            head = self._head(key)
+            if head is None:
+                return None
+            kept = head.get("ChecksumSHA256")
+            if kept is not None and "-" not in head["ETag"]:
+                return bool(kept == _base64(bytes.fromhex(sha256)))
+            # The record came with the content, in one request, and goes with it.
+            return head["Metadata"].get("sha256") == sha256 or self._reads_back(key, sha256)
+
+    def remove(self, key: str) -> None:
+        """Delete an object."""
+        with self._explained(key):
+            self._client.delete_object(**self._named(key))
+
+    def _head(self, key: str) -> Any:
+        try:
+            return self._client.head_object(**self._named(key), ChecksumMode="ENABLED")
+        except ClientError as error:
+            if _status_of(error) == 404:
+                return None
+            raise
 
     def _send_whole(self, key: str, source: SourceFile, condition: dict[str, str]) -> bool:
         (body,) = source.pieces(PART_BYTES)
@@ -138,12 +160,12 @@ class S3Store:
                         **self._named(unquote(upload["Key"])), UploadId=upload["UploadId"]
                     )
 
-    def _reads_back(self, key: str, source: SourceFile) -> bool:
+    def _reads_back(self, key: str, sha256: str) -> bool:
         digest = hashlib.sha256()
         with closing(self._client.get_object(**self._named(key))["Body"]) as body:
             for chunk in body.iter_chunks(CHUNK_BYTES):
                 digest.update(chunk)
-        return digest.hexdigest() == source.sha256
+        return digest.hexdigest() == sha256
 
     @property
     def _client(self) -> Any:
@@ -182,7 +204,7 @@ def _failure(url: str, error: ClientError) -> HasteError:
     if code == "NoSuchBucket":
         return PermanentError(f"{said}; make the bucket, or correct `bucket` of the tier")
     if status in (401, 403):
-        return PermanentError(f"{said}; the tier's key has to have the right to list, read and write")
+        return PermanentError(f"{said}; the tier's key has to have the right to list, read, write and delete")
     if code in _PASSING_CODES or failure_of(status) is TransientError:
         return TransientError(said)
     return PermanentError(said)

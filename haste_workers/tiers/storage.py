@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from haste_core.errors import PermanentError
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,46 @@ class TierStorage(Protocol):
         PermanentError
             If it never will.
         """
+
+    def covers(self, url: str) -> bool:
+        """Tell whether a URL names something in the tier, be it there or not."""
+
+    def holds(self, url: str, sha256: str) -> bool:
+        """Tell whether an object is there, with a known content.
+
+        A folder's file is read. A bucket is asked for the checksum that it keeps, or for the hash that was
+        recorded with the object; where there is neither, the object is read.
+
+        Parameters
+        ----------
+        url : str
+            As `put` answered it.
+        sha256 : str
+            In hex.
+
+        Raises
+        ------
+        TransientError, PermanentError
+            If that cannot be told; also if the tier does not cover the URL.
+        """
+
+    def remove(self, url: str, sha256: str, *, confirm: Callable[[], None]) -> None:
+        """Remove an object that has a known content; that it is gone already is fine.
+
+        Parameters
+        ----------
+        url, sha256 : str
+            As for `holds`.
+        confirm : callable
+            Asked last, when all else is found to be right: it raises if the object is to stay.
+
+        Raises
+        ------
+        TransientError, PermanentError
+            If it has other content, or cannot be removed. Then it is where it was.
+        """
+
+
+def not_covered(url: str, tier: object) -> PermanentError:
+    """Say that a URL names nothing in a tier."""
+    return PermanentError(f"{url} is not in the tier {tier}")

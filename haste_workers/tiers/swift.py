@@ -37,17 +37,14 @@ class SwiftStore:
     def compare(self, key: str, source: SourceFile) -> bool | None:
         """Compare by the MD5 of what is stored and the recorded SHA-256, or else by reading the object."""
         with self._explained(key):
-            try:
-                head = self._client.head_object(self._tier.container, key)
-            except REFUSALS as error:
-                if status_of(error) == 404:
-                    return None
-                raise
+            head = self._head(key)
+            if head is None:
+                return None
             if int(head["content-length"]) != source.size_bytes:
                 return False
             recorded = head.get("x-object-meta-sha256")
             is_same = recorded == source.sha256 and _unquoted(head["etag"]) == self._etag_of(source)
-            return is_same or self._reads_back(key, source)
+            return is_same or self._reads_back(key, source.sha256)
 
     def send(self, key: str, source: SourceFile, *, claim: bool) -> bool:  # noqa: ARG002 - never claims
         """Store an object by one request, or as segments that a manifest makes one object at the end.
@@ -61,6 +58,37 @@ class SwiftStore:
             else:
                 self._send_segments(key, source)
             return True
+
+    def holds(self, key: str, sha256: str) -> bool | None:
+        """Compare with the hash that `send` recorded, or else by reading the object."""
+        with self._explained(key):
+            head = self._head(key)
+            if head is None:
+                return None
+            return head.get("x-object-meta-sha256") == sha256 or self._reads_back(key, sha256)
+
+    def remove(self, key: str) -> None:
+        """Delete an object, and the segments that it is made of."""
+        with self._explained(key):
+            head = self._head(key)
+            if head is None:
+                return
+            query = "multipart-manifest=delete" if "x-static-large-object" in head else None
+            try:
+                self._client.delete_object(self._tier.container, key, query_string=query)
+            except REFUSALS as error:
+                if status_of(error) != 404:  # else somebody was quicker
+                    raise
+            if query is not None and self._head(key) is not None:  # only its answer's body tells of failures
+                raise TransientError(f"{self.url_of(key)} cannot be removed wholly now")
+
+    def _head(self, key: str) -> Any:
+        try:
+            return self._client.head_object(self._tier.container, key)
+        except REFUSALS as error:
+            if status_of(error) == 404:
+                return None
+            raise
 
     def _send_segments(self, key: str, source: SourceFile) -> None:
         # Names that tell the content: who sends the same object again, or at the same time, stores the same
@@ -101,13 +129,13 @@ class SwiftStore:
         etags = [_md5(piece) for piece in source.pieces(self._segment_bytes(source))]
         return etags[0] if source.size_bytes <= self._tier.segment_bytes else _etag_of_segments(etags)
 
-    def _reads_back(self, key: str, source: SourceFile) -> bool:
+    def _reads_back(self, key: str, sha256: str) -> bool:
         digest = hashlib.sha256()
         _, body = self._client.get_object(self._tier.container, key, resp_chunk_size=CHUNK_BYTES)
         with closing(body):
             for chunk in body:
                 digest.update(chunk)
-        return digest.hexdigest() == source.sha256
+        return digest.hexdigest() == sha256
 
     @property
     def _client(self) -> Any:

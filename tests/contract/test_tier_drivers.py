@@ -9,7 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from haste_core.errors import BadInputError, SourceDeniedError, SourceMissingError
+from haste_core.errors import (
+    BadInputError,
+    PermanentError,
+    SourceDeniedError,
+    SourceMissingError,
+    TransientError,
+)
 from haste_workers.fetching import Access, fetch
 from tests.contract.tier_bench import PIECE_BYTES, PREFIX, S3Bench, SwiftBench, TierBench, opened, read_back
 
@@ -225,3 +231,100 @@ class TestReading:
     def test_missing_object(self, remote: S3Bench | SwiftBench, tmp_path: Path) -> None:
         with pytest.raises(SourceMissingError):
             fetch(f"{remote.url}/none.tif", tmp_path, Access(buckets={}, tiers=[remote.tier]))
+
+
+def allow() -> None:
+    """Find nothing that speaks against removing."""
+
+
+class TestRemoving:
+    """An object that was copied elsewhere goes from its tier; nothing else ever does."""
+
+    @pytest.mark.parametrize("size_bytes", [0, 300_000, 2 * PIECE_BYTES + 7])
+    def test_content_that_was_copied_goes_wholly(
+        self, area: TierBench, source: Path, size_bytes: int
+    ) -> None:
+        os.truncate(source, size_bytes)
+        tier = opened(area.tier)
+        before = area.outside()
+        stored = tier.put(source, stream_id="s", source_id="a ü#?.tif")
+        neighbour = tier.put(source, stream_id="s", source_id="b.tif")
+        assert tier.covers(stored.url)
+        assert tier.holds(stored.url, stored.sha256)
+        tier.remove(stored.url, stored.sha256, confirm=allow)
+        assert not tier.holds(stored.url, stored.sha256)
+        assert area.names() == {"s/b.tif"}
+        assert sha256(read_back(neighbour, area.tier)) == stored.sha256
+        tier.remove(neighbour.url, neighbour.sha256, confirm=allow)
+        assert area.names() == set()
+        assert area.outside() == before
+        if isinstance(area, SwiftBench):
+            assert not area.begun(), "no segment is left"
+
+    def test_an_object_of_which_nothing_is_recorded_is_read(self, area: TierBench) -> None:
+        if not isinstance(area, S3Bench | SwiftBench):
+            pytest.skip("files are always read")
+        area.store(f"{PREFIX}/s/a.tif", b"pixels")
+        tier, url = opened(area.tier), f"{area.url}/s/a.tif"
+        assert not tier.holds(url, sha256(b"other"))
+        assert tier.holds(url, sha256(b"pixels"))
+        tier.remove(url, sha256(b"pixels"), confirm=allow)
+        assert area.names() == set()
+
+    def test_what_is_gone_already_is_fine(self, area: TierBench, source: Path) -> None:
+        tier = opened(area.tier)
+        stored = tier.put(source, stream_id="s", source_id="a.tif")
+        for _ in range(2):
+            tier.remove(stored.url, stored.sha256, confirm=allow)
+        assert area.names() == set()
+        assert tier.put(source, stream_id="s", source_id="a.tif") == stored
+        assert area.names() == {"s/a.tif"}
+
+    def test_other_content_stays(self, area: TierBench, source: Path) -> None:
+        tier = opened(area.tier)
+        stored = tier.put(source, stream_id="s", source_id="a.tif")
+        stamps = area.stamps()
+        assert not tier.holds(stored.url, sha256(b"other"))
+        with pytest.raises(PermanentError, match="has changed since it was copied"):
+            tier.remove(stored.url, sha256(b"other"), confirm=allow)
+        assert area.stamps() == stamps
+        assert tier.holds(stored.url, stored.sha256)
+
+    def test_nothing_goes_that_is_not_confirmed(self, area: TierBench, source: Path) -> None:
+        def refuse() -> None:
+            raise TransientError("no copy")
+
+        tier = opened(area.tier)
+        stored = tier.put(source, stream_id="s", source_id="a.tif")
+        stamps = area.stamps()
+        with pytest.raises(TransientError, match="no copy"):
+            tier.remove(stored.url, stored.sha256, confirm=refuse)
+        assert area.stamps() == stamps
+        assert read_back(stored, area.tier) == source.read_bytes()
+
+    def test_nothing_beside_the_tier_is_looked_at_or_removed(
+        self, area: TierBench, source: Path, tmp_path: Path
+    ) -> None:
+        tier = opened(area.tier)
+        url = tier.put(source, stream_id="s", source_id="a.tif").url
+        content = sha256(source.read_bytes())
+        start = url[: url.index("tierA")]
+        beside = ["x.tif", "tierAB/x.tif", "tierA/../x.tif", "tierA/%2e%2e/x.tif"]
+        for wrong in [*(start + name for name in beside), source.as_uri(), "http://host/tierA/s/a.tif"]:
+            assert not tier.covers(wrong)
+            for act in (tier.holds, lambda *it: tier.remove(*it, confirm=allow)):
+                with pytest.raises(PermanentError, match="is not in the tier"):
+                    act(wrong, content)
+        assert sha256(source.read_bytes()) == content
+        assert area.names() == {"s/a.tif"}
+
+    def test_two_at_once_are_both_content(self, area: TierBench, source: Path) -> None:
+        tier = opened(area.tier)
+        stored = tier.put(source, stream_id="s", source_id="a.tif")
+        with ThreadPoolExecutor(4) as pool:
+            for each in [
+                pool.submit(opened(area.tier).remove, stored.url, stored.sha256, confirm=allow)
+                for _ in range(4)
+            ]:
+                each.result()
+        assert area.names() == set()

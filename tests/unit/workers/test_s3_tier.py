@@ -243,7 +243,7 @@ class TestRemains:
     def test_upload_that_fails_is_removed(self, put: Put, server: S3Server, requests: SentRequests) -> None:
         before = self.uploads(server)
         requests.refused("x-amz-checksum-sha256", 403, "AccessDenied")
-        with pytest.raises(PermanentError, match="right to list, read and write"):
+        with pytest.raises(PermanentError, match="right to list, read, write and delete"):
             put(os.urandom(PART_BYTES + 1))
         assert self.uploads(server) == before
         assert names(server) == []
@@ -264,7 +264,7 @@ class TestSaid:
             (500, "InternalError", TransientError, "500"),
             (409, "ConditionalRequestConflict", TransientError, "409"),
             (400, "BadDigest", TransientError, "BadDigest"),
-            (403, "AccessDenied", PermanentError, "right to list, read and write"),
+            (403, "AccessDenied", PermanentError, "right to list, read, write and delete"),
             (405, "MethodNotAllowed", PermanentError, "405"),
             (400, "EntityTooLarge", PermanentError, "EntityTooLarge"),
             (404, "NoSuchBucket", PermanentError, "make the bucket"),
