@@ -19,7 +19,7 @@ from haste_workers.naming import object_name
 from haste_workers.settings import WORK_ROOT, WorkerSettings
 from haste_workers.sources import local_path, named_roots, readable_roots
 from haste_workers.superseded import intermediate_folder
-from haste_workers.tiers.by_name import open_tier
+from haste_workers.tiers.by_name import name_of_tier, open_tier
 from haste_workers.tiers.storage import TierStorage
 
 _PROGRESS_EVERY_S = 0.2
@@ -95,7 +95,7 @@ class TaskContext:
         if self.found_source is None:
             url = self.message.place.url
             try:
-                self.found_source = self._find_source(url)
+                self.found_source = self.local_file(url)
             except SourceMissingError as error:
                 raise SourceMissingError(f"{error}{_how_to_remake(url)}") from error
         return self.found_source
@@ -116,7 +116,8 @@ class TaskContext:
             )
         return path
 
-    def _find_source(self, url: str) -> Path:
+    def local_file(self, url: str) -> Path:
+        """Find any file that may be read here as a local one; see `source_path`."""
         access = Access(
             roots=self.roots,
             hosts=self.settings.http_hosts,
@@ -174,6 +175,10 @@ class TaskContext:
         UnknownTierError
         """
         return open_tier(name, self.settings.tiers, work_dir=self.settings.work_dir)
+
+    def tier_name_of(self, url: str) -> str | None:
+        """Name the tier of this worker's settings in which something lies; None: in none of them."""
+        return name_of_tier(url, self.settings.tiers, work_dir=self.settings.work_dir)
 
     def progress(self, fraction: float | None, note: str = "") -> None:
         """Tell how far the task is; shown on the page and by the API.

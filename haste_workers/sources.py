@@ -13,9 +13,9 @@ from haste_core.routing import OutsideRootsError, Roots
 from haste_runtime.tiers import PosixTier, TrashTier
 from haste_workers.settings import WORK_ROOT, WorkerSettings
 
-_LANDING_ROOT = "landing"  # by this name a server's own workers are told where uploads are
+LANDING_ROOT = "landing"  # by this name a server's own workers are told where uploads are
 _TIER_ROOT = "haste-tier-{}"
-_OWN_ROOTS = re.compile(rf"{WORK_ROOT}|{_LANDING_ROOT}|{_TIER_ROOT.format('[0-9]+')}")
+_OWN_ROOTS = re.compile(rf"{WORK_ROOT}|{LANDING_ROOT}|{_TIER_ROOT.format('[0-9]+')}")
 
 
 def named_roots(settings: WorkerSettings) -> Roots:

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from haste_core.errors import PermanentError
-from haste_core.messages import Place, TaskMessage
+from haste_core.messages import DecisionNote, Place, TaskMessage
 from haste_workers.answers import Answer
 from haste_workers.context import TaskContext
 from haste_workers.handlers.parameters import HandlerParameters
+from haste_workers.moving import remove_left, why_it_stays
 
 
 def tier(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Answer:
-    """Copy the object into its tier and verify the copy; the original stays.
+    """Copy the object into its tier and verify the copy; remove what an earlier attempt has copied.
 
-    A decision of an observing stream is only told: nothing is copied.
+    What is to be removed is only answered here (`leaving`). When that is recorded, the task comes again with
+    it. A decision of an observing stream is only told: nothing is copied.
 
     Raises
     ------
@@ -30,12 +32,22 @@ def tier(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> An
         raise PermanentError(
             "this task came without a decision; has the stream's pipeline an interestingness and a policy?"
         )
-    source = context.source_file()
-    told = {"tier": decision.tier, "interestingness": decision.score, "reason": decision.reason}
+    if task.leaving is not None:
+        remove_left(task.leaving, task.place, context)
+        if context.tier_name_of(task.place.url) == decision.tier:
+            return Answer(
+                {**_told(decision), **_moved_to(task.place), "removed": task.leaving.url}, task.place
+            )
+        # It was decided anew since it was copied: it goes on to another tier.
     if not decision.enforce:
-        return Answer({**told, "moved": False, "size_bytes": source.stat().st_size})
+        size_bytes = context.source_file().stat().st_size
+        return Answer({**_told(decision), "moved": False, "size_bytes": size_bytes})
+    return _copy(decision, task, context)
+
+
+def _copy(decision: DecisionNote, task: TaskMessage, context: TaskContext) -> Answer:
     stored = context.tier(decision.tier).put(
-        source,
+        context.source_file(),
         stream_id=context.stream_id,
         source_id=context.source_id,
         sha256=task.place.sha256 or decision.sha256,
@@ -43,4 +55,18 @@ def tier(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> An
     place = Place(
         url=stored.url, site=context.settings.site, sha256=stored.sha256, size_bytes=stored.size_bytes
     )
-    return Answer({**told, "moved": True, "size_bytes": stored.size_bytes, "url": stored.url}, place)
+    response = {**_told(decision), **_moved_to(place)}
+    if not decision.removes or stored.url == task.place.url:
+        return Answer(response, place)
+    if reason := why_it_stays(task.place.url, stored.url, context):
+        return Answer(response, place, reason)
+    leaving = task.place.model_copy(update={"sha256": stored.sha256, "size_bytes": stored.size_bytes})
+    return Answer(response, place, f"copied to {place.url}; {leaving.url} is removed next", leaving)
+
+
+def _told(decision: DecisionNote) -> dict[str, Any]:
+    return {"tier": decision.tier, "interestingness": decision.score, "reason": decision.reason}
+
+
+def _moved_to(place: Place) -> dict[str, Any]:
+    return {"moved": True, "size_bytes": place.size_bytes, "url": place.url}

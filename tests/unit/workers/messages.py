@@ -14,9 +14,11 @@ def task_message(
     url: str = "file:///nowhere/field.tif",
     site: str = "default",
     sha256: str | None = None,
+    size_bytes: int | None = None,
     source_id: str | None = None,
     response: dict[str, Any] | None = None,
     decision: DecisionNote | None = None,
+    leaving: Place | None = None,
 ) -> TaskMessage:
     job = {
         "job_id": 1000 + task_id,
@@ -32,8 +34,9 @@ def task_message(
         task_key=task_key,
         site=site,
         ttl_s=ttl_s,
-        place=Place(url=url, site=site, sha256=sha256),
+        place=Place(url=url, site=site, sha256=sha256, size_bytes=size_bytes),
         parameters=parameters or {},
         decision=decision,
+        leaving=leaving,
         job=job,
     )
