@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from haste_apps.connecting import RETRY_FOR_S, quiet_libraries
+from haste_apps.connecting import with_client as _with_client
 from haste_apps.demo.workspace import DEFAULT_WORK_DIR
 from haste_apps.exits import explained_errors
-from haste_apps.interruption import GRACE_S, Interruption, interruptible
+from haste_apps.interruption import Interruption, interruptible
 from haste_apps.measuring.commands import calibrate, evaluate, score
 from haste_apps.options import (
     AsJson,
@@ -33,15 +35,11 @@ from haste_apps.options import (
     UnparsedNames,
     UnparsedOption,
 )
+from haste_apps.reporting.commands import report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from haste_client import HasteClient
     from haste_runtime.exit_codes import ExitCode
-
-RETRY_FOR_S = 15.0
-"""How long a command waits for a server that is being restarted."""
 
 WATCH_RETRY_FOR_S, WATCH_GRACE_S = 2.0, 10.0
 """A lasting watch ends between two images, also when the server does not answer just now."""
@@ -91,7 +89,7 @@ def demo(
         from haste_apps.demo.own_images import score_own_images
         from haste_apps.demo.simulated import run_simulated
 
-        _quiet_libraries()
+        quiet_libraries()
         if images is None:
             code = run_simulated(
                 work_dir=work_dir,
@@ -343,37 +341,8 @@ def simulate(
         )
 
 
-for command in (score, calibrate, evaluate):
+for command in (report, score, calibrate, evaluate):
     app.command()(command)
-
-
-def _with_client(
-    work: Callable[[HasteClient, Interruption], ExitCode | None],
-    *,
-    server: str | None,
-    token: str | None,
-    retry_for_s: float = RETRY_FOR_S,
-    grace_s: float = GRACE_S,
-) -> None:
-    """Do what a command does at a server, and end the program with the code that it gives."""
-    with interruptible() as interruption, explained_errors():
-
-        def talk() -> ExitCode | None:
-            from haste_client import HasteClient
-
-            _quiet_libraries()
-            with HasteClient(server, token, retry_for_s=retry_for_s) as client:
-                return work(client, interruption)
-
-        code = interruption.run(talk, grace_s=grace_s)
-    raise typer.Exit(code or 0)
-
-
-def _quiet_libraries() -> None:
-    """Keep stdout for data: the retry library reports through structlog, which writes there by default."""
-    import stamina.instrumentation
-
-    stamina.instrumentation.set_on_retry_hooks([])
 
 
 if __name__ == "__main__":

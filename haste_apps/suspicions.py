@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from haste_client import Result
-
 CROWDED_SHARE = 0.8
 NEAR_AN_END = 0.05
 FEWEST_SCORES = 5
@@ -17,13 +15,20 @@ LARGEST_AREA_RATIO = 2.0
 """PLLS is fitted over the frequencies that a field of its size has; twice the area is another range."""
 
 
-def suspicions(results: Sequence[Result]) -> list[str]:
-    """Say what makes the scores doubtful, in sentences for a microscopist; nothing if all is well."""
-    return [*_crowding(results), *mixed_kinds(result.features for result in results)]
+def suspicions(scores: Iterable[float | None], measured: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say what makes scores doubtful, in sentences for a microscopist; nothing if all is well.
+
+    Parameters
+    ----------
+    scores : iterable of float or None
+        In [0, 1]; None where undefined.
+    measured : iterable of mapping
+        What `focus-score` answered of each image.
+    """
+    return [*_crowding([score for score in scores if score is not None]), *mixed_kinds(measured)]
 
 
-def _crowding(results: Iterable[Result]) -> list[str]:
-    scores = [result.interestingness for result in results if result.interestingness is not None]
+def _crowding(scores: Sequence[float]) -> list[str]:
     if len(scores) < FEWEST_SCORES:
         return []
     low = sum(score < NEAR_AN_END for score in scores)

@@ -192,6 +192,80 @@ class PipelineName(_Answer):
     description: str = ""
 
 
+class ImageAnswer(_Answer):
+    """One object that was decided about, with its latest decision.
+
+    Attributes
+    ----------
+    score : float or None
+        In [0, 1]; None if undefined, see `reason`.
+    tier : str
+        Where the object belongs; where it is now tells `place`.
+    origin : str
+        What made the decision: ``policy`` when it was measured, later ones such as ``new-policy`` or ``pin``.
+    decided_at, timestamp : float
+        Seconds since 1970; `timestamp` is the time of acquisition, if known.
+    features, metadata : mapping
+        What was measured, and what was said of it when it was submitted.
+    location : tuple of float
+        Row and column of the well, or what the client gave.
+    """
+
+    job_id: int
+    source_id: str
+    source_url: str
+    index: int | None = None
+    score: float | None = None
+    tier: str
+    reason: str = ""
+    origin: str = "policy"
+    decided_at: float
+    decision_id: int
+    pinned: bool = False
+    features: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    timestamp: float | None = None
+    location: tuple[float, ...] | None = None
+    place: Place | None = None
+    size_bytes: int | None = None
+
+
+class DecisionAnswer(_Answer):
+    """One decision, with what it was made from; decisions are never changed, only superseded.
+
+    Attributes
+    ----------
+    made_at : float
+        Seconds since 1970.
+    origin, made_by : str
+        What made it, see `ImageAnswer`; and who asked for it, if somebody did.
+    mode : str
+        Whether the stream was to ``observe`` or ``enforce``.
+    interestingness, policy : mapping
+        Function and policy with all their parameters.
+    input_sha256 : str
+        Of all that the score was made from.
+    supersedes : int, optional
+        The decision about the object before it.
+    """
+
+    decision_id: int
+    job_id: int
+    source_id: str
+    made_at: float
+    score: float | None = None
+    tier: str
+    reason: str = ""
+    origin: str = "policy"
+    made_by: str | None = None
+    mode: str = ""
+    software_version: str = ""
+    interestingness: dict[str, Any] | None = None
+    policy: dict[str, Any] | None = None
+    input_sha256: str = ""
+    supersedes: int | None = None
+
+
 class KnownSource(_Answer):
     """One object that was submitted to a stream before."""
 

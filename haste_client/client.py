@@ -25,6 +25,7 @@ from haste_client.bulk_actions import TaskChoice, act_on_many
 from haste_client.connection import Connection
 from haste_client.directory import Selection, scan, stream_id_for
 from haste_client.errors import OutageError
+from haste_client.images import ImageCalls, Stream
 from haste_client.naming import Naming
 from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
@@ -38,7 +39,7 @@ _STATE_WORDS = ("open", "done", "failed")
 _PAGE, _SOURCES_PAGE, _STREAMS_PAGE = 1000, 10_000, 100
 
 
-class HasteClient:
+class HasteClient(ImageCalls):
     """Talks with one HASTE server.
 
     Parameters
@@ -350,9 +351,9 @@ class HasteClient:
         body = {"stream_id": stream_id, "pipeline": pipeline, "mode": mode}
         return StreamAnswer.model_validate(self._connection.post("/HASTE/stream/", body))
 
-    def stream(self, stream_id: str) -> StreamAnswer:
-        """Fetch a stream with its progress and its tiers."""
-        return StreamAnswer.model_validate(self._connection.get(f"/HASTE/stream/{quote(stream_id)}"))
+    def stream(self, stream_id: str) -> Stream:
+        """Fetch a stream with its progress and its tiers; it leads to its images."""
+        return Stream.of(self._connection.get(f"/HASTE/stream/{quote(stream_id)}"), self.images)
 
     def streams(self) -> Iterator[StreamAnswer]:
         """Go through all streams."""

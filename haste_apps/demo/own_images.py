@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from haste_apps.demo.outcome import show_end
@@ -12,7 +13,7 @@ from haste_apps.output import as_called, say
 from haste_apps.report import ReportInput, write_report
 from haste_apps.suspicions import suspicions
 from haste_apps.tables import show_tiers
-from haste_client import HasteClient, InvalidError, Problem, Submission
+from haste_client import HasteClient, InvalidError, Problem, Result, Submission
 from haste_client.directory import Selection, scan
 from haste_runtime.exit_codes import ExitCode
 
@@ -92,7 +93,7 @@ def _report(submission: Submission, images: Path, path: Path, policy: dict[str, 
         results=results,
         paths={result.source_id: images / result.source_id for result in results},
         policy=policy,
-        warnings=suspicions(results),
+        warnings=_warnings(results),
     )
     say("Drawing the contact sheet …")
     write_report(path, content)
@@ -107,7 +108,7 @@ def _show(submission: Submission, report: Path, *, as_json: bool) -> None:
         say(failure)
     if len(failed) > FAILURES_SHOWN:
         say(f"… and {len(failed) - FAILURES_SHOWN} more failures")
-    for warning in suspicions(results):
+    for warning in _warnings(results):
         say(f"Warning: {warning}")
     show_tiers(results, left_out=len(submission.problems), as_json=as_json)
     show_end(
@@ -120,3 +121,7 @@ def _show(submission: Submission, report: Path, *, as_json: bool) -> None:
         ],
         as_json=as_json,
     )
+
+
+def _warnings(results: Sequence[Result]) -> list[str]:
+    return suspicions([one.interestingness for one in results], [one.features for one in results])

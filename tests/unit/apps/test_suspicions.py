@@ -2,17 +2,17 @@ from typing import Any
 
 import pytest
 
-from haste_apps.suspicions import suspicions
-from haste_client import Result
+from haste_apps import suspicions as suspecting
 
 GREY = {"dtype": "uint16", "width": 512, "height": 512}
 
 
-def images(scores: list[float | None], **features: Any) -> list[Result]:
-    return [
-        Result(f"{n}", n, state="done", code=200, interestingness=score, features={**GREY, **features})
-        for n, score in enumerate(scores)
-    ]
+def images(scores: list[float | None], **features: Any) -> list[tuple[float | None, dict[str, Any]]]:
+    return [(score, {**GREY, **features}) for score in scores]
+
+
+def suspicions(scored: list[tuple[float | None, dict[str, Any]]]) -> list[str]:
+    return suspecting.suspicions([score for score, _ in scored], [features for _, features in scored])
 
 
 def test_scores_that_spread_raise_no_suspicion() -> None:

@@ -1,0 +1,181 @@
+"""The report as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from haste_apps.output import number_text
+from haste_apps.reporting.charts import draw_histogram
+from haste_apps.reporting.drawing import UNSCORED, score_colour
+from haste_apps.reporting.plates import PLATES_SHOWN, by_plate, draw_grid, draw_plate
+from haste_apps.reporting.provenance import changes, makings
+from haste_apps.reporting.thumbnails import Thumbnail, as_base64, spread
+from haste_apps.reporting.tiers import (
+    TierRow,
+    feature_borders,
+    feature_of,
+    number_in,
+    score_borders,
+    tier_rows,
+)
+from haste_apps.reporting.times import rows_by_time
+from haste_client.answers import DecisionAnswer, ImageAnswer, StreamAnswer
+
+THUMBNAILS_PER_TIER = 60
+"""Of 8 kB each, so that a report of five tiers stays a few megabytes whatever the number of images."""
+
+FAILURES_LISTED = 200
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report tells.
+
+    Attributes
+    ----------
+    stream : StreamAnswer
+    images : sequence of ImageAnswer
+        All objects of the stream that were decided about.
+    decisions : sequence of DecisionAnswer
+        All that were ever made about them.
+    made_at : float
+        Seconds since 1970.
+    title : str
+    failures : sequence of (str, str)
+        Names of images that have no decision, and why.
+    warnings : sequence of str
+        What makes the scores doubtful.
+    """
+
+    stream: StreamAnswer
+    images: Sequence[ImageAnswer]
+    decisions: Sequence[DecisionAnswer]
+    made_at: float
+    title: str
+    failures: Sequence[tuple[str, str]] = ()
+    warnings: Sequence[str] = ()
+
+
+def draw_page(report: Report, thumbnail: Thumbnail) -> str:
+    """Write the page: histograms, table of tiers, plates, grid, thumbnails, and how it was decided.
+
+    Parameters
+    ----------
+    report : Report
+    thumbnail : callable
+        Draws an image, or gives None.
+    """
+    environment = Environment(
+        loader=PackageLoader("haste_apps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    rows = tier_rows(report.images, report.stream.pipeline)
+    colours = {row.tier: _colour(row) for row in rows}
+    sheets = [_sheet(row.tier, report.images, thumbnail, feature_of(report.stream.pipeline)) for row in rows]
+    return environment.get_template("stream_report.html").render(
+        report=report,
+        made_at=_time_text(report.made_at),
+        pipeline=report.stream.pipeline,
+        feature=feature_of(report.stream.pipeline),
+        rows=rows,
+        colours=colours,
+        histograms=_histograms(report, colours),
+        plates=_plates(report.images),
+        sheets=[sheet for sheet in sheets if sheet["count"]],
+        unreadable=sum(sheet["unreadable"] for sheet in sheets),
+        makings=makings(report.decisions),
+        changes=changes(report.decisions),
+        time_text=_time_text,
+        scale=[score_colour(step / 10) for step in range(11)],
+        failures=report.failures[:FAILURES_LISTED],
+    )
+
+
+def pictures_in(images: Sequence[ImageAnswer]) -> int:
+    """Count how many images the page shows."""
+    return sum(min(count, THUMBNAILS_PER_TIER) for count in Counter(image.tier for image in images).values())
+
+
+def _colour(row: TierRow) -> str:
+    """Colour a tier as the scores in the middle of it."""
+    if row.lo is not None and row.hi is not None:
+        return score_colour((row.lo + row.hi) / 2)
+    return UNSCORED if row.holds_unscored else score_colour(row.mean_score)
+
+
+def _histograms(report: Report, colours: Mapping[str, str]) -> list[Markup]:
+    """Draw the score, and the feature that it was made from, as far as images have them."""
+    pipeline, feature = report.stream.pipeline, feature_of(report.stream.pipeline)
+    scores: dict[str, list[float]] = {tier: [] for tier in colours}
+    values: dict[str, list[float]] = {tier: [] for tier in colours}
+    for image in report.images:
+        if image.score is not None:
+            scores[image.tier].append(image.score)
+        value = None if feature is None else number_in(image.features, feature)
+        if value is not None:
+            values[image.tier].append(value)
+    drawn = []
+    if any(scores.values()):
+        borders = score_borders(pipeline)
+        drawn.append(draw_histogram(scores, colours=colours, name="score", span=(0, 1), borders=borders))
+    if any(values.values()):
+        borders = feature_borders(pipeline)
+        drawn.append(draw_histogram(values, colours=colours, name=str(feature), borders=borders))
+    return drawn
+
+
+def _plates(images: Sequence[ImageAnswer]) -> dict[str, Any]:
+    plates = by_plate(images)
+    shown = []
+    for name, wells in list(plates.items())[:PLATES_SHOWN]:
+        times = rows_by_time(wells)
+        shown.append(
+            {
+                "name": name,
+                "map": draw_plate(wells),
+                "grid": draw_grid(times) if times else None,
+                "images": sum(map(len, wells.values())),
+                "wells": len(wells),
+            }
+        )
+    return {"shown": shown, "more": len(plates) - len(shown)}
+
+
+def _sheet(
+    tier: str, images: Sequence[ImageAnswer], thumbnail: Thumbnail, feature: str | None
+) -> dict[str, Any]:
+    """Draw images of a tier, at even distances in the order of their scores."""
+    members = sorted((image for image in images if image.tier == tier), key=_best_first)
+    chosen = spread(members, THUMBNAILS_PER_TIER)
+    drawn = [_figure(image, as_base64(thumbnail(image)), feature) for image in chosen]
+    return {
+        "tier": tier,
+        "count": len(members),
+        "figures": drawn,
+        "more": len(members) - len(drawn),
+        "unreadable": sum(not figure["jpeg"] for figure in drawn),
+    }
+
+
+def _best_first(image: ImageAnswer) -> tuple[float, str]:
+    return (1.0 if image.score is None else -image.score), image.source_id
+
+
+def _figure(image: ImageAnswer, jpeg: str, feature: str | None) -> dict[str, str]:
+    value = number_text(number_in(image.features, feature)) if feature else None
+    return {
+        "jpeg": jpeg,
+        "name": image.source_id,
+        "caption": f"score {number_text(image.score)}" + (f", {feature} {value}" if value else ""),
+        "reason": image.reason,
+    }
+
+
+def _time_text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

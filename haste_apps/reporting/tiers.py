@@ -1,0 +1,159 @@
+"""The table of tiers, and what a policy and a function say about them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from haste_apps.output import number_text, size_text
+from haste_client.answers import ImageAnswer, PipelineAnswer
+
+
+@dataclass(frozen=True)
+class TierRow:
+    """One line of the table of tiers.
+
+    Attributes
+    ----------
+    lo, hi : float or None
+        The scores that the policy sends here, [lo, hi), the highest interval with its end; None where it
+        does not decide by intervals.
+    share : float
+        Of all images, in [0, 1].
+    mean_score, mean_feature : float or None
+        Of those that have one.
+    """
+
+    tier: str
+    lo: float | None
+    hi: float | None
+    count: int
+    share: float
+    size_bytes: int
+    mean_score: float | None
+    mean_feature: float | None
+    holds_unscored: bool
+
+    @property
+    def range_text(self) -> str:
+        """The scores that belong here, in the words of the table."""
+        if self.lo is None or self.hi is None:
+            return "no score" if self.holds_unscored else "-"
+        return f"{self.lo:.2f} to {self.hi:.2f}"
+
+    def as_texts(self) -> list[str]:
+        """Write the line's cells, after the tier's name and range."""
+        return [
+            str(self.count),
+            f"{self.share:.1%}",
+            size_text(self.size_bytes),
+            number_text(self.mean_score),
+            number_text(self.mean_feature),
+        ]
+
+
+def number_in(features: Mapping[str, Any], name: str) -> float | None:
+    """Return a finite number among features, or None."""
+    value = features.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Average what is not None; None if nothing is left."""
+    there = [value for value in values if value is not None]
+    return fmean(there) if there else None
+
+
+def feature_of(pipeline: PipelineAnswer) -> str | None:
+    """Name the feature that a pipeline's function reads, if it reads one."""
+    name = _function(pipeline).get("parameters", {}).get("feature")
+    return name if isinstance(name, str) else None
+
+
+def intervals_of(pipeline: PipelineAnswer) -> list[tuple[float, float, str]]:
+    """List a policy's intervals with their tiers, the best first; none if it decides otherwise."""
+    given = (pipeline.policy or {}).get("intervals", ())
+    return sorted(((float(one["lo"]), float(one["hi"]), str(one["tier"])) for one in given), reverse=True)
+
+
+def score_borders(pipeline: PipelineAnswer) -> list[float]:
+    """List the scores between the intervals of a policy."""
+    return sorted(lo for lo, _, _ in intervals_of(pipeline) if 0 < lo < 1)
+
+
+def feature_borders(pipeline: PipelineAnswer) -> list[float]:
+    """List the values of the feature at which the score crosses from tier to tier.
+
+    They are known of the logistic function, s = 1 / (1 + exp(-k (x - x0))): x = x0 + ln(s / (1 - s)) / k.
+    """
+    function = _function(pipeline)
+    parameters = function.get("parameters", {})
+    k, x0 = (number_in(parameters, name) for name in ("k", "x0"))
+    if function.get("function") != "logistic" or not k or x0 is None:
+        return []
+    return sorted(x0 + math.log(score / (1 - score)) / k for score in score_borders(pipeline))
+
+
+def tier_rows(images: Sequence[ImageAnswer], pipeline: PipelineAnswer) -> list[TierRow]:
+    """Sum images up by tier.
+
+    Tiers stand in the order of the policy's intervals, the best first, with those that got nothing; after
+    them others by their mean score, and last the tier of images without a score.
+    """
+    members: dict[str, list[ImageAnswer]] = defaultdict(list)
+    for image in images:
+        members[image.tier].append(image)
+    ranges = {tier: (lo, hi) for lo, hi, tier in intervals_of(pipeline)}
+    undefined = (pipeline.policy or {}).get("undefined")
+    names = dict.fromkeys([*ranges, *sorted(members)])
+    rows = [
+        _row(
+            tier,
+            members[tier],
+            of=len(images),
+            between=ranges.get(tier, (None, None)),
+            feature=feature_of(pipeline),
+            holds_unscored=tier == undefined,
+        )
+        for tier in names
+    ]
+    return sorted(rows, key=_place)
+
+
+def _row(
+    tier: str,
+    members: Sequence[ImageAnswer],
+    *,
+    of: int,
+    between: tuple[float | None, float | None],
+    feature: str | None,
+    holds_unscored: bool,
+) -> TierRow:
+    return TierRow(
+        tier=tier,
+        lo=between[0],
+        hi=between[1],
+        count=len(members),
+        share=len(members) / of if of else 0.0,
+        size_bytes=sum(image.size_bytes or 0 for image in members),
+        mean_score=mean(image.score for image in members),
+        mean_feature=mean(number_in(image.features, feature) for image in members) if feature else None,
+        holds_unscored=holds_unscored,
+    )
+
+
+def _place(row: TierRow) -> tuple[int, float, str]:
+    if row.lo is not None:
+        return 0, -row.lo, row.tier
+    unscored = row.holds_unscored or row.mean_score is None
+    return (2, 0.0, row.tier) if unscored else (1, -(row.mean_score or 0.0), row.tier)
+
+
+def _function(pipeline: PipelineAnswer) -> Mapping[str, Any]:
+    return pipeline.interestingness or {}

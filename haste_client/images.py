@@ -1,0 +1,135 @@
+"""The images of a stream that were decided about: page by page, as plain rows, as a table of pandas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from pydantic import PrivateAttr
+
+from haste_client.answers import DecisionAnswer, ImageAnswer, StreamAnswer
+from haste_client.connection import Connection
+from haste_core.errors import InvalidError, Problem
+
+if TYPE_CHECKING:
+    import pandas
+
+_PAGE = 1000
+_NESTED = ("features", "metadata", "place")
+
+COLUMNS = tuple(name for name in ImageAnswer.model_fields if name not in _NESTED)
+"""Of each row; those of features, metadata and place come after them."""
+
+
+class ImageCalls:
+    """The calls of `HasteClient` that are about decided images."""
+
+    _connection: Connection
+
+    def images(
+        self,
+        stream_id: str,
+        *,
+        tier: str | None = None,
+        min: float | None = None,  # noqa: A002 - as the server's query is called
+        max: float | None = None,  # noqa: A002
+        order: str | None = None,
+    ) -> Iterator[ImageAnswer]:
+        """Go through the objects of a stream that were decided about, page by page.
+
+        Parameters
+        ----------
+        stream_id : str
+        tier : str, optional
+            Only those that belong there.
+        min, max : float, optional
+            Only those with a score in this range, in [0, 1]; those without a score are left out then.
+        order : str, optional
+            ``score`` for the lowest scores first, ``-score`` for the highest. Default: the server's.
+        """
+        asked = {"tier": tier, "min": min, "max": max, "order": order}
+        path = f"/HASTE/stream/{quote(stream_id)}/images"
+        for image in self._connection.pages(path, "images", params=asked, limit=_PAGE):
+            yield ImageAnswer.model_validate(image)
+
+    def decisions(self, stream_id: str) -> Iterator[DecisionAnswer]:
+        """Go through all decisions about a stream's objects in their order, also the superseded ones."""
+        path, cursor = f"/HASTE/stream/{quote(stream_id)}/decisions", None
+        while True:
+            page = self._connection.get(path, {"limit": _PAGE, "cursor": cursor})
+            for decision in page["decisions"]:
+                pipeline = page["pipelines"][decision["pipeline_sha256"]]
+                yield DecisionAnswer.model_validate({**pipeline, **decision})
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+
+class Stream(StreamAnswer):
+    """A stream as it was when it was asked for, with the way to its images."""
+
+    _images: Callable[..., Iterator[ImageAnswer]] = PrivateAttr()
+
+    @classmethod
+    def of(cls, answer: Any, images: Callable[..., Iterator[ImageAnswer]]) -> Self:
+        """Read the server's answer; `images` is the client's method."""
+        stream = cls.model_validate(answer)
+        stream._images = images
+        return stream
+
+    def images(self, **chosen_by: Any) -> Iterator[ImageAnswer]:
+        """Go through its images; see `HasteClient.images`."""
+        return self._images(self.stream_id, **chosen_by)
+
+    def to_pandas(self, **chosen_by: Any) -> pandas.DataFrame:
+        """Load its images into a table, a row for each, by the names that `flat_row` gives the columns.
+
+        Times are timestamps in UTC, missing numbers NaN. The choice is that of `HasteClient.images`.
+
+        Raises
+        ------
+        InvalidError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise InvalidError(
+                [Problem("to_pandas", "pandas is not installed here: pip install 'haste-server[pandas]'")]
+            ) from error
+        rows = flat_rows(self.images(**chosen_by))
+        frame = pandas.DataFrame(rows, columns=None if rows else list(COLUMNS))
+        for name in ("decided_at", "timestamp"):
+            frame[name] = pandas.to_datetime(frame[name], unit="s", utc=True)
+        return frame
+
+
+def flat_row(image: ImageAnswer) -> dict[str, Any]:
+    """Write an image as a row of plain values.
+
+    Features, metadata and the place become columns ``features.plls``, ``metadata.well``, ``place.url``, as
+    `pandas.json_normalize` names them; what is nested deeper becomes JSON text.
+    """
+    row: dict[str, Any] = {}
+    for name, value in image.model_dump().items():
+        if name in _NESTED:
+            row |= {f"{name}.{key}": plain(inner) for key, inner in (value or {}).items()}
+        else:
+            row[name] = plain(value)
+    return row
+
+
+def flat_rows(images: Iterable[ImageAnswer]) -> list[dict[str, Any]]:
+    """Write images as rows of the same columns: those that all have first, then the others by name."""
+    rows = [flat_row(image) for image in images]
+    columns = [*COLUMNS, *sorted({name for row in rows for name in row}.difference(COLUMNS))]
+    return [{name: row.get(name) for name in columns} for row in rows]
+
+
+def plain(value: Any) -> Any:
+    """Return a number, text, truth value or None as it is, anything else as JSON text."""
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(value, ensure_ascii=False)
+    return value

@@ -1,0 +1,145 @@
+import csv
+import io
+import json
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pyarrow.parquet
+import pytest
+
+from haste_apps.reporting.charts import ticks
+from haste_apps.reporting.files import as_csv, as_json, as_parquet, write_whole
+from haste_apps.reporting.tiers import tier_rows
+from haste_client.images import COLUMNS, Stream
+from haste_core.errors import ConflictError
+from tests.unit.apps.reporting.streams import (
+    PIPELINE,
+    decision,
+    image,
+    many_images,
+    report_of,
+    stream,
+)
+
+
+def test_tiers_are_summed_up_as_one_does_by_hand() -> None:
+    images = many_images(1000)
+    by_hand: dict[str, list[Any]] = defaultdict(list)
+    for one in images:
+        by_hand[one.tier].append(one)
+    rows = tier_rows(images, PIPELINE)
+    assert [row.tier for row in rows] == ["tierA", "tierB", "tierC", "tierD", "empty"]
+    for row in rows:
+        members = by_hand[row.tier]
+        assert (row.count, row.size_bytes) == (len(members), 9 * len(members))
+        assert row.share == pytest.approx(len(members) / 1000)
+        scores = [one.score for one in members if one.score is not None]
+        assert row.mean_score == (pytest.approx(sum(scores) / len(scores)) if scores else None)
+    assert sum(row.share for row in rows) == pytest.approx(1)
+
+
+def test_tiers_outside_the_policy_stand_between_its_intervals_and_the_undefined() -> None:
+    images = [
+        image(1, 0.9, tier="kept"),
+        image(2, 0.2, tier="old"),
+        image(3, None, tier="gone"),
+        image(4, None),
+    ]
+    names = [row.tier for row in tier_rows([*images, image(4, None)], PIPELINE)]
+    assert names == ["tierA", "tierB", "tierC", "tierD", "kept", "old", "empty", "gone"]
+    ranks = PIPELINE.model_copy(update={"policy": {"type": "top-k", "k": 1, "tier": "kept", "rest": "old"}})
+    assert [(row.tier, row.range_text) for row in tier_rows(images[:2], ranks)] == [
+        ("kept", "-"),
+        ("old", "-"),
+    ]
+
+
+def test_a_csv_file_says_the_same_of_every_image() -> None:
+    odd = 'a,"b"\n=1+1 ä'
+    images = [
+        image(1, 0.25, metadata={"well": "A1", "note": odd}, location=[1, 2]),
+        image(2, None, reason=odd, features={"snr": {"a": 1}}),
+    ]
+    made = [decision(1001, "tierC", origin="pin", made_by="ada", supersedes=7)]
+    first, second = csv.DictReader(
+        io.StringIO(as_csv(report_of(images, decisions=made)).decode(), newline="")
+    )
+    assert list(first)[: len(COLUMNS)] == list(COLUMNS)
+    assert (first["score"], first["tier"], first["location"]) == ("0.25", "tierC", "[1.0, 2.0]")
+    assert (first["metadata.note"], second["reason"]) == (odd, odd)
+    assert (second["score"], second["features.snr"], second["metadata.well"]) == ("", '{"a": 1}', "")
+    assert (first["decision.made_by"], first["decision.supersedes"]) == ("ada", "7")
+    assert json.loads(first["decision.policy"]) == PIPELINE.policy
+    assert (first["decision.software_version"], second["decision.software_version"]) == ("0.1.0", "")
+
+
+def test_json_holds_superseded_decisions_too() -> None:
+    made = [decision(1, "tierD"), decision(2, "tierA", supersedes=1)]
+    written = json.loads(as_json(report_of([image(1, 0.1)], decisions=made)))
+    assert [one["tier"] for one in written["decisions"]] == ["tierD", "tierA"]
+    assert written["images"][0]["features"]["plls"] == pytest.approx(-1.8883, abs=1e-4)  # -1.4 - ln 9 / 4.5
+    assert written["stream"]["pipeline"]["name"] == "focus-tier"
+    assert [tier["count"] for tier in written["tiers"]] == [0, 0, 0, 1]
+
+
+def test_parquet_keeps_types_times_and_what_the_stream_was() -> None:
+    images = [image(1, 0.1, metadata={"t": 1}), image(2, 0.6, metadata={"t": "late"}, timestamp=1.5)]
+    table = pyarrow.parquet.read_table(pyarrow.BufferReader(as_parquet(report_of(images))))
+    assert table["score"].to_pylist() == [0.1, 0.6]
+    assert table["metadata.t"].to_pylist() == ["1", "late"]
+    decided = [moment.timestamp() for moment in table["decided_at"].to_pylist()]
+    assert decided == [1_790_000_001, 1_790_000_002]
+    assert [moment and moment.timestamp() for moment in table["timestamp"].to_pylist()] == [None, 1.5]
+    assert json.loads(table.schema.metadata[b"haste"])["stream"]["stream_id"] == "plate7"
+
+
+@pytest.mark.parametrize("images", [[], [image(1, None)]])
+def test_nothing_and_nothing_but_undefined_scores_keep_their_columns(images: list[Any]) -> None:
+    report = report_of(images)
+    table = pyarrow.parquet.read_table(pyarrow.BufferReader(as_parquet(report)))
+    assert set(COLUMNS) <= set(table.column_names)
+    assert str(table.schema.field("score").type) == "double"
+    assert as_csv(report).decode().startswith(",".join(COLUMNS))
+
+
+def test_a_table_of_pandas_has_a_row_for_each_image() -> None:
+    images = many_images(100)
+
+    def answering(stream_id: str, **chosen_by: Any) -> Any:
+        assert (stream_id, chosen_by) == ("plate7", {"tier": None})
+        return iter(images)
+
+    frame = Stream.of(stream().model_dump(), answering).to_pandas(tier=None)
+    assert frame["metadata.well"].tolist() == [one.metadata["well"] for one in images]
+    assert frame["score"].isna().sum() == 6  # 0, 17, … 85
+    expected = sum(one.score for one in images if one.tier == "tierA") / len(frame[frame.tier == "tierA"])
+    assert frame.groupby("tier")["score"].mean()["tierA"] == pytest.approx(expected)
+    assert frame["decided_at"][3] == pandas.Timestamp("2026-09-21 14:13:23", tz="UTC")
+
+
+def test_a_table_of_pandas_without_images_has_its_columns() -> None:
+    frame = Stream.of(stream().model_dump(), lambda _stream_id: iter(())).to_pandas()
+    assert list(frame.columns) == list(COLUMNS)
+
+
+def test_a_file_is_replaced_only_if_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    write_whole(path, b"first", force=False)
+    with pytest.raises(ConflictError, match="--force"):
+        write_whole(path, b"second", force=False)
+    assert path.read_bytes() == b"first"
+    write_whole(path, b"third", force=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.csv"]
+    assert path.read_bytes() == b"third"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-2.6, -0.01), (0, 3e6), (-1e-7, 1e-7), (99.5, 100.5)])
+def test_ticks_are_few_round_numbers_inside_the_axis(low: float, high: float) -> None:
+    marks = ticks(low, high)
+    assert 3 <= len(marks) <= 8
+    assert low - 1e-12 <= marks[0] <= marks[-1] <= high + 1e-12
+    steps = [later - earlier for earlier, later in pairwise(marks)]
+    assert steps == pytest.approx([steps[0]] * len(steps))
