@@ -319,6 +319,9 @@ def simulate(
     ] = 2.0,
     count: Annotated[int, typer.Option("--count", min=1, help="How many images.")] = 40,
     kind: Annotated[Kind, typer.Option("--kind", help="What the fields show.")] = Kind.EMPTY_MIX,
+    size_px: Annotated[
+        int | None, typer.Option("--size", metavar="PX", min=32, help="Side of an image, in pixels.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal images.")] = 7,
     as_json: AsJson = False,
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
@@ -333,6 +336,7 @@ def simulate(
                 kind=kind.value,
                 count=count,
                 rate_hz=rate_hz,
+                size_px=size_px,
                 seed=seed,
                 as_json=as_json,
                 interruption=interruption,

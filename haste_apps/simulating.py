@@ -22,6 +22,7 @@ def run_simulation(
     kind: Kind,
     count: int,
     rate_hz: float,
+    size_px: int | None,
     seed: int,
     as_json: bool,
     interruption: Interruption,
@@ -46,6 +47,7 @@ def run_simulation(
             count=count,
             rate_hz=rate_hz,
             seed=seed,
+            size_px=None if size_px is None else (size_px, size_px),
             on_image=report,
             pause=interruption.pause,
         )

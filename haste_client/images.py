@@ -45,9 +45,11 @@ class ImageCalls:
         tier : str, optional
             Only those that belong there.
         min, max : float, optional
-            Only those with a score in this range, in [0, 1]; those without a score are left out then.
-        order : str, optional
-            ``score`` for the lowest scores first, ``-score`` for the highest. Default: the server's.
+            Only those with a score in this range, in [0, 1], both included; those without a score are left
+            out then.
+        order : {"-score", "score", "job"}, optional
+            The highest score first (the default), the lowest first, or as they were submitted. An image
+            without a score comes below all others.
         """
         asked = {"tier": tier, "min": min, "max": max, "order": order}
         path = f"/HASTE/stream/{quote(stream_id)}/images"
@@ -56,15 +58,9 @@ class ImageCalls:
 
     def decisions(self, stream_id: str) -> Iterator[DecisionAnswer]:
         """Go through all decisions about a stream's objects in their order, also the superseded ones."""
-        path, cursor = f"/HASTE/stream/{quote(stream_id)}/decisions", None
-        while True:
-            page = self._connection.get(path, {"limit": _PAGE, "cursor": cursor})
-            for decision in page["decisions"]:
-                pipeline = page["pipelines"][decision["pipeline_sha256"]]
-                yield DecisionAnswer.model_validate({**pipeline, **decision})
-            cursor = page["next"]
-            if cursor is None:
-                return
+        path = f"/HASTE/stream/{quote(stream_id)}/decisions"
+        for decision in self._connection.pages(path, "decisions", limit=_PAGE):
+            yield DecisionAnswer.model_validate(decision)
 
 
 class Stream(StreamAnswer):

@@ -14,7 +14,7 @@ def show_end(
     results: Sequence[Result], *, refused: int = 0, report: Path, hints: Sequence[str], as_json: bool
 ) -> None:
     """Name the report, say how to go on, and print the JSON object if asked."""
-    say(f"Contact sheet: {report}")
+    say(f"Report: {report}")
     for hint in hints:
         say(hint)
     if as_json:

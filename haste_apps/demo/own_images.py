@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from haste_apps.demo.outcome import show_end
@@ -10,10 +9,10 @@ from haste_apps.demo.server import EmbeddedServer
 from haste_apps.demo.workspace import prepare_work_dir
 from haste_apps.interruption import Interruption
 from haste_apps.output import as_called, say
-from haste_apps.report import ReportInput, write_report
+from haste_apps.reporting.reporting import write_page
 from haste_apps.suspicions import suspicions
 from haste_apps.tables import show_tiers
-from haste_client import HasteClient, InvalidError, Problem, Result, Submission
+from haste_client import HasteClient, InvalidError, Problem, Submission
 from haste_client.directory import Selection, scan
 from haste_runtime.exit_codes import ExitCode
 
@@ -59,8 +58,9 @@ def score_own_images(
                     images, pipeline=PIPELINE, pattern=pattern, mode="observe", progress=True
                 )
                 submission.wait(pause=interruption.pause, tell=say)
-                policy = client.stream(submission.stream_id).pipeline.policy or {}
-            report = _report(submission, images.resolve(), folder / "report.html", policy)
+                say("Drawing the report …")
+                title, report = f"Focus of {images.resolve().name}", folder / "report.html"
+                write_page(client, submission.stream_id, report, title=title, interruption=interruption)
             _show(submission, report, as_json=as_json)
             if keep:
                 say(f"The server answers at {server.url} until Ctrl-C.")
@@ -86,20 +86,6 @@ def _refuse_without_images(images: Path, pattern: str | None) -> None:
     raise InvalidError([Problem("--images", trouble)])
 
 
-def _report(submission: Submission, images: Path, path: Path, policy: dict[str, object]) -> Path:
-    results = submission.results()
-    content = ReportInput(
-        title=f"Focus of {images.name}",
-        results=results,
-        paths={result.source_id: images / result.source_id for result in results},
-        policy=policy,
-        warnings=_warnings(results),
-    )
-    say("Drawing the contact sheet …")
-    write_report(path, content)
-    return path
-
-
 def _show(submission: Submission, report: Path, *, as_json: bool) -> None:
     results = submission.results()
     failed = [f"{result.source_id}: {result.message}" for result in results if result.state == "failed"]
@@ -108,7 +94,7 @@ def _show(submission: Submission, report: Path, *, as_json: bool) -> None:
         say(failure)
     if len(failed) > FAILURES_SHOWN:
         say(f"… and {len(failed) - FAILURES_SHOWN} more failures")
-    for warning in _warnings(results):
+    for warning in suspicions([one.interestingness for one in results], [one.features for one in results]):
         say(f"Warning: {warning}")
     show_tiers(results, left_out=len(submission.problems), as_json=as_json)
     show_end(
@@ -121,7 +107,3 @@ def _show(submission: Submission, report: Path, *, as_json: bool) -> None:
         ],
         as_json=as_json,
     )
-
-
-def _warnings(results: Sequence[Result]) -> list[str]:
-    return suspicions([one.interestingness for one in results], [one.features for one in results])

@@ -15,7 +15,7 @@ from haste_apps.demo.workspace import prepare_work_dir
 from haste_apps.exits import RunFailedError
 from haste_apps.interruption import Interruption
 from haste_apps.output import as_called, say
-from haste_apps.report import ReportInput, write_report
+from haste_apps.reporting.reporting import write_page
 from haste_apps.tables import show_tiers
 from haste_client import HasteClient, Result, Submission
 from haste_client.watching import FolderWatch
@@ -68,7 +68,7 @@ def run_simulated(
             server.wait_until_ready(interruption.pause)
             with HasteClient(server.url, roots={"demo": images}) as client:
                 results = _acquire(client, microscope, server, count=count, interruption=interruption)
-                exit_code = _conclude(client, results, folder, as_json=as_json)
+                exit_code = _conclude(client, results, folder, as_json=as_json, interruption=interruption)
             if keep:
                 say(f"The server answers at {server.url} until Ctrl-C.")
                 interruption.heard.wait()
@@ -116,7 +116,9 @@ def _stuck(submission: Submission, server: EmbeddedServer) -> DemoStuckError:
     )
 
 
-def _conclude(client: HasteClient, results: list[Result], folder: Path, *, as_json: bool) -> ExitCode:
+def _conclude(
+    client: HasteClient, results: list[Result], folder: Path, *, as_json: bool, interruption: Interruption
+) -> ExitCode:
     images = folder / "microscope"
     policy = client.stream(STREAM_ID).pipeline.policy or {}
     truth = read_truth(images)
@@ -130,15 +132,8 @@ def _conclude(client: HasteClient, results: list[Result], folder: Path, *, as_js
     for fault in wrong[:FAULTS_SHOWN]:
         say(f"Wrong: {fault}")
     report = folder / "report.html"
-    write_report(
-        report,
-        ReportInput(
-            title="HASTE demo: simulated cells at known defocus",
-            results=results,
-            paths={result.source_id: images / result.source_id for result in results},
-            policy=policy,
-        ),
-    )
+    title = "HASTE demo: simulated cells at known defocus"
+    write_page(client, STREAM_ID, report, title=title, interruption=interruption)
     _show(results, truth, report, folder, as_json=as_json)
     return ExitCode.WORK_FAILED if wrong else ExitCode.DONE
 

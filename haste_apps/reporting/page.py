@@ -78,7 +78,7 @@ def draw_page(report: Report, thumbnail: Thumbnail) -> str:
     rows = tier_rows(report.images, report.stream.pipeline)
     colours = {row.tier: _colour(row) for row in rows}
     sheets = [_sheet(row.tier, report.images, thumbnail, feature_of(report.stream.pipeline)) for row in rows]
-    return environment.get_template("stream_report.html").render(
+    return environment.get_template("report.html").render(
         report=report,
         made_at=_time_text(report.made_at),
         pipeline=report.stream.pipeline,

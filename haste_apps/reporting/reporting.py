@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,10 +60,18 @@ def write_report(
         print_json({"stream_id": stream_id, "file": str(path), "images": len(report.images)})
 
 
+def write_page(
+    client: HasteClient, stream_id: str, path: Path, *, title: str, interruption: Interruption
+) -> None:
+    """Write the report of a stream as a page with a title, in place of any that is there."""
+    report = gather(client, stream_id, title=title, interruption=interruption)
+    write_whole(path, _page(report, client.roots, interruption), force=True)
+
+
 def gather(client: HasteClient, stream_id: str, *, title: str = "", interruption: Interruption) -> Report:
     """Ask a server for all that a report tells of a stream.
 
-    Images that fail or come while it is asked may be missing; nothing is told twice.
+    Images that come while it is asked may be missing.
     """
     stream = client.stream(stream_id)
     with progress_bar(
@@ -76,7 +84,7 @@ def gather(client: HasteClient, stream_id: str, *, title: str = "", interruption
                 bar.advance(1)
                 yield item
 
-        images = list({image.job_id: image for image in heard(client.images(stream_id))}.values())
+        images = list(heard(client.images(stream_id, order="job")))
         decisions = list(heard(client.decisions(stream_id)))
     failed = [Result.of(job) for job in client.jobs(stream_id=stream_id, state="failed")]
     decided = {image.job_id for image in images}
@@ -91,21 +99,13 @@ def gather(client: HasteClient, stream_id: str, *, title: str = "", interruption
     )
 
 
-def page_of(report: Report, roots: Roots, *, check: Callable[[], None]) -> bytes:
-    """Draw the page, with pictures of the images that this machine can read.
-
-    Parameters
-    ----------
-    report : Report
-    roots : Roots
-    check : callable
-        Called before each picture; what it raises ends it.
-    """
+def _page(report: Report, roots: Roots, interruption: Interruption) -> bytes:
+    """Draw the page, with pictures of the images that this machine can read."""
     draw = thumbnails(roots)
     with progress_bar("drawing", total=pictures_in(report.images), shown=True) as bar:
 
         def drawn(image: ImageAnswer) -> bytes | None:
-            check()
+            interruption.check()
             bar.advance(1)
             return draw(image)
 
@@ -114,5 +114,5 @@ def page_of(report: Report, roots: Roots, *, check: Callable[[], None]) -> bytes
 
 def _written(report: Report, format_: str, roots: Roots, interruption: Interruption) -> bytes:
     if format_ == "html":
-        return page_of(report, roots, check=interruption.check)
+        return _page(report, roots, interruption)
     return {"csv": as_csv, "json": as_json, "parquet": as_parquet}[format_](report)

@@ -46,7 +46,6 @@ _BLOCK = re.compile(
 )
 _FILE = re.compile(r"# (\S+\.\w+)\n")
 _WORKER_IS_UP = "action=amqp_up"
-_COMMAND_S = 60
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,13 @@ def _is_whole(command: str) -> bool:
         return False
 
 
-def blocks_of(page: str) -> list[Block]:
-    """Find the blocks of a page of the documentation."""
+def blocks_of(page: str, *, without: str | None = None) -> list[Block]:
+    """Find the blocks of a page of the documentation, but for those of the section that is left out."""
     text = (REPOSITORY / page).read_text(encoding="utf-8")
+    if without is not None:
+        before, _, section = text.partition(f"### {without}\n")
+        assert section, f"{page} has no section {without!r}"
+        text = before + re.sub(r"\A.*?(?=^##)", "", section, flags=re.DOTALL | re.MULTILINE)
     return [
         Block(match["language"], match["fenced"])
         if match["language"]
@@ -108,6 +111,8 @@ class Reader:
     stands_for : dict of str
         What is written otherwise than in the documentation, such as the names of machines and folders.
     environment : dict of str
+    patience_s : float
+        How long a command may take.
     said : list of str
         What the commands have printed, in their order.
     """
@@ -115,6 +120,7 @@ class Reader:
     folder: Path
     stands_for: dict[str, str]
     environment: dict[str, str]
+    patience_s: float = 60
     said: list[str] = field(default_factory=list)
     _server: ExitStack = field(default_factory=ExitStack)
     _workers: ExitStack = field(default_factory=ExitStack)
@@ -126,9 +132,9 @@ class Reader:
         with self._server, self._workers:
             pass  # the workers stop first
 
-    def follow(self, page: str) -> None:
-        """Do all that a page shows."""
-        for block in blocks_of(page):
+    def follow(self, page: str, *, without: str | None = None) -> None:
+        """Do all that a page shows, but for the section that is left out."""
+        for block in blocks_of(page, without=without):
             if block.file is not None:
                 path = self.folder / self._here(block.file)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +155,7 @@ class Reader:
             return
         command = self._here(command)
         program = Path(shlex.split(command)[0]).name
-        if program == "haste-server" and "check-config" not in command:
+        if program == "haste-server" and not re.search("check-config|db upgrade", command):
             self._start_server(shlex.split(command), {})
         elif program == "haste" and " watch " in command:
             self._watch(shlex.split(command))
@@ -193,7 +199,7 @@ class Reader:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=_COMMAND_S,
+            timeout=self.patience_s,
             check=False,
         )
         assert done.returncode == 0, (command, done.stdout, done.stderr)

@@ -25,6 +25,7 @@ PAGES_OF_COMMANDS = {
     "docs/configuration.md",
     "docs/handlers.md",
     "docs/names.md",
+    "docs/report.md",
     "docs/rest.md",
 }
 
@@ -70,6 +71,10 @@ def test_readme_and_rest_work_as_they_stand_there(tmp_path: Path) -> None:
         scored = [line for said in readme.said for line in said.splitlines() if line.startswith("A01_s")]
         assert len(scored) == 2
         assert len(list(folder.glob("server/tiers/*/**/*.tif"))) == 2
+        assert "data:image/jpeg" in (folder / "plate7.html").read_text()
+        (folder / "plate7.html").unlink()
+        readme.follow("docs/report.md")
+        assert len((folder / "plate7-images.csv").read_text().splitlines()) == 1 + 2
         if shutil.which("curl"):
             said_before = len(readme.said)
             readme.follow("docs/rest.md")
