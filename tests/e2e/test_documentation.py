@@ -27,6 +27,7 @@ PAGES_OF_COMMANDS = {
     "docs/names.md",
     "docs/report.md",
     "docs/rest.md",
+    "docs/tutorial-case-study.md",  # test_case_study.py follows it
 }
 
 
