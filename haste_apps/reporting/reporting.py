@@ -101,7 +101,7 @@ def gather(client: HasteClient, stream_id: str, *, title: str = "", interruption
 
 def _page(report: Report, roots: Roots, interruption: Interruption) -> bytes:
     """Draw the page, with pictures of the images that this machine can read."""
-    draw = thumbnails(roots)
+    draw = thumbnails(roots, report.stream.pipeline)
     with progress_bar("drawing", total=pictures_in(report.images), shown=True) as bar:
 
         def drawn(image: ImageAnswer) -> bytes | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from haste_client.answers import ImageAnswer
+from haste_client.answers import ImageAnswer, PipelineAnswer
 from haste_core.errors import HasteError
 from haste_core.routing import OutsideRootsError, Roots, path_from_file_url
 
@@ -19,19 +19,22 @@ Thumbnail = Callable[[ImageAnswer], bytes | None]
 Item = TypeVar("Item")
 
 
-def thumbnails(roots: Roots) -> Thumbnail:
+def thumbnails(roots: Roots, pipeline: PipelineAnswer) -> Thumbnail:
     """Make a function that draws images from where they are now, or else from where they came from.
 
     Parameters
     ----------
     roots : Roots
         The folders of this machine by the names that the server's workers know.
+    pipeline : PipelineAnswer
+        Of a file with several planes, that is drawn which was measured.
     """
+    planes = _planes(pipeline)
 
     def draw(image: ImageAnswer) -> bytes | None:
         for path in _paths(image, roots):
             try:
-                return _jpeg(path)
+                return _jpeg(path, planes)
             except (HasteError, OSError):
                 # The image was scored; that it cannot be drawn now (a NAS that is away) spoils no report.
                 continue
@@ -77,8 +80,14 @@ def _path(url: str, roots: Roots) -> Path | None:
         return None
 
 
-def _jpeg(path: Path) -> bytes:
+def _planes(pipeline: PipelineAnswer) -> dict[str, Any]:
+    measured_by = (pipeline.interestingness or {}).get("features_from", "")
+    given = pipeline.parameters.get(measured_by) or {}
+    return {name: given[name] for name in ("channel", "z", "time", "scene") if name in given}
+
+
+def _jpeg(path: Path, planes: Mapping[str, Any]) -> bytes:
     from haste_workers.imaging.read import read_image
     from haste_workers.imaging.thumbnail import thumbnail_jpeg
 
-    return thumbnail_jpeg(read_image(path).pixels, THUMBNAIL_PX)
+    return thumbnail_jpeg(read_image(path, **planes).pixels, THUMBNAIL_PX)

@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 
 from haste_client.answers import ImageAnswer
 from haste_core.wells import Well
@@ -27,8 +29,9 @@ def rows_by_time(wells: Mapping[Well, Sequence[ImageAnswer]]) -> list[Row]:
     Returns
     -------
     list of (str, mapping)
-        One for each time point ``t`` of the metadata, in its order; without these, one for each equal
-        part of the time between the first and the last acquisition. None where there is only one time.
+        One for each time point ``t`` of the metadata, in its order; without these, and if the wells were
+        visited twice at least, one for each equal part of the time between the first and the last
+        acquisition. Else none.
     """
     images = [(well, image) for well, members in wells.items() for image in members]
     named = _by_name(images)
@@ -46,15 +49,17 @@ def _by_name(images: Sequence[tuple[Well, ImageAnswer]]) -> list[Row]:
 
 
 def _by_clock(images: Sequence[tuple[Well, ImageAnswer]]) -> list[Row]:
-    times = [image.timestamp for _, image in images if image.timestamp is not None]
-    if not times or min(times) == max(times):
+    timed = sorted(
+        ((image.timestamp, well, image) for well, image in images if image.timestamp is not None),
+        key=itemgetter(0, 1),
+    )
+    visits = [well for well, _ in groupby(well for _, well, _ in timed)]
+    if not timed or len(visits) < 2 * len(set(visits)) or timed[0][0] == timed[-1][0]:
         return []
-    first, step = min(times), (max(times) - min(times)) / ROWS_AT_MOST
+    first, step = timed[0][0], (timed[-1][0] - timed[0][0]) / ROWS_AT_MOST
     points: dict[int, dict[Well, list[ImageAnswer]]] = defaultdict(lambda: defaultdict(list))
-    for well, image in images:
-        if image.timestamp is not None:
-            number = min(int((image.timestamp - first) / step), ROWS_AT_MOST - 1)
-            points[number][well].append(image)
+    for seconds, well, image in timed:
+        points[min(int((seconds - first) / step), ROWS_AT_MOST - 1)][well].append(image)
     return [(_clock(first + number * step), points[number]) for number in sorted(points)]
 
 

@@ -77,11 +77,14 @@ def test_wells_by_times_stand_in_the_order_of_time() -> None:
     assert cells == list(zip(in_order, ["0.250", "0.150", "0.200", "0.050", "0.100"], strict=True))
 
 
-def test_without_time_points_the_clock_makes_the_grid() -> None:
-    images = [image(n, metadata={"well": "C4"}, timestamp=1_790_000_000.0 + 60 * n) for n in range(3)]
+def test_without_time_points_the_clock_makes_the_grid_if_wells_were_visited_again() -> None:
+    images = [
+        image(n, metadata={"well": f"C{n % 2 + 4}"}, timestamp=1_790_000_000.0 + 60 * n) for n in range(4)
+    ]
     times = re.findall(r"<title>C04, (\d\d-\d\d \d\d:\d\d:\d\d)", page_of(images).html)
-    assert times == ["09-21 14:13:20", "09-21 14:14:20", "09-21 14:15:18"]
-    assert "over time" not in page_of(images[:1]).text
+    assert times == ["09-21 14:13:20", "09-21 14:15:20"]
+    scanned_once = [one.model_copy(update={"metadata": {"well": f"C{one.job_id + 1}"}}) for one in images]
+    assert "over time" not in page_of(scanned_once).text
 
 
 def test_names_and_messages_cannot_smuggle_html_in() -> None:

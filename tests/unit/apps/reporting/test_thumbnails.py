@@ -9,7 +9,7 @@ import tifffile
 
 from haste_apps.reporting.thumbnails import THUMBNAIL_PX, thumbnails
 from haste_core.routing import Roots
-from tests.unit.apps.reporting.streams import image
+from tests.unit.apps.reporting.streams import PIPELINE, image
 
 
 @pytest.fixture
@@ -20,8 +20,9 @@ def nas(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def drawn(nas: Path, **fields: Any) -> np.ndarray[Any, Any] | None:
-    jpeg = thumbnails(Roots.parse({"nas": nas}))(image(1, **fields))
+def drawn(nas: Path, parameters: Any = None, **fields: Any) -> np.ndarray[Any, Any] | None:
+    pipeline = PIPELINE.model_copy(update={"parameters": {"focus-score": parameters or {}}})
+    jpeg = thumbnails(Roots.parse({"nas": nas}), pipeline)(image(1, **fields))
     return None if jpeg is None else np.asarray(PIL.Image.open(io.BytesIO(jpeg)))
 
 
@@ -45,6 +46,16 @@ def test_the_present_place_counts_before_the_source(nas: Path) -> None:
     other = drawn(nas, place={"url": url, "site": "default", "size_bytes": size + 1})
     assert other is not None
     assert other.shape == (80, 160)
+
+
+def test_that_channel_is_drawn_which_was_measured(nas: Path) -> None:
+    rising = np.tile(np.arange(64, dtype=np.uint16), (64, 1))
+    tifffile.imwrite(nas / "1.tif", np.stack([rising, rising.T]), ome=True, metadata={"axes": "CYX"})
+    first, second = (drawn(nas, {"channel": channel, "features": ["lifts"]}) for channel in (0, 1))
+    assert first is not None
+    assert second is not None
+    assert first[32, 60] > 200 > 60 > first[32, 3]
+    assert second[60, 32] > 200 > 60 > second[3, 32]
 
 
 @pytest.mark.parametrize(
