@@ -49,7 +49,7 @@ class Report:
         Seconds since 1970.
     title : str
     failures : sequence of (str, str)
-        Names of images that have no decision, and why.
+        Names of images whose jobs have failed, and why.
     warnings : sequence of str
         What makes the scores doubtful.
     """

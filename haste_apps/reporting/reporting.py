@@ -87,14 +87,13 @@ def gather(client: HasteClient, stream_id: str, *, title: str = "", interruption
         images = list(heard(client.images(stream_id, order="job")))
         decisions = list(heard(client.decisions(stream_id)))
     failed = [Result.of(job) for job in client.jobs(stream_id=stream_id, state="failed")]
-    decided = {image.job_id for image in images}
     return Report(
         stream=stream,
         images=images,
         decisions=decisions,
         made_at=time.time(),
         title=title or stream_id,
-        failures=[(one.source_id, one.message) for one in failed if one.job_id not in decided],
+        failures=[(one.source_id, one.message) for one in failed],
         warnings=suspicions([image.score for image in images], [image.features for image in images]),
     )
 

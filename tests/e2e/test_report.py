@@ -46,9 +46,9 @@ def report(server: ServerProcess, folder: Path, *arguments: str) -> CompletedPro
     return haste("report", "plate7", *arguments, url=server.url, roots={"nas": folder.parent})
 
 
-def write(client: HasteClient, path: Path, format_: str) -> Path:
+def write(client: HasteClient, path: Path, format_: str, *, stream_id: str = "plate7") -> Path:
     """Do what the command does, without a program of its own."""
-    write_report(client, "plate7", format_, path, interruption=Interruption())
+    write_report(client, stream_id, format_, path, interruption=Interruption())
     return path
 
 
@@ -111,10 +111,7 @@ def test_images_are_chosen_and_ordered_by_the_server(client: HasteClient, decide
         next(client.images("plate7", min=2))
 
 
-def test_a_stream_that_is_not_there_leaves_no_file(server: ServerProcess, tmp_path: Path) -> None:
-    path = tmp_path / "none.csv"
-    options = ("--format", "csv", "--output", str(path))
-    run = haste("report", "none", *options, url=server.url, roots={"nas": tmp_path})
-    assert (run.returncode, run.stdout) == (2, "")
-    assert "'none'" in run.stderr
-    assert not path.exists()
+def test_a_stream_that_is_not_there_leaves_no_file(client: HasteClient, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="'none'"):
+        write(client, tmp_path / "none.csv", "csv", stream_id="none")
+    assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ import pytest
 
 from haste_apps.reporting.page import THUMBNAILS_PER_TIER, pictures_in
 from haste_apps.reporting.thumbnails import spread
+from haste_client.answers import StreamProgress
 from tests.unit.apps.reporting.streams import decision, image, many_images, page_of, stream
 
 HOSTILE = """<script>alert("x")</script>'"><img src=x onerror=alert(1)>{{ 7 * 7 }}"""
@@ -128,9 +129,13 @@ def test_the_page_stays_small_however_many_images_there_are() -> None:
     assert all(float(one) >= float(other) for one, other in pairwise(shown))
 
 
-def test_a_stream_without_images_has_a_page_too() -> None:
-    page = page_of([], stream=stream(mode="observe"))
-    assert "0 images" in page.text
+def test_a_stream_without_decisions_has_a_page_too() -> None:
+    progress = StreamProgress(jobs=5, open=3, done=0, failed=2)
+    page = page_of(
+        [], stream=stream(mode="observe", progress=progress), failures=[("a.tif", "gone"), ("b.tif", "cut")]
+    )
+    assert "0 images with a decision, 2 failed, 3 not finished yet." in page.text
+    assert re.search(r"a\.tif\s*gone", page.text)
     assert "only observes" in page.text
 
 
