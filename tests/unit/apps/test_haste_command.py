@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import tifffile
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: nothing listens
 
@@ -46,7 +47,7 @@ def test_help_imports_nothing_heavy(program: str) -> None:
 def test_help_names_every_command() -> None:
     shown = haste("--help").stdout
     commands = ("demo", "submit", "watch", "job", "jobs", "task", "retry", "cancel", "simulate")
-    for command in (*commands, "score", "calibrate", "evaluate"):
+    for command in (*commands, "report", "score", "calibrate", "evaluate"):
         assert f"│ {command} " in shown
 
 
@@ -88,10 +89,11 @@ def test_the_demo_spares_a_folder_that_is_not_its_own(tmp_path: Path) -> None:
 
 
 def test_simulate_writes_images_and_tells_them_as_json_lines(tmp_path: Path) -> None:
-    run = haste("simulate", str(tmp_path), "--count", "3", "--rate", "50", "--kind", "cells", "--json")
+    options = ("--count", "3", "--rate", "50", "--kind", "cells", "--size", "64")
+    run = haste("simulate", str(tmp_path), *options, "--json")
     assert run.returncode == 0
     lines = [json.loads(line) for line in run.stdout.splitlines()]
-    assert [(tmp_path / line["file"]).is_file() for line in lines] == [True] * 3
+    assert [tifffile.imread(tmp_path / line["file"]).shape for line in lines] == [(64, 64)] * 3
 
 
 def test_a_state_that_is_none_is_answered_with_those_that_are() -> None:
