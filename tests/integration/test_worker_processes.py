@@ -60,8 +60,11 @@ class Listener:
 def start_worker(
     tmp_path: Path, *options: str, environment: dict[str, str] | None = None, **popen: Any
 ) -> subprocess.Popen[bytes]:
+    """Start a worker; one that has samples takes no others, and need not load what images need."""
+    keys = [option.rpartition(":")[2].replace("_", "-") for option in options if option.startswith(SAMPLES)]
+    chosen = ["--keys", ",".join(keys)] if keys else []
     return subprocess.Popen(
-        [sys.executable, "-m", "haste_workers.cli", "--concurrency", "1", *options],
+        [sys.executable, "-m", "haste_workers.cli", "--concurrency", "1", *chosen, *options],
         cwd=REPOSITORY,
         env={**os.environ, "HASTE_WORK_DIR": str(tmp_path / "work"), **(environment or {})},
         **popen,
@@ -278,7 +281,7 @@ class TestRabbitWorker:
         listener = Listener(broker)
         broker.start(listener)
         environment = {"HASTE_BROKER_URL": amqp_url, "HASTE_HEARTBEAT_S": "0.5"}
-        options = (*sample("sleep"), *sample("echo"), "--keys", "sleep,echo", "--site", "lab1")
+        options = (*sample("sleep"), *sample("echo"), "--site", "lab1")
         try:
             with start_worker(tmp_path, *options, environment=environment) as first:
                 listener.wait_until(lambda: bool(listener.presences))

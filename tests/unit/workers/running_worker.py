@@ -34,20 +34,25 @@ HANDLERS = {
         "start_background_program",
         "tell_progress",
     )
-} | {"focus-score": BUILT_IN["focus-score"]}
+}
+MEASURING = {"focus-score": BUILT_IN["focus-score"]}
 
 
 class RunningWorker:
-    """A runner in a thread, and its transport."""
+    """A runner in a thread, and its transport.
 
-    def __init__(self, work_dir: Path, **settings: Any) -> None:
+    Only one that is `measuring` takes focus-score: its children then load what images need, which takes
+    longer than all else that they do to start.
+    """
+
+    def __init__(self, work_dir: Path, *, measuring: bool = False, **settings: Any) -> None:
         self.transport = MemoryTransport()
         self.settings = WorkerSettings(work_dir=work_dir, **{"concurrency": 1, **settings})
         self.scratch = work_dir / "scratch"
         self.runner = Runner(
             self.transport,
             settings=self.settings,
-            handlers=HANDLERS,
+            handlers=HANDLERS | MEASURING if measuring else HANDLERS,
             worker_id="worker-1",
             scratch=self.scratch,
         )

@@ -21,7 +21,7 @@ def test_every_format_is_scored_in_one_child(start: Callable[..., RunningWorker]
     (data / "a.lif").write_bytes(lif_bytes(stack_in_lif("a", pixels, "YX")))
     (data / "a.nd2").write_bytes(nd2_bytes({0: pixels[..., None]}))
     write_image(data / "a.zarr", pixels, "yx", zarr_format=2)
-    worker = start(roots={"data": data})
+    worker = start(measuring=True, roots={"data": data})
     for path in sorted(data.iterdir()):
         result = worker.run("focus-score", url=path.as_uri())
         assert result.state is TaskState.DONE, result.message

@@ -124,7 +124,7 @@ class TestFailures:
         image = tmp_path / "whole-slide.tif"
         image.write_bytes(bare_tiff(page_tags(20_000, 20_000, 800_000_000)))
         os.truncate(image, 200 + 800_000_000)  # takes no room on disk
-        worker = start(task_memory_bytes=2**29, roots={"nas": tmp_path})
+        worker = start(measuring=True, task_memory_bytes=2**29, roots={"nas": tmp_path})
         result = worker.run("focus-score", url=image.as_uri())
         assert (result.outcome, result.state) == (Outcome.ENDED, TaskState.ERROR)
         assert "0.5 GiB, the worker's `task_memory_bytes`" in result.message

@@ -248,7 +248,7 @@ class TestImages:
         path = tmp_path / "A01.tif"
         tifffile.imwrite(path, cells())
         s3.client.upload_file(str(path), "plates", "plate 7/A01.tif")
-        worker = start(s3_buckets={"plates": s3.connection}, roots={"here": tmp_path})
+        worker = start(measuring=True, s3_buckets={"plates": s3.connection}, roots={"here": tmp_path})
         remote = worker.run("focus-score", url="s3://plates/plate%207/A01.tif")
         assert remote.state is TaskState.DONE
         local = worker.run("focus-score", url=path.as_uri())
