@@ -9,6 +9,14 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field, FiniteFloat, ValidationError, validate_call
 
+from haste_core.asking import (
+    DEFAULT_TIMEOUT_S,
+    Get,
+    ServiceUrl,
+    address_of,
+    nobody_asked,
+    number_in,
+)
 from haste_core.expressions import ExpressionError, parse_expression
 from haste_core.findings import problems_of
 
@@ -174,8 +182,7 @@ def expression(*, expression: str, clip: bool = False) -> InterestingnessFunctio
     Parameters
     ----------
     expression : str
-        Over the features by name, ``metadata.NAME``, ``timestamp`` and ``substream_id``; see
-        `haste_core.expressions`.
+        Over `values_of` an object; see `haste_core.expressions`.
     clip : bool
         Take what is below 0 for 0 and what is above 1 for 1, in place of an error.
     """
@@ -185,12 +192,7 @@ def expression(*, expression: str, clip: bool = False) -> InterestingnessFunctio
         raise InterestingnessError(str(error)) from error
 
     def score(scored: ScoredObject) -> float:
-        values = {
-            **scored.features,
-            "metadata": scored.metadata,
-            "timestamp": scored.timestamp,
-            "substream_id": scored.substream_id,
-        }
+        values = values_of(scored)
         try:
             result = parsed.evaluate(values)
         except ExpressionError as error:
@@ -203,6 +205,59 @@ def expression(*, expression: str, clip: bool = False) -> InterestingnessFunctio
         return min(max(value, 0.0), 1.0) if clip else value
 
     return score
+
+
+def rest(
+    *,
+    url: ServiceUrl,
+    timeout_s: Annotated[FiniteFloat, Field(gt=0, le=60)] = DEFAULT_TIMEOUT_S,
+    fields: Annotated[Sequence[str], Field(min_length=1)] | None = None,
+    get: Get = nobody_asked,
+) -> InterestingnessFunction:
+    """Ask a service by ``GET url?plls=-1.2&metadata.well=A01``; it answers with JSON.
+
+    While it is away, does not answer in time, or says 429 or 5xx, the function raises TransientError: the
+    object is asked about again later. Any other answer than 200 with ``{"score": 0.7}`` or ``0.7`` is an
+    error of the object.
+
+    Parameters
+    ----------
+    url : str
+        Of the service; ``http`` or ``https``.
+    timeout_s : float
+        How long it may take for one object, at most 60.
+    fields : sequence of str, optional
+        What to send, by names as in expressions: ``plls``, ``metadata.well``. None: all there is.
+    get : callable
+        Fetches; the program gives it, no pipeline can.
+
+    References
+    ----------
+    The HASTE Storage Client's ``RestInterestingnessModel``, whose services are understood, too.
+    """
+
+    def score(scored: ScoredObject) -> float:
+        try:
+            address = address_of(url, values_of(scored), fields)
+            return number_in(get(address, timeout_s), url)
+        except ValueError as error:
+            raise InterestingnessError(str(error)) from error
+
+    return score
+
+
+def values_of(scored: ScoredObject) -> dict[str, Any]:
+    """Collect what is known of an object under one name each.
+
+    The features stand by their names; ``metadata`` is an object of its own.
+    """
+    return {
+        **scored.features,
+        "metadata": scored.metadata,
+        "timestamp": scored.timestamp,
+        "location": list(scored.location) or None,
+        "substream_id": scored.substream_id,
+    }
 
 
 def _number(values: Mapping[str, Any], name: str) -> float:
@@ -229,10 +284,14 @@ _MAKERS: Mapping[str, Callable[..., InterestingnessFunction]] = {
     "quantile": validate_call(quantile),
     "precomputed": validate_call(precomputed),
     "expression": validate_call(expression),
+    "rest": validate_call(rest),
 }
 
 BUILT_IN = frozenset(_MAKERS)
 """Names of the interestingness functions that come with the program."""
+
+QUICK = BUILT_IN - {"rest"}
+"""Those that wait for nothing."""
 
 
 def built_in(name: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:

@@ -59,7 +59,7 @@ class TaskRecord(_Record):
     contended : bool
         It is optional or overtakes an optional task, so its hand-out must look at the whole job.
     due_at : float, optional
-        When its lease ends (handed out) or its pause ends (delayed); seconds since 1970.
+        When its lease ends (handed out) or its pause ends (delayed, undecided); seconds since 1970.
     priority : float, optional
         Its own; None to take the job's.
     response : mapping, optional

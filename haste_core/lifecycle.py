@@ -30,6 +30,8 @@ from haste_core.tasktree import leaves
 HAND_BACK_PAUSE_S = 0.5  # keeps a task that no worker can take from circling
 RESET = "Reset: it waits until it or its job is retried"
 
+ASKING = RetryPolicy(max_attempts=130, base_delay_s=1.0, max_delay_s=900.0)  # about a day
+
 _WAITING = frozenset({Phase.READY, Phase.UNDECIDED, Phase.DELAYED})
 
 
@@ -39,11 +41,14 @@ class Rules:
 
     Attributes
     ----------
+    asking : RetryPolicy
+        How often, and with which pauses, a score is asked for that a service cannot give for now.
     hearsay_grace_s : float
         How long the holder of an attempt has to say that it lives after another worker told it lost.
     """
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    asking: RetryPolicy = ASKING
     ageing_per_s: float = 0.001
     hearsay_grace_s: float = 10.0
 
@@ -140,7 +145,7 @@ def decided(
     task = job.tasks[position]
     if score is not None and job.plan.tasks[position].priority_from is not None:
         task = task.but(priority=score)
-    task = task.but(decision_id=decision_id, phase=Phase.BLOCKED)
+    task = task.but(decision_id=decision_id, phase=Phase.BLOCKED, failures=0, due_at=None, message="")
     return settle(_with_task(job, task), now=now, rules=rules)
 
 
@@ -163,6 +168,23 @@ def refuse(job: JobRecord, position: int, reason: str, *, now: float, rules: Rul
     """End an undecided task whose decision cannot be made."""
     ended = end(job.tasks[position], Event.REFUSE, TaskState.ERROR, reason, now)
     return settle(_with_task(job, ended), now=now, rules=rules)
+
+
+def postpone(
+    job: JobRecord, position: int, trouble: str, *, now: float, jitter: float, rules: Rules
+) -> JobRecord:
+    """Let an undecided task wait whose decision cannot be made for now; end it when that has lasted."""
+    task = job.tasks[position]
+    failures = task.failures + 1
+    match rules.asking.after_failure(failures, jitter=jitter):
+        case Retry(delay_s):
+            message = f"{trouble} (attempt {failures} to get a score; tried again in {delay_s:.0f} s)"
+            waiting = task.but(failures=failures, due_at=now + delay_s, message=message[:MAX_MESSAGE])
+            return _with_task(job, waiting)
+        case GiveUp(reason):
+            message = f"{trouble} (getting a score {reason}; retry the job when that is mended)"
+            ended = _end(task, Event.REFUSE, TaskState.REMOTE_TROUBLE, message, now)
+            return settle(_with_task(job, ended), now=now, rules=rules)
 
 
 def retry(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:

@@ -174,7 +174,22 @@ class Undecidable:
     reason: str
 
 
-Answer: TypeAlias = Decision | Undecidable
+@dataclass(frozen=True)
+class Postponed:
+    """Why no decision could be made about an object for now; it is asked about again after a pause.
+
+    Attributes
+    ----------
+    trouble : str
+    silent : bool
+        Nobody answered, so that other objects of the stream had better wait, too.
+    """
+
+    trouble: str
+    silent: bool = False
+
+
+Answer: TypeAlias = Decision | Undecidable | Postponed
 
 
 @dataclass(frozen=True)
@@ -241,8 +256,8 @@ class TaskStore(Protocol):
     def demand(self, routes: Collection[Route]) -> dict[Route, int]:
         """Find those of some queues in which tasks are ready, each with how many it has in flight."""
 
-    def undecided(self, *, limit: int) -> list[Undecided]:
-        """Find tasks that wait for a decision."""
+    def undecided(self, *, limit: int, now: float, without: Collection[str] = ()) -> list[Undecided]:
+        """Find tasks that wait for a decision, postponed ones when due; leave those of some streams out."""
 
     def decided(self, stream_id: str, *, after: int, up_to: int, limit: int) -> list[Decided]:
         """List the decisions of a stream with numbers in (`after`, `up_to`], the first `limit` of them."""
@@ -252,12 +267,16 @@ class TaskStore(Protocol):
     ) -> list[StateChange]:
         """Append decisions and make their tasks ready; end those that cannot be decided.
 
+        Those that are postponed wait, or end where they have waited too often.
         Tasks that do not wait for a decision any more, or whose stream has another pipeline now, are left as
         they are.
         """
 
-    def to_redecide(self, *, limit: int) -> list[Undecided]:
-        """List objects that are to be decided about once more, as they were decided about before."""
+    def to_redecide(self, *, limit: int, without: Collection[str] = ()) -> list[Undecided]:
+        """List objects that are to be decided about once more, as they were decided about before.
+
+        Those of the streams `without` are left out.
+        """
 
     def redecided(self, answered: Sequence[tuple[Undecided, Decision | None]], *, now: float) -> None:
         """Record what was decided about objects once more; None leaves the earlier decision as it is."""

@@ -54,7 +54,7 @@ class Phase(IntEnum):
     """Where an open task stands on its way to a worker; 201 alone does not tell."""
 
     BLOCKED = 0  # other tasks of its job come first
-    UNDECIDED = 1  # waits for the evaluator's decision about its object
+    UNDECIDED = 1  # waits for the evaluator's decision about its object; if postponed, from `due_at` on
     READY = 2  # may be handed out
     DELAYED = 3  # failed in passing, or was handed back; ready again at `due_at`
     HANDED_OUT = 4  # leased to a worker

@@ -90,6 +90,10 @@ class Engine:
             Loop("collector", self._collector.step),
             Loop("reconciler", reconciler.step),
             Loop("evaluator", self._evaluator.step),
+            *(
+                Loop(f"evaluator-lane-{number}", lane.step)
+                for number, lane in enumerate(self._evaluator.lanes)
+            ),
             Loop("revoker", self._revoker.step),
             Loop("mover", self._mover.step),
         ]

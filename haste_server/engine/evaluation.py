@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from haste_core.decisions import Decision, decide
+from haste_core.asking import SilenceError
+from haste_core.decisions import decide
+from haste_core.errors import TransientError
 from haste_core.interestingness import (
     BUILT_IN,
     InterestingnessError,
@@ -19,9 +21,10 @@ from haste_core.interestingness import (
     StreamObject,
     built_in,
 )
-from haste_core.ports import Decided, Undecidable, Undecided
+from haste_core.ports import Answer, Decided, Postponed, Undecidable, Undecided
 from haste_runtime.frames import FrameReader, write_frames
-from haste_server.engine.evaluator import OthersWanted, page, question, verdict
+from haste_server.engine.evaluator_child import OthersWanted, page, question, verdict
+from haste_server.engine.http_get import http_get
 
 STREAMS_KEPT = 4
 
@@ -35,7 +38,7 @@ def build(function: str, parameters: Mapping[str, Any]) -> InterestingnessFuncti
         If there is none, or it does not take these parameters.
     """
     if function in BUILT_IN:
-        return built_in(function, parameters)
+        return built_in(function, {**parameters, "get": http_get} if function == "rest" else parameters)
     try:
         made: InterestingnessFunction = _find(function)(**parameters)
     except (ImportError, AttributeError, TypeError) as error:
@@ -89,7 +92,7 @@ class _Known:
             self.objects[one.object.source_id] = one.object
 
 
-def evaluate(item: Undecided, streams: StreamsSoFar) -> Decision | Undecidable:
+def evaluate(item: Undecided, streams: StreamsSoFar) -> Answer:
     """Score an object and choose its tier; say why if that cannot be done."""
     spec, policy = item.pipeline.interestingness, item.pipeline.policy
     if spec is None or policy is None:
@@ -106,6 +109,8 @@ def evaluate(item: Undecided, streams: StreamsSoFar) -> Decision | Undecidable:
         return replace(decision, seen=item.seen) if asked else decision
     except InterestingnessError as error:
         return Undecidable(str(error))
+    except TransientError as error:
+        return Postponed(str(error), silent=isinstance(error, SilenceError))
     except Exception as error:
         return Undecidable(f"{spec.function} raised {type(error).__name__}: {error}")
 

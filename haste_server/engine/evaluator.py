@@ -1,27 +1,23 @@
-"""Decides about objects whose features are there, in a child process with a time limit."""
+"""Decides about objects whose features are there, in child processes with a time limit."""
 
 from __future__ import annotations
 
-import itertools
-import subprocess
-import sys
+import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import BinaryIO, cast
 
 import structlog
-from pydantic import TypeAdapter
 
 from haste_core.decisions import Decision
 from haste_core.errors import TransientError
-from haste_core.ports import Answer, Clock, Decided, TaskStore, Undecidable, Undecided
-from haste_runtime.endings import describe_ending
-from haste_runtime.frames import FrameReader, write_frames
+from haste_core.interestingness import QUICK
+from haste_core.ports import Answer, Clock, Decided, Postponed, TaskStore, Undecidable, Undecided
 from haste_server.changes import log_changes
-from haste_server.processes.environment import environment_without_secrets
+from haste_server.engine.evaluator_child import EvaluatorChild, OthersWanted
 
 log = structlog.get_logger(__name__)
 
@@ -29,54 +25,52 @@ BATCH = 100
 LOOK_AGAIN_S = 1.0
 GATHER_S = 0.05  # each batch of results wakes it, and many bring nothing to decide
 RECORD_EVERY_S = 1.0  # slow functions' decisions must not wait for a whole batch
-START_LIMIT_S = 30.0  # a child's first answer also waits for its start
-MAX_DEATHS = 2  # of children over one object
-EXIT_WAIT_S = 1.0  # a dying child closes its pipes a moment before it is gone
+SLOW_LANES = 4  # streams with slow functions that are decided about at a time
+REST_S = 15.0  # for a stream whose earlier decisions stand while a service is away
+IDLE_S = 60.0  # then a lane's process ends
 
 PAGE = 1000  # objects of a stream in one frame
 
 
-@dataclass(frozen=True)
-class OthersWanted:
-    """What the child asks for: the decisions of a stream with numbers in (`after`, `up_to`]."""
-
-    stream_id: str
-    after: int
-    up_to: int
-
-
-question = TypeAdapter(Undecided)
-verdict: TypeAdapter[Answer | OthersWanted] = TypeAdapter(Answer | OthersWanted)
-page = TypeAdapter(list[Decided])
-"""An answer to `OthersWanted` is several of these; the last one is empty."""
-
-
-Said = Answer | OthersWanted | None
-Pages = Callable[[OthersWanted], Iterable[list[Decided]]]
-
-
 class Evaluator:
-    """Takes undecided tasks from the store, has them scored, and records the decisions."""
+    """Takes undecided tasks from the store, has them scored, and records the decisions.
+
+    Functions that may be slow, since they ask a service or are a user's own, are left to `lanes`: they wait
+    for one another there, a turn of about a second each, and nobody else waits for them.
+    """
 
     def __init__(
         self, *, store: TaskStore, released: Callable[[], None], time_limit_s: float, clock: Clock
     ) -> None:
         self._store = store
-        self._released = released
         self._clock = clock
-        self._child = EvaluatorChild(time_limit_s=time_limit_s, pages=self._pages)
         self._awake = threading.Event()
         self._stopping = threading.Event()
+        self._slow = SlowStreams()
+
+        def judge() -> Judge:
+            return Judge(
+                store=store,
+                released=released,
+                time_limit_s=time_limit_s,
+                clock=clock,
+                stopping=self._stopping,
+            )
+
+        self._judge = judge()
+        self.lanes = [Lane(self._slow, judge(), self.wake) for _ in range(SLOW_LANES)]
 
     def wake(self) -> None:
         """Look at once: features may have arrived."""
         self._awake.set()
 
     def stop(self) -> None:
-        """Leave the object in hand undecided, so that the thread can end soon."""
+        """Leave the objects in hand undecided, so that the threads can end soon."""
         self._stopping.set()
         self._awake.set()
-        self._child.kill()
+        self._judge.kill()
+        for lane in self.lanes:
+            lane.stop()
 
     def step(self) -> None:
         """Wait to be woken, then decide everything that can be decided."""
@@ -85,6 +79,183 @@ class Evaluator:
         self._awake.clear()
         while not self._stopping.is_set() and (self._decide_batch() or self._redecide_batch()):
             pass
+
+    def close(self) -> None:
+        """End the child processes."""
+        self._judge.close()
+        for lane in self.lanes:
+            lane.close()
+
+    def _decide_batch(self) -> bool:
+        """Decide what waits, at most a batch, and tell whether there may be more of it."""
+        waiting = self._store.undecided(limit=BATCH, now=self._clock(), without=self._slow.taken())
+        quick = self._left_by_lanes(waiting, redeciding=False)
+        decided = self._judge.decide(quick) if quick else 0
+        return len(waiting) == BATCH or decided < len(quick)
+
+    def _redecide_batch(self) -> bool:
+        """Decide once more about some objects that are due, and tell whether there were any."""
+        due = self._store.to_redecide(limit=BATCH, without=self._slow.taken())
+        self._judge.redecide(self._left_by_lanes(due, redeciding=True))
+        return bool(due)
+
+    def _left_by_lanes(self, items: Sequence[Undecided], *, redeciding: bool) -> list[Undecided]:
+        """Give the lanes what may be slow, and return the rest."""
+        slow: defaultdict[str, list[Undecided]] = defaultdict(list)
+        quick = []
+        for item in items:
+            if _is_quick(item):
+                quick.append(item)
+            else:
+                slow[item.stream_id].append(item)
+        for stream_id, its in slow.items():
+            self._slow.put(Turn(stream_id, its, redeciding))
+        return quick
+
+
+def _is_quick(item: Undecided) -> bool:
+    spec = item.pipeline.interestingness
+    return spec is None or spec.function in QUICK
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What is to be done for a stream next."""
+
+    stream_id: str
+    items: list[Undecided]
+    redeciding: bool
+
+
+class SlowStreams:
+    """Streams that wait for a lane, and those that have one; all methods are thread-safe."""
+
+    def __init__(self) -> None:
+        self._turns: SimpleQueue[Turn | None] = SimpleQueue()
+        self._until: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def taken(self) -> frozenset[str]:
+        """Name the streams that wait, have a lane, or rest."""
+        with self._lock:
+            now = time.monotonic()
+            self._until = {name: until for name, until in self._until.items() if until > now}
+            return frozenset(self._until)
+
+    def put(self, turn: Turn) -> None:
+        """Give a stream its next turn."""
+        with self._lock:
+            self._until[turn.stream_id] = math.inf
+        self._turns.put(turn)
+
+    def take(self, *, timeout_s: float) -> Turn | None:
+        """Wait for the turn that is next; None if there is none in this time."""
+        try:
+            return self._turns.get(timeout=timeout_s)
+        except Empty:
+            return None
+
+    def end_waiting(self) -> None:
+        """Let one `take` return at once."""
+        self._turns.put(None)
+
+    def give_back(self, stream_id: str, *, rest_s: float) -> None:
+        """End a stream's turn; its next one is after a pause."""
+        with self._lock:
+            self._until[stream_id] = time.monotonic() + rest_s
+
+
+class Lane:
+    """Gives streams whose functions may be slow their turns, in a thread and a process of its own.
+
+    Parameters
+    ----------
+    streams : SlowStreams
+    judge : Judge
+    turn_ended : callable
+        Looks whether more of the stream waits.
+    """
+
+    def __init__(self, streams: SlowStreams, judge: Judge, turn_ended: Callable[[], None]) -> None:
+        self._streams = streams
+        self._judge = judge
+        self._turn_ended = turn_ended
+        self._used_at = time.monotonic()
+
+    def step(self) -> None:
+        """Wait for a turn, and take it."""
+        turn = self._streams.take(timeout_s=LOOK_AGAIN_S)
+        if turn is None:
+            if time.monotonic() > self._used_at + IDLE_S:
+                self._judge.close()
+            return
+        put_off = False
+        try:
+            if turn.redeciding:
+                put_off = self._judge.redecide(turn.items)
+            else:
+                self._judge.decide(turn.items)
+        finally:
+            self._used_at = time.monotonic()
+            self._streams.give_back(turn.stream_id, rest_s=REST_S if put_off else 0.0)
+            self._turn_ended()
+
+    def stop(self) -> None:
+        """End a turn and a wait."""
+        self._judge.kill()
+        self._streams.end_waiting()
+
+    def close(self) -> None:
+        """End the child process."""
+        self._judge.close()
+
+
+class Judge:
+    """Has objects scored one after another by a child process, and records what it says."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        released: Callable[[], None],
+        time_limit_s: float,
+        clock: Clock,
+        stopping: threading.Event,
+    ) -> None:
+        self._store = store
+        self._released = released
+        self._clock = clock
+        self._stopping = stopping
+        self._child = EvaluatorChild(time_limit_s=time_limit_s, pages=self._pages)
+
+    def decide(self, waiting: Sequence[Undecided]) -> int:
+        """Decide about objects for about a second, and tell how many of them are decided about then."""
+        answered = self._ask(waiting)
+        self._record(answered)
+        self._released()
+        return len(answered)
+
+    def redecide(self, due: Sequence[Undecided]) -> bool:
+        """Decide once more about objects for about a second, and tell whether some were put off."""
+        decided: list[tuple[Undecided, Decision | None]] = []
+        put_off = False
+        for item, answer in self._ask(due):
+            match answer:
+                case Decision():
+                    decided.append((item, answer))
+                case Postponed():
+                    put_off = True
+                case Undecidable(reason):
+                    decided.append((item, None))
+                    log.warning(
+                        "an earlier decision stays", action="redecide_failed", job_id=item.job_id, why=reason
+                    )
+        self._store.redecided(decided, now=self._clock())
+        return put_off
+
+    def kill(self) -> None:
+        """End the child process under whoever waits for its answer."""
+        self._child.kill()
 
     def close(self) -> None:
         """End the child process."""
@@ -96,30 +267,7 @@ class Evaluator:
             yield decided
             after = decided[-1].decision_id
 
-    def _decide_batch(self) -> bool:
-        """Decide what waits, at most a batch, and tell whether there may be more of it."""
-        waiting = self._store.undecided(limit=BATCH)
-        if not waiting:
-            return False
-        answered = self._decide(waiting)
-        self._record(answered)
-        self._released()
-        return len(waiting) == BATCH or len(answered) < len(waiting)
-
-    def _redecide_batch(self) -> bool:
-        """Decide once more about some objects that are due, and tell whether there were any."""
-        due = self._store.to_redecide(limit=BATCH)
-        answered = self._decide(due)
-        for item, answer in answered:
-            if isinstance(answer, Undecidable):
-                log.warning(
-                    "an earlier decision stays", action="redecide_failed", job_id=item.job_id, why=answer
-                )
-        decided = [(item, answer if isinstance(answer, Decision) else None) for item, answer in answered]
-        self._store.redecided(decided, now=self._clock())
-        return bool(due)
-
-    def _decide(self, waiting: Sequence[Undecided]) -> list[tuple[Undecided, Answer]]:
+    def _ask(self, waiting: Sequence[Undecided]) -> list[tuple[Undecided, Answer]]:
         answered: list[tuple[Undecided, Answer]] = []
         record_by = time.monotonic() + RECORD_EVERY_S
         for item in waiting:
@@ -127,8 +275,12 @@ class Evaluator:
             if self._stopping.is_set():
                 break  # the answer may be that we ended the child
             answered.append((item, answer))
+            if isinstance(answer, Postponed) and answer.silent:  # not asked in vain a hundred times
+                answered += [(left, answer) for left in waiting[len(answered) :]]
+                break
             if time.monotonic() > record_by:
                 break
+        _tell_postponed(answered)
         return answered
 
     def _record(self, answered: Sequence[tuple[Undecided, Answer]]) -> None:
@@ -147,143 +299,14 @@ class Evaluator:
             log_changes(self._store.record_decisions([(answered[0][0], why)], now=self._clock()))
 
 
-class EvaluatorChild:
-    """A process that scores one object at a time; it is replaced when it dies or takes too long.
-
-    Interestingness functions may be a user's own code: they must neither block nor break the engine.
-
-    Parameters
-    ----------
-    time_limit_s : float
-        For one object.
-    pages : callable
-        Loads what functions ask for of the stream's other objects.
-    """
-
-    def __init__(self, *, time_limit_s: float, pages: Pages) -> None:
-        self._time_limit_s = time_limit_s
-        self._pages = pages
-        self._process: subprocess.Popen[bytes] | None = None
-        self._answers: SimpleQueue[Said] = SimpleQueue()
-        self._fresh = True
-        self._killed = threading.Event()
-
-    def ask(self, item: Undecided) -> Answer:
-        """Have an object scored.
-
-        One death is not taken for the object's fault: the machine may have been out of memory. A fresh
-        process is asked once more.
-
-        Raises
-        ------
-        TransientError
-            If no process can be started.
-        """
-        asked = question.dump_json(item, by_alias=True)
-        ending = ""
-        for _ in range(MAX_DEATHS):
-            try:
-                answer = self._exchange(asked)
-            except Empty:
-                self.close()
-                return Undecidable(f"the interestingness function took longer than {self._time_limit_s:g} s")
-            if answer is not None:
-                return answer
-            ending = self._bury()
-            if self._killed.is_set():
-                return Undecidable("the server stops")
-            log.warning("evaluator died", action="evaluator_died", task_id=item.task_id, how=ending)
-        return Undecidable(
-            f"the interestingness function's process died {MAX_DEATHS} times over this object; the last one "
-            f"{ending}. The server's log may tell more. Free memory or mend the function, then retry the job"
+def _tell_postponed(answered: Sequence[tuple[Undecided, Answer]]) -> None:
+    put_off = [(item, answer) for item, answer in answered if isinstance(answer, Postponed)]
+    if put_off:
+        item, answer = put_off[-1]
+        log.warning(
+            "scores postponed",
+            action="scores_postponed",
+            stream_id=item.stream_id,
+            objects=len(put_off),
+            trouble=answer.trouble,
         )
-
-    def kill(self) -> None:
-        """End the process under whoever waits for its answer; no other object is asked about after that."""
-        self._killed.set()
-        process = self._process
-        if process is not None:
-            process.kill()
-
-    def close(self) -> None:
-        """End the process."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin is not None
-        process.kill()
-        process.wait()
-        process.stdin.close()
-
-    def _exchange(self, asked: bytes) -> Answer | None:
-        """Ask the process, a fresh one if there is none; None if it died."""
-        if self._process is not None and self._process.poll() is not None:
-            log.warning("evaluator died", action="evaluator_died", how=self._bury())
-        process = self._process or self._start()
-        said = self._answer_to(process, [asked])
-        while isinstance(said, OthersWanted):
-            frames = (page.dump_json(decided) for decided in itertools.chain(self._pages(said), [[]]))
-            said = self._answer_to(process, frames)
-        return said
-
-    def _answer_to(self, process: subprocess.Popen[bytes], frames: Iterable[bytes]) -> Said:
-        try:
-            for frame in frames:
-                write_frames(cast(BinaryIO, process.stdin), [frame])
-        except OSError:
-            return None
-        limit_s = self._time_limit_s + (START_LIMIT_S if self._fresh else 0.0)
-        said = self._answers.get(timeout=limit_s)
-        self._fresh = False
-        return said
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        try:
-            # Unbuffered: nothing is left to be flushed into the pipe of a process that has died.
-            self._process = process = subprocess.Popen(
-                [sys.executable, "-m", "haste_server.engine.evaluation"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment_without_secrets(),
-                bufsize=0,
-            )
-        except OSError as error:
-            raise TransientError(
-                f"the process that scores images cannot be started ({error}); it is tried again, but look "
-                "whether this machine has memory left"
-            ) from error
-        if self._killed.is_set():
-            process.kill()
-        self._fresh = True
-        self._answers = SimpleQueue()
-        reading = threading.Thread(
-            target=_read_answers,
-            args=(cast(BinaryIO, process.stdout), self._answers),
-            name="evaluator-answers",
-            daemon=True,
-        )
-        reading.start()
-        return process
-
-    def _bury(self) -> str:
-        """Forget the process, and tell how it ended."""
-        assert self._process is not None
-        try:
-            ending = describe_ending(self._process.wait(EXIT_WAIT_S))
-        except subprocess.TimeoutExpired:
-            ending = "wrote something else than its answer"
-        self.close()
-        return ending
-
-
-def _read_answers(stream: BinaryIO, answers: SimpleQueue[Said]) -> None:
-    """Read until the stream ends: later than the process where a function has left programs behind."""
-    reader = FrameReader(stream)
-    try:
-        with stream:
-            while frames := reader.read():
-                for frame in frames:
-                    answers.put(verdict.validate_json(frame))
-    except ValueError as error:
-        log.warning("evaluator's answer cannot be read", action="evaluator_broke", trouble=str(error))
-    answers.put(None)

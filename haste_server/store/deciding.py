@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,22 +14,22 @@ from haste_core.decisions import Decision
 from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.jobs import JobRecord
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Answer, Decided, StateChange, Undecidable, Undecided
+from haste_core.ports import Answer, Decided, Postponed, StateChange, Undecidable, Undecided
 from haste_core.states import Phase
 from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, held_by_pin
 from haste_server.store.handout import state_changes
 from haste_server.store.records import SqlPart, load_jobs, pipelines_now, save_changes
-from haste_server.store.schema import decisions, streams, tasks
+from haste_server.store.schema import decisions, jobs, streams, tasks
 
 
 class Deciding(SqlPart):
     """The evaluator's view of the store."""
 
-    def undecided(self, *, limit: int) -> list[Undecided]:
-        """Find tasks that wait for a decision."""
+    def undecided(self, *, limit: int, now: float, without: Collection[str] = ()) -> list[Undecided]:
+        """Find tasks that wait for a decision; see `haste_core.ports.TaskStore.undecided`."""
 
         def work(connection: Connection) -> list[Undecided]:
-            rows = connection.execute(_UNDECIDED, {"most": limit}).all()
+            rows = _found(connection, limit, now, without)
             found = load_jobs(connection, {row.job_id for row in rows}, lock=False)
             names = {job.spec.stream_id for job in found.values()}
             pipelines = pipelines_now(connection, names)
@@ -114,12 +115,26 @@ class Deciding(SqlPart):
     ) -> JobRecord:
         if isinstance(answer, Undecidable):
             return lifecycle.refuse(job, position, answer.reason, now=now, rules=self.rules)
+        if isinstance(answer, Postponed):
+            jitter = random.random()  # noqa: S311 - spreads what is asked again
+            return lifecycle.postpone(job, position, answer.trouble, now=now, jitter=jitter, rules=self.rules)
         return lifecycle.decided(job, position, numbers[job.job_id], answer.score, now=now, rules=self.rules)
 
 
 def last_decision(connection: Connection, stream_id: str) -> int:
     """Return the number of a stream's latest decision; 0 if there is none."""
     return connection.scalar(_LAST_OF_STREAM, {"name": stream_id}) or 0
+
+
+def _found(connection: Connection, limit: int, now: float, without: Collection[str]) -> list[sa.Row[Any]]:
+    found: list[sa.Row[Any]] = []
+    for wanted in (_DUE, _UNDECIDED):
+        if without:  # walks past their tasks: only where a stream's function is slow
+            wanted = wanted.join(jobs, jobs.c.job_id == tasks.c.job_id).where(
+                jobs.c.stream_id.not_in(without)
+            )
+        found.extend(connection.execute(wanted, {"most": limit - len(found), "now": now}))
+    return found
 
 
 def _waiting(job: JobRecord, task_id: int) -> int | None:
@@ -163,7 +178,13 @@ def _undecided(
 
 _UNDECIDED = (
     sa.select(tasks.c.task_id, tasks.c.job_id)
-    .where(tasks.c.phase == Phase.UNDECIDED)
+    .where(tasks.c.phase == Phase.UNDECIDED, tasks.c.due_at.is_(None))
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_DUE = (
+    sa.select(tasks.c.task_id, tasks.c.job_id)
+    .where(tasks.c.phase == Phase.UNDECIDED, tasks.c.due_at <= sa.bindparam("now"))
+    .order_by(tasks.c.due_at)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
 _STREAMS = (

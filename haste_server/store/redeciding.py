@@ -37,11 +37,12 @@ Change = Callable[[Decision], Decision]
 class Redeciding(SqlPart):
     """Later decisions about objects, and what follows from them."""
 
-    def to_redecide(self, *, limit: int) -> list[Undecided]:
+    def to_redecide(self, *, limit: int, without: Collection[str] = ()) -> list[Undecided]:
         """List objects of streams whose policy has changed since, as they were decided about before."""
+        wanted = _DUE.where(objects.c.stream_id.not_in(without)) if without else _DUE
 
         def work(connection: Connection) -> list[Undecided]:
-            job_ids = connection.scalars(_DUE, {"what": Due.DECISION, "most": limit}).all()
+            job_ids = connection.scalars(wanted, {"what": Due.DECISION, "most": limit}).all()
             rows = connection.execute(_PRESENT, {"ids": list(job_ids)}).all() if job_ids else []
             names = {row.stream_id for row in rows}
             now = pipelines_now(connection, names)

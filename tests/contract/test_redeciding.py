@@ -29,7 +29,7 @@ def decided_stream(store: SqlStore, scores: dict[str, float], *, mode: Any = "en
     store.create_stream("s", PIPELINE, mode, now=NOW)
     specs = [spec("tier", source_id=name, stream_id="s", response=_response(name)) for name in scores]
     jobs = dict(zip(scores, submitted(store, *specs), strict=True))
-    waiting = store.undecided(limit=100)
+    waiting = store.undecided(limit=100, now=NOW)
     answers = [
         (item, Decision(scores[item.source_id], "hot", "first", "f" * 64, item.scored.features))
         for item in waiting
@@ -122,10 +122,10 @@ def test_what_is_decided_alike_is_not_written_again(store: SqlStore) -> None:
 def test_a_decision_made_before_the_policy_changed_is_not_recorded(store: SqlStore) -> None:
     store.create_stream("s", PIPELINE, "enforce", now=NOW)
     submitted(store, spec("tier", source_id="A01", stream_id="s", response=_response("A01")))
-    [item] = store.undecided(limit=1)
+    [item] = store.undecided(limit=1, now=NOW)
     store.set_policy("s", THIRDS)
     store.record_decisions([(item, Decision(0.2, "hot", "old", "f" * 64, {}))], now=NOW)
-    [again] = store.undecided(limit=1)
+    [again] = store.undecided(limit=1, now=NOW)
     assert again.pipeline == THIRDS
     store.record_decisions([(again, Decision(0.2, "warm", "new", "f" * 64, {}))], now=NOW)
     assert tiers_of(store) == {"warm": 1}
@@ -134,7 +134,7 @@ def test_a_decision_made_before_the_policy_changed_is_not_recorded(store: SqlSto
 def test_a_task_that_a_worker_has_is_moved_after_its_result(store: SqlStore) -> None:
     store.create_stream("s", PIPELINE, "enforce", now=NOW)
     [job_id] = submitted(store, spec("tier", source_id="A01", stream_id="s", response=_response("A01")))
-    [item] = store.undecided(limit=1)
+    [item] = store.undecided(limit=1, now=NOW)
     store.record_decisions([(item, Decision(0.2, "hot", "old", "f" * 64, {}))], now=NOW)
     [message] = claim(store, "tier")
     store.redecide({job_id: _to("warm")}, origin="pin", made_by="eva", now=NOW, pinned=True)
@@ -168,7 +168,7 @@ def test_a_pinned_object_stays_whatever_is_decided(store: SqlStore) -> None:
 def test_a_cancelled_job_does_not_move(store: SqlStore) -> None:
     store.create_stream("s", PIPELINE, "enforce", now=NOW)
     [job_id] = submitted(store, spec("tier", source_id="A01", stream_id="s", response=_response("A01")))
-    [item] = store.undecided(limit=1)
+    [item] = store.undecided(limit=1, now=NOW)
     store.record_decisions([(item, Decision(0.2, "hot", "old", "f" * 64, {}))], now=NOW)
     store.cancel_job(job_id, now=NOW)
     store.redecide_one(job_id, _to("warm"), origin="recall", made_by="eva", now=NOW)
@@ -179,7 +179,7 @@ def test_a_cancelled_job_does_not_move(store: SqlStore) -> None:
 def test_an_object_that_waits_is_moved_by_its_latest_decision_only(store: SqlStore) -> None:
     store.create_stream("s", PIPELINE, "enforce", now=NOW)
     [job_id] = submitted(store, spec("tier", source_id="A01", stream_id="s", response=_response("A01")))
-    [item] = store.undecided(limit=1)
+    [item] = store.undecided(limit=1, now=NOW)
     store.record_decisions([(item, Decision(0.2, "hot", "old", "f" * 64, {}))], now=NOW)
     store.redecide_one(job_id, _to("warm"), origin="recall", made_by="eva", now=NOW)
     store.start_moves(limit=10, now=NOW)

@@ -20,7 +20,8 @@ from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Decided, Undecidable, Undecided
 from haste_server.engine import evaluator as module
-from haste_server.engine.evaluator import Evaluator, EvaluatorChild, OthersWanted
+from haste_server.engine.evaluator import Evaluator
+from haste_server.engine.evaluator_child import EvaluatorChild, OthersWanted
 from haste_server.store.database import Database
 from haste_server.store.migrate import upgrade
 from haste_server.store.sql import SqlStore
@@ -295,6 +296,6 @@ def test_all_that_waits_is_decided_batch_by_batch(tmp_path: Path, monkeypatch: p
     evaluator.wake()
     evaluator.step()
     evaluator.close()
-    assert store.undecided(limit=10) == []
+    assert store.undecided(limit=10, now=NOW) == []
     assert [task.decision and task.decision.tier for task in claim(store, "tier")] == ["hot"] * 5
     database.close()

@@ -64,6 +64,16 @@ def test_few_others_put_nothing_away() -> None:
         ("logistic", {"feature": "plls", "k": 1}, "x0: "),
         ("precomputed", {"field": "x", "feature": "y"}, "feature: "),
         ("expression", {"expression": "plls +"}, "cannot read 'plls \\+'"),
+        ("rest", {"url": "ftp://gpu1/score"}, "is no address of a service"),
+        ("rest", {"url": "http:///score"}, "is no address of a service"),
+        ("rest", {"url": "http://me:secret@gpu1/score"}, "should hold no user name"),
+        ("rest", {"url": "http://gpu1/a b"}, "should hold no user name"),
+        ("rest", {"url": "http://gpu1", "timeout_s": 0}, "timeout_s: is 0"),
+        ("rest", {"url": "http://gpu1", "timeout_s": 61}, "timeout_s: is 61"),
+        ("rest", {"url": "http://gpu1", "fields": []}, "fields: may not be empty"),
+        ("rest", {"url": "http://gpu1", "fields": "plls"}, "fields: "),
+        ("rest", {"url": "http://gpu1", "get": "print"}, "get: "),
+        ("rest", {}, "url: "),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused_where_the_pipeline_is_read(

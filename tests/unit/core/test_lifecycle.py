@@ -197,6 +197,7 @@ TestJobLife = JobLife.TestCase
 TestJobLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(TaskState), st.sampled_from(TaskState))
 def test_what_has_ended_moves_on_only_when_somebody_asks(before: TaskState, after: TaskState) -> None:
     asked = {Event.RESET, Event.RETRY, Event.FORCE_RETRY, Event.INVALIDATE}

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from haste_core.asking import MAX_URL_CHARACTERS, address_of
 from haste_core.decisions import Decision
-from haste_core.interestingness import BUILT_IN, ScoredObject, StreamObject
+from haste_core.interestingness import BUILT_IN, ScoredObject, StreamObject, built_in
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Decided, Undecided
 from haste_server.engine.evaluation import StreamsSoFar, evaluate
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "interestingness.md").read_text()
-BUILT_IN_SHOWN, OWN_SHOWN = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+BUILT_IN_SHOWN, REST_SHOWN, OWN_SHOWN = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 POLICY = {"intervals": [{"lo": 0, "hi": 1, "tier": "hot"}], "undefined": "empty"}
 
 
@@ -46,6 +47,15 @@ def test_the_example_of_a_built_in_function() -> None:
     assert score(BUILT_IN_SHOWN, {"plls": 0.0}, others) == 0.875
     assert score(BUILT_IN_SHOWN, {"plls": -3.85}, others[:15]) == 0.875
     assert score(BUILT_IN_SHOWN, {"plls": 0.5, "empty": True}, others) is None
+
+
+def test_the_example_of_a_service_can_be_read() -> None:
+    shown = yaml.safe_load("interestingness:\n  features_from: a\n" + REST_SHOWN)
+    parameters = shown["interestingness"]["parameters"]
+    address = address_of(parameters["url"], {"plls": -1.2, "metadata": {"well": "A01"}}, parameters["fields"])
+    assert f"`GET {address}`" in PAGE
+    built_in("rest", parameters)
+    assert f"more than {MAX_URL_CHARACTERS} characters" in PAGE
 
 
 def test_the_example_of_an_own_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
