@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from haste_core.expressions import ExpressionError, parse_expression
 from haste_core.interestingness import InterestingnessError, InterestingnessFunction, ScoredObject
 from haste_core.pipelines import InterestingnessSpec
-from haste_core.policies import IntervalPolicy
+from haste_core.policies import IntervalPolicy, Policy
 
 Origin: TypeAlias = Literal[
     "policy", "new-policy", "revision", "set", "pin", "unpin", "recall", "retention", "quota"
@@ -51,8 +51,10 @@ def decide(
     scored: ScoredObject,
     *,
     spec: InterestingnessSpec,
-    policy: IntervalPolicy,
+    policy: Policy,
     build: Callable[[str, Mapping[str, Any]], InterestingnessFunction],
+    tier_for: Callable[[float], str] | None = None,
+    for_audit: bool = False,
 ) -> Decision:
     """Score an object and choose its tier.
 
@@ -60,9 +62,13 @@ def decide(
     ----------
     scored : ScoredObject
     spec : InterestingnessSpec
-    policy : IntervalPolicy
+    policy : Policy
     build : callable
         Makes the interestingness function of a name and parameters.
+    tier_for : callable, optional
+        Names the tier of a score where the policy alone does not tell; see `haste_core.policies`.
+    for_audit : bool
+        Whether it is one of those that the policy's audit keeps.
 
     Raises
     ------
@@ -78,10 +84,29 @@ def decide(
         raise InterestingnessError(f"{spec.function} gave {score!r}, which is no score in [0, 1]")
     if not 0 <= score <= 1:
         raise InterestingnessError(f"{spec.function} gave {score}, which is not in [0, 1]")
-    tier = policy.tier_for(score)
+    if tier_for is None:
+        assert isinstance(policy, IntervalPolicy)
+        tier_for = policy.tier_for
+    tier = tier_for(score)
     parameters = ", ".join(f"{name}={value}" for name, value in spec.parameters.items())
-    reason = f"{spec.function}({parameters}) gave {score:.4f}, which the policy puts in {tier}"
-    return Decision(float(score), tier, reason, fingerprint, scored.features)
+    reason = f"{spec.function}({parameters}) gave {score:.4f}, {policy.why(tier)}"
+    tier, kept = kept_for_audit(policy, tier, for_audit=for_audit)
+    return Decision(float(score), tier, reason + kept, fingerprint, scored.features)
+
+
+def kept_for_audit(policy: Policy, tier: str, *, for_audit: bool) -> tuple[str, str]:
+    """Return the tier of an object after the policy's audit, and what to add to the reason."""
+    if policy.audit is None or not for_audit or tier != policy.lowest:
+        return tier, ""
+    share = f"{policy.audit.fraction * 100:g} %"
+    kept = policy.audit.tier
+    return kept, f"; but it is one of the {share} of {tier} that are kept in {kept} for audit"
+
+
+def size_of(features: Mapping[str, Any]) -> int:
+    """Return the size of an object in bytes, as a handler told it with its features; 0 if it did not."""
+    size = features.get("size_bytes")
+    return size if isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63 else 0
 
 
 def _why_undefined(features: Mapping[str, Any], spec: InterestingnessSpec) -> str | None:
@@ -103,7 +128,7 @@ def _conditions(given: str | Mapping[str, str] | None) -> Mapping[str, str]:
     return given or {}
 
 
-def _fingerprint(scored: ScoredObject, spec: InterestingnessSpec, policy: IntervalPolicy) -> str:
+def _fingerprint(scored: ScoredObject, spec: InterestingnessSpec, policy: Policy) -> str:
     made_from = {
         "features": scored.features,
         "metadata": scored.metadata,
@@ -111,7 +136,7 @@ def _fingerprint(scored: ScoredObject, spec: InterestingnessSpec, policy: Interv
         "location": scored.location,
         "substream_id": scored.substream_id,
         "interestingness": spec.model_dump(mode="json"),
-        "policy": policy.model_dump(mode="json"),
+        "policy": policy.model_dump(mode="json", by_alias=True),
     }
     canonical = json.dumps(made_from, sort_keys=True, separators=(",", ":"), default=dict)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -24,6 +24,7 @@ from haste_core.task_changes import (
     end,
     fresh,
     leased,
+    postponed,
 )
 from haste_core.tasktree import leaves
 
@@ -174,17 +175,8 @@ def postpone(
     job: JobRecord, position: int, trouble: str, *, now: float, jitter: float, rules: Rules
 ) -> JobRecord:
     """Let an undecided task wait whose decision cannot be made for now; end it when that has lasted."""
-    task = job.tasks[position]
-    failures = task.failures + 1
-    match rules.asking.after_failure(failures, jitter=jitter):
-        case Retry(delay_s):
-            message = f"{trouble} (attempt {failures} to get a score; tried again in {delay_s:.0f} s)"
-            waiting = task.but(failures=failures, due_at=now + delay_s, message=message[:MAX_MESSAGE])
-            return _with_task(job, waiting)
-        case GiveUp(reason):
-            message = f"{trouble} (getting a score {reason}; retry the job when that is mended)"
-            ended = _end(task, Event.REFUSE, TaskState.REMOTE_TROUBLE, message, now)
-            return settle(_with_task(job, ended), now=now, rules=rules)
+    waiting = postponed(job.tasks[position], trouble, now=now, jitter=jitter, policy=rules.asking)
+    return settle(_with_task(job, waiting), now=now, rules=rules)
 
 
 def retry(job: JobRecord, *, now: float, rules: Rules) -> JobRecord:

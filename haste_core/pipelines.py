@@ -14,7 +14,7 @@ from haste_core.errors import InvalidError
 from haste_core.fields import Conditions, Name
 from haste_core.findings import problems_of
 from haste_core.interestingness import BUILT_IN, built_in
-from haste_core.policies import IntervalPolicy
+from haste_core.policies import Policy
 from haste_core.tasktree import Node, leaves
 
 
@@ -24,7 +24,8 @@ class InterestingnessSpec(BaseModel):
     Attributes
     ----------
     function : str
-        A built-in name, or ``module:callable`` in a pipeline file on the server.
+        A built-in name, that of an installed package's, or ``module:callable`` in a pipeline file on the
+        server.
     features_from : str
         Key of the task whose response holds the features.
     undefined_if : str or dict of str to str, optional
@@ -69,7 +70,7 @@ class Pipeline(BaseModel):
     tasks: Node
     parameters: dict[Name, dict[str, JsonValue]] = Field(default_factory=dict)
     interestingness: InterestingnessSpec | None = None
-    policy: IntervalPolicy | None = None
+    policy: Policy | None = None
 
     @model_validator(mode="after")
     def _tier_has_a_policy(self) -> Self:

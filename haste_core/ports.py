@@ -13,6 +13,7 @@ from haste_core.decisions import Decision
 from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.messages import AttemptKey, HeldAttempt, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
+from haste_core.ranking import Occupied
 from haste_core.routing import Route
 from haste_core.states import TaskState
 
@@ -147,6 +148,10 @@ class Undecided:
         Number of the stream's latest decision: what is decided now may look at objects up to it.
     holds_tier : bool
         False if another task of the job puts the object to its tier, and this one needs the score only.
+    present : str, optional
+        The tier where it is, if it was decided about before.
+    occupied : tuple of Occupied
+        What is where, of streams whose policy ranks their objects.
     """
 
     task_id: int
@@ -157,6 +162,8 @@ class Undecided:
     scored: ScoredObject
     seen: int = 0
     holds_tier: bool = True
+    present: str | None = None
+    occupied: tuple[Occupied, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -280,6 +287,15 @@ class TaskStore(Protocol):
 
     def redecided(self, answered: Sequence[tuple[Undecided, Decision | None]], *, now: float) -> None:
         """Record what was decided about objects once more; None leaves the earlier decision as it is."""
+
+    def ranked_streams(self) -> dict[str, int]:
+        """Find the streams whose policies rank their objects, each with the number of its latest decision."""
+
+    def revise(self, stream_id: str, *, now: float) -> int:
+        """Decide otherwise about objects that their rank wants elsewhere; tell about how many.
+
+        That are some about the borders between tiers; all are where they belong when it tells 0.
+        """
 
     def start_moves(self, *, limit: int, now: float) -> list[StateChange]:
         """Have the `tier` tasks of objects run again that later decisions are to move."""

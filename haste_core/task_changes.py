@@ -75,6 +75,20 @@ def after_loss(task: TaskRecord, *, now: float, policy: RetryPolicy) -> TaskReco
             return end(task, Event.END, TaskState.ERROR, reason, now).but(losses=losses)
 
 
+def postponed(
+    task: TaskRecord, trouble: str, *, now: float, jitter: float, policy: RetryPolicy
+) -> TaskRecord:
+    """Let a task wait whose decision cannot be made for now, or give it up."""
+    failures = task.failures + 1
+    match policy.after_failure(failures, jitter=jitter):
+        case Retry(delay_s):
+            message = f"{trouble} (attempt {failures} to get a score; tried again in {delay_s:.0f} s)"
+            return task.but(failures=failures, due_at=now + delay_s, message=message[:MAX_MESSAGE])
+        case GiveUp(reason):
+            message = f"{trouble} (getting a score {reason}; retry the job when that is mended)"
+            return end(task, Event.REFUSE, TaskState.REMOTE_TROUBLE, message, now)
+
+
 def again(task: TaskRecord, message: str, *, delay_s: float, now: float) -> TaskRecord:
     """Take a task back from its worker; it is ready again at once, or after a pause."""
     phase = Phase.DELAYED if delay_s > 0 else Phase.READY

@@ -24,6 +24,7 @@ from haste_runtime.tiers import said_openly
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.catalogue import load_pipelines, named_tiers
 from haste_server.engine import Engine, EngineSettings
+from haste_server.engine.pipeline_check import check_own_parts
 from haste_server.gateway.landing import ROOT_NAME as LANDING_ROOT
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.superseded import LandingSweep
@@ -275,9 +276,10 @@ def build(settings: ServerSettings) -> Server:
     Raises
     ------
     InvalidError
-        If pipelines or the token cannot be read.
+        If pipelines or the token cannot be read, or a pipeline's own function or policy cannot be made.
     """
     pipelines = load_pipelines(settings.pipelines_dir)
+    check_own_parts(pipelines)
     if settings.default_pipeline not in pipelines:
         known = ", ".join(sorted(pipelines))
         what = f"there is no pipeline {settings.default_pipeline!r} (known: {known})"

@@ -79,7 +79,7 @@ class Calibration:
     @property
     def policy(self) -> IntervalPolicy:
         """From scores to tiers."""
-        assert self.pipeline.policy is not None
+        assert isinstance(self.pipeline.policy, IntervalPolicy)
         return self.pipeline.policy
 
     @cached_property
@@ -194,12 +194,12 @@ def blueprint(
 def with_curve(pipeline: Pipeline, curve: LogisticCurve) -> Pipeline:
     """Put a curve into a blueprint; with one of PLLS, the conditions of the shipped pipelines, too."""
     value = pipeline.to_json()
-    spec = value["interestingness"]
+    spec, policy = value["interestingness"], pipeline.policy
     spec["parameters"] |= {"k": curve.k, "x0": curve.x0}
-    if spec["parameters"]["feature"] == "plls" and curve.k > 0 and pipeline.policy is not None:
+    if spec["parameters"]["feature"] == "plls" and curve.k > 0 and isinstance(policy, IntervalPolicy):
         measuring = value["parameters"].setdefault("focus-score", {})
         measuring["features"] = list(dict.fromkeys([*measuring.get("features", []), "lifts"]))
-        spec["undefined_if"] = not_fooled(curve, pipeline.policy)
+        spec["undefined_if"] = not_fooled(curve, policy)
     return Pipeline.parse(value)
 
 

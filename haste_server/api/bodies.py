@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 from haste_core.fields import Name, Priority, StreamName
 from haste_core.jobspec import JobSpec
 from haste_core.pipelines import InterestingnessSpec
-from haste_core.policies import IntervalPolicy, TierName
+from haste_core.policies import Policy, TierName
 from haste_server.api.parameters import NumericCursor, NumericId, StateFilter
 
 MAX_BULK = 1000
@@ -75,7 +75,7 @@ class NewPolicy(_Body):
     """Another interestingness function, another policy, or both."""
 
     interestingness: InterestingnessSpec | None = None
-    policy: IntervalPolicy | None = None
+    policy: Policy | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

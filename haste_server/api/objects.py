@@ -9,9 +9,10 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import ConflictError, InvalidError, Problem
-from haste_core.interestingness import BUILT_IN
+from haste_core.interestingness import QUICK
 from haste_core.objects import DecidedObject, DecisionRecord, ObjectFilter, Shift, tiers_of
 from haste_core.pipelines import Pipeline
+from haste_core.policies import OwnPolicy
 from haste_server.api.answers import Shown
 from haste_server.api.bodies import NewPin, NewPolicy, NoPin
 from haste_server.api.object_answers import (
@@ -26,6 +27,7 @@ from haste_server.api.object_answers import (
 from haste_server.api.parameters import JobPath, ObjectsQuery, PageQuery, StreamPath, TargetsQuery
 from haste_server.api.problems import documented
 from haste_server.api.services import services
+from haste_server.extensions import registered, registered_policy
 
 blueprint = APIBlueprint(
     "objects",
@@ -164,7 +166,7 @@ def _changed(stream_id: str, body: NewPolicy) -> Pipeline:
     present = services().streams.stream(stream_id).pipeline
     if present.interestingness is None or present.policy is None:
         raise ConflictError(f"the pipeline {present.name!r} of stream {stream_id!r} decides nothing")
-    given = body.model_dump(mode="json", exclude_none=True)
+    given = body.model_dump(mode="json", by_alias=True, exclude_none=True)
     changed = Pipeline.parse(present.to_json() | given)
     spec, policy = changed.interestingness, changed.policy
     assert spec is not None
@@ -172,10 +174,16 @@ def _changed(stream_id: str, body: NewPolicy) -> Pipeline:
     if spec.features_from != present.interestingness.features_from:
         what = f"has to stay {present.interestingness.features_from!r}, whose answers are recorded"
         raise InvalidError([Problem("interestingness.features_from", what)])
-    if spec.function not in BUILT_IN and spec.function != present.interestingness.function:
-        known = ", ".join(sorted(BUILT_IN))
-        what = f"there is no function {spec.function!r} that may be named here (known: {known})"
+    if spec != present.interestingness and not registered(spec.function):
+        known = ", ".join(sorted(QUICK))
+        what = (
+            f"there is no function {spec.function!r} that may be named here (known: {known}, and those of "
+            "packages that are installed at the server); others go into a pipeline file there"
+        )
         raise InvalidError([Problem("interestingness.function", what)])
+    if isinstance(policy, OwnPolicy) and policy != present.policy and not registered_policy(policy.policy):
+        what = f"{policy.policy!r} is no policy of a package that is installed at the server"
+        raise InvalidError([Problem("policy.policy", what)])
     _check_tiers(policy.tiers - present.policy.tiers)
     return changed
 
@@ -252,7 +260,7 @@ def _show_decision(record: DecisionRecord) -> Mapping[str, Any]:
         "circumstances": record.circumstances,
         "pipeline": record.pipeline.name,
         "interestingness": spec.model_dump(mode="json") if spec else None,
-        "policy": policy.model_dump(mode="json") if policy else None,
+        "policy": policy.model_dump(mode="json", by_alias=True) if policy else None,
         "input_sha256": record.input_sha256,
         "software_version": record.software_version,
         "supersedes": record.supersedes,

@@ -16,6 +16,7 @@ from haste_server.engine.inbox import Inbox
 from haste_server.engine.loops import Loop
 from haste_server.engine.mover import Mover
 from haste_server.engine.reconciler import Reconciler
+from haste_server.engine.reviser import Reviser
 from haste_server.engine.revoker import Revoker
 
 STOP_LIMIT_S = 10.0
@@ -64,6 +65,7 @@ class Engine:
             time_limit_s=settings.evaluation_limit_s,
             clock=clock,
         )
+        self._reviser = Reviser(store=store, clock=clock)
         self._mover = Mover(store=store, released=self._dispatcher.wake, clock=clock)
         self._collector = Collector(
             store=store,
@@ -96,6 +98,7 @@ class Engine:
             ),
             Loop("revoker", self._revoker.step),
             Loop("mover", self._mover.step),
+            Loop("reviser", self._reviser.step),
         ]
 
     def start(self) -> None:
@@ -111,6 +114,7 @@ class Engine:
         self._evaluator.stop()
         self._revoker.stop()
         self._mover.stop()
+        self._reviser.stop()
         self._inbox.results.close()
         self._inbox.presences.close()
         self.wake()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
+import json
 import os
 import signal
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any
 
 from haste_core.asking import SilenceError
-from haste_core.decisions import decide
+from haste_core.decisions import decide, size_of
 from haste_core.errors import TransientError
 from haste_core.interestingness import (
     BUILT_IN,
@@ -21,36 +22,85 @@ from haste_core.interestingness import (
     StreamObject,
     built_in,
 )
+from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
 from haste_core.ports import Answer, Decided, Postponed, Undecidable, Undecided
+from haste_core.ranking import place
 from haste_runtime.frames import FrameReader, write_frames
 from haste_server.engine.evaluator_child import OthersWanted, page, question, verdict
 from haste_server.engine.http_get import http_get
+from haste_server.extensions import ExtensionError, MadePolicy, own_function, own_policy
 
 STREAMS_KEPT = 4
 
 
 def build(function: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:
-    """Make the interestingness function of a name, or of ``module:callable`` in a pipeline file.
+    """Return the interestingness function of a name, or of ``module:callable`` in a pipeline file.
+
+    It is made once for all objects.
 
     Raises
     ------
     InterestingnessError
         If there is none, or it does not take these parameters.
     """
+    return _built(function, json.dumps(parameters, sort_keys=True))
+
+
+@lru_cache(maxsize=100)
+def _built(function: str, parameters: str) -> InterestingnessFunction:
+    given = json.loads(parameters)
     if function in BUILT_IN:
-        return built_in(function, {**parameters, "get": http_get} if function == "rest" else parameters)
+        return built_in(function, given | {"get": http_get} if function == "rest" else given)
     try:
-        made: InterestingnessFunction = _find(function)(**parameters)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise InterestingnessError(f"interestingness function {function!r}: {error}") from error
-    return made
+        return own_function(function, given)
+    except ExtensionError as error:
+        raise InterestingnessError(str(error)) from error
 
 
-def _find(function: str) -> Any:
-    module, _, name = function.partition(":")
-    if not name:
-        raise ImportError(f"not one of {', '.join(sorted(BUILT_IN))}, nor module:callable")
-    return getattr(importlib.import_module(module), name)
+@lru_cache(maxsize=100)
+def _built_policy(policy: str, parameters: str) -> MadePolicy:
+    return own_policy(policy, json.loads(parameters))
+
+
+def tier_chooser(item: Undecided, policy: Policy) -> Callable[[float], str] | None:
+    """Return what names the tier of a score, where the policy alone does not tell."""
+    match policy:
+        case IntervalPolicy():
+            return None
+        case OwnPolicy():
+            return partial(_tier_by_own, item, policy)
+        case _:
+            return partial(_tier_by_rank, item, policy)
+
+
+def _tier_by_own(item: Undecided, policy: OwnPolicy, score: float) -> str:
+    try:
+        made = _built_policy(policy.policy, json.dumps(policy.parameters, sort_keys=True))
+    except ExtensionError as error:
+        raise InterestingnessError(str(error)) from error
+    try:
+        tier = made.tier_for(score, item.scored)
+    except TransientError:
+        raise
+    except Exception as error:
+        what = f"policy {policy.policy!r} raised {type(error).__name__}: {error}"
+        raise InterestingnessError(what) from error
+    if tier not in policy.named:
+        known = ", ".join(policy.named)
+        raise InterestingnessError(
+            f"policy {policy.policy!r} answered {tier!r}, which is none of its tiers ({known})"
+        )
+    return str(tier)
+
+
+def _tier_by_rank(item: Undecided, policy: RankedPolicy, score: float) -> str:
+    """Leave what is known where it is, as the next revision finds out whether it belongs there."""
+    shelves = policy.shelves(item.occupied, more=1)
+    if item.present is not None:
+        known = item.present in {policy.rest, *(shelf.tier for shelf in shelves)}
+        return item.present if known else policy.rest
+    weight = policy.weight(size_of(item.scored.features))
+    return place(shelves, policy.rest, item.occupied, score=score, weight=weight)
 
 
 class StreamsSoFar:
@@ -105,7 +155,15 @@ def evaluate(item: Undecided, streams: StreamsSoFar) -> Answer:
         return streams.others(item)
 
     try:
-        decision = decide(replace(item.scored, others=others), spec=spec, policy=policy, build=build)
+        item = replace(item, scored=replace(item.scored, others=others))
+        decision = decide(
+            item.scored,
+            spec=spec,
+            policy=policy,
+            build=build,
+            tier_for=tier_chooser(item, policy),
+            for_audit=policy.takes_for_audit(item.stream_id, item.source_id),
+        )
         return replace(decision, seen=item.seen) if asked else decision
     except InterestingnessError as error:
         return Undecidable(str(error))

@@ -15,6 +15,7 @@ import structlog
 from haste_core.decisions import Decision
 from haste_core.errors import TransientError
 from haste_core.interestingness import QUICK
+from haste_core.policies import OwnPolicy
 from haste_core.ports import Answer, Clock, Decided, Postponed, TaskStore, Undecidable, Undecided
 from haste_server.changes import log_changes
 from haste_server.engine.evaluator_child import EvaluatorChild, OthersWanted
@@ -114,8 +115,8 @@ class Evaluator:
 
 
 def _is_quick(item: Undecided) -> bool:
-    spec = item.pipeline.interestingness
-    return spec is None or spec.function in QUICK
+    spec, policy = item.pipeline.interestingness, item.pipeline.policy
+    return spec is None or (spec.function in QUICK and not isinstance(policy, OwnPolicy))
 
 
 @dataclass(frozen=True)

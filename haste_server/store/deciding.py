@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,12 +15,14 @@ from haste_core.decisions import Decision
 from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.jobs import JobRecord
 from haste_core.pipelines import Pipeline
+from haste_core.policies import RankedPolicy
 from haste_core.ports import Answer, Decided, Postponed, StateChange, Undecidable, Undecided
+from haste_core.ranking import Occupied
 from haste_core.states import Phase
 from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, held_by_pin
 from haste_server.store.handout import state_changes
 from haste_server.store.records import SqlPart, load_jobs, pipelines_now, save_changes
-from haste_server.store.schema import decisions, jobs, streams, tasks
+from haste_server.store.schema import decisions, jobs, objects, streams, tasks
 
 
 class Deciding(SqlPart):
@@ -34,8 +37,16 @@ class Deciding(SqlPart):
             names = {job.spec.stream_id for job in found.values()}
             pipelines = pipelines_now(connection, names)
             seen = {name: last_decision(connection, name) for name in names}
+            occupied = {
+                name: occupied_of(connection, name)
+                for name, pipeline in pipelines.items()
+                if isinstance(pipeline.policy, RankedPolicy)
+            }
             return [
-                _undecided(row.task_id, found[row.job_id], pipelines, seen)
+                replace(
+                    _undecided(row.task_id, found[row.job_id], pipelines, seen),
+                    occupied=occupied.get(found[row.job_id].spec.stream_id, ()),
+                )
                 for row in rows
                 if row.job_id in found
             ]
@@ -126,6 +137,14 @@ def last_decision(connection: Connection, stream_id: str) -> int:
     return connection.scalar(_LAST_OF_STREAM, {"name": stream_id}) or 0
 
 
+def occupied_of(connection: Connection, stream_id: str) -> tuple[Occupied, ...]:
+    """Tell what a stream has in which tiers, objects without a score left out."""
+    return tuple(
+        Occupied(row.tier, row.number, int(row.size_bytes), row.worst, row.best)
+        for row in connection.execute(_OCCUPIED, {"name": stream_id})
+    )
+
+
 def _found(connection: Connection, limit: int, now: float, without: Collection[str]) -> list[sa.Row[Any]]:
     found: list[sa.Row[Any]] = []
     for wanted in (_DUE, _UNDECIDED):
@@ -192,6 +211,17 @@ _STREAMS = (
     .where(streams.c.stream_id.in_(sa.bindparam("names", expanding=True)))
     .order_by(streams.c.stream_id)
     .with_for_update(read=True)
+)
+_OCCUPIED = (
+    sa.select(
+        objects.c.tier,
+        sa.func.count().label("number"),
+        sa.func.sum(objects.c.size_bytes).label("size_bytes"),
+        sa.func.min(objects.c.score).label("worst"),
+        sa.func.max(objects.c.score).label("best"),
+    )
+    .where(objects.c.stream_id == sa.bindparam("name"), objects.c.score >= 0)
+    .group_by(objects.c.tier)
 )
 _LAST_OF_STREAM = sa.select(sa.func.max(decisions.c.decision_id)).where(
     decisions.c.stream_id == sa.bindparam("name")

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from haste_core.decisions import Decision, Origin
+from haste_core.decisions import Decision, Origin, size_of
 from haste_core.pipelines import Pipeline
 from haste_core.states import Due
 from haste_server.store.database import Database
@@ -119,7 +119,7 @@ def _object_row(made: Made, decision_id: int) -> dict[str, Any]:
         "score": NO_SCORE if decision.score is None else decision.score,
         "value": _value(decision, made.pipeline),
         "tier": decision.tier,
-        "size_bytes": _size_bytes(decision.features),
+        "size_bytes": size_of(decision.features),
         "pinned": about.pinned,
         "due": made.due,
     }
@@ -133,11 +133,6 @@ def _value(decision: Decision, pipeline: Pipeline) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
-
-
-def _size_bytes(features: Mapping[str, Any]) -> int:
-    size = features.get("size_bytes")
-    return size if isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63 else 0
 
 
 _CHANGING = [column.name for column in objects.c if column.name not in ("job_id", "stream_id")]

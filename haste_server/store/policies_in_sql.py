@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from haste_core.borders import least_reaching
 from haste_core.interestingness import ScoredObject, built_in
 from haste_core.pipelines import InterestingnessSpec, Pipeline
-from haste_core.policies import IntervalPolicy
+from haste_core.policies import IntervalPolicy, RankedPolicy
 from haste_server.store.schema import NO_SCORE, objects
 
 Tier = sa.ColumnElement[str]
@@ -30,6 +30,10 @@ def tier_by_record(present: Pipeline, other: Pipeline) -> Tier | None:
     """
     spec, policy = other.interestingness, other.policy
     if spec is None or policy is None or present.interestingness is None:
+        return None
+    if isinstance(policy, RankedPolicy):
+        return _left_to_revision(policy) if spec == present.interestingness else None
+    if not isinstance(policy, IntervalPolicy) or policy.audit is not None:
         return None
     if spec == present.interestingness:
         return _chosen(policy, lambda border: objects.c.score < border)
@@ -60,6 +64,16 @@ def _by_value(spec: InterestingnessSpec, policy: IntervalPolicy) -> Tier:
 
     without_value = sa.and_(objects.c.score != NO_SCORE, objects.c.value.is_(None))
     return sa.case((without_value, objects.c.tier), else_=_chosen(policy, is_below))
+
+
+def _left_to_revision(policy: RankedPolicy) -> Tier:
+    """Leave objects where they are, if it is a tier of a ranking: who belongs elsewhere is found out next."""
+    ranked = {policy.rest, *(shelf.tier for shelf in policy.shelves(()))}
+    return sa.case(
+        (objects.c.score == NO_SCORE, sa.literal(policy.undefined)),
+        (objects.c.tier.in_(sorted(ranked)), objects.c.tier),
+        else_=sa.literal(policy.rest),
+    )
 
 
 def _chosen(policy: IntervalPolicy, is_below: Callable[[float], sa.ColumnElement[bool]]) -> Tier:

@@ -7,17 +7,17 @@ is computed from each object's recorded features.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from haste_core.decisions import decide
+from haste_core.decisions import decide, kept_for_audit
 from haste_core.errors import InvalidError, Problem
 from haste_core.interestingness import (
-    BUILT_IN,
+    QUICK,
     InterestingnessError,
     ScoredObject,
     StreamObject,
@@ -25,7 +25,8 @@ from haste_core.interestingness import (
 )
 from haste_core.objects import Shift
 from haste_core.pipelines import InterestingnessSpec, Pipeline
-from haste_core.policies import IntervalPolicy
+from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
+from haste_core.ranking import Occupied, Ranked, revise
 from haste_server.store.policies_in_sql import tier_by_record
 from haste_server.store.records import SqlPart, pipelines_now
 from haste_server.store.schema import decisions, objects
@@ -43,18 +44,61 @@ class Preview(SqlPart):
         spec, policy = pipeline.interestingness, pipeline.policy
         assert spec is not None
         assert policy is not None
-        if spec.function not in BUILT_IN:
-            what = f"{spec.function} runs in the engine only; it cannot be tried without being applied"
-            raise InvalidError([Problem("interestingness", what)])
 
         def work(connection: Connection) -> list[Shift]:
             present = pipelines_now(connection, [stream_id])[stream_id]
+            _check_can_be_tried(spec, present.interestingness, policy)
+            if isinstance(policy, RankedPolicy):
+                return _ranked(connection, stream_id, policy)
             tier = tier_by_record(present, pipeline)
-            if tier is None:
-                return _computed(connection, stream_id, spec, policy)
-            return _counted(connection, stream_id, tier)
+            if tier is not None:
+                return _counted(connection, stream_id, tier)
+            assert isinstance(policy, IntervalPolicy)
+            if spec == present.interestingness:
+                rows = _pages(connection, stream_id)
+                return _shifts((row, _tier_again(row, stream_id, policy)) for row in rows)
+            return _computed(connection, stream_id, spec, policy)
 
         return self.database.read(work)
+
+
+def _check_can_be_tried(
+    spec: InterestingnessSpec, present: InterestingnessSpec | None, policy: Policy
+) -> None:
+    what = None
+    if isinstance(policy, OwnPolicy):
+        what = f"the policy {policy.policy}"
+    elif spec != present and spec.function not in QUICK:
+        what = spec.function
+    if what is not None:
+        what = f"{what} runs in the engine only; it cannot be tried without being applied"
+    elif spec != present and isinstance(policy, RankedPolicy):
+        what = "this policy ranks objects by the scores that they have; try it, or the function, by itself"
+    if what is not None:
+        raise InvalidError([Problem("policy" if isinstance(policy, OwnPolicy) else "interestingness", what)])
+
+
+def _ranked(connection: Connection, stream_id: str, policy: RankedPolicy) -> list[Shift]:
+    rows = list(_pages(connection, stream_id))
+    scored = [row for row in rows if row.score is not None]
+    pinned: defaultdict[str, list[int]] = defaultdict(list)
+    ranked = []
+    for row in scored:
+        if row.pinned:
+            pinned[row.tier].append(row.size_bytes)
+        else:
+            ranked.append(Ranked(row.job_id, row.score, policy.weight(row.size_bytes), ""))
+    held = [Occupied(tier, len(sizes), sum(sizes), 0.0, 0.0) for tier, sizes in pinned.items()]
+    shelves = policy.shelves(held, more=len(ranked))
+    tiers = revise(shelves, policy.rest, ranked)
+
+    def tier(row: sa.Row[Any]) -> str:
+        if row.job_id not in tiers:
+            return policy.undefined
+        for_audit = policy.takes_for_audit(stream_id, row.source_id)
+        return kept_for_audit(policy, tiers[row.job_id], for_audit=for_audit)[0]
+
+    return _shifts((row, row.tier if row.pinned else tier(row)) for row in rows)
 
 
 def _counted(connection: Connection, stream_id: str, tier: sa.ColumnElement[str]) -> list[Shift]:
@@ -87,20 +131,36 @@ def _computed(
             raise InvalidError([Problem("interestingness", what)])
         return [other for other in known if other.source_id != source_id]
 
-    counts: Counter[tuple[str, str]] = Counter()
-    sizes: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for row in _pages(connection, stream_id):
+    def tier(row: sa.Row[Any]) -> str:
         others = partial(others_of, row.source_id)
         scored = ScoredObject(features=row.features, **row.circumstances, others=others)
-        way = (row.tier, row.tier if row.pinned else _tier(scored, spec, policy, row.tier))
-        counts[way] += 1
-        sizes[way] += row.size_bytes
+        for_audit = policy.takes_for_audit(stream_id, row.source_id)
+        return row.tier if row.pinned else _tier(scored, spec, policy, row.tier, for_audit=for_audit)
+
+    return _shifts((row, tier(row)) for row in _pages(connection, stream_id))
+
+
+def _shifts(ways: Iterable[tuple[sa.Row[Any], str]]) -> list[Shift]:
+    counts: Counter[tuple[str, str]] = Counter()
+    sizes: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for row, after in ways:
+        counts[row.tier, after] += 1
+        sizes[row.tier, after] += row.size_bytes
     return [Shift(*way, counts[way], sizes[way]) for way in sorted(counts)]
 
 
-def _tier(scored: ScoredObject, spec: InterestingnessSpec, policy: IntervalPolicy, present: str) -> str:
+def _tier_again(row: sa.Row[Any], stream_id: str, policy: IntervalPolicy) -> str:
+    if row.pinned:
+        return str(row.tier)
+    for_audit = policy.takes_for_audit(stream_id, row.source_id)
+    return kept_for_audit(policy, policy.tier_for(row.score), for_audit=for_audit)[0]
+
+
+def _tier(
+    scored: ScoredObject, spec: InterestingnessSpec, policy: Policy, present: str, *, for_audit: bool
+) -> str:
     try:
-        return decide(scored, spec=spec, policy=policy, build=built_in).tier
+        return decide(scored, spec=spec, policy=policy, build=built_in, for_audit=for_audit).tier
     except InterestingnessError:  # as when it is applied: the earlier decision stays
         return present
 

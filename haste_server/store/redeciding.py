@@ -56,6 +56,7 @@ class Redeciding(SqlPart):
                     now[row.stream_id],
                     ScoredObject(features=row.features, **row.circumstances),
                     seen=seen[row.stream_id],
+                    present=row.tier,
                 )
                 for row in rows
             ]

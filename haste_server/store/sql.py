@@ -11,6 +11,7 @@ from haste_server.store.jobs import Jobs
 from haste_server.store.objects import Objects
 from haste_server.store.preview import Preview
 from haste_server.store.priorities import Priorities
+from haste_server.store.revising import Revising
 from haste_server.store.streams import Streams
 from haste_server.store.submission import Submission
 from haste_server.store.user_actions import UserActions
@@ -19,6 +20,17 @@ from haste_server.store.workers import Workers
 
 @dataclass(frozen=True)
 class SqlStore(
-    Submission, Jobs, UserActions, Priorities, HandOut, History, Deciding, Objects, Preview, Streams, Workers
+    Submission,
+    Jobs,
+    UserActions,
+    Priorities,
+    HandOut,
+    History,
+    Deciding,
+    Revising,
+    Objects,
+    Preview,
+    Streams,
+    Workers,
 ):
     """All ports of `haste_core` that end in ``Store``, on one database."""

@@ -27,7 +27,7 @@ def plate(store: SqlStore) -> SqlStore:
         ]
         submitted(store, *specs)
     answered = []
-    for item in store.undecided(limit=100):
+    for item in store.undecided(limit=100, now=NOW):
         ask, how = item.pipeline.interestingness, item.pipeline.policy
         assert ask is not None
         assert how is not None

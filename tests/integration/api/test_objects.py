@@ -30,7 +30,7 @@ def plate(api: Api) -> Api:
 
 def decide_all(api: Api) -> None:
     answered = []
-    for item in api.store.undecided(limit=100):
+    for item in api.store.undecided(limit=100, now=NOW):
         spec, policy = item.pipeline.interestingness, item.pipeline.policy
         assert spec is not None
         assert policy is not None

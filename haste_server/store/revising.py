@@ -1,0 +1,135 @@
+"""Streams whose policies rank their objects: what is where, and who changes places.
+
+Only objects about the borders between tiers are read: the worst of each, and the best of those below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from haste_core.decisions import Decision, kept_for_audit
+from haste_core.policies import RankedPolicy
+from haste_core.ranking import Ranked, Shelf, revise
+from haste_core.states import Due
+from haste_server.store.deciding import last_decision, occupied_of
+from haste_server.store.records import pipelines_now, read_pipeline
+from haste_server.store.redeciding import Change, Redeciding
+from haste_server.store.schema import decisions, objects, pipelines, streams
+
+BORDER = 200  # objects on each side of a border that are looked at together
+FREE_ORIGINS = ("policy", "new-policy", "revision", "unpin")
+"""Of decisions that a rank may overrule; what a person or a tier's limits wanted stays."""
+
+
+class Revising(Redeciding):
+    """Keeps the best objects of streams in the tiers that are for them."""
+
+    def ranked_streams(self) -> dict[str, int]:
+        """Find the streams to revise; see `haste_core.ports.TaskStore.ranked_streams`."""
+
+        def work(connection: Connection) -> dict[str, int]:
+            ranked = [
+                row.pipeline_sha256
+                for row in connection.execute(_PIPELINES)
+                if isinstance(read_pipeline(row.pipeline).policy, RankedPolicy)
+            ]
+            names = connection.scalars(_STREAMS, {"ranked": ranked}).all() if ranked else []
+            return {name: last_decision(connection, name) for name in names}
+
+        return self.database.read(work)
+
+    def revise(self, stream_id: str, *, now: float) -> int:
+        """Revise a stream about its borders; see `haste_core.ports.TaskStore.revise`."""
+        changes = self.database.read(partial(_changes, stream_id))
+        return self.redecide(changes, origin="revision", made_by=None, now=now)
+
+
+def _changes(stream_id: str, connection: Connection) -> dict[int, Change]:
+    policy = pipelines_now(connection, [stream_id])[stream_id].policy
+    if not isinstance(policy, RankedPolicy):
+        return {}  # it got another one meanwhile
+    shelves = policy.shelves(occupied_of(connection, stream_id))
+    near = {row.job_id: row for row in _near_borders(connection, stream_id, shelves, policy.rest)}
+    listed = [Ranked(row.job_id, row.score, policy.weight(row.size_bytes), row.tier) for row in near.values()]
+    moved = revise([_for(shelf, listed) for shelf in shelves], policy.rest, listed)
+    return {
+        job_id: partial(
+            _revised,
+            policy=policy,
+            tier=tier,
+            for_audit=policy.takes_for_audit(stream_id, near[job_id].source_id),
+        )
+        for job_id, tier in moved.items()
+    }
+
+
+def _for(shelf: Shelf, listed: Sequence[Ranked]) -> Shelf:
+    """Give the listed objects the room that they have at present, beside what is not listed."""
+    return replace(shelf, left=shelf.left + sum(one.weight for one in listed if one.tier == shelf.tier))
+
+
+def _revised(decision: Decision, *, policy: RankedPolicy, tier: str, for_audit: bool) -> Decision:
+    reason = f"its score is {decision.score:.4f}, {policy.why(tier)}"
+    tier, kept = kept_for_audit(policy, tier, for_audit=for_audit)
+    return replace(decision, tier=tier, reason=reason + kept)
+
+
+def _near_borders(
+    connection: Connection, stream_id: str, shelves: Sequence[Shelf], rest: str
+) -> Iterator[sa.Row[Any]]:
+    tiers = [*(shelf.tier for shelf in shelves), rest]
+    for number, tier in enumerate(tiers):
+        if tier != rest:
+            yield from _border(connection, _of_tier(stream_id, tier), best=False)
+        for above in shelves[:number]:
+            # Larger ones fit in there never; they must not hide those that do.
+            fitting = _of_tier(stream_id, tier)
+            if above.is_bytes:
+                fitting = fitting.where(objects.c.size_bytes <= above.size)
+            yield from _border(connection, fitting, best=True)
+
+
+def _border(connection: Connection, wanted: sa.Select[Any], *, best: bool) -> list[sa.Row[Any]]:
+    """List the best or the worst, in the order of their ranks: of equals, the first is the better one."""
+    score, job_id = objects.c.score, objects.c.job_id
+    # The direction of an index is one for all of its columns, so equals come in the wrong order here ...
+    order = (score.desc(), job_id.desc()) if best else (score, job_id)
+    rows = connection.execute(wanted.order_by(*order).limit(BORDER)).all()
+    if len(rows) < BORDER:
+        return list(rows)
+    last = rows[-1].score
+    clear = [row for row in rows if row.score != last]
+    # ... which counts among the last ones only, of whom not all are listed.
+    equals = wanted.where(score == last).order_by(job_id if best else job_id.desc())
+    return clear + list(connection.execute(equals.limit(BORDER - len(clear))))
+
+
+def _of_tier(stream_id: str, tier: str) -> sa.Select[Any]:
+    return (
+        sa.select(
+            objects.c.job_id, objects.c.score, objects.c.tier, objects.c.size_bytes, decisions.c.source_id
+        )
+        .join(decisions, decisions.c.decision_id == objects.c.decision_id)
+        .where(
+            objects.c.stream_id == stream_id,
+            objects.c.tier == tier,
+            objects.c.score >= 0,
+            objects.c.pinned.is_(False),
+            objects.c.due != Due.DECISION,
+            decisions.c.origin.in_(FREE_ORIGINS),
+        )
+    )
+
+
+_PIPELINES = sa.select(
+    pipelines.c.pipeline_sha256, sa.type_coerce(pipelines.c.pipeline, sa.Text).label("pipeline")
+)
+_STREAMS = sa.select(streams.c.stream_id).where(
+    streams.c.pipeline_sha256.in_(sa.bindparam("ranked", expanding=True))
+)

@@ -1,0 +1,209 @@
+"""How the objects of streams with rankings change places, on every database."""
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from haste_core.decisions import Decision
+from haste_core.objects import ObjectFilter
+from haste_core.pipelines import Pipeline
+from haste_core.ranking import Ranked, Shelf, revise
+from haste_core.states import Phase
+from haste_server.engine.evaluation import StreamsSoFar, evaluate
+from haste_server.engine.reviser import Reviser
+from haste_server.store import revising
+from haste_server.store.sql import SqlStore
+from tests.contract.store_bench import NOW, PIPELINE, spec, submitted
+
+TOP = {"type": "top-k", "tier": "hot", "rest": "cold", "undefined": "none", "k": 5}
+BUDGET = {
+    "type": "budget",
+    "budgets": [{"tier": "hot", "bytes": 1000}, {"tier": "warm", "bytes": 2500}],
+    "rest": "cold",
+    "undefined": "none",
+}
+
+
+@pytest.fixture(autouse=True)
+def _narrow_borders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revising, "BORDER", 3)
+
+
+def with_policy(policy: dict[str, Any]) -> Pipeline:
+    by_field = {"function": "precomputed", "features_from": "focus-score", "parameters": {"field": "score"}}
+    return Pipeline.parse({**PIPELINE.to_json(), "interestingness": by_field, "policy": policy})
+
+
+def add(store: SqlStore, *objects: tuple[float | None, int], stream_id: str = "s") -> list[int]:
+    """Have objects of some scores and sizes decided about, as the engine does."""
+    first = store.progress(stream_id).open
+    specs = [
+        spec(
+            "tier",
+            source_id=f"{first + number:04}",
+            stream_id=stream_id,
+            metadata={} if score is None else {"score": score},
+            response={
+                "focus-score": {"size_bytes": size, **({"undefined": "empty"} if score is None else {})}
+            },
+        )
+        for number, (score, size) in enumerate(objects)
+    ]
+    ids = submitted(store, *specs)
+    answered = [
+        (item, evaluate(item, StreamsSoFar(lambda _: []))) for item in store.undecided(limit=100, now=NOW)
+    ]
+    assert all(isinstance(answer, Decision) for _, answer in answered), answered
+    store.record_decisions(answered, now=NOW)
+    return ids
+
+
+def settle(store: SqlStore) -> int:
+    moved = 0
+    for _ in range(50):
+        changed = store.revise("s", now=NOW)
+        moved += changed
+        if not changed:
+            return moved
+    raise AssertionError("it goes round in circles")
+
+
+def tiers(store: SqlStore) -> dict[int, str]:
+    return {job_id: item.tier for job_id, item in present(store).items()}
+
+
+def present(store: SqlStore) -> dict[int, Any]:
+    pages = store.objects("s", ObjectFilter(), order="job_id", cursor=None, limit=1000)
+    return {item.job.job_id: item.decision for item in pages.items}
+
+
+def counts(store: SqlStore) -> dict[str, int]:
+    return {name: tier.count for name, tier in store.progress("s").tiers.items()}
+
+
+def test_the_best_so_far_are_kept_and_others_leave(store: SqlStore) -> None:
+    store.create_stream("s", with_policy(TOP), "observe", now=NOW)
+    first = add(store, *((0.1 * number, 1) for number in range(5)), (None, 1))
+    assert counts(store) == {"hot": 5, "none": 1}
+    assert settle(store) == 0
+
+    better, late, worst = add(store, (0.95, 1), (0.1, 1), (0.0, 1))
+    assert counts(store) == {"hot": 7, "cold": 1, "none": 1}  # room is made when it is revised
+    assert settle(store) == 2
+    after = tiers(store)
+    assert {job_id for job_id, tier in after.items() if tier == "hot"} == {*first[1:5], better}
+    assert {after[late], after[worst], after[first[0]]} == {"cold"}
+    assert settle(store) == 0
+
+    [decision] = [one for job_id, one in present(store).items() if job_id == first[0]]
+    assert decision.origin == "revision"
+    assert decision.reason == "its score is 0.0000, which is not among the best 5 so far, so it goes to cold"
+
+
+@pytest.mark.parametrize("policy", [TOP, BUDGET, TOP | {"k": None, "percent": 20}], ids=["k", "bytes", "%"])
+def test_what_is_about_the_borders_suffices(store: SqlStore, policy: dict[str, Any]) -> None:
+    store.create_stream("s", with_policy(policy), "observe", now=NOW)
+    chance = random.Random(5)
+    known: dict[int, tuple[float, int]] = {}
+    for _ in range(5):
+        objects = [
+            (chance.choice([0.2, 0.4, 0.6, 0.8, chance.random()]), chance.choice([100, 300, 2000]))
+            for _ in range(9)
+        ]
+        known |= zip(add(store, *objects), objects, strict=True)  # type: ignore[arg-type]
+        settle(store)
+        parsed = with_policy(policy).policy
+        assert parsed is not None
+        weights = {job_id: parsed.weight(size) for job_id, (_, size) in known.items()}  # type: ignore[union-attr]
+        ranked = [Ranked(job_id, score, weights[job_id], "") for job_id, (score, _) in known.items()]
+        sizes = {
+            "k": [("hot", 5)],
+            "bytes": [("hot", 1000), ("warm", 2500)],
+            "%": [("hot", -(-len(known) // 5))],
+        }["bytes" if policy is BUDGET else "k" if policy is TOP else "%"]
+        assert tiers(store) == revise([Shelf(tier, size, size) for tier, size in sizes], "cold", ranked)
+
+
+def test_pinned_and_recalled_objects_stay_and_take_room(store: SqlStore) -> None:
+    store.create_stream("s", with_policy(TOP | {"k": 2}), "observe", now=NOW)
+    ids = add(store, (0.9, 1), (0.8, 1), (0.1, 1), (0.2, 1))
+    for job_id, origin in ((ids[2], "pin"), (ids[3], "recall")):
+        store.redecide_one(
+            job_id,
+            _to_hot,
+            origin=origin,
+            made_by="eva",
+            now=NOW,  # type: ignore[arg-type]
+            pinned=True if origin == "pin" else None,
+        )
+    assert settle(store) == 2
+    assert tiers(store) == {ids[0]: "cold", ids[1]: "cold", ids[2]: "hot", ids[3]: "hot"}
+
+
+def test_a_new_ranking_moves_only_about_its_borders(store: SqlStore) -> None:
+    store.create_stream("s", with_policy(TOP), "observe", now=NOW)
+    ids = add(store, *((number / 20, 1) for number in range(20)))
+    settle(store)
+    before = len(store.decided("s", after=0, up_to=2**62, limit=1000))
+    store.set_policy("s", with_policy(TOP | {"k": 8}))
+    due = store.to_redecide(limit=100)
+    answers = [(item, evaluate(item, StreamsSoFar(lambda _: []))) for item in due]
+    store.redecided(answers, now=NOW)  # type: ignore[arg-type]
+    settle(store)
+    assert {job_id for job_id, tier in tiers(store).items() if tier == "hot"} == set(ids[12:])
+    assert len(store.decided("s", after=0, up_to=2**62, limit=1000)) == before + 3
+
+
+def test_streams_with_rankings_are_found_with_their_latest_decision(store: SqlStore) -> None:
+    store.create_stream("s", with_policy(TOP), "observe", now=NOW)
+    store.create_stream("other", PIPELINE, "observe", now=NOW)
+    assert store.ranked_streams() == {"s": 0}
+    add(store, (0.5, 1))
+    [one] = store.decided("s", after=0, up_to=2**62, limit=10)
+    assert store.ranked_streams() == {"s": one.decision_id}
+    store.set_policy("s", PIPELINE)
+    assert store.ranked_streams() == {}
+    assert store.revise("s", now=NOW) == 0
+
+
+def test_a_share_of_what_leaves_is_kept_for_audit(store: SqlStore) -> None:
+    audited = TOP | {"k": 1, "audit": {"fraction": 0.5, "seed": 1, "tier": "audited"}}
+    policy = with_policy(audited).policy
+    assert policy is not None
+    store.create_stream("s", with_policy(audited), "observe", now=NOW)
+    ids = add(store, *((number / 20, 1) for number in range(20)))
+    settle(store)
+    chosen = [job_id for number, job_id in enumerate(ids[:-1]) if policy.takes_for_audit("s", f"{number:04}")]
+    assert 3 < len(chosen) < 16
+    assert counts(store) == {"hot": 1, "audited": len(chosen), "cold": 19 - len(chosen)}
+    assert {job_id for job_id, tier in tiers(store).items() if tier == "audited"} == set(chosen)
+    reason = present(store)[chosen[0]].reason
+    assert reason.endswith("; but it is one of the 50 % of cold that are kept in audited for audit")
+
+
+def _to_hot(decision: Decision) -> Decision:
+    return replace(decision, tier="hot", reason="so it is wanted")
+
+
+def test_the_engine_revises_a_stream_about_which_something_was_decided(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haste_server.engine.reviser.LOOK_EVERY_S", 0)
+    reviser = Reviser(store=store, clock=lambda: NOW)
+    store.create_stream("s", with_policy(TOP), "enforce", now=NOW)
+    add(store, *((0.1, 1) for _ in range(5)))
+    add(store, *((0.9, 1) for _ in range(20)))
+    assert counts(store) == {"hot": 25}
+
+    reviser.step()
+    assert counts(store) == {"hot": 5, "cold": 20}
+    assert {store.job(job_id).tasks[0].phase for job_id in tiers(store)} == {Phase.READY}
+
+    for _ in range(2):
+        reviser.step()
+    before = store.decided("s", after=0, up_to=2**62, limit=1000)
+    reviser.step()
+    assert store.decided("s", after=0, up_to=2**62, limit=1000) == before
+    reviser.stop()
