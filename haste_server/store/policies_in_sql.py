@@ -26,7 +26,8 @@ def tier_by_record(present: Pipeline, other: Pipeline) -> Tier | None:
     Returns
     -------
     ColumnElement of str or None
-        None: it takes more than score and value to tell.
+        Of a policy that ranks objects, before they are revised. None: it takes more than score and value to
+        tell.
     """
     spec, policy = other.interestingness, other.policy
     if spec is None or policy is None or present.interestingness is None:

@@ -29,7 +29,7 @@ from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
 from haste_core.ranking import Occupied, Ranked, revise
 from haste_server.store.policies_in_sql import tier_by_record
 from haste_server.store.records import SqlPart, pipelines_now
-from haste_server.store.schema import decisions, objects
+from haste_server.store.schema import NO_SCORE, decisions, jobs, objects
 
 PAGE = 1000
 MOST_COMPARED = 2000
@@ -79,11 +79,12 @@ def _check_can_be_tried(
 
 
 def _ranked(connection: Connection, stream_id: str, policy: RankedPolicy) -> list[Shift]:
-    rows = list(_pages(connection, stream_id))
-    scored = [row for row in rows if row.score is not None]
+    rows = connection.execute(_ALL, {"name": stream_id}).all()
     pinned: defaultdict[str, list[int]] = defaultdict(list)
     ranked = []
-    for row in scored:
+    for row in rows:
+        if row.score == NO_SCORE:
+            continue
         if row.pinned:
             pinned[row.tier].append(row.size_bytes)
         else:
@@ -92,7 +93,7 @@ def _ranked(connection: Connection, stream_id: str, policy: RankedPolicy) -> lis
     shelves = policy.shelves(held, more=len(ranked))
     tiers = revise(shelves, policy.rest, ranked)
 
-    def tier(row: sa.Row[Any]) -> str:
+    def tier(row: Any) -> str:
         if row.job_id not in tiers:
             return policy.undefined
         for_audit = policy.takes_for_audit(stream_id, row.source_id)
@@ -140,7 +141,7 @@ def _computed(
     return _shifts((row, tier(row)) for row in _pages(connection, stream_id))
 
 
-def _shifts(ways: Iterable[tuple[sa.Row[Any], str]]) -> list[Shift]:
+def _shifts(ways: Iterable[tuple[Any, str]]) -> list[Shift]:
     counts: Counter[tuple[str, str]] = Counter()
     sizes: defaultdict[tuple[str, str], int] = defaultdict(int)
     for row, after in ways:
@@ -172,6 +173,18 @@ def _pages(connection: Connection, stream_id: str) -> Iterator[sa.Row[Any]]:
         after = rows[-1].job_id
 
 
+_ALL = (
+    sa.select(
+        objects.c.job_id,
+        objects.c.score,
+        objects.c.tier,
+        objects.c.pinned,
+        objects.c.size_bytes,
+        jobs.c.source_id,
+    )
+    .join(jobs, jobs.c.job_id == objects.c.job_id)
+    .where(objects.c.stream_id == sa.bindparam("name"))
+)
 _PAGE = (
     sa.select(
         objects.c.job_id,

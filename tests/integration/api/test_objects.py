@@ -98,6 +98,20 @@ def test_targets_are_the_best_with_their_positions(plate: Api) -> None:
     assert len(plate.client.get("/HASTE/stream/plate7/targets?top=10").json["targets"]) == 5
 
 
+ASKING = {"function": "rest", "features_from": "focus-score", "parameters": {"url": "http://127.0.0.1/"}}
+OWN = {"type": "own", "policy": "os:system", "tiers": ["tierA"], "undefined": "empty"}
+TOP = {"type": "top-k", "k": 2, "tier": "tierA", "rest": "tierD", "undefined": "empty"}
+BUDGET = {
+    "type": "budget",
+    "budgets": [{"tier": "tierA", "bytes": 1500}, {"tier": "tierB", "bytes": 2000}],
+    "rest": "tierD",
+    "undefined": "empty",
+}
+AUDITED = {"intervals": [{"lo": 0, "hi": 1, "tier": "tierD"}], "undefined": "empty"} | {
+    "audit": {"fraction": 0.5, "seed": 4, "tier": "tierC"}
+}
+
+
 def _preview(api: Api, **body: Any) -> dict[str, Any]:
     answer = api.client.post("/HASTE/stream/plate7/policy/preview", json=body)
     assert answer.status_code == 200, answer.text
@@ -147,6 +161,30 @@ def test_a_preview_says_what_then_happens(plate: Api, function: str, parameters:
     }
 
 
+@pytest.mark.parametrize("policy", [TOP, BUDGET, AUDITED], ids=["top-k", "budget", "audit"])
+def test_a_preview_says_what_then_happens_with_any_policy(plate: Api, policy: dict[str, Any]) -> None:
+    expected = _preview(plate, policy=policy)
+    assert expected["moving"] > 0
+
+    answer = plate.client.post("/HASTE/stream/plate7/policy", json={"policy": policy})
+    assert answer.json["pipeline"]["policy"]["type"] == policy.get("type", "intervals")
+    redecide_all(plate)
+    while plate.store.revise("plate7", now=NOW):
+        pass
+
+    tiers = plate.client.get("/HASTE/stream/plate7").json["tiers"]
+    assert {name: tier["count"] for name, tier in tiers.items()} == {
+        name: tier["count"] for name, tier in expected["tiers"].items()
+    }
+
+
+def test_rankings_are_tried_with_the_scores_that_are_there(plate: Api) -> None:
+    body = {"interestingness": _spec(plate, function="expression", parameters={"expression": "1"})}
+    answer = plate.client.post("/HASTE/stream/plate7/policy/preview", json=body | {"policy": TOP})
+    assert answer.status_code == 400
+    assert "by the scores that they have" in answer.text
+
+
 def redecide_all(api: Api) -> None:
     due = api.store.to_redecide(limit=100)
     loaded = StreamsSoFar(
@@ -176,6 +214,8 @@ def test_another_policy_is_applied_and_the_engine_woken(plate: Api) -> None:
         ({"policy": {"intervals": INTERVALS, "undefined": "moon"}}, "tier", "no tier 'moon' here (known:"),
         ({"interestingness": {"function": "os:system", "features_from": "focus-score"}}, "", "may be named"),
         ({"interestingness": {"function": "logistic", "features_from": "x"}}, "", "logistic"),
+        ({"interestingness": ASKING}, "", "no function 'rest' that may be named here"),
+        ({"policy": OWN}, "policy", "no policy of a package"),
     ],
 )
 def test_an_unfit_policy_is_refused(plate: Api, body: dict[str, Any], where: str, what: str) -> None:
