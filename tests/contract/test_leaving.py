@@ -24,7 +24,7 @@ def handed_out(store: SqlStore, *, move: bool = True) -> TaskMessage:
     """Submit an object to a stream that enforces, up to the hand-out of its `tier` task."""
     store.create_stream("s", moving(move), "enforce", now=NOW)
     submitted(store, spec("tier", stream_id="s", response={"focus-score": {"plls": -1.0}}))
-    [waiting] = store.undecided(limit=10)
+    [waiting] = store.undecided(limit=10, now=NOW)
     store.record_decisions([(waiting, Decision(0.2, "hot", "why", "f" * 64, {}))], now=NOW)
     [message] = claim(store, "tier")
     return message
@@ -93,7 +93,7 @@ def test_what_cannot_be_removed_is_told_and_retried_alone(store: SqlStore) -> No
     assert failed.state is TaskState.ERROR
     assert "was copied to file:///hot/x.tif" in failed.tasks[0].message
     store.retry_job(message.job_id, now=NOW)
-    assert store.undecided(limit=10) == []
+    assert store.undecided(limit=10, now=NOW) == []
     [third] = claim(store, "tier")
     assert (third.place.url, third.leaving) == ("file:///hot/x.tif", leaving)
 
