@@ -15,7 +15,7 @@ from haste_apps.reporting.page import Report
 from haste_apps.reporting.provenance import provenance_columns
 from haste_apps.reporting.tiers import tier_rows
 from haste_client.images import COLUMNS, flat_rows
-from haste_core.errors import ConflictError, InvalidError, Problem
+from haste_core.errors import ConflictError, InvalidError, NotFoundError, Problem
 
 if TYPE_CHECKING:
     import pyarrow
@@ -89,7 +89,11 @@ def check_free(path: Path, *, force: bool) -> None:
     ------
     ConflictError
         If it is there.
+    NotFoundError
+        If its folder is not.
     """
+    if not path.parent.is_dir():
+        raise NotFoundError(f"there is no folder {path.parent}; make it, or choose another --output")
     if not force and os.path.lexists(path):
         raise ConflictError(f"{path} is there already; replace it with --force, or choose another --output")
 

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import sys
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from haste_apps.reporting.charts import ticks
 from haste_apps.reporting.files import as_csv, as_json, as_parquet, write_whole
 from haste_apps.reporting.tiers import tier_rows
 from haste_client.images import COLUMNS, Stream
-from haste_core.errors import ConflictError
+from haste_core.errors import ConflictError, InvalidError, NotFoundError
 from tests.unit.apps.reporting.streams import (
     PIPELINE,
     decision,
@@ -134,6 +135,18 @@ def test_a_file_is_replaced_only_if_that_was_asked_for(tmp_path: Path) -> None:
     write_whole(path, b"third", force=True)
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.csv"]
     assert path.read_bytes() == b"third"
+    with pytest.raises(NotFoundError, match="there is no folder"):
+        write_whole(tmp_path / "none" / "report.csv", b"", force=True)
+
+
+def test_a_library_that_is_missing_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InvalidError, match=r"pyarrow .* pip install 'haste-server\[parquet\]'"):
+        as_parquet(report_of([]))
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    nothing = Stream.of(stream().model_dump(), lambda _stream_id: iter(()))
+    with pytest.raises(InvalidError, match=r"pandas .* pip install 'haste-server\[pandas\]'"):
+        nothing.to_pandas()
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-2.6, -0.01), (0, 3e6), (-1e-7, 1e-7), (99.5, 100.5)])
