@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from haste_apps.alerts import alerts
 from haste_apps.connecting import RETRY_FOR_S, quiet_libraries
 from haste_apps.connecting import with_client as _with_client
 from haste_apps.demo.workspace import DEFAULT_WORK_DIR
@@ -345,7 +346,7 @@ def simulate(
         )
 
 
-for command in (report, score, calibrate, evaluate):
+for command in (alerts, report, score, calibrate, evaluate):
     app.command()(command)
 
 

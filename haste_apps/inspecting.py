@@ -1,4 +1,4 @@
-"""`haste job`, `haste jobs` and `haste task`: how jobs and their tasks stand."""
+"""`haste job`, `haste jobs`, `haste task` and `haste alerts`: how jobs, tasks and streams stand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from haste_apps.output import number_text, print_json, print_table
-from haste_client import Result
+from haste_client import HasteClient, Result
+from haste_client.alerts import DeliveryAnswer
 from haste_client.answers import JobAnswer, TaskAnswer
 from haste_core.states import TaskState
 
@@ -89,6 +90,39 @@ def show_jobs(jobs: Iterable[JobAnswer], *, as_json: bool) -> None:
         return
     heads = ["image", "job", "stream", "state", "score", "tier", "message"]
     print_table(heads, map(_row, jobs), numbers={"job", "score"})
+
+
+def show_alerts(
+    client: HasteClient, stream_id: str, acknowledged: Iterable[int], *, only_open: bool, as_json: bool
+) -> None:
+    """Acknowledge alerts of a stream, then print them all or those that are open, the oldest first."""
+    for alert_id in acknowledged:
+        client.acknowledge(stream_id, alert_id)
+    alerts = client.alerts(stream_id, only_open=only_open)
+    if as_json:
+        for alert in alerts:
+            print_json(alert.model_dump(mode="json"))
+        return
+    rows = (
+        [
+            str(alert.alert_id),
+            _time_text(alert.raised_at),
+            "open" if alert.acknowledged_at is None else "acknowledged",
+            alert.message,
+            "; ".join(map(_delivery_text, alert.deliveries)) or "-",
+        ]
+        for alert in alerts
+    )
+    print_table(["id", "raised", "state", "message", "told by"], rows, numbers={"id"})
+
+
+def _delivery_text(delivery: DeliveryAnswer) -> str:
+    if delivery.delivered_at is not None:
+        return delivery.channel
+    if not delivery.failures:
+        return f"{delivery.channel}: not yet"
+    what = "given up" if delivery.due_at is None else f"failed {delivery.failures} times, is tried again"
+    return f"{delivery.channel}: {what} ({delivery.trouble})"
 
 
 def _row(job: JobAnswer) -> list[str]:

@@ -183,6 +183,7 @@ class StreamAnswer(_Answer):
     created_at: float
     progress: StreamProgress
     tiers: dict[str, TierTotal] = Field(default_factory=dict)
+    open_alerts: int = 0
 
 
 class PipelineName(_Answer):

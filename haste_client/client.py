@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 from urllib.parse import quote
 
+from haste_client.alerts import AlertCalls
 from haste_client.answers import (
     BulkActionAnswer,
     BulkAnswer,
@@ -39,7 +40,7 @@ _STATE_WORDS = ("open", "done", "failed")
 _PAGE, _SOURCES_PAGE, _STREAMS_PAGE = 1000, 10_000, 100
 
 
-class HasteClient(ImageCalls):
+class HasteClient(ImageCalls, AlertCalls):
     """Talks with one HASTE server.
 
     Parameters

@@ -10,12 +10,16 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from haste_core.alert_rules import AlertRule
+from haste_core.alerts import watches_scores
 from haste_core.errors import InvalidError
 from haste_core.fields import Conditions, Name
 from haste_core.findings import problems_of
 from haste_core.interestingness import BUILT_IN, built_in
 from haste_core.policies import Policy
 from haste_core.tasktree import Node, leaves
+
+MAX_ALERT_RULES = 50
 
 
 class InterestingnessSpec(BaseModel):
@@ -61,6 +65,8 @@ class Pipeline(BaseModel):
         For handlers, by task key.
     interestingness, policy : optional
         Needed if `tier` is one of the tasks.
+    alerts : tuple of AlertRule
+        What somebody wants to be told while the stream runs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,12 +77,21 @@ class Pipeline(BaseModel):
     parameters: dict[Name, dict[str, JsonValue]] = Field(default_factory=dict)
     interestingness: InterestingnessSpec | None = None
     policy: Policy | None = None
+    alerts: Annotated[tuple[AlertRule, ...], Field(max_length=MAX_ALERT_RULES)] = ()
 
     @model_validator(mode="after")
     def _tier_has_a_policy(self) -> Self:
         keys = {task.task_key for task in leaves(self.tasks)}
         if "tier" in keys and (self.interestingness is None or self.policy is None):
             raise ValueError("the task 'tier' needs an interestingness function and a policy")
+        return self
+
+    @model_validator(mode="after")
+    def _watched_scores_are_made(self) -> Self:
+        if watches_scores(self.alerts) and (self.interestingness is None or self.policy is None):
+            raise ValueError(
+                "alerts about scores (low-scores, well-below) need an interestingness function and a policy"
+            )
         return self
 
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -23,7 +24,10 @@ from haste_core.scheduling import RetryPolicy, grace_s
 from haste_runtime.tiers import said_openly
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.catalogue import load_pipelines, named_tiers
+from haste_server.channels.mail import Mail
+from haste_server.channels.webhook import Webhook
 from haste_server.engine import Engine, EngineSettings
+from haste_server.engine.alerting import Alerting
 from haste_server.engine.pipeline_check import check_own_parts
 from haste_server.gateway.landing import ROOT_NAME as LANDING_ROOT
 from haste_server.gateway.landing import FolderLandingArea
@@ -114,6 +118,7 @@ class Server:
         beside = [
             Part(_nothing, database.close),
             Part(engine.start, engine.stop),
+            self._alerting(store),
             Part(sweep.start, sweep.stop),
         ]
         if own_workers is not None:
@@ -149,6 +154,7 @@ class Server:
         beside = (
             Part(_nothing, database.close),
             Part(engine.start, engine.stop),
+            self._alerting(store),
             Part(beacon.start, beacon.stop),
             Part(sweep.start, sweep.stop),
         )
@@ -187,6 +193,17 @@ class Server:
         )
         return Engine(store=store, broker=broker, settings=settings)
 
+    def _alerting(self, store: SqlStore) -> Part:
+        settings = self.settings
+        mail = [] if settings.alert_email is None else [Mail(settings.alert_email)]
+        alerting = Alerting(
+            store=store,
+            channels=[*map(Webhook, settings.alert_webhooks), *mail],
+            folders=settings.watched_folders(named_tiers(self.pipelines)),
+            clock=time.time,
+        )
+        return Part(alerting.start, alerting.stop)
+
     def _services(
         self,
         store: SqlStore,
@@ -208,6 +225,7 @@ class Server:
             streams=store,
             objects=store,
             workers=store,
+            alerts=store,
             pipelines=self.pipelines,
             tiers=named_tiers(self.pipelines) | frozenset(self.settings.tiers),
             landing=self._landing_area,

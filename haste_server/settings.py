@@ -24,6 +24,7 @@ from haste_core.routing import DEFAULT_SITE
 from haste_runtime.folders import LocalPath
 from haste_runtime.options import HandlerReference
 from haste_runtime.tiers import PosixTier, Tier, TrashTier
+from haste_server.channels.settings import EmailSettings, WebhookSettings
 
 MIN_TOKEN_LENGTH = 16
 DEFAULT_LEASE_S = 30.0
@@ -82,6 +83,9 @@ class ServerSettings(BaseModel):
     selectors : dict of str
         By task key: ``newest-first``, or ``highest-rank`` with no more tasks at the workers than they run at
         once. All other keys: the highest rank, with a few tasks in store at the workers.
+    alert_webhooks : tuple of WebhookSettings
+    alert_email : EmailSettings, optional
+        Where alerts are sent to, beside being shown. A pipeline says what is told, never to whom.
     max_body_bytes, max_upload_bytes : int
         The largest JSON body, and the largest uploaded file.
     max_uploads : int
@@ -125,6 +129,8 @@ class ServerSettings(BaseModel):
     max_retry_delay_s: Annotated[float, Field(ge=0, le=86400)] = 300.0
     ageing_per_s: Annotated[float, Field(ge=0, le=1000)] = 0.001
     selectors: dict[Name, SelectorName] = Field(default_factory=dict)
+    alert_webhooks: Annotated[tuple[WebhookSettings, ...], Field(max_length=20)] = ()
+    alert_email: EmailSettings | None = None
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024 * _MIB)] = 16 * _MIB
     max_upload_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * _MIB
     max_uploads: Annotated[int, Field(ge=1)] = 24
@@ -225,6 +231,14 @@ class ServerSettings(BaseModel):
             is_own_trash = isinstance(tier, TrashTier) and tier.root is None
             found[name] = tier.model_copy(update={"root": folder / name}) if is_own_trash else tier
         return found
+
+    def watched_folders(self, named: frozenset[str]) -> dict[str, Path]:
+        """Find the tiers that are folders of its own workers, so that it can see how full their disks are."""
+        if self.broker_url is not None:
+            return {}
+        tiers = self.all_tiers(named)
+        folders = {name: tier.root for name, tier in tiers.items() if isinstance(tier, PosixTier | TrashTier)}
+        return {name: root for name, root in folders.items() if root is not None}
 
     def read_token(self) -> str | None:
         """Return what clients must show.

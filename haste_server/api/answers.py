@@ -187,12 +187,46 @@ class StreamAnswer(BaseModel):
     created_at: float
     progress: ProgressAnswer
     tiers: dict[str, TierAnswer]
+    open_alerts: int = Field(description="Alerts that nobody has acknowledged.")
 
 
 class StreamsPage(BaseModel):
     """A part of the list of streams; `next` is the cursor of the following part."""
 
     streams: list[StreamAnswer]
+    next: str | None
+
+
+class DeliveryAnswer(BaseModel):
+    """How far an alert came on one channel."""
+
+    channel: str
+    delivered_at: float | None
+    due_at: float | None = Field(
+        description="When it is tried next; null once it was delivered, or was given up after three days."
+    )
+    failures: int
+    trouble: str = Field(description="Why it failed last.")
+
+
+class AlertAnswer(BaseModel):
+    """Something that a rule of the stream's pipeline told."""
+
+    alert_id: int
+    event_id: str = Field(description="The `id` in the webhooks' messages.")
+    stream_id: str
+    rule: Literal["low-scores", "well-below", "silence", "finished", "tier-nearly-full"]
+    raised_at: float
+    message: str
+    details: dict[str, Any]
+    acknowledged_at: float | None
+    deliveries: list[DeliveryAnswer]
+
+
+class AlertsPage(BaseModel):
+    """A part of a stream's alerts, the oldest first; `next` is the cursor of the following part."""
+
+    alerts: list[AlertAnswer]
     next: str | None
 
 

@@ -11,7 +11,18 @@ from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from haste_server.api import bulk_actions, files, health, jobs, objects, priorities, streams, tasks, workers
+from haste_server.api import (
+    alerts,
+    bulk_actions,
+    files,
+    health,
+    jobs,
+    objects,
+    priorities,
+    streams,
+    tasks,
+    workers,
+)
 from haste_server.api.origins import check_host, check_origin
 from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
 from haste_server.api.requests import IdConverter, StrictRequest, check_token
@@ -64,7 +75,7 @@ def create_app(given: Services) -> HasteApp:
     given.install(app.extensions)
     register_problems(app)
     app.before_request(_admit)
-    for module in (jobs, tasks, priorities, bulk_actions, streams, objects, workers, files, health):
+    for module in (jobs, tasks, priorities, bulk_actions, streams, objects, alerts, workers, files, health):
         app.register_api(module.blueprint)
     return app
 

@@ -61,6 +61,12 @@ class StreamPath(BaseModel):
     stream_id: str
 
 
+class AlertPath(StreamPath):
+    """The number of one of a stream's alerts."""
+
+    alert_id: NumericId
+
+
 class SourcePath(BaseModel):
     """The name of an object in its stream; it may hold slashes."""
 
@@ -79,6 +85,18 @@ class PageQuery(_Query):
 
     cursor: NumericCursor | None = None
     limit: PageSize = 100
+
+
+class AlertsQuery(PageQuery):
+    """Which part of a stream's alerts is wanted.
+
+    Attributes
+    ----------
+    open : bool
+        Only those that nobody has acknowledged.
+    """
+
+    open: bool = False
 
 
 class SourcesQuery(_Query):

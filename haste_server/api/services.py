@@ -11,6 +11,7 @@ from typing import IO, Protocol, cast
 
 from flask import current_app
 
+from haste_core.alert_stores import AlertStore
 from haste_core.dead_letters import DeadLetters
 from haste_core.errors import TransientError
 from haste_core.messages import Place
@@ -67,7 +68,7 @@ class Services:
 
     Attributes
     ----------
-    jobs, streams, objects, workers
+    jobs, streams, objects, workers, alerts
         The store.
     pipelines : mapping of str to Pipeline
         Those that a stream may name.
@@ -94,6 +95,7 @@ class Services:
     streams: StreamStore
     objects: ObjectStore
     workers: WorkerStore
+    alerts: AlertStore
     pipelines: Mapping[str, Pipeline]
     tiers: frozenset[str]
     landing: LandingArea

@@ -119,4 +119,5 @@ def _show(stream: StreamRecord) -> dict[str, Any]:
             "to_move": progress.to_move,
         },
         "tiers": tiers,
+        "open_alerts": services().alerts.open_alerts(stream.stream_id),
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-_OF_THE_SERVER = frozenset({"HASTE_DATABASE_URL", "HASTE_BROKER_URL", "HASTE_TOKEN"})
+_OF_THE_SERVER = frozenset(
+    {"HASTE_DATABASE_URL", "HASTE_BROKER_URL", "HASTE_TOKEN", "HASTE_ALERT_WEBHOOKS", "HASTE_ALERT_EMAIL"}
+)
 _OF_WORKERS = frozenset({"HASTE_S3_BUCKETS"})
 
 

@@ -19,6 +19,7 @@ from haste_core.policies import RankedPolicy
 from haste_core.ports import Answer, Decided, Postponed, StateChange, Undecidable, Undecided
 from haste_core.ranking import Occupied
 from haste_core.states import Phase
+from haste_server.store.alerting import tell_scores
 from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, held_by_pin
 from haste_server.store.handout import state_changes
 from haste_server.store.records import SqlPart, load_jobs, pipelines_now, save_changes
@@ -119,7 +120,9 @@ class Deciding(SqlPart):
             )
             kept = held_by_pin(decision, row.tier) if row is not None and pinned else decision
             made.append(Made(about, kept, item.pipeline, present[item.stream_id].mode))
-        return dict(zip(made_about, append(self.database, connection, made, now=now), strict=True))
+        numbers = append(self.database, connection, made, now=now)
+        tell_scores(connection, zip(numbers, made, strict=True))
+        return dict(zip(made_about, numbers, strict=True))
 
     def _with_answer(
         self, job: JobRecord, position: int, answer: Answer, numbers: Mapping[int, int], now: float

@@ -255,3 +255,68 @@ workers = Table(
     Column("seen_at", Double, nullable=False, index=True),
     **_MYSQL,
 )
+
+alert_watches = Table(
+    "alert_watches",
+    metadata,
+    Column("stream_id", String(100), primary_key=True),
+    # Nothing can become true until the next job comes, which sets it to false.
+    Column("resting", Boolean, nullable=False, index=True),
+    **_MYSQL,
+)
+
+alert_scores = Table(
+    "alert_scores",
+    metadata,
+    # Stored with the decision, gone when it was judged.
+    Column("decision_id", _Id, primary_key=True, autoincrement=False),
+    Column("stream_id", String(100), nullable=False),
+    Column("source_id", String(255), nullable=False),
+    Column("score", Double),
+    Column("fields", JSON, nullable=False),
+    Index("ix_alert_scores_stream", "stream_id", "decision_id"),
+    **_MYSQL,
+)
+
+alert_standings = Table(
+    "alert_standings",
+    metadata,
+    Column("stream_id", String(100), primary_key=True),
+    Column("rule", SmallInteger, primary_key=True, autoincrement=False),
+    Column("group_name", String(200), primary_key=True),
+    Column("images", BigInteger, nullable=False),
+    Column("low", BigInteger, nullable=False),
+    Column("first", String(255), nullable=False),
+    Column("raised", Boolean, nullable=False),
+    **_MYSQL,
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("alert_id", _Id, primary_key=True, autoincrement=True),
+    Column("event_id", String(32), nullable=False),
+    Column("stream_id", String(100), nullable=False),
+    Column("rule", String(30), nullable=False),
+    Column("raised_at", Double, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("acknowledged_at", Double),
+    Index("ix_alerts_stream", "stream_id", "alert_id"),
+    Index("ix_alerts_open", "stream_id", "acknowledged_at"),
+    sqlite_autoincrement=True,
+    **_MYSQL,
+)
+
+alert_deliveries = Table(
+    "alert_deliveries",
+    metadata,
+    Column("alert_id", _Id, ForeignKey("alerts.alert_id", ondelete="CASCADE"), primary_key=True),
+    Column("channel", String(200), primary_key=True),
+    Column("due_at", Double),
+    Column("delivered_at", Double),
+    Column("failures", Integer, nullable=False),
+    Column("trouble", Text, nullable=False),
+    Index("ix_alert_deliveries_due", "channel", "due_at"),
+    **_MYSQL,
+)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from haste_server.store.alerting import Alerting
+from haste_server.store.alerts import Alerts
 from haste_server.store.deciding import Deciding
 from haste_server.store.handout import HandOut
 from haste_server.store.history import History
@@ -32,5 +34,7 @@ class SqlStore(
     Preview,
     Streams,
     Workers,
+    Alerting,
+    Alerts,
 ):
     """All ports of `haste_core` that end in ``Store``, on one database."""

@@ -18,6 +18,7 @@ from haste_core.jobspec import JobSpec
 from haste_core.pipelines import Pipeline
 from haste_core.stores import Refused, Submitted
 from haste_server.store import idempotency
+from haste_server.store.alerting import wake_watch
 from haste_server.store.database import Database
 from haste_server.store.group_commit import GroupCommit
 from haste_server.store.idempotency import Call
@@ -106,6 +107,8 @@ class Submission(SqlPart):
                     first[identity] = number
         for number, job in zip(fresh, _insert(self.database, connection, list(fresh.values())), strict=True):
             answer[number] = Submitted(job.job_id, created=True, job=job)
+        grown = {job.spec.stream_id for job in fresh.values()}
+        wake_watch(connection, [name for name in grown if pipelines[name].alerts])
         for number, spec in enumerate(specs):
             if number not in answer:
                 original = answer[first[_identity(spec)]]

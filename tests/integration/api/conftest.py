@@ -48,6 +48,7 @@ class Api:
             streams=self.store,
             objects=self.store,
             workers=self.store,
+            alerts=self.store,
             pipelines=load_pipelines(),
             tiers=named_tiers(load_pipelines()) | {"archive"},
             landing=FolderLandingArea(self.landing_folder, site="lab1"),

@@ -142,6 +142,24 @@ def test_tiers_that_pipelines_name_have_a_folder(tmp_path: Path) -> None:
     }
 
 
+def test_disks_are_watched_of_folders_that_its_own_workers_use(tmp_path: Path) -> None:
+    tiers = {
+        "tierA": {"root": "/fast"},
+        "bucket": {"driver": "s3", "bucket": "plates"},
+        "trash": {"driver": "trash"},
+    }
+    own = load_settings(data_dir=tmp_path, tiers=tiers).settings
+    others = load_settings(data_dir=tmp_path, tiers=tiers, broker_url="amqp://h").settings
+
+    folder = tmp_path / "tiers"
+    assert own.watched_folders(frozenset({"tierA", "tierB"})) == {
+        "tierA": Path("/fast"),
+        "tierB": folder / "tierB",
+        "trash": folder / "trash",
+    }
+    assert others.watched_folders(frozenset({"tierA"})) == {}
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

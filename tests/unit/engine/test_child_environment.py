@@ -9,6 +9,8 @@ def test_keys_to_buckets_are_for_workers_only(monkeypatch: pytest.MonkeyPatch) -
     for name in (
         "HASTE_DATABASE_URL",
         "haste_token",
+        "HASTE_ALERT_WEBHOOKS",
+        "HASTE_ALERT_EMAIL",
         "HASTE_S3_BUCKETS",
         "AWS_SECRET_ACCESS_KEY",
         "HASTE_SITE",

@@ -1,4 +1,4 @@
-"""Jobs, tasks, streams, decisions.
+"""Jobs, tasks, streams, decisions, alerts.
 
 Revision: 0001, after nothing.
 """
@@ -186,10 +186,101 @@ def upgrade() -> None:
     mysql_collate='utf8mb4_bin',
     mysql_engine='InnoDB'
     )
+    op.create_table('alert_scores',
+    sa.Column('decision_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('stream_id', sa.String(length=100), nullable=False),
+    sa.Column('source_id', sa.String(length=255), nullable=False),
+    sa.Column('score', sa.Double(), nullable=True),
+    sa.Column('fields', sa.JSON(), nullable=False),
+    sa.PrimaryKeyConstraint('decision_id'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB'
+    )
+    with op.batch_alter_table('alert_scores', schema=None) as batch_op:
+        batch_op.create_index('ix_alert_scores_stream', ['stream_id', 'decision_id'], unique=False)
+
+    op.create_table('alert_standings',
+    sa.Column('stream_id', sa.String(length=100), nullable=False),
+    sa.Column('rule', sa.SmallInteger(), autoincrement=False, nullable=False),
+    sa.Column('group_name', sa.String(length=200), nullable=False),
+    sa.Column('images', sa.BigInteger(), nullable=False),
+    sa.Column('low', sa.BigInteger(), nullable=False),
+    sa.Column('first', sa.String(length=255), nullable=False),
+    sa.Column('raised', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('stream_id', 'rule', 'group_name'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB'
+    )
+    op.create_table('alert_watches',
+    sa.Column('stream_id', sa.String(length=100), nullable=False),
+    sa.Column('resting', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('stream_id'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB'
+    )
+    with op.batch_alter_table('alert_watches', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_alert_watches_resting'), ['resting'], unique=False)
+
+    op.create_table('alerts',
+    sa.Column('alert_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('event_id', sa.String(length=32), nullable=False),
+    sa.Column('stream_id', sa.String(length=100), nullable=False),
+    sa.Column('rule', sa.String(length=30), nullable=False),
+    sa.Column('raised_at', sa.Double(), nullable=False),
+    sa.Column('message', sa.Text(), nullable=False),
+    sa.Column('details', sa.JSON(), nullable=False),
+    sa.Column('acknowledged_at', sa.Double(), nullable=True),
+    sa.PrimaryKeyConstraint('alert_id'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB',
+    sqlite_autoincrement=True
+    )
+    with op.batch_alter_table('alerts', schema=None) as batch_op:
+        batch_op.create_index('ix_alerts_open', ['stream_id', 'acknowledged_at'], unique=False)
+        batch_op.create_index('ix_alerts_stream', ['stream_id', 'alert_id'], unique=False)
+
+    op.create_table('alert_deliveries',
+    sa.Column('alert_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('channel', sa.String(length=200), nullable=False),
+    sa.Column('due_at', sa.Double(), nullable=True),
+    sa.Column('delivered_at', sa.Double(), nullable=True),
+    sa.Column('failures', sa.Integer(), nullable=False),
+    sa.Column('trouble', sa.Text(), nullable=False),
+    sa.ForeignKeyConstraint(['alert_id'], ['alerts.alert_id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('alert_id', 'channel'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB'
+    )
+    with op.batch_alter_table('alert_deliveries', schema=None) as batch_op:
+        batch_op.create_index('ix_alert_deliveries_due', ['channel', 'due_at'], unique=False)
 
 
 def downgrade() -> None:
     """Take the schema back."""
+    with op.batch_alter_table('alert_deliveries', schema=None) as batch_op:
+        batch_op.drop_index('ix_alert_deliveries_due')
+
+    op.drop_table('alert_deliveries')
+    with op.batch_alter_table('alerts', schema=None) as batch_op:
+        batch_op.drop_index('ix_alerts_stream')
+        batch_op.drop_index('ix_alerts_open')
+
+    op.drop_table('alerts')
+    with op.batch_alter_table('alert_watches', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_alert_watches_resting'))
+
+    op.drop_table('alert_watches')
+    op.drop_table('alert_standings')
+    with op.batch_alter_table('alert_scores', schema=None) as batch_op:
+        batch_op.drop_index('ix_alert_scores_stream')
+
+    op.drop_table('alert_scores')
+
     op.drop_table('attempts')
     with op.batch_alter_table('tasks', schema=None) as batch_op:
         batch_op.drop_index('ix_tasks_hand_out')
