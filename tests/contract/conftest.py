@@ -11,6 +11,7 @@ from haste_core.scheduling import RetryPolicy
 from haste_runtime.tiers import PosixTier, TrashTier
 from haste_server.store.database import Database
 from haste_server.store.migrate import upgrade
+from haste_server.store.schema import metadata
 from haste_server.store.sql import SqlStore
 from tests.contract.broker_bench import Bench, EmbeddedShape, RabbitShape, Shape
 from tests.contract.store_bench import PIPELINE
@@ -20,18 +21,29 @@ from tests.services.s3 import S3Server
 from tests.services.swift import Swift
 
 
+@pytest.fixture(scope="module")
+def _mariadb(lasting_mariadb_url: str) -> Iterator[Database]:
+    database = Database(lasting_mariadb_url)
+    upgrade(database)
+    yield database
+    database.close()
+
+
 @pytest.fixture(params=["sqlite", "mariadb"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
     """Return an empty store, once on each database."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/haste.db"
-    else:
-        url = request.getfixturevalue("mariadb_url")
-    database = Database(url)
-    upgrade(database)
     rules = Rules(RetryPolicy(max_attempts=3, max_lost=2, base_delay_s=10), ageing_per_s=0.001)
-    yield SqlStore(database, rules, PIPELINE)
-    database.close()
+    if request.param == "sqlite":
+        database = Database(f"sqlite:///{tmp_path}/haste.db")
+        upgrade(database)
+        yield SqlStore(database, rules, PIPELINE)
+        database.close()
+    else:  # emptied, since MariaDB takes longer to make and drop the tables than most tests
+        database = request.getfixturevalue("_mariadb")
+        yield SqlStore(database, rules, PIPELINE)
+        with database.engine.begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(table.delete())
 
 
 @pytest.fixture(params=["rabbitmq", "embedded"])
