@@ -147,7 +147,10 @@ class System:
 
 
 @pytest.fixture(params=["embedded", "distributed"])
-def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:
+def system(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[System]:
+    monkeypatch.setattr("haste_server.engine.reviser.LOOK_EVERY_S", 0.2)
     amqp_url = None
     broker: Broker
     if request.param == "embedded":
@@ -215,6 +218,28 @@ def test_objects_are_decided_between_scoring_and_tiering(system: System) -> None
     assert "'plls'" in jobs["broken"].tasks[1].message
 
 
+def test_what_is_not_among_the_best_any_more_is_moved(system: System) -> None:
+    policy = {"type": "top-k", "k": 2, "tier": "hot", "rest": "cold", "undefined": "empty"}
+    ranked = Pipeline.parse(PIPELINE.to_json() | {"policy": policy})
+    system.store.create_stream("ranked", ranked, "enforce", now=0)
+    put: dict[str, list[str]] = {}
+
+    def answer(message: TaskMessage) -> TaskResult:
+        assert message.decision is not None
+        put.setdefault(message.job["source_id"], []).append(message.decision.tier)
+        return result(message)
+
+    system.worker("tier", answer=answer)
+    for plls in ("-2.0", "-1.9", "-1.0", "-2.5"):  # each as good as decided before the next one comes
+        scored = {"score": {"plls": float(plls)}}
+        system.wait(*system.submit(spec("tier", stream_id="ranked", source_id=plls, response=scored)))
+
+    deadline = time.monotonic() + 20
+    while put.get("-2.0") != ["hot", "cold"] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert put == {"-2.0": ["hot", "cold"], "-1.9": ["hot"], "-1.0": ["hot"], "-2.5": ["cold"]}
+
+
 def test_a_stop_leaves_what_is_undecided_for_the_next_engine(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,7 +252,9 @@ def test_a_stop_leaves_what_is_undecided_for_the_next_engine(
     job_ids = system.submit(
         *(spec("tier", stream_id="slow", source_id=str(i), response={"score": {}}) for i in range(60))
     )
-    time.sleep(2)
+    deadline = time.monotonic() + 20
+    while len(system.store.undecided(limit=100, now=time.time())) == 60 and time.monotonic() < deadline:
+        time.sleep(0.05)
 
     began = time.monotonic()
     system.engine.stop()
