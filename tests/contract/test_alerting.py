@@ -34,7 +34,7 @@ def decide(store: SqlStore, scores: list[float | None], *, well: str = "A01", st
     more = {"stream_id": stream_id, "response": response, "metadata": metadata}
     for place, score in enumerate(scores):
         submitted(store, spec("tier", source_id=f"{well}_{place}", **more))
-        [waiting] = store.undecided(limit=10)
+        [waiting] = store.undecided(limit=10, now=NOW)
         store.record_decisions([(waiting, Decision(score, "hot", "why", "f" * 64, {}))], now=NOW)
 
 
@@ -79,7 +79,7 @@ def test_an_image_that_is_decided_about_anew_is_not_counted_again(store: SqlStor
     [message] = claim(store, "tier", limit=1)
     store.record([result_of(message)], now=NOW)
     store.force_retry_task(message.task_id, now=NOW)
-    for waiting in store.undecided(limit=10):
+    for waiting in store.undecided(limit=10, now=NOW):
         store.record_decisions([(waiting, Decision(0.1, "hot", "why", "f" * 64, {}))], now=NOW)
     assert judge(store) == []
     decide(store, [0.1], well="B02")
@@ -134,7 +134,7 @@ def test_a_stream_that_rests_is_watched_again_when_a_failed_image_is_retried(sto
 
     store.retry_job(job_id, now=NOW + 70)
     run(store, "focus-score", response={"plls": 0})
-    [waiting] = store.undecided(limit=1)
+    [waiting] = store.undecided(limit=1, now=NOW)
     store.record_decisions([(waiting, Decision(0.9, "hot", "why", "f" * 64, {}))], now=NOW + 71)
     assert store.watched() == ["s"]
     assert judge(store, now=NOW + 71) == []
