@@ -184,6 +184,10 @@ def _changed(stream_id: str, body: NewPolicy) -> Pipeline:
     if isinstance(policy, OwnPolicy) and policy != present.policy and not registered_policy(policy.policy):
         what = f"{policy.policy!r} is no policy of a package that is installed at the server"
         raise InvalidError([Problem("policy.policy", what)])
+    if policy.move != present.policy.move:
+        there = str(present.policy.move).lower()
+        what = f"has to stay {there}: only the server's pipeline files say whether originals are removed"
+        raise InvalidError([Problem("policy.move", what)])
     _check_tiers(policy.tiers - present.policy.tiers)
     return changed
 

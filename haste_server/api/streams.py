@@ -60,7 +60,7 @@ def show(path: StreamPath) -> Shown:
 @blueprint.post(
     "/stream/<stream_id>/mode",
     summary="Observe or enforce",
-    description="Decisions that are made from now on are recorded only, or move their objects.",
+    description="Whether decisions are recorded only, or move their objects: also those made before.",
     responses={200: StreamAnswer, **documented(404, 408, 415)},
 )
 def set_mode(path: StreamPath, body: NewMode) -> Shown:
