@@ -14,6 +14,15 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Sidecar(_Answer):
+    """Where a file that went with an object is, and where its job spec says it was."""
+
+    source_url: str
+    url: str
+    sha256: str
+    size_bytes: int
+
+
 class Place(_Answer):
     """Where an object is now."""
 
@@ -21,6 +30,7 @@ class Place(_Answer):
     site: str
     sha256: str | None = None
     size_bytes: int | None = None
+    sidecars: tuple[Sidecar, ...] = ()
 
 
 class AttemptAnswer(_Answer):
@@ -94,6 +104,7 @@ class JobAnswer(_Answer):
     source_url: str
     source_id: str
     source_version: str | None = None
+    sidecars: tuple[str, ...] = ()
     site: str
     stream_id: str
     index: int | None = None

@@ -32,6 +32,7 @@ from haste_core.tasktree import Node, Parallel, Sequential, Task, check_bounds, 
 
 MAX_SPEC_BYTES = 2**20
 """As JSON. A spec is a part of each of its tasks' messages, whose limit is `routing.MAX_MESSAGE_BYTES`."""
+MAX_SIDECARS = 16
 DEFAULT_STREAM = "default"
 
 
@@ -49,6 +50,9 @@ class JobSpec(Strict):
     source_version : str, optional
         Tells versions of one source apart (size and time of change, or a SHA-256). A stream holds one job for
         each (source_id, source_version); submitting it again answers with the job that is there.
+    sidecars : tuple of str
+        Where the files are that belong to the object and travel with it, such as a SerialEM ``.mdoc``. At
+        most `MAX_SIDECARS`, with the same schemes as `source_url` and at the same site.
     site : str
         Where the source can be reached.
     stream_id : str
@@ -73,6 +77,7 @@ class JobSpec(Strict):
     source_id: SourceName
     tasks: Annotated[Node, AfterValidator(check_bounds)]
     source_version: Annotated[PlainText, Field(max_length=128)] | None = None
+    sidecars: tuple[SourceUrl, ...] = Field(default=(), max_length=MAX_SIDECARS)
     site: Name = DEFAULT_SITE
     stream_id: StreamName = DEFAULT_STREAM
     index: Index | None = None
@@ -96,7 +101,8 @@ class JobSpec(Strict):
         """Take a spec back from a store that kept its `text`; it is not checked again."""
         value = from_json(text)
         tasks = stored_tasks(to_json(value["tasks"]))
-        spec = cls.model_construct(**{**value, "tasks": tasks, "location": tuple(value["location"])})
+        lists = {name: tuple(value[name]) for name in ("location", "sidecars")}
+        spec = cls.model_construct(**{**value, **lists, "tasks": tasks})
         spec.__dict__["text"] = text
         return spec
 

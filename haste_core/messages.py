@@ -46,6 +46,27 @@ class _Message(BaseModel):
             raise InvalidError(problems_of(error)) from error
 
 
+class Sidecar(BaseModel):
+    """Where a file that belongs to an object now is.
+
+    Attributes
+    ----------
+    source_url : str
+        Where the job spec says it was.
+    url : str
+    sha256 : str
+        Of the content, in hex.
+    size_bytes : int
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source_url: str
+    url: str
+    sha256: str
+    size_bytes: int
+
+
 class Place(BaseModel):
     """Where an object now is.
 
@@ -60,6 +81,8 @@ class Place(BaseModel):
     size_bytes : int, optional
     moved : True, optional
         The original is gone: it was removed after it had been copied.
+    sidecars : tuple of Sidecar, optional
+        Those that went with the object. None: they are where the job spec says.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +92,12 @@ class Place(BaseModel):
     sha256: str | None = None
     size_bytes: int | None = None
     moved: Literal[True] | None = None
+    sidecars: tuple[Sidecar, ...] | None = None
+
+    def url_of_sidecar(self, source_url: str) -> str:
+        """Tell where a sidecar of the job spec now is."""
+        moved = (sidecar.url for sidecar in self.sidecars or () if sidecar.source_url == source_url)
+        return next(moved, source_url)
 
 
 class DecisionNote(BaseModel):

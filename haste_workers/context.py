@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -116,8 +117,23 @@ class TaskContext:
             )
         return path
 
-    def local_file(self, url: str) -> Path:
-        """Find any file that may be read here as a local one; see `source_path`."""
+    def sidecar_path(self, source_url: str) -> Path:
+        """Find a sidecar of the job spec as a local file, where it is now, as `source_path` finds the object.
+
+        Raises
+        ------
+        SourceDeniedError, SourceMissingError, BadInputError, TransientError
+            As `source_path` does; 502 also if it is a folder.
+        """
+        folder = self.temp_dir / hashlib.sha256(source_url.encode()).hexdigest()[:16]
+        folder.mkdir(exist_ok=True)
+        path = self.local_file(self.message.place.url_of_sidecar(source_url), folder)
+        if path.is_dir():
+            raise BadInputError(f"{path} is a folder")
+        return path
+
+    def local_file(self, url: str, folder: Path | None = None) -> Path:
+        """Find any file that may be read here as a local one, downloaded to `folder`; see `source_path`."""
         access = Access(
             roots=self.roots,
             hosts=self.settings.http_hosts,
@@ -125,7 +141,9 @@ class TaskContext:
             tiers=[tier for tier in self.settings.tiers.values() if isinstance(tier, S3Tier | SwiftTier)],
             limit_bytes=self.settings.download_limit_bytes,
         )
-        return fetch(url, self.temp_dir, access) if is_remote(url) else local_path(url, access.roots)
+        return (
+            fetch(url, folder or self.temp_dir, access) if is_remote(url) else local_path(url, access.roots)
+        )
 
     @cached_property
     def temp_dir(self) -> Path:

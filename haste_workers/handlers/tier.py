@@ -11,10 +11,11 @@ from haste_workers.answers import Answer
 from haste_workers.context import TaskContext
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.moving import remove_left, why_it_stays
+from haste_workers.sidecars import put_sidecars
 
 
-def tier(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Answer:
-    """Copy the object into its tier and verify the copy; remove what an earlier attempt has copied.
+def tier(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Answer:
+    """Copy object and sidecars to a tier, verified; remove what an earlier attempt has copied.
 
     What is to be removed is only answered here (`leaving`). When that is recorded, the task comes again with
     it. A decision of an observing stream is only told: nothing is copied.
@@ -42,24 +43,30 @@ def tier(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> An
     if not decision.enforce:
         size_bytes = context.source_file().stat().st_size
         return Answer({**_told(decision), "moved": False, "size_bytes": size_bytes})
-    return _copy(decision, task, context)
+    return _copy(job, decision, task, context)
 
 
-def _copy(decision: DecisionNote, task: TaskMessage, context: TaskContext) -> Answer:
-    stored = context.tier(decision.tier).put(
+def _copy(job: Mapping[str, Any], decision: DecisionNote, task: TaskMessage, context: TaskContext) -> Answer:
+    storage = context.tier(decision.tier)
+    stored = storage.put(
         context.source_file(),
         stream_id=context.stream_id,
         source_id=context.source_id,
         sha256=task.place.sha256 or decision.sha256,
     )
+    sidecars = put_sidecars(job, context, storage, stored)
     place = Place(
-        url=stored.url, site=context.settings.site, sha256=stored.sha256, size_bytes=stored.size_bytes
+        url=stored.url,
+        site=context.settings.site,
+        sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
+        sidecars=sidecars.put or None,
     )
-    response = {**_told(decision), **_moved_to(place)}
+    response = {**_told(decision), **_moved_to(place), **sidecars.told()}
     if not decision.removes or stored.url == task.place.url:
-        return Answer(response, place)
+        return Answer(response, place, sidecars.message)
     if reason := why_it_stays(task.place.url, stored.url, context):
-        return Answer(response, place, reason)
+        return Answer(response, place, "; ".join(filter(None, (reason, sidecars.message))))
     leaving = task.place.model_copy(update={"sha256": stored.sha256, "size_bytes": stored.size_bytes})
     return Answer(response, place, f"copied to {place.url}; {leaving.url} is removed next", leaving)
 

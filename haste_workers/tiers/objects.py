@@ -136,15 +136,21 @@ class ObjectTierStorage:
 
     def put(self, source: Path, *, stream_id: str, source_id: str, sha256: str | None = None) -> StoredObject:
         """Send a file and verify what was stored; see `TierStorage.put`."""
-        file = SourceFile.of(source, sha256)
         name = stored_name(stream_id, source_id, suffix=source.suffix)
+        return self._put(SourceFile.of(source, sha256), name, plain=self._store.can_claim)
+
+    def put_beside(self, source: Path, name: PurePosixPath) -> StoredObject:
+        """Send a sidecar and verify what was stored; see `TierStorage.put_beside`."""
+        return self._put(SourceFile.of(source, None), name, plain=True)
+
+    def _put(self, file: SourceFile, name: PurePosixPath, *, plain: bool) -> StoredObject:
         # Two of these hold the content's hash, so that nothing else is ever stored there. The last one is for
         # stores that keep files and folders, which cannot have the same name.
         own_names = (marked(name, file.sha256[:16]), PurePosixPath(file.sha256 + name.suffix))
-        for candidate in (name, *own_names) if self._store.can_claim else own_names:
+        for candidate in (name, *own_names) if plain else own_names:
             key = f"{self._prefix}{candidate}"
-            if self._is_there(key, file, claim=candidate == name):
-                return StoredObject(self._store.url_of(key), file.sha256, file.size_bytes)
+            if self._is_there(key, file, claim=self._store.can_claim and candidate == name):
+                return StoredObject(self._store.url_of(key), file.sha256, file.size_bytes, candidate)
         raise PermanentError(
             f"{self._store.url_of(f'{self._prefix}{name}')} and its other names are taken by other content; "
             "look at them"

@@ -52,7 +52,13 @@ class PosixTierStorage:
 
     def put(self, source: Path, *, stream_id: str, source_id: str, sha256: str | None = None) -> StoredObject:
         """Copy a file into the folder and verify the copy; see `TierStorage.put`."""
-        name = stored_name(stream_id, source_id, suffix=source.suffix)
+        return self._put(source, stored_name(stream_id, source_id, suffix=source.suffix), sha256)
+
+    def put_beside(self, source: Path, name: PurePosixPath) -> StoredObject:
+        """Copy a sidecar into the folder and verify the copy; see `TierStorage.put_beside`."""
+        return self._put(source, name, None)
+
+    def _put(self, source: Path, name: PurePosixPath, sha256: str | None) -> StoredObject:
         try:
             self._make_folder(self._root)
             return self._already_there(source, name, sha256) or self._copy_in(source, name, sha256)
@@ -180,7 +186,8 @@ class PosixTierStorage:
         return self._stored(target, sha256)
 
     def _stored(self, target: Path, sha256: str) -> StoredObject:
-        return StoredObject(file_url(target), sha256, target.stat().st_size)
+        name = PurePosixPath(target.relative_to(self._root).as_posix())
+        return StoredObject(file_url(target), sha256, target.stat().st_size, name)
 
     def _explained(self, error: OSError, source: Path) -> TransientError | PermanentError:
         if isinstance(error, FileNotFoundError) and error.filename == str(source):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from haste_core.errors import PermanentError
@@ -20,11 +20,14 @@ class StoredObject:
     sha256 : str
         In hex, of the content as it was read back.
     size_bytes : int
+    name : PurePosixPath
+        Relative to the tier's root or prefix.
     """
 
     url: str
     sha256: str
     size_bytes: int
+    name: PurePosixPath
 
 
 class TierStorage(Protocol):
@@ -55,6 +58,22 @@ class TierStorage(Protocol):
             If the tier cannot take it now, for example since its disk is full.
         PermanentError
             If it never will.
+        """
+
+    def put_beside(self, source: Path, name: PurePosixPath) -> StoredObject:
+        """Copy a sidecar beside its object, and verify the copy, as `put` does.
+
+        Parameters
+        ----------
+        source : Path
+        name : PurePosixPath
+            Made by `naming.sidecar_name` of the object's name in this tier. It is taken as it is, also where
+            objects get their hash into their names.
+
+        Raises
+        ------
+        TransientError, PermanentError
+            As of `put`.
         """
 
     def covers(self, url: str) -> bool:

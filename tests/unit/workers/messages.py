@@ -1,5 +1,6 @@
 """Task messages as a server would send them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from haste_core.messages import DecisionNote, Place, TaskMessage
@@ -19,12 +20,15 @@ def task_message(
     response: dict[str, Any] | None = None,
     decision: DecisionNote | None = None,
     leaving: Place | None = None,
+    sidecars: Sequence[str] = (),
+    place: Place | None = None,
 ) -> TaskMessage:
     job = {
         "job_id": 1000 + task_id,
         "stream_id": "plate7",
         "source_id": source_id or f"field-{task_id}.tif",
         "source_url": url,
+        "sidecars": list(sidecars),
         "response": response or {},
     }
     return TaskMessage(
@@ -34,7 +38,7 @@ def task_message(
         task_key=task_key,
         site=site,
         ttl_s=ttl_s,
-        place=Place(url=url, site=site, sha256=sha256, size_bytes=size_bytes),
+        place=place or Place(url=url, site=site, sha256=sha256, size_bytes=size_bytes),
         parameters=parameters or {},
         decision=decision,
         leaving=leaving,
