@@ -60,7 +60,7 @@ def submit(
     interruption: Interruption,
 ) -> ExitCode:
     """Submit a folder's images, and wait for them if asked."""
-    found = scan(directory, Selection(options.pattern, options.recursive))
+    found = scan(directory, Selection(options.pattern, options.recursive, client.sidecars))
     files = NameCheck(options.names, options.unparsed).choose_first(found.files)
     submission = _open(client, directory, options, progress=True)
     submission.report(found.unreadable)
@@ -93,7 +93,7 @@ def watch_folder(
 
     The server may be restarted meanwhile, and so may this program: the server knows what it has.
     """
-    selection = Selection(options.pattern, options.recursive)
+    selection = Selection(options.pattern, options.recursive, client.sidecars)
     names = NameCheck(options.names, options.unparsed)
     if options.names is not None:
         names.choose_first(scan(directory, selection).files)

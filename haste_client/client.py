@@ -78,6 +78,7 @@ class HasteClient(ImageCalls, AlertCalls):
     ) -> None:
         settings = load_settings(url=url, token=token, roots=roots)
         self.roots = settings.local_roots()
+        self.sidecars = settings.sidecars
         secret = settings.token.get_secret_value() if settings.token else None
         self._connection = Connection(settings.server_url, token=secret, retry_for_s=retry_for_s)
 
@@ -163,7 +164,7 @@ class HasteClient(ImageCalls, AlertCalls):
             If there are such names and they are to stop all; nothing was submitted.
         """
         folder, naming = Path(path).resolve(), Naming(names, unparsed)
-        found = scan(folder, Selection(pattern, recursive))
+        found = scan(folder, Selection(pattern, recursive, self.sidecars))
         named = naming.choose(found.files)
         naming.check(named)
         submission = self.open_submission(

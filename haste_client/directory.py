@@ -6,10 +6,11 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from haste_client.sidecars import DEFAULT_RULES, FolderSidecars, Sidecar, SidecarRules
 from haste_core.errors import Problem
 from haste_core.filenames import ParsedName
 
@@ -42,6 +43,10 @@ class ImageFile:
     size_bytes : int
     mtime_ns : int
         Time of the last change, nanoseconds since 1970.
+    sidecars : tuple of Sidecar
+        Files that belong to it alone.
+    shared_sidecars : tuple of Path
+        Files that belong to all images of its folder.
     name : ParsedName, optional
         What its name says, if somebody has read it.
     """
@@ -50,12 +55,23 @@ class ImageFile:
     source_id: str
     size_bytes: int
     mtime_ns: int
+    sidecars: tuple[Sidecar, ...] = ()
+    shared_sidecars: tuple[Path, ...] = ()
     name: ParsedName | None = None
 
     @property
     def version(self) -> str:
         """Changes whenever the file's content does: its size and time of change."""
         return f"{self.size_bytes}-{self.mtime_ns}"
+
+    @property
+    def sidecar_paths(self) -> tuple[Path, ...]:
+        """All its sidecars."""
+        return (*(sidecar.path for sidecar in self.sidecars), *self.shared_sidecars)
+
+    def looks_like(self, other: ImageFile) -> bool:
+        """Tell whether neither the file nor a sidecar of its own has changed between the two looks."""
+        return (self.version, self.sidecars) == (other.version, other.sidecars)
 
 
 @dataclass(frozen=True)
@@ -68,10 +84,13 @@ class Scan:
         In natural order of their source_id (``site2`` before ``site10``).
     unreadable : tuple of Problem
         Files and folders that were left out, and why; `where` is the path relative to the folder.
+    sidecars : dict of FolderSidecars
+        By the folders' paths relative to the folder; ``""`` is itself.
     """
 
     files: tuple[ImageFile, ...]
     unreadable: tuple[Problem, ...]
+    sidecars: Mapping[str, FolderSidecars] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,10 +104,13 @@ class Selection:
         folder if it contains a ``/``. Default: all names with the suffix of an image, in any case.
     recursive : bool
         Look into sub-folders, too.
+    sidecars : SidecarRules
+        Which files belong to images.
     """
 
     pattern: str | None = None
     recursive: bool = True
+    sidecars: SidecarRules = DEFAULT_RULES
     _matches: Callable[[str], object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -137,15 +159,13 @@ def scan(directory: Path, selection: Selection | None = None) -> Scan:
     NotADirectoryError, PermissionError, OSError
         If the folder itself cannot be read.
     """
-    root = directory.resolve()
-    unreadable: list[Problem] = []
-    with os.scandir(root):  # its own error is the caller's; those below are listed
-        found = _walk(root, "", selection or Selection(), unreadable)
-        files = sorted(found, key=lambda file: _natural_key(file.source_id))
-    return Scan(tuple(files), tuple(unreadable))
+    walk = _Walk(directory.resolve(), selection or Selection())
+    with os.scandir(walk.root):  # its own error is the caller's; those below are listed
+        files = sorted(walk.images(), key=lambda file: _natural_key(file.source_id))
+    return Scan(tuple(files), tuple(walk.unreadable), walk.sidecars)
 
 
-def look_at(root: Path, source_id: str) -> ImageFile | None:
+def look_at(root: Path, source_id: str, sidecars: FolderSidecars | None = None) -> ImageFile | None:
     """Look at one file again; None if it is gone, cannot be read, or is no regular file of the folder.
 
     Parameters
@@ -154,6 +174,8 @@ def look_at(root: Path, source_id: str) -> ImageFile | None:
         The folder, resolved.
     source_id : str
         Relative to it, with ``/``.
+    sidecars : FolderSidecars, optional
+        What was known of its folder's sidecars.
     """
     if trouble_with_name(source_id):
         return None
@@ -165,64 +187,91 @@ def look_at(root: Path, source_id: str) -> ImageFile | None:
     except OSError:
         # It is being written, renamed or removed right now; the next look will tell.
         return None
-    return ImageFile(path, source_id, status.st_size, status.st_mtime_ns)
+    beside = sidecars or FolderSidecars(path.parent)
+    return ImageFile(
+        path,
+        source_id,
+        status.st_size,
+        status.st_mtime_ns,
+        beside.probed(path.name),
+        beside.shared_with(path.name),
+    )
 
 
-def _walk(root: Path, relative: str, selection: Selection, unreadable: list[Problem]) -> Iterator[ImageFile]:
-    folder = root / relative
-    try:
-        with os.scandir(folder) as listing:
-            entries = list(listing)
-    except OSError as error:
-        unreadable.append(Problem(relative, f"this folder cannot be read: {error.strerror}"))
-        return
-    for entry in entries:
-        source_id = f"{relative}/{entry.name}" if relative else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk_below(root, source_id, selection, unreadable)
-        elif entry.is_symlink() and Path(entry.path).is_dir():
-            if selection.takes_folder(entry.name):
-                unreadable.append(
-                    Problem(source_id, "this is a link to a folder; such links are not followed")
-                )
-        elif selection.takes_file(source_id):
-            image = _image_of(root, entry, source_id, unreadable)
-            if image is not None:
+class _Walk:
+    """Goes through a folder and those below it, and remembers what it has met besides images."""
+
+    def __init__(self, root: Path, selection: Selection) -> None:
+        self.root = root
+        self.unreadable: list[Problem] = []
+        self.sidecars: dict[str, FolderSidecars] = {}
+        self._selection = selection
+
+    def images(self, relative: str = "", above: tuple[Path, ...] = ()) -> Iterator[ImageFile]:
+        """Find the images of a folder; `above` are the sidecars of the nearest folder that has any."""
+        try:
+            with os.scandir(self.root / relative) as listing:
+                entries = list(listing)
+        except OSError as error:
+            self._leave_out(relative, f"this folder cannot be read: {error.strerror}")
+            return
+        beside = self._sidecars_of(relative, entries, above)
+        for entry in entries:
+            source_id = f"{relative}/{entry.name}" if relative else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._images_below(source_id, beside.shared)
+            elif entry.is_symlink() and Path(entry.path).is_dir():
+                if self._selection.takes_folder(entry.name):
+                    self._leave_out(source_id, "this is a link to a folder; such links are not followed")
+            elif self._selection.takes_file(source_id):
+                image = self._image_of(entry, source_id, beside)
+                if image is not None:
+                    yield image
+
+    def _sidecars_of(
+        self, relative: str, entries: list[os.DirEntry[str]], above: tuple[Path, ...]
+    ) -> FolderSidecars:
+        names = [entry.name for entry in entries if not trouble_with_name(entry.name)]
+        beside = FolderSidecars.among(names, self.root / relative, self._selection.sidecars, above)
+        self.sidecars[relative] = beside
+        return beside
+
+    def _images_below(self, relative: str, above: tuple[Path, ...]) -> Iterator[ImageFile]:
+        """Look into a sub-folder. One that is named like an image, and holds none, is told of."""
+        holds_images = False
+        if self._selection.takes_folder(PurePath(relative).name):
+            for image in self.images(relative, above):
+                holds_images = True
                 yield image
+        if not holds_images and _has_image_suffix(relative) and self._selection.takes_file(relative):
+            self._leave_out(relative, "this is a folder, though it is named like an image")
 
+    def _image_of(self, entry: os.DirEntry[str], source_id: str, beside: FolderSidecars) -> ImageFile | None:
+        trouble = _trouble_with(self.root, entry, source_id)
+        if trouble:
+            self._leave_out(source_id, trouble)
+            return None
+        try:
+            status = entry.stat()
+        except FileNotFoundError:
+            return None  # removed since the folder was listed
+        except OSError as error:
+            self._leave_out(source_id, f"this file cannot be looked at: {error.strerror}")
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            self._leave_out(source_id, "this is no regular file")
+            return None
+        return ImageFile(
+            self.root / source_id,
+            source_id,
+            status.st_size,
+            status.st_mtime_ns,
+            beside.seen(entry.name),
+            beside.shared_with(entry.name),
+        )
 
-def _walk_below(
-    root: Path, relative: str, selection: Selection, unreadable: list[Problem]
-) -> Iterator[ImageFile]:
-    """Look into a sub-folder. One that is named like an image, and holds none, is told of."""
-    holds_images = False
-    if selection.takes_folder(PurePath(relative).name):
-        for image in _walk(root, relative, selection, unreadable):
-            holds_images = True
-            yield image
-    if not holds_images and _has_image_suffix(relative) and selection.takes_file(relative):
-        where = relative.encode(errors="replace").decode()
-        unreadable.append(Problem(where, "this is a folder, though it is named like an image"))
-
-
-def _image_of(
-    root: Path, entry: os.DirEntry[str], source_id: str, unreadable: list[Problem]
-) -> ImageFile | None:
-    trouble = _trouble_with(root, entry, source_id)
-    if trouble:
-        unreadable.append(Problem(source_id.encode(errors="replace").decode(), trouble))
-        return None
-    try:
-        status = entry.stat()
-    except FileNotFoundError:
-        return None  # removed since the folder was listed
-    except OSError as error:
-        unreadable.append(Problem(source_id, f"this file cannot be looked at: {error.strerror}"))
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        unreadable.append(Problem(source_id, "this is no regular file"))
-        return None
-    return ImageFile(root / source_id, source_id, status.st_size, status.st_mtime_ns)
+    def _leave_out(self, source_id: str, why: str) -> None:
+        self.unreadable.append(Problem(source_id.encode(errors="replace").decode(), why))
 
 
 def _trouble_with(root: Path, entry: os.DirEntry[str], source_id: str) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, SecretStr, field_validator
 
+from haste_client.sidecars import SidecarRules
 from haste_core.errors import InvalidError, Problem
 from haste_core.routing import Roots
 from haste_runtime.configuration import gather
@@ -29,6 +30,8 @@ class ClientSettings(BaseModel):
         Local folders by the names under which server and workers know them, so that a file below one of
         them is submitted as ``root://NAME/…``. Environment: ``HASTE_ROOTS``, a JSON object; those of
         environment and file add up.
+    sidecars : SidecarRules
+        Which files belong to images and go with them. Environment: ``HASTE_SIDECARS``, a JSON object.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +39,7 @@ class ClientSettings(BaseModel):
     server_url: str = DEFAULT_SERVER_URL
     token: SecretStr | None = None
     roots: dict[str, str] = {}
+    sidecars: SidecarRules = SidecarRules()
 
     @field_validator("server_url")
     @classmethod

@@ -51,9 +51,10 @@ class Unfinished:
 class Settling:
     """Tells of each version of each file, once, that it is complete.
 
-    A file is complete when its size and time of change have stood still for `settle_s`, or for
-    `RENAMED_REST_S` since it was renamed to its name, and the structure of the image is all there. That a
-    writer closes a file shortens nothing: programs open and close a stack for each page that they append.
+    A file is complete when its size and time of change, and those of its sidecars, have stood still for
+    `settle_s`, or for `RENAMED_REST_S` since it was renamed to its name, and the structure of the image is
+    all there. That a writer closes a file shortens nothing: programs open and close a stack for each page
+    that they append.
 
     Parameters
     ----------
@@ -73,8 +74,10 @@ class Settling:
         if self._reported.get(file.source_id) == file.version:
             return
         watched = self._watched.get(file.source_id)
-        if watched is None or watched.file.version != file.version:
+        if watched is None or not watched.file.looks_like(file):
             self._watched[file.source_id] = _Watched(file, now_s)
+        else:
+            watched.file = file
 
     def renamed(self, file: ImageFile, now_s: float) -> None:
         """Note that the file has been given this name, in this very version."""

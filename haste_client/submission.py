@@ -299,6 +299,7 @@ class Submission:
             "source_url": self._roots.url_of(file.path),
             "source_id": file.source_id,
             "source_version": self._versions.of(file),
+            "sidecars": [self._roots.url_of(path) for path in file.sidecar_paths],
             "site": self._site,
             "stream_id": self.stream_id,
             "index": view.index,

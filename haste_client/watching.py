@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from watchdog.observers import Observer
 
 from haste_client.directory import ImageFile, Selection, look_at, scan
 from haste_client.settling import Settling, Unfinished
+from haste_client.sidecars import FolderSidecars
 from haste_core.errors import Problem
 
 DEFAULT_SETTLE_S = 2.0
@@ -94,6 +95,7 @@ class FolderWatch:
         self.events_trouble = ""
         self.trouble = ""
         self._was_seen = False
+        self._sidecars: Mapping[str, FolderSidecars] = {}
 
     def __enter__(self) -> Self:
         self._observer.schedule(_Listener(self._hint), str(self._root), recursive=self._selection.recursive)
@@ -157,7 +159,7 @@ class FolderWatch:
     def _look_at_all(self, now_s: float) -> None:
         before = self._settling.names
         found = scan(self._root, self._selection)
-        self.unreadable = found.unreadable
+        self.unreadable, self._sidecars = found.unreadable, found.sidecars
         for file in found.files:
             if not self._already(file):
                 self._settling.saw(file, now_s)
@@ -166,13 +168,18 @@ class FolderWatch:
         self._scan_at_s = now_s + max(self._poll_s, took_s / _SCAN_SHARE)
 
     def _look_at_one(self, source_id: str, now_s: float, *, renamed: bool = False) -> None:
-        file = look_at(self._root, source_id)
+        file = look_at(self._root, source_id, self._sidecars_beside(source_id))
         if file is None:
             self._settling.forget([source_id])
         elif renamed and not self._already(file):
             self._settling.renamed(file, now_s)
         elif not self._already(file):
             self._settling.saw(file, now_s)
+
+    def _sidecars_beside(self, source_id: str) -> FolderSidecars:
+        folder = source_id.rpartition("/")[0]
+        known = self._sidecars.get(folder)  # one that has come since the last look through all is not
+        return known or FolderSidecars(self._root / folder, self._selection.sidecars)
 
     def _follow_hints(self, now_s: float) -> None:
         while True:
