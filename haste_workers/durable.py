@@ -1,12 +1,16 @@
-"""Files that are either wholly there, checked and on disk, or not there at all."""
+"""Files and containers that are either wholly there, checked and on disk, or not there at all."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import secrets
+import shutil
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +18,13 @@ from haste_core.errors import BadInputError
 from haste_runtime.folders import sync_folder
 
 _CHUNK_BYTES = 1 << 20
+CONTAINER_SUFFIX = ".zarr"
+"""Of folders that are one object."""
+SUMS_SUFFIX = ".sha256sums"
+"""Of the list of a container's files, which lies beside it where there are no folders."""
+# Whoever has the list makes these files below a folder of his own, perhaps on Windows.
+_UNSAFE_PATH = re.compile(r"[\x00-\x1f\x7f\\:]|(^|/)(\.{0,2})(/|$)")
+_SUM_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _STALE_S = 24 * 3600.0  # no copy takes this long: its process died
 
 
@@ -61,11 +72,38 @@ def sha256_of(path: Path) -> str:
     """
     if not path.is_dir():
         return _sha256_of_file(path)
-    lines = (f"{_sha256_of_file(path / name)}  {name}\n" for name in _files_of(path))
-    digest = hashlib.sha256()
+    return hashlib.sha256(sums_of(path)).hexdigest()
+
+
+def sums_of(folder: Path) -> bytes:
+    """Make the list of a container's files whose SHA-256 is the container's; see `sha256_of`."""
+    return _sums(folder, _sha256_of_file)
+
+
+def listed_files(sums: bytes) -> dict[str, str]:
+    """Read the list of a container's files: their SHA-256, by their paths in it.
+
+    Raises
+    ------
+    BadInputError
+        If it is no such list, or a path could lead out of the container.
+    """
+    try:
+        lines = sums.decode().removesuffix("\n").split("\n") if sums else []
+    except UnicodeDecodeError as error:
+        raise BadInputError("a file in the folder has a name that is not valid Unicode; rename it") from error
+    files = {}
     for line in lines:
-        digest.update(line.encode(errors="surrogateescape"))
-    return digest.hexdigest()
+        found = _SUM_LINE.fullmatch(line)
+        if not found or _UNSAFE_PATH.search(found[2]):
+            raise BadInputError(f"{line[:200]!r} names no file that a container in a tier may have")
+        files[found[2]] = found[1]
+    return files
+
+
+def _sums(folder: Path, hash_file: Callable[[Path], str]) -> bytes:
+    lines = (f"{hash_file(folder / name)}  {name}\n" for name in _files_of(folder))
+    return b"".join(line.encode(errors="surrogateescape") for line in lines)
 
 
 def size_of(path: Path) -> int:
@@ -105,11 +143,12 @@ def _raise(error: OSError) -> None:
 
 
 def stage_copy(source: Path, staging: Path, *, sha256: str | None = None) -> StagedFile:
-    """Copy a file to a temporary name, flush it to disk, and verify it by reading it back.
+    """Copy an object to a temporary name, flush it to disk, and verify it by reading it back.
 
     Parameters
     ----------
     source : Path
+        A file, or a folder that is a container.
     staging : Path
         A folder on the file system of the final place; made if it is missing.
     sha256 : str, optional
@@ -126,14 +165,36 @@ def stage_copy(source: Path, staging: Path, *, sha256: str | None = None) -> Sta
     staging.mkdir(parents=True, exist_ok=True)
     temporary = staging / f"{secrets.token_hex(16)}.part"
     try:
-        copied_sha256 = _copy(source, temporary, hashed=sha256 is None)
-        staged = StagedFile(temporary, sha256_on_disk(temporary), temporary.stat().st_size)
+        copied_sha256 = None
+        if source.is_dir():
+            _copy_container(source, temporary)
+        else:
+            copied_sha256 = _copy(source, temporary, hashed=sha256 is None)
+        staged = StagedFile(temporary, sha256_on_disk(temporary), size_of(temporary))
         if staged.sha256 != sha256:
             _verify(staged, copied_sha256 or sha256_of(source))
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise
     return staged
+
+
+def discard(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _copy_container(source: Path, temporary: Path) -> None:
+    temporary.mkdir()
+    for name in _files_of(source):
+        copy = temporary / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        _copy(source / name, copy, hashed=False)
+    for folder, _, _ in os.walk(temporary):
+        sync_folder(Path(folder))
 
 
 def _verify(staged: StagedFile, source_sha256: str) -> None:
@@ -158,6 +219,8 @@ def _copy(source: Path, temporary: Path, *, hashed: bool) -> str | None:
 
 def sha256_on_disk(path: Path) -> str:
     """Hash what the disk holds, and not what memory holds of it."""
+    if path.is_dir():
+        return hashlib.sha256(_sums(path, sha256_on_disk)).hexdigest()
     with path.open("rb") as file:
         _forget_cached_pages(file.fileno())
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -178,7 +241,7 @@ def sync_file(path: Path) -> None:
 
 
 def publish(temporary: Path, target: Path) -> None:
-    """Give a complete file its final name, durably, unless something else has that name.
+    """Give a complete file or container its final name, durably, unless something else has that name.
 
     Raises
     ------
@@ -186,6 +249,25 @@ def publish(temporary: Path, target: Path) -> None:
         If the name is taken; neither file is changed.
     """
     make_durable_folder(target.parent)
+    if temporary.is_dir():
+        _rename_container(temporary, target)
+    else:
+        _link(temporary, target)
+    sync_folder(target.parent)
+
+
+def _rename_container(temporary: Path, target: Path) -> None:
+    if os.path.lexists(target):  # an empty folder, too, which a rename would replace
+        raise FileExistsError(target)
+    try:
+        temporary.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise FileExistsError(target) from error
+        raise
+
+
+def _link(temporary: Path, target: Path) -> None:
     try:
         # A hard link is the one atomic step that does not replace what somebody else just put there.
         os.link(temporary, target)
@@ -195,7 +277,6 @@ def publish(temporary: Path, target: Path) -> None:
         _rename_to_free_name(temporary, target)
     else:
         temporary.unlink()
-    sync_folder(target.parent)
 
 
 def _rename_to_free_name(temporary: Path, target: Path) -> None:
@@ -238,10 +319,10 @@ def sync_folders(folder: Path, *, up_to: Path) -> None:
 
 
 def remove_stale_parts(staging: Path, *, now: float | None = None) -> None:
-    """Remove temporary files whose copying was interrupted more than a day ago."""
+    """Remove temporary files and folders whose copying was interrupted more than a day ago."""
     for part in staging.glob("*.part"):
         try:
             if (now or time.time()) - part.stat().st_mtime > _STALE_S:
-                part.unlink()
+                discard(part)
         except FileNotFoundError:
             continue  # another worker was quicker

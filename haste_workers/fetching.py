@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
-from haste_core.errors import BadInputError, PermanentError, SourceDeniedError
+from haste_core.errors import BadInputError, PermanentError, SourceDeniedError, SourceMissingError
 from haste_core.routing import SOURCE_SCHEMES, Roots, path_from_file_url
 from haste_runtime.s3 import S3Connection
 from haste_runtime.swift import SwiftConnection
 from haste_runtime.tiers import S3Tier, SwiftTier
+from haste_workers.durable import CONTAINER_SUFFIX, SUMS_SUFFIX, listed_files, sha256_of
 from haste_workers.web import RemoteFile, web_file
 
 DOWNLOAD_LIMIT_BYTES = 2 * 2**30
@@ -69,7 +70,8 @@ def fetch(url: str, folder: Path, access: Access) -> Path:
     Parameters
     ----------
     url : str
-        Percent-encoded where a name holds ``%``; a ``+`` is a plus.
+        Percent-encoded where a name holds ``%``; a ``+`` is a plus. If it ends with ``.zarr``, it is a
+        container, as tiers keep them: beside it, under its name and ``.sha256sums``, is a list of its files.
     folder : Path
         Exists already.
     access : Access
@@ -77,7 +79,7 @@ def fetch(url: str, folder: Path, access: Access) -> Path:
     Returns
     -------
     Path
-        The file, complete; its suffix is that of the source.
+        The file or folder, complete; its suffix is that of the source.
 
     Raises
     ------
@@ -92,10 +94,36 @@ def fetch(url: str, folder: Path, access: Access) -> Path:
     PermanentError
         500: the server does not answer as it should, or boto3 is missing.
     """
+    if url.endswith(CONTAINER_SUFFIX):
+        return _fetch_container(url, folder, access)
     suffix = _SUFFIX.search(unquote(re.split(r"[?#]", url)[0]))
     target = folder / f"source{suffix[0] if suffix else ''}"
     with _opened(url, access) as source:
         _save(source, target, url=url, limit_bytes=access.limit_bytes)
+    return target
+
+
+def _fetch_container(url: str, folder: Path, access: Access) -> Path:
+    target = folder / f"source{CONTAINER_SUFFIX}"
+    list_url = f"{url}{SUMS_SUFFIX}"
+    try:
+        sums = fetch(list_url, folder, access).read_bytes()
+    except SourceMissingError as error:
+        raise SourceMissingError(
+            f"{url} is a folder, and the list of its files is not there ({error}); a folder that no tier has "
+            "put there can only be read from a disk"
+        ) from error
+    size_bytes = 0
+    for name, sha256 in listed_files(sums).items():
+        file = target / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _opened(f"{url}/{quote(name)}", access) as source:
+            _save(source, file, url=url, limit_bytes=access.limit_bytes)
+        size_bytes += file.stat().st_size
+        _refuse_large(url, size_bytes, access.limit_bytes)
+        if sha256_of(file) != sha256:
+            raise BadInputError(f"{url}: {name} is not what the list of its files says; it is damaged")
+    target.mkdir(exist_ok=True)
     return target
 
 

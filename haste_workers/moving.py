@@ -11,6 +11,7 @@ from haste_core.errors import PermanentError, SourceMissingError
 from haste_core.messages import Place
 from haste_core.routing import OutsideRootsError, file_url
 from haste_workers.context import TaskContext
+from haste_workers.durable import CONTAINER_SUFFIX
 from haste_workers.removing import remove_copied
 from haste_workers.sources import LANDING_ROOT, local_path
 from haste_workers.tiers.storage import TierStorage
@@ -35,6 +36,8 @@ def why_it_stays(url: str, copy_url: str, context: TaskContext) -> str:
     """
     if _without_driver(url) == _without_driver(copy_url):
         return f"{url} is the object itself, not a copy"
+    if url.endswith(CONTAINER_SUFFIX):
+        return f"{url} stays: a folder is copied, and not removed"
     if context.tier_name_of(url) is not None:
         return ""
     try:

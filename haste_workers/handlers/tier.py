@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from haste_core.errors import PermanentError
 from haste_core.messages import DecisionNote, Place, TaskMessage
 from haste_workers.answers import Answer
 from haste_workers.context import TaskContext
+from haste_workers.durable import size_of
 from haste_workers.handlers.parameters import HandlerParameters
+from haste_workers.imaging.formats.ome_zarr import is_zarr_folder
 from haste_workers.moving import remove_left, why_it_stays
 from haste_workers.sidecars import put_sidecars
 
@@ -41,15 +44,14 @@ def tier(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Ans
             )
         # It was decided anew since it was copied: it goes on to another tier.
     if not decision.enforce:
-        size_bytes = context.source_file().stat().st_size
-        return Answer({**_told(decision), "moved": False, "size_bytes": size_bytes})
+        return Answer({**_told(decision), "moved": False, "size_bytes": size_of(_object(context))})
     return _copy(job, decision, task, context)
 
 
 def _copy(job: Mapping[str, Any], decision: DecisionNote, task: TaskMessage, context: TaskContext) -> Answer:
     storage = context.tier(decision.tier)
     stored = storage.put(
-        context.source_file(),
+        _object(context),
         stream_id=context.stream_id,
         source_id=context.source_id,
         sha256=task.place.sha256 or decision.sha256,
@@ -69,6 +71,11 @@ def _copy(job: Mapping[str, Any], decision: DecisionNote, task: TaskMessage, con
         return Answer(response, place, "; ".join(filter(None, (reason, sidecars.message))))
     leaving = task.place.model_copy(update={"sha256": stored.sha256, "size_bytes": stored.size_bytes})
     return Answer(response, place, f"copied to {place.url}; {leaving.url} is removed next", leaving)
+
+
+def _object(context: TaskContext) -> Path:
+    path = context.source_path()
+    return path if is_zarr_folder(path) else context.source_file()
 
 
 def _told(decision: DecisionNote) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Protocol, Self
 from urllib.parse import unquote
 
 from haste_core.errors import BadInputError, PermanentError, SourceMissingError
-from haste_workers.durable import sha256_of
+from haste_workers.durable import CONTAINER_SUFFIX, SUMS_SUFFIX, listed_files, sha256_of, sums_of
 from haste_workers.naming import marked, stored_name
 from haste_workers.removing import has_changed
 from haste_workers.tiers.storage import StoredObject, not_covered
@@ -75,6 +78,60 @@ class SourceFile:
         yield piece
 
 
+@dataclass(frozen=True)
+class SourceContainer:
+    """The folder that is to be put.
+
+    Attributes
+    ----------
+    path : Path
+    sums : bytes
+        The list of its files, whose SHA-256 is the container's.
+    """
+
+    path: Path
+    sums: bytes
+
+    @classmethod
+    def of(cls, path: Path, sha256: str | None) -> Self:
+        """Read a folder.
+
+        Raises
+        ------
+        BadInputError
+            If it is not what was recorded, or has files whose names no list of files can hold.
+        """
+        container = cls(path, sums_of(path))
+        if sha256 not in (None, container.sha256):
+            raise BadInputError(
+                f"{path} has changed since it was decided about: its SHA-256 is not the one that was recorded"
+            )
+        return container
+
+    @property
+    def sha256(self) -> str:
+        """As `durable.sha256_of` defines it, in hex."""
+        return hashlib.sha256(self.sums).hexdigest()
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all its files."""
+        return sum((self.path / name).stat().st_size for name in listed_files(self.sums))
+
+    def files(self) -> Iterator[tuple[str, SourceFile]]:
+        """Go through its files, by their paths in it."""
+        for name, sha256 in listed_files(self.sums).items():
+            yield name, SourceFile.of(self.path / name, sha256)
+
+    @contextmanager
+    def sums_file(self) -> Iterator[SourceFile]:
+        """Have the list of its files as a file."""
+        with TemporaryDirectory(prefix="haste-") as folder:
+            path = Path(folder, "sums")
+            path.write_bytes(self.sums)
+            yield SourceFile.of(path, self.sha256)
+
+
 class ObjectStore(Protocol):
     """A bucket or container. All methods raise TransientError and PermanentError.
 
@@ -135,7 +192,10 @@ class ObjectTierStorage:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def put(self, source: Path, *, stream_id: str, source_id: str, sha256: str | None = None) -> StoredObject:
-        """Send a file and verify what was stored; see `TierStorage.put`."""
+        """Send an object and verify what was stored; see `TierStorage.put`."""
+        if source.is_dir():
+            name = stored_name(stream_id, source_id, suffix=CONTAINER_SUFFIX)
+            return self._put_container(SourceContainer.of(source, sha256), name)
         name = stored_name(stream_id, source_id, suffix=source.suffix)
         return self._put(SourceFile.of(source, sha256), name, plain=self._store.can_claim)
 
@@ -144,14 +204,34 @@ class ObjectTierStorage:
         return self._put(SourceFile.of(source, None), name, plain=True)
 
     def _put(self, file: SourceFile, name: PurePosixPath, *, plain: bool) -> StoredObject:
-        # Two of these hold the content's hash, so that nothing else is ever stored there. The last one is for
-        # stores that keep files and folders, which cannot have the same name.
-        own_names = (marked(name, file.sha256[:16]), PurePosixPath(file.sha256 + name.suffix))
+        own_names = _own_names(name, file.sha256)
         for candidate in (name, *own_names) if plain else own_names:
             key = f"{self._prefix}{candidate}"
             if self._is_there(key, file, claim=self._store.can_claim and candidate == name):
                 return StoredObject(self._store.url_of(key), file.sha256, file.size_bytes, candidate)
-        raise PermanentError(
+        raise self._taken(name)
+
+    def _put_container(self, container: SourceContainer, name: PurePosixPath) -> StoredObject:
+        for candidate in _own_names(name, container.sha256):
+            key = f"{self._prefix}{candidate}"
+            if self._has_all(key, container):
+                return StoredObject(
+                    self._store.url_of(key), container.sha256, container.size_bytes, candidate
+                )
+        raise self._taken(name)
+
+    def _has_all(self, key: str, container: SourceContainer) -> bool:
+        with container.sums_file() as sums:
+            same = self._store.compare(f"{key}{SUMS_SUFFIX}", sums)
+            if same is not None:
+                return same
+            # The list of files comes last: without it nobody takes what is there for a whole container.
+            files = ((f"{key}/{name}", file) for name, file in container.files())
+            ordered = itertools.chain(files, [(f"{key}{SUMS_SUFFIX}", sums)])
+            return all(self._is_there(key, source, claim=False) for key, source in ordered)
+
+    def _taken(self, name: PurePosixPath) -> PermanentError:
+        return PermanentError(
             f"{self._store.url_of(f'{self._prefix}{name}')} and its other names are taken by other content; "
             "look at them"
         )
@@ -163,7 +243,10 @@ class ObjectTierStorage:
 
     def holds(self, url: str, sha256: str) -> bool:
         """Tell whether an object is there, with a known content; see `TierStorage.holds`."""
-        return bool(self._store.holds(self._covered(url), sha256))
+        key = self._covered(url)
+        return bool(
+            self._store.holds(f"{key}{SUMS_SUFFIX}" if key.endswith(CONTAINER_SUFFIX) else key, sha256)
+        )
 
     def remove(self, url: str, sha256: str, *, confirm: Callable[[], None]) -> None:
         """Remove an object that has a known content; see `TierStorage.remove`."""
@@ -190,3 +273,11 @@ class ObjectTierStorage:
             sent = self._store.send(key, source, claim=claim)
             return sent or bool(self._store.compare(key, source))
         return same
+
+
+def _own_names(name: PurePosixPath, sha256: str) -> tuple[PurePosixPath, PurePosixPath]:
+    """Make names that hold the content's hash, so that nothing else is ever stored there.
+
+    The second one is for stores that keep files and folders, which cannot have the same name.
+    """
+    return marked(name, sha256[:16]), PurePosixPath(f"{sha256}{name.suffix}")

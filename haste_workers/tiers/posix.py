@@ -12,13 +12,16 @@ from pathlib import Path, PurePosixPath
 from haste_core.errors import BadInputError, PermanentError, SourceMissingError, TransientError
 from haste_core.routing import file_url, path_from_file_url
 from haste_workers.durable import (
+    CONTAINER_SUFFIX,
     CopyDamagedError,
     StagedFile,
+    discard,
     make_durable_folder,
     publish,
     remove_stale_parts,
     sha256_of,
     sha256_on_disk,
+    size_of,
     stage_copy,
     sync_folders,
 )
@@ -51,8 +54,9 @@ class PosixTierStorage:
         self._group = group
 
     def put(self, source: Path, *, stream_id: str, source_id: str, sha256: str | None = None) -> StoredObject:
-        """Copy a file into the folder and verify the copy; see `TierStorage.put`."""
-        return self._put(source, stored_name(stream_id, source_id, suffix=source.suffix), sha256)
+        """Copy an object into the folder and verify the copy; see `TierStorage.put`."""
+        suffix = CONTAINER_SUFFIX if source.is_dir() else source.suffix
+        return self._put(source, stored_name(stream_id, source_id, suffix=suffix), sha256)
 
     def put_beside(self, source: Path, name: PurePosixPath) -> StoredObject:
         """Copy a sidecar into the folder and verify the copy; see `TierStorage.put_beside`."""
@@ -75,7 +79,7 @@ class PosixTierStorage:
         """Tell whether an object is there, with a known content; see `TierStorage.holds`."""
         path = self._covered(url)
         try:
-            return self._is_file(path) and sha256_on_disk(path) == sha256
+            return self._is_like(path, path) and sha256_on_disk(path) == sha256
         except FileNotFoundError:  # removed in between
             return False
         except OSError as error:
@@ -109,7 +113,7 @@ class PosixTierStorage:
     def _already_there(self, source: Path, name: PurePosixPath, expected: str | None) -> StoredObject | None:
         target = self._root / name
         self._refuse_detour(target)
-        if not self._is_file(target) or target.stat().st_size != source.stat().st_size:
+        if not self._is_like(target, source) or size_of(target) != size_of(source):
             return None
         sha256 = _checked(sha256_of(source), expected, source)
         return self._found(target, sha256) if sha256_of(target) == sha256 else None
@@ -121,10 +125,10 @@ class PosixTierStorage:
         try:
             _checked(staged.sha256, expected, source)
             self._keep_time(source, staged.path)
-            self._give_rights(staged.path, self._mode)
+            self._give_all_rights(staged.path)
             return self._give_name(staged, name)
         finally:
-            staged.path.unlink(missing_ok=True)
+            discard(staged.path)
 
     def _give_name(self, staged: StagedFile, name: PurePosixPath) -> StoredObject:
         mark = staged.sha256[:16]
@@ -136,7 +140,7 @@ class PosixTierStorage:
                 self._make_folder(target.parent)
                 publish(staged.path, target)
             except (FileExistsError, NotADirectoryError):
-                if self._is_file(target) and sha256_of(target) == staged.sha256:
+                if self._is_like(target, staged.path) and sha256_of(target) == staged.sha256:
                     return self._found(target, staged.sha256)
             else:
                 return self._stored(target, staged.sha256)
@@ -145,16 +149,26 @@ class PosixTierStorage:
         )
 
     def _keep_time(self, source: Path, copy: Path) -> None:
+        for file in copy.rglob("*") if copy.is_dir() else ():
+            if file.is_file():
+                self._keep_time(source / file.relative_to(copy), file)
         times = source.stat()
         # Who is not the owner, as the mount of a share may have it, cannot set times.
         with contextlib.suppress(PermissionError):
             os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     def _make_folder(self, folder: Path) -> None:
-        mode = None if self._mode is None else 0o700 | self._mode | (self._mode & 0o444) >> 2
         for made in make_durable_folder(folder):
             if made.is_relative_to(self._root):
-                self._give_rights(made, mode)
+                self._give_rights(made, self._folder_mode)
+
+    @property
+    def _folder_mode(self) -> int | None:
+        return None if self._mode is None else 0o700 | self._mode | (self._mode & 0o444) >> 2
+
+    def _give_all_rights(self, path: Path) -> None:
+        for each in (path, *path.rglob("*")):
+            self._give_rights(each, self._folder_mode if each.is_dir() else self._mode)
 
     def _give_rights(self, path: Path, mode: int | None) -> None:
         # The group first: changing it takes away rights of a kind that a mode may hold.
@@ -177,8 +191,10 @@ class PosixTierStorage:
         if not target.parent.resolve().is_relative_to(self._root.resolve()):
             raise PermanentError(f"{target.parent} leads out of the tier {self._root} through a link")
 
-    def _is_file(self, target: Path) -> bool:
-        return target.is_file() and not target.is_symlink()
+    def _is_like(self, target: Path, source: Path) -> bool:
+        """Tell whether both are files, or both containers."""
+        there = target.is_dir() if source.is_dir() else target.is_file()
+        return there and not target.is_symlink()
 
     def _found(self, target: Path, sha256: str) -> StoredObject:
         # Who put it there may have been killed before its name was on disk.
@@ -187,11 +203,11 @@ class PosixTierStorage:
 
     def _stored(self, target: Path, sha256: str) -> StoredObject:
         name = PurePosixPath(target.relative_to(self._root).as_posix())
-        return StoredObject(file_url(target), sha256, target.stat().st_size, name)
+        return StoredObject(file_url(target), sha256, size_of(target), name)
 
     def _explained(self, error: OSError, source: Path) -> TransientError | PermanentError:
-        if isinstance(error, FileNotFoundError) and error.filename == str(source):
-            return SourceMissingError(f"there is no file {source}")
+        if isinstance(error, FileNotFoundError) and Path(error.filename or "").is_relative_to(source):
+            return SourceMissingError(f"there is no file {error.filename}")
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return TransientError(f"the disk of the tier {self._root} is full; {source.name} waits for space")
         said = f"{source.name} cannot be put to the tier {self._root}: {error.strerror or error}"

@@ -39,12 +39,13 @@ class TierStorage(Protocol):
     """
 
     def put(self, source: Path, *, stream_id: str, source_id: str, sha256: str | None = None) -> StoredObject:
-        """Copy a file into the tier and verify the copy; the source stays as it is.
+        """Copy an object into the tier and verify the copy; the source stays as it is.
 
         Parameters
         ----------
         source : Path
-            Its extension is added to the name where `source_id` lacks it.
+            A file, whose extension is added to the name where `source_id` lacks it; or a folder that is a
+            container, which gets the extension ``.zarr``.
         stream_id, source_id : str
             Name the object; whatever they hold, the copy lies inside the tier.
         sha256 : str, optional

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from haste_core.routing import file_url
-from haste_workers.durable import StagedFile, publish, sha256_of
+from haste_workers.durable import (
+    CONTAINER_SUFFIX,
+    StagedFile,
+    discard,
+    make_durable_folder,
+    publish,
+    sha256_of,
+)
 from haste_workers.tiers.posix import STAGING, PosixTierStorage
 from haste_workers.tiers.storage import StoredObject
 
@@ -55,7 +64,7 @@ class TrashTierStorage(PosixTierStorage):
 
     def contents(self) -> Iterator[TrashedObject]:
         """List what lies in the trash, in no order."""
-        return filter(None, map(self._described, self._files(self._root)))
+        return filter(None, map(self._described, self._objects(self._root)))
 
     def remove_expired(self, *, now: float | None = None) -> list[TrashedObject]:
         """Delete what has lain in the trash for longer than the period of grace, and tell what it was.
@@ -68,27 +77,30 @@ class TrashTierStorage(PosixTierStorage):
             Seconds since the epoch; None: by this machine's clock.
         """
         now = time.time() if now is None else now
-        for path in self._files(self._root):
+        for path in self._objects(self._root):
             found = self._described(path)
             if found is not None and found.expires_at < now:
                 self._set_aside(path)
         # Also what a run that was killed had set aside.
-        judged = [self._judge(path, now) for path in self._files(self._root / _LEAVING)]
+        judged = [self._judge(path, now) for path in self._objects(self._root / _LEAVING)]
         return [each for each in judged if each is not None]
 
-    def _files(self, start: Path) -> Iterator[Path]:
+    def _objects(self, start: Path) -> Iterator[Path]:
         for folder, folders, files in os.walk(start):
             if folder == str(self._root):
                 folders[:] = [name for name in folders if name not in (STAGING, _LEAVING)]
-            yield from (path for name in files if not (path := Path(folder, name)).is_symlink())
+            containers = [name for name in folders if name.endswith(CONTAINER_SUFFIX)]
+            folders[:] = [name for name in folders if name not in containers]
+            paths = (Path(folder, name) for name in (*files, *containers))
+            yield from (path for path in paths if not path.is_symlink())
 
     def _described(self, path: Path) -> TrashedObject | None:
         try:
-            status = path.lstat()
+            size_bytes, mtime_s = _size_and_time(path)
         except FileNotFoundError:  # somebody else was quicker
             return None
         url = file_url(self._root / self._name_of(path))
-        return TrashedObject(url, status.st_size, status.st_mtime + self._grace_s)
+        return TrashedObject(url, size_bytes, mtime_s + self._grace_s)
 
     def _name_of(self, path: Path) -> PurePosixPath:
         leaving = self._root / _LEAVING
@@ -107,8 +119,16 @@ class TrashTierStorage(PosixTierStorage):
             staged = StagedFile(aside, sha256_of(aside), found.size_bytes)
             self._give_name(staged, self._name_of(aside))
             found = None
-        aside.unlink(missing_ok=True)
+        self._delete(aside)
         return found
+
+    def _delete(self, aside: Path) -> None:
+        if aside.is_dir():
+            # What is left of a container if this is interrupted must not pass for one that was put again.
+            doomed = self._root / STAGING / f"{secrets.token_hex(16)}.part"
+            make_durable_folder(doomed.parent)
+            aside = aside.rename(doomed)
+        discard(aside)
 
     def _keep_time(self, source: Path, copy: Path) -> None:
         """Leave the copy the time at which it came."""
@@ -116,3 +136,13 @@ class TrashTierStorage(PosixTierStorage):
     def _found(self, target: Path, sha256: str) -> StoredObject:
         os.utime(target)  # fails if it was set aside meanwhile, and the task is tried again
         return super()._found(target, sha256)
+
+
+def _size_and_time(path: Path) -> tuple[int, float]:
+    """Return an object's size in bytes and its time, of a container the latest of all its times."""
+    status = path.lstat()
+    if not path.is_dir():
+        return status.st_size, status.st_mtime
+    inside = [each.lstat() for each in path.rglob("*")]
+    sizes = (each.st_size for each in inside if not stat.S_ISDIR(each.st_mode))
+    return sum(sizes), max(each.st_mtime for each in (status, *inside))

@@ -183,7 +183,7 @@ class TestFocusScore:
         path = write_image(data_dir / "a.zarr", cells(), "yx")
         result = run_task(task_key, path, settings={"server_url": "http://127.0.0.1:1"})
         assert result.state is TaskState.BAD_INPUT
-        assert "can be scored, but not yet be sent" in result.message
+        assert "not be uploaded" in result.message
 
     def test_real_images_get_their_reference_slope(self, run_task: RunTask, shared_dir: Path) -> None:
         images = shared_dir / "data" / "images"

@@ -171,3 +171,42 @@ def test_without_a_root_it_is_in_the_workers_own_folder(
     assert result.place is not None
     again = run_task("tier", result.place.url, settings=settings, decision=decision)
     assert again.place == result.place
+
+
+class TestContainers:
+    @pytest.fixture
+    def container(self, tmp_path: Path) -> Path:
+        path = tmp_path / "plate.zarr"
+        (path / "0").mkdir(parents=True)
+        for name in (".zattrs", "0/0", "0/1"):
+            (path / name).write_bytes(b"chunk")
+        return path
+
+    def test_are_deleted_as_one(self, trash: TrashTierStorage, container: Path, root: Path) -> None:
+        url = trash.put(container, stream_id="s", source_id="plate.zarr").url
+        os.utime(root / "s/plate.zarr/0/0", (0, 0))
+        (found,) = trash.contents()
+        assert (found.url, found.size_bytes) == (url, 15)
+        assert found.expires_at == pytest.approx(time.time() + GRACE_S, abs=60)
+        assert trash.remove_expired(now=found.expires_at) == []
+        assert len(files(root)) == 3
+        assert trash.remove_expired(now=found.expires_at + 1) == [found]
+        assert files(root) == []
+
+    def test_deletion_that_was_cut_short_brings_no_half_of_it_back(
+        self, trash: TrashTierStorage, container: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trash.put(container, stream_id="s", source_id="plate.zarr")
+        later = time.time() + GRACE_S + 60
+
+        def cut_short(path: Path) -> None:
+            (path / ".zattrs").unlink()
+            raise OSError(5, "the disk is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "discard", cut_short)
+            with pytest.raises(OSError, match="away"):
+                trash.remove_expired(now=later)
+        trash.remove_expired()
+        assert not (root / "s/plate.zarr").exists()
+        assert list(trash.contents()) == []
