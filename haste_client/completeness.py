@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from haste_client.containers import missing_in_container
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 
@@ -28,7 +30,8 @@ def missing_part(path: Path) -> str | None:
     Parameters
     ----------
     path : Path
-        A file; TIFF (also BigTIFF, OME-TIFF), PNG and JPEG are recognised by their first bytes.
+        A folder of Zarr, or a file; TIFF (also BigTIFF, OME-TIFF), PNG and JPEG are recognised by their
+        first bytes.
 
     Returns
     -------
@@ -40,6 +43,8 @@ def missing_part(path: Path) -> str | None:
     OSError
         If the file cannot be opened or read.
     """
+    if path.is_dir():
+        return missing_in_container(path)
     with path.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size
         start = file.read(16)

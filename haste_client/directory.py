@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from haste_client.containers import CONTAINER_SUFFIX, is_container, size_and_time
 from haste_client.sidecars import DEFAULT_RULES, FolderSidecars, Sidecar, SidecarRules
 from haste_core.errors import Problem
 from haste_core.filenames import ParsedName
@@ -32,7 +33,7 @@ _DIGITS = re.compile(r"(\d+)")
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file as it was seen at one moment.
+    """A file, or a container, as it was seen at one moment.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class ImageFile:
         Path relative to the scanned folder, with ``/``: the object's name in its stream.
     size_bytes : int
     mtime_ns : int
-        Time of the last change, nanoseconds since 1970.
+        Time of the last change, nanoseconds since 1970; of all that a container holds.
     sidecars : tuple of Sidecar
         Files that belong to it alone.
     shared_sidecars : tuple of Path
@@ -140,7 +141,8 @@ def is_temporary(name: str) -> bool:
 
 
 def _has_image_suffix(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 - a Path per name is slow
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path per name is slow
+    return suffix in IMAGE_SUFFIXES or suffix == CONTAINER_SUFFIX
 
 
 def scan(directory: Path, selection: Selection | None = None) -> Scan:
@@ -166,7 +168,7 @@ def scan(directory: Path, selection: Selection | None = None) -> Scan:
 
 
 def look_at(root: Path, source_id: str, sidecars: FolderSidecars | None = None) -> ImageFile | None:
-    """Look at one file again; None if it is gone, cannot be read, or is no regular file of the folder.
+    """Look at one image again; None if it is gone, cannot be read, or is neither file nor container there.
 
     Parameters
     ----------
@@ -181,9 +183,10 @@ def look_at(root: Path, source_id: str, sidecars: FolderSidecars | None = None) 
         return None
     path = root / source_id
     try:
-        if not path.is_file() or not path.resolve().is_relative_to(root):
+        is_folder = is_container(path.name) and path.is_dir() and not path.is_symlink()
+        if not (is_folder or path.is_file()) or not path.resolve().is_relative_to(root):
             return None
-        status = path.stat()
+        size_bytes, mtime_ns = _size_and_time(path)
     except OSError:
         # It is being written, renamed or removed right now; the next look will tell.
         return None
@@ -191,8 +194,8 @@ def look_at(root: Path, source_id: str, sidecars: FolderSidecars | None = None) 
     return ImageFile(
         path,
         source_id,
-        status.st_size,
-        status.st_mtime_ns,
+        size_bytes,
+        mtime_ns,
         beside.probed(path.name),
         beside.shared_with(path.name),
     )
@@ -218,7 +221,9 @@ class _Walk:
         beside = self._sidecars_of(relative, entries, above)
         for entry in entries:
             source_id = f"{relative}/{entry.name}" if relative else entry.name
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False) and is_container(entry.name):
+                yield from self._container(entry, source_id, beside)
+            elif entry.is_dir(follow_symlinks=False):
                 yield from self._images_below(source_id, beside.shared)
             elif entry.is_symlink() and Path(entry.path).is_dir():
                 if self._selection.takes_folder(entry.name):
@@ -227,6 +232,22 @@ class _Walk:
                 image = self._image_of(entry, source_id, beside)
                 if image is not None:
                     yield image
+
+    def _container(
+        self, entry: os.DirEntry[str], source_id: str, beside: FolderSidecars
+    ) -> Iterator[ImageFile]:
+        """Take a container for one image; nobody looks into it for others."""
+        trouble = trouble_with_name(source_id)
+        if not self._selection.takes_file(source_id):
+            return
+        if trouble:
+            self._leave_out(source_id, trouble)
+            return
+        image = look_at(self.root, source_id, beside)
+        if image is not None:
+            yield image
+        elif Path(entry.path).is_dir():
+            self._leave_out(source_id, "this folder, or one in it, cannot be read")
 
     def _sidecars_of(
         self, relative: str, entries: list[os.DirEntry[str]], above: tuple[Path, ...]
@@ -272,6 +293,13 @@ class _Walk:
 
     def _leave_out(self, source_id: str, why: str) -> None:
         self.unreadable.append(Problem(source_id.encode(errors="replace").decode(), why))
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    if path.is_dir():
+        return size_and_time(path)
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _trouble_with(root: Path, entry: os.DirEntry[str], source_id: str) -> str | None:

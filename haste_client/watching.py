@@ -25,6 +25,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
+from haste_client.containers import container_of
 from haste_client.directory import ImageFile, Selection, look_at, scan
 from haste_client.settling import Settling, Unfinished
 from haste_client.sidecars import FolderSidecars
@@ -193,18 +194,20 @@ class FolderWatch:
         """Take an event, in the observer's thread."""
         if event.event_type not in _LOOKED_AT:
             return
-        path = event.dest_path if event.event_type == EVENT_TYPE_MOVED else event.src_path
-        if event.is_directory:
+        renamed = event.event_type == EVENT_TYPE_MOVED
+        path = Path(os.fsdecode(event.dest_path if renamed else event.src_path))
+        if not path.is_relative_to(self._root):
+            return  # moved out of the folder
+        source_id = path.relative_to(self._root).as_posix()
+        container = container_of(source_id)
+        if event.is_directory and container is None:
             if event.event_type in (EVENT_TYPE_CREATED, EVENT_TYPE_MOVED):
                 self._scan_at_s = 0.0  # its files may have come before it was watched
+        elif self._selection.takes_file(container or source_id):
+            # What comes into a container, or is renamed in it, does not mean that all of it is there.
+            self._hints.put(_Hint(container or source_id, renamed and container in (None, source_id)))
         else:
-            file = Path(os.fsdecode(path))
-            if not file.is_relative_to(self._root):
-                return  # moved out of the folder
-            source_id = file.relative_to(self._root).as_posix()
-            if not self._selection.takes_file(source_id):
-                return
-            self._hints.put(_Hint(source_id, event.event_type == EVENT_TYPE_MOVED))
+            return
         self._woken.set()
 
 
