@@ -37,6 +37,8 @@ class Decision:
         What the score was computed from.
     seen : int, optional
         Number of the stream's latest decision before this one, if the score was made from other objects, too.
+    members : tuple of int, optional
+        The jobs whose images' scores made that of their image set.
     """
 
     score: float | None
@@ -45,6 +47,7 @@ class Decision:
     input_sha256: str
     features: Mapping[str, Any]
     seen: int | None = None
+    members: tuple[int, ...] | None = None
 
 
 def decide(

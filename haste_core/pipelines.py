@@ -15,8 +15,9 @@ from haste_core.alerts import watches_scores
 from haste_core.errors import InvalidError
 from haste_core.fields import Conditions, Name
 from haste_core.findings import problems_of
+from haste_core.image_sets import ImageSetSpec
 from haste_core.interestingness import BUILT_IN, built_in
-from haste_core.policies import Policy
+from haste_core.policies import IntervalPolicy, Policy
 from haste_core.tasktree import Node, leaves
 
 MAX_ALERT_RULES = 50
@@ -65,6 +66,8 @@ class Pipeline(BaseModel):
         For handlers, by task key.
     interestingness, policy : optional
         Needed if `tier` is one of the tasks.
+    image_set : ImageSetSpec, optional
+        Which images are decided about as one. None: each alone.
     alerts : tuple of AlertRule
         What somebody wants to be told while the stream runs.
     """
@@ -77,6 +80,7 @@ class Pipeline(BaseModel):
     parameters: dict[Name, dict[str, JsonValue]] = Field(default_factory=dict)
     interestingness: InterestingnessSpec | None = None
     policy: Policy | None = None
+    image_set: ImageSetSpec | None = None
     alerts: Annotated[tuple[AlertRule, ...], Field(max_length=MAX_ALERT_RULES)] = ()
 
     @model_validator(mode="after")
@@ -84,6 +88,12 @@ class Pipeline(BaseModel):
         keys = {task.task_key for task in leaves(self.tasks)}
         if "tier" in keys and (self.interestingness is None or self.policy is None):
             raise ValueError("the task 'tier' needs an interestingness function and a policy")
+        if "tier" not in keys and self.image_set is not None:
+            raise ValueError("an image_set is decided about by the task 'tier', which is missing")
+        if self.image_set is not None and not isinstance(self.policy, IntervalPolicy):
+            raise ValueError(
+                "an image_set needs a policy of intervals; others rank or judge each image alone"
+            )
         return self
 
     @model_validator(mode="after")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from haste_core.decisions import Decision
+from haste_core.image_sets import Member
 from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.messages import AttemptKey, HeldAttempt, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
@@ -152,6 +153,8 @@ class Undecided:
         The tier where it is, if it was decided about before.
     occupied : tuple of Occupied
         What is where, of streams whose policy ranks their objects.
+    set_key : str, optional
+        The image set that it belongs to.
     """
 
     task_id: int
@@ -164,6 +167,34 @@ class Undecided:
     holds_tier: bool = True
     present: str | None = None
     occupied: tuple[Occupied, ...] = ()
+    set_key: str | None = None
+
+    @property
+    def is_of_a_set(self) -> bool:
+        """Tell whether it is decided about with others, as one."""
+        return self.set_key is not None and self.holds_tier and self.pipeline.image_set is not None
+
+
+SetName: TypeAlias = tuple[str, str]
+"""(stream_id, set_key)"""
+
+
+@dataclass(frozen=True)
+class SetMember:
+    """An image of a set, as the store knows it.
+
+    Attributes
+    ----------
+    item : Undecided
+        It, as if nothing was decided about it yet.
+    member : Member
+    is_latest : bool
+        False if the same source was submitted again, in a later version; then only that one counts.
+    """
+
+    item: Undecided
+    member: Member
+    is_latest: bool = True
 
 
 @dataclass(frozen=True)
@@ -264,7 +295,19 @@ class TaskStore(Protocol):
         """Find those of some queues in which tasks are ready, each with how many it has in flight."""
 
     def undecided(self, *, limit: int, now: float, without: Collection[str] = ()) -> list[Undecided]:
-        """Find tasks that wait for a decision, postponed ones when due; leave those of some streams out."""
+        """Find tasks that wait for a decision; leave those of some streams out.
+
+        Postponed ones, and those whose image sets are waited for, are found when they are due.
+        """
+
+    def set_members(self, names: Collection[SetName]) -> dict[SetName, list[SetMember]]:
+        """Load all images of some image sets, by their jobs' numbers."""
+
+    def hold_sets(self, held: Sequence[tuple[SetName, Sequence[SetMember], float]]) -> None:
+        """Let the waiting images of sets wait until a time, unless one of a set has got further meanwhile.
+
+        They wait no longer if one of their set comes to an end without a decision.
+        """
 
     def decided(self, stream_id: str, *, after: int, up_to: int, limit: int) -> list[Decided]:
         """List the decisions of a stream with numbers in (`after`, `up_to`], the first `limit` of them."""
@@ -285,8 +328,22 @@ class TaskStore(Protocol):
         Those of the streams `without` are left out.
         """
 
-    def redecided(self, answered: Sequence[tuple[Undecided, Decision | None]], *, now: float) -> None:
-        """Record what was decided about objects once more; None leaves the earlier decision as it is."""
+    def redecided(
+        self,
+        answered: Sequence[tuple[Undecided, Decision | None]],
+        *,
+        now: float,
+        origin: Literal["new-policy", "set"] = "new-policy",
+    ) -> None:
+        """Record what was decided about objects once more; None leaves the earlier decision as it is.
+
+        Parameters
+        ----------
+        answered : sequence of (Undecided, Decision or None)
+        now : float
+        origin : str
+            ``new-policy``: only of those that are to be decided about once more.
+        """
 
     def ranked_streams(self) -> dict[str, int]:
         """Find the streams whose policies rank their objects, each with the number of its latest decision."""

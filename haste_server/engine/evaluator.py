@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import Literal
 
 import structlog
 
@@ -19,6 +20,7 @@ from haste_core.policies import OwnPolicy
 from haste_core.ports import Answer, Clock, Decided, Postponed, TaskStore, Undecidable, Undecided
 from haste_server.changes import log_changes
 from haste_server.engine.evaluator_child import EvaluatorChild, OthersWanted
+from haste_server.engine.set_deciding import SetsJudged
 
 log = structlog.get_logger(__name__)
 
@@ -231,16 +233,65 @@ class Judge:
 
     def decide(self, waiting: Sequence[Undecided]) -> int:
         """Decide about objects for about a second, and tell how many of them are decided about then."""
-        answered = self._ask(waiting)
+        of_sets, alone = _apart(waiting)
+        answered = self._ask(alone)
         self._record(answered)
+        if of_sets:
+            self._decide_sets(of_sets)
         self._released()
-        return len(answered)
+        return len(answered) + len(of_sets)
 
     def redecide(self, due: Sequence[Undecided]) -> bool:
         """Decide once more about objects for about a second, and tell whether some were put off."""
+        of_sets, alone = _apart(due)
+        answered = self._ask(alone)
+        if of_sets:
+            # A set that was decided about is not waited for again.
+            judged = self._judge_sets(of_sets, now=math.inf)
+            if self._stopping.is_set():
+                return False
+            self._record(judged.answered)
+            again = {item.job_id for item, _ in judged.again}
+            # What runs once more now is decided about when its features come.
+            stays: list[tuple[Undecided, Decision | None]] = [
+                (item, None) for item in of_sets if item.job_id not in again
+            ]
+            self._store.redecided(stays, now=self._clock())
+            answered += judged.again
+        return self._redecided(answered)
+
+    def _decide_sets(self, items: Sequence[Undecided]) -> None:
+        judged = self._judge_sets(items, now=self._clock())
+        # A set that is not found has lost its images, or was made by another rule: those are alone.
+        alone = self._ask([item for item in items if item.job_id not in judged.job_ids])
+        if self._stopping.is_set():
+            return  # answers may be that we ended the child
+        self._store.hold_sets(judged.held)
+        # First those that follow: if this is interrupted, those that wait bring it all up again.
+        self._redecided(judged.again, origin="set")
+        self._record([*judged.answered, *alone])
+
+    def _judge_sets(self, items: Sequence[Undecided], *, now: float) -> SetsJudged:
+        judged = SetsJudged()
+        names = list(
+            dict.fromkeys((item.stream_id, item.set_key) for item in items if item.set_key is not None)
+        )
+        for name, members in self._store.set_members(names).items():
+            judged.add(name, members, self._child.ask, now=now)
+            if self._stopping.is_set():
+                break
+        _tell_postponed(judged.answered)
+        return judged
+
+    def _redecided(
+        self,
+        answered: Sequence[tuple[Undecided, Answer]],
+        *,
+        origin: Literal["new-policy", "set"] = "new-policy",
+    ) -> bool:
         decided: list[tuple[Undecided, Decision | None]] = []
         put_off = False
-        for item, answer in self._ask(due):
+        for item, answer in answered:
             match answer:
                 case Decision():
                     decided.append((item, answer))
@@ -251,7 +302,7 @@ class Judge:
                     log.warning(
                         "an earlier decision stays", action="redecide_failed", job_id=item.job_id, why=reason
                     )
-        self._store.redecided(decided, now=self._clock())
+        self._store.redecided(decided, now=self._clock(), origin=origin)
         return put_off
 
     def kill(self) -> None:
@@ -298,6 +349,11 @@ class Judge:
                 return
             why = Undecidable("the decision could not be stored; the server's log has the reason")
             log_changes(self._store.record_decisions([(answered[0][0], why)], now=self._clock()))
+
+
+def _apart(items: Sequence[Undecided]) -> tuple[list[Undecided], list[Undecided]]:
+    """Tell those that are decided about with their image sets from those that are alone."""
+    return [item for item in items if item.is_of_a_set], [item for item in items if not item.is_of_a_set]
 
 
 def _tell_postponed(answered: Sequence[tuple[Undecided, Answer]]) -> None:

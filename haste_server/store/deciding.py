@@ -45,7 +45,7 @@ class Deciding(SqlPart):
             }
             return [
                 replace(
-                    _undecided(row.task_id, found[row.job_id], pipelines, seen),
+                    as_undecided(row.task_id, found[row.job_id], pipelines, seen),
                     occupied=occupied.get(found[row.job_id].spec.stream_id, ()),
                 )
                 for row in rows
@@ -117,6 +117,7 @@ class Deciding(SqlPart):
                 supersedes=None if row is None else row.decision_id,
                 pinned=pinned,
                 holds_tier=item.holds_tier,
+                set_key=item.set_key,
             )
             kept = held_by_pin(decision, row.tier) if row is not None and pinned else decision
             made.append(Made(about, kept, item.pipeline, present[item.stream_id].mode))
@@ -172,9 +173,10 @@ def _present_streams(connection: Connection, names: Collection[str]) -> dict[str
     return {row.stream_id: row for row in rows}
 
 
-def _undecided(
+def as_undecided(
     task_id: int, job: JobRecord, pipelines: Mapping[str, Pipeline], seen: Mapping[str, int]
 ) -> Undecided:
+    """Present a task's object as if nothing was decided about it."""
     pipeline = pipelines[job.spec.stream_id]
     source = pipeline.interestingness.features_from if pipeline.interestingness else ""
     features = job.responses.get(source)
@@ -195,6 +197,7 @@ def _undecided(
         scored,
         seen=seen[stream_id],
         holds_tier=lifecycle.holds_tier(job, task_id),
+        set_key=None if pipeline.image_set is None else pipeline.image_set.key_of(job.spec.metadata),
     )
 
 

@@ -33,6 +33,8 @@ class About:
         What beside features a function could see: metadata, timestamp, location, substream_id.
     holds_tier : bool
         Whether its task is the one that puts the object to its tier.
+    set_key : str, optional
+        Its image set.
     """
 
     job_id: int
@@ -43,6 +45,7 @@ class About:
     supersedes: int | None = None
     pinned: bool = False
     holds_tier: bool = True
+    set_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def _decision_row(made: Made, now: float) -> dict[str, Any]:
         "software_version": SOFTWARE_VERSION,
         "supersedes": about.supersedes,
         "seen": decision.seen,
+        "members": None if decision.members is None else list(decision.members),
     }
 
 
@@ -114,6 +118,7 @@ def _object_row(made: Made, decision_id: int) -> dict[str, Any]:
     return {
         "job_id": about.job_id,
         "stream_id": about.stream_id,
+        "set_key": about.set_key,
         "task_id": about.task_id,
         "decision_id": decision_id,
         "score": NO_SCORE if decision.score is None else decision.score,

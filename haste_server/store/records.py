@@ -16,7 +16,8 @@ from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.jobspec import JobSpec
 from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
-from haste_core.states import TaskState
+from haste_core.set_members import tier_task
+from haste_core.states import Phase, TaskState
 from haste_server.store.database import Database
 from haste_server.store.many_rows import overwrite
 from haste_server.store.schema import NO_INDEX, jobs, pipelines, streams, tasks
@@ -98,10 +99,12 @@ def save_changes(
 ) -> None:
     """Write what differs between jobs before and after, whose rows this transaction holds."""
     ends: defaultdict[tuple[TaskState, float | None], list[int]] = defaultdict(list)
-    task_rows = []
+    task_rows, left_out = [], []
     for before, after in changes:
         if (before.state, before.ended_at) != (after.state, after.ended_at):
             ends[after.state, after.ended_at].append(after.job_id)
+            if after.ended_at is not None and _has_no_decision(after):
+                left_out.append(after.job_id)
         for old, new in zip(before.tasks, after.tasks, strict=True):
             if old is not new and old != new:
                 task_rows.append(task_row(after, new))
@@ -109,6 +112,13 @@ def save_changes(
         connection.execute(_SET_STATE, {"ids": job_ids, "new_state": state, "end": ended_at})
     if task_rows:
         overwrite(database, connection, tasks, task_rows, _CHANGING)
+    if left_out:
+        connection.execute(_STOP_WAITING, {"ids": left_out})
+
+
+def _has_no_decision(job: JobRecord) -> bool:
+    tier = tier_task(job)
+    return tier is not None and tier.decision_id is None
 
 
 def task_row(job: JobRecord, task: TaskRecord) -> dict[str, Any]:
@@ -164,6 +174,22 @@ _SET_STATE = (
     sa.update(jobs)
     .where(jobs.c.job_id.in_(_IDS))
     .values(state=sa.bindparam("new_state", type_=jobs.c.state.type), ended_at=sa.bindparam("end"))
+)
+_ended = jobs.alias("ended")
+_OF_THEIR_SETS = (
+    sa.select(jobs.c.job_id)
+    .join(_ended, sa.and_(_ended.c.stream_id == jobs.c.stream_id, _ended.c.set_key == jobs.c.set_key))
+    .where(_ended.c.job_id.in_(_IDS))
+)
+# An image that gets no decision may be the last one that its set was waiting for.
+_STOP_WAITING = (
+    sa.update(tasks)
+    .where(
+        tasks.c.job_id.in_(_OF_THEIR_SETS),
+        tasks.c.phase == Phase.UNDECIDED,
+        tasks.c.due_at.is_not(None),
+    )
+    .values(due_at=None)
 )
 PIPELINE_TEXT = sa.type_coerce(pipelines.c.pipeline, sa.Text).label("pipeline")
 _LOAD_PIPELINES = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -57,21 +57,29 @@ class Redeciding(SqlPart):
                     ScoredObject(features=row.features, **row.circumstances),
                     seen=seen[row.stream_id],
                     present=row.tier,
+                    set_key=row.set_key,
                 )
                 for row in rows
             ]
 
         return self.database.read(work)
 
-    def redecided(self, answered: Sequence[tuple[Undecided, Decision | None]], *, now: float) -> None:
-        """Record what was decided about objects once more; None leaves the earlier decision as it is."""
+    def redecided(
+        self,
+        answered: Sequence[tuple[Undecided, Decision | None]],
+        *,
+        now: float,
+        origin: Literal["new-policy", "set"] = "new-policy",
+    ) -> None:
+        """Record what was decided once more; see `haste_core.ports.TaskStore.redecided`."""
         by_job = {item.job_id: (item, decision) for item, decision in answered}
 
         def work(connection: Connection) -> None:
             made, done = [], []
             for row in _held(connection, by_job):
                 item, decision = by_job[row.job_id]
-                if row.due is not Due.DECISION or row.stream_pipeline_sha256 != item.pipeline.sha256:
+                is_asked = row.due is Due.DECISION or origin == "set"
+                if not is_asked or row.stream_pipeline_sha256 != item.pipeline.sha256:
                     continue  # somebody else was quicker, or it is due again
                 kept = _earlier(row) if decision is None else decision
                 if row.pinned and decision is not None:
@@ -79,12 +87,13 @@ class Redeciding(SqlPart):
                 if (kept.score, kept.tier, row.stream_mode) in _stands(row):
                     done.append({"id": row.job_id, "what": _due(row, kept.tier)})
                 else:
-                    made.append(_made(row, kept, "new-policy", None, pipeline=item.pipeline))
+                    made.append(_made(row, kept, origin, None, pipeline=item.pipeline))
             append(self.database, connection, made, now=now)
             if done:
                 connection.execute(_SET_DUE, done)
 
-        self.database.write(work)
+        if answered:
+            self.database.write(work)
 
     def redecide(
         self,
@@ -184,7 +193,10 @@ def _held(connection: Connection, job_ids: Collection[int]) -> list[Row[Any]]:
 
 
 def _earlier(row: Row[Any]) -> Decision:
-    return Decision(row.decision_score, row.tier, row.reason, row.input_sha256, row.features, row.seen)
+    members = None if row.members is None else tuple(row.members)
+    return Decision(
+        row.decision_score, row.tier, row.reason, row.input_sha256, row.features, row.seen, members
+    )
 
 
 def _stands(row: Row[Any]) -> set[tuple[float | None, str, str]]:
@@ -202,6 +214,7 @@ def _made(row: Row[Any], decision: Decision, origin: Origin, made_by: str | None
         row.circumstances,
         supersedes=row.decision_id,
         pinned=row.pinned,
+        set_key=row.set_key,
     )
     due = _due(row, decision.tier)
     return Made(about, decision, pipeline, row.stream_mode, origin, made_by, due)
@@ -234,6 +247,7 @@ _PRESENT = (
         objects.c.job_id,
         objects.c.task_id,
         objects.c.stream_id,
+        objects.c.set_key,
         objects.c.decision_id,
         objects.c.pinned,
         objects.c.due,
@@ -246,6 +260,7 @@ _PRESENT = (
         decisions.c.circumstances,
         decisions.c.input_sha256,
         decisions.c.seen,
+        decisions.c.members,
         streams.c.mode.label("stream_mode"),
         streams.c.pipeline_sha256.label("stream_pipeline_sha256"),
         _carried.c.tier.label("carried_tier"),

@@ -9,6 +9,7 @@ from haste_server.store.alerts import Alerts
 from haste_server.store.deciding import Deciding
 from haste_server.store.handout import HandOut
 from haste_server.store.history import History
+from haste_server.store.image_sets import ImageSets
 from haste_server.store.jobs import Jobs
 from haste_server.store.objects import Objects
 from haste_server.store.preview import Preview
@@ -29,6 +30,7 @@ class SqlStore(
     HandOut,
     History,
     Deciding,
+    ImageSets,
     Revising,
     Objects,
     Preview,

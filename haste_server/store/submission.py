@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from haste_core.errors import Problem, TransientError
 from haste_core.jobs import JobRecord
 from haste_core.jobspec import JobSpec
 from haste_core.pipelines import Pipeline
+from haste_core.set_members import tier_task
 from haste_core.stores import Refused, Submitted
 from haste_server.store import idempotency
 from haste_server.store.alerting import wake_watch
@@ -105,7 +106,8 @@ class Submission(SqlPart):
                 else:
                     fresh[number] = job
                     first[identity] = number
-        for number, job in zip(fresh, _insert(self.database, connection, list(fresh.values())), strict=True):
+        inserted = _insert(self.database, connection, list(fresh.values()), pipelines)
+        for number, job in zip(fresh, inserted, strict=True):
             answer[number] = Submitted(job.job_id, created=True, job=job)
         grown = {job.spec.stream_id for job in fresh.values()}
         wake_watch(connection, [name for name in grown if pipelines[name].alerts])
@@ -172,25 +174,33 @@ def _known_jobs(connection: Connection, specs: Sequence[JobSpec]) -> dict[_Ident
     return {(row.stream_id, row.source_id, row.source_version): row.job_id for row in rows}
 
 
-def _insert(database: Database, connection: Connection, records: Sequence[JobRecord]) -> list[JobRecord]:
+def _insert(
+    database: Database,
+    connection: Connection,
+    records: Sequence[JobRecord],
+    pipelines: Mapping[str, Pipeline],
+) -> list[JobRecord]:
     """Store new jobs, and return them with their numbers and those of their tasks."""
     if not records:
         return []
-    job_ids = insert_numbered(database, connection, jobs, [_job_row(record) for record in records])
+    rows = [_job_row(record, pipelines[record.spec.stream_id]) for record in records]
+    job_ids = insert_numbered(database, connection, jobs, rows)
     numbered = [record.but(job_id=job_id) for record, job_id in zip(records, job_ids, strict=True)]
-    rows = [task_row(job, task) for job in numbered for task in job.tasks]
-    for row in rows:
+    task_rows = [task_row(job, task) for job in numbered for task in job.tasks]
+    for row in task_rows:
         del row["task_id"]  # the database gives it
-    task_ids = iter(insert_numbered(database, connection, tasks, rows))
+    task_ids = iter(insert_numbered(database, connection, tasks, task_rows))
     return [job.but(tasks=tuple(task.but(task_id=next(task_ids)) for task in job.tasks)) for job in numbered]
 
 
-def _job_row(record: JobRecord) -> dict[str, Any]:
+def _job_row(record: JobRecord, pipeline: Pipeline) -> dict[str, Any]:
     spec = record.spec
+    image_set = pipeline.image_set if tier_task(record) is not None else None
     return {
         "stream_id": spec.stream_id,
         "source_id": spec.source_id,
         "source_version": spec.source_version,
+        "set_key": None if image_set is None else image_set.key_of(spec.metadata),
         "stream_index": NO_INDEX if spec.index is None else spec.index,
         "spec": spec.text,
         "state": record.state,

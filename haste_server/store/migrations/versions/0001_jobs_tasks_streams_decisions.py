@@ -32,6 +32,7 @@ def upgrade() -> None:
     sa.Column('software_version', sa.String(length=50), nullable=False),
     sa.Column('supersedes', sa.BigInteger(), nullable=True),
     sa.Column('seen', sa.BigInteger(), nullable=True),
+    sa.Column('members', sa.JSON(none_as_null=True), nullable=True),
     sa.PrimaryKeyConstraint('decision_id'),
     mysql_charset='utf8mb4',
     mysql_collate='utf8mb4_bin',
@@ -57,6 +58,7 @@ def upgrade() -> None:
     sa.Column('stream_id', sa.String(length=100), nullable=False),
     sa.Column('source_id', sa.String(length=255), nullable=False),
     sa.Column('source_version', sa.String(length=128), nullable=True),
+    sa.Column('set_key', sa.String(length=200), nullable=True),
     sa.Column('stream_index', sa.BigInteger(), nullable=False),
     sa.Column('spec', sa.JSON(), nullable=False),
     sa.Column('state', sa.SmallInteger(), nullable=False),
@@ -71,6 +73,7 @@ def upgrade() -> None:
     sqlite_autoincrement=True
     )
     with op.batch_alter_table('jobs', schema=None) as batch_op:
+        batch_op.create_index('ix_jobs_set', ['stream_id', 'set_key', 'job_id'], unique=False)
         batch_op.create_index('ix_jobs_source_id', ['source_id', 'job_id'], unique=False)
         batch_op.create_index('ix_jobs_state', ['state', 'job_id'], unique=False)
         batch_op.create_index('ix_jobs_stream', ['stream_id', 'job_id'], unique=False)
@@ -102,6 +105,7 @@ def upgrade() -> None:
     op.create_table('objects',
     sa.Column('job_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('stream_id', sa.String(length=100), nullable=False),
+    sa.Column('set_key', sa.String(length=200), nullable=True),
     sa.Column('task_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('decision_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('score', sa.Double(), nullable=False),
@@ -307,6 +311,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_jobs_stream')
         batch_op.drop_index('ix_jobs_state')
         batch_op.drop_index('ix_jobs_source_id')
+        batch_op.drop_index('ix_jobs_set')
 
     op.drop_table('jobs')
     op.drop_table('idempotency_keys')

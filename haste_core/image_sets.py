@@ -1,0 +1,232 @@
+"""Image sets: the images of one plate, well and site, that are decided about as one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from haste_core.fields import Number, PlainText
+
+MAX_KEY_CHARACTERS = 200
+MAX_EXPECTED = 10_000
+
+_FieldName = Annotated[PlainText, Field(max_length=100)]
+
+
+class ExpectedMembers(BaseModel):
+    """The images that each set should have: so many planes of each channel."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: tuple[_FieldName, ...] = Field(min_length=1, max_length=100)
+    planes: int = Field(default=1, ge=1, le=MAX_EXPECTED)
+
+
+class ImageSetSpec(BaseModel):
+    """Which images make a set, and how one score comes from theirs.
+
+    Attributes
+    ----------
+    group_by : tuple of str
+        Fields of the jobs' metadata. Images that have the same values of all of them are one set; an image
+        that lacks one of them is decided about alone.
+    expected : int or ExpectedMembers
+        How many images a set has, or of which channels (the field ``channel``), with how many planes each.
+    channel : str, optional
+        The reference; needed if `combine` is ``reference``.
+    combine : str
+        ``reference``: the reference's score is the set's. ``min``, ``mean``, ``max``: of the channels'.
+    z : str
+        ``best``: of a channel's planes the one with the highest score speaks for the channel. ``all``: all
+        planes count alike.
+    group_timeout_s : float
+        How long a set is waited for, in seconds since the features of its first image came.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    group_by: tuple[_FieldName, ...] = Field(min_length=1, max_length=8)
+    expected: Annotated[int, Field(ge=1, le=MAX_EXPECTED)] | ExpectedMembers
+    channel: _FieldName | None = None
+    combine: Literal["reference", "min", "mean", "max"] = "reference"
+    z: Literal["best", "all"] = "best"
+    group_timeout_s: Annotated[Number, Field(gt=0, le=1e7)] = 600.0
+
+    @model_validator(mode="after")
+    def _has_its_reference(self) -> Self:
+        if self.combine == "reference" and self.channel is None:
+            raise ValueError("combine: reference needs the name of a channel, such as channel: DAPI")
+        if (
+            isinstance(self.expected, ExpectedMembers)
+            and self.channel is not None
+            and self.channel not in self.expected.channels
+        ):
+            raise ValueError(f"channel {self.channel!r} is none of those that are expected")
+        return self
+
+    def key_of(self, metadata: Mapping[str, Any]) -> str | None:
+        """Name the set of an image by its metadata; None if it lacks a field."""
+        values = [metadata.get(name) for name in self.group_by]
+        if any(value is None or isinstance(value, dict | list) for value in values):
+            return None
+        # 3 and "3" are one site: who reads names gives numbers, other clients may give text.
+        key = json.dumps([str(value) for value in values], ensure_ascii=False)
+        return key if len(key) <= MAX_KEY_CHARACTERS else hashlib.sha256(key.encode()).hexdigest()
+
+
+class MemberState(Enum):
+    """How far an image of a set is."""
+
+    COMING = "coming"  # its features are not there yet
+    WAITING = "waiting"  # its features are there, and nothing was decided about it
+    DECIDED = "decided"
+    LEFT_OUT = "left out"  # it failed, was cancelled, or its tier is not asked for
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image of a set.
+
+    Attributes
+    ----------
+    source_id : str
+    metadata : mapping
+    state : MemberState
+    since : float, optional
+        When its features came, seconds since 1970.
+    """
+
+    source_id: str
+    metadata: Mapping[str, Any]
+    state: MemberState
+    since: float | None = None
+
+    @property
+    def channel(self) -> str | None:
+        """Its channel, as text."""
+        channel = self.metadata.get("channel")
+        return None if channel is None else str(channel)
+
+
+@dataclass(frozen=True)
+class MemberScore:
+    """What an interestingness function says of an image of a set: a score, or why there is none."""
+
+    member: Member
+    score: float | None
+    why_none: str = ""
+
+
+def missing(spec: ImageSetSpec, members: Sequence[Member]) -> tuple[str, ...]:
+    """Say which expected images are not there; those that failed count as there."""
+    if isinstance(spec.expected, int):
+        lacking = spec.expected - len(members)
+        return (f"{lacking} of {spec.expected} images",) if lacking > 0 else ()
+    there = Counter(member.channel for member in members)
+    planes = spec.expected.planes
+    return tuple(
+        channel if planes == 1 else f"{planes - there[channel]} of {planes} planes of {channel}"
+        for channel in spec.expected.channels
+        if there[channel] < planes
+    )
+
+
+def waits_until(spec: ImageSetSpec, members: Sequence[Member]) -> float | None:
+    """Tell until when a set is waited for; None if all expected images are there, with features or failed.
+
+    Returns
+    -------
+    float or None
+        Seconds since 1970.
+    """
+    if not missing(spec, members) and all(member.state is not MemberState.COMING for member in members):
+        return None
+    first = min((member.since for member in members if member.since is not None), default=0.0)
+    return first + spec.group_timeout_s
+
+
+def counts(spec: ImageSetSpec, member: Member) -> bool:
+    """Tell whether an image's score has a part in its set's."""
+    has_features = member.state in (MemberState.WAITING, MemberState.DECIDED)
+    return has_features and (spec.combine != "reference" or member.channel == spec.channel)
+
+
+def combined(spec: ImageSetSpec, scores: Sequence[MemberScore]) -> tuple[float | None, str]:
+    """Make one score of those of a set.
+
+    Parameters
+    ----------
+    spec : ImageSetSpec
+    scores : sequence of MemberScore
+        Of the images that count; those without a score have no part in it, unless none has one.
+
+    Returns
+    -------
+    score : float or None
+        In [0, 1]; None if no image has a score.
+    how : str
+        For the decision's reason: ``DAPI gave 0.8123``.
+    """
+    by_channel: defaultdict[str, list[float]] = defaultdict(list)
+    for one in scores:
+        if one.score is not None:
+            by_channel[one.member.channel or "the images"].append(one.score)
+    if not by_channel:
+        return None, _why_none(spec, scores)
+    if spec.z == "best":
+        spoken = {channel: [max(planes)] for channel, planes in by_channel.items()}
+    else:
+        spoken = dict(by_channel)
+    values = [value for planes in spoken.values() for value in planes]
+    how = "mean" if spec.combine == "reference" else spec.combine
+    score = {"min": min(values), "mean": min(max(sum(values) / len(values), 0.0), 1.0), "max": max(values)}[
+        how
+    ]
+    if len(values) == 1:
+        return score, f"{next(iter(spoken))} gave {score:.4f}"
+    parts = ", ".join(f"{channel} {_shown(planes)}" for channel, planes in spoken.items())
+    return score, f"the {how} of {parts} is {score:.4f}"
+
+
+def _why_none(spec: ImageSetSpec, scores: Iterable[MemberScore]) -> str:
+    whys = dict.fromkeys(f"{one.member.channel or one.member.source_id}: {one.why_none}" for one in scores)
+    if not whys:
+        what = spec.channel if spec.combine == "reference" else "any image"
+        return f"no score: there are no features of {what}"
+    return "no score: " + "; ".join(list(whys)[:5])
+
+
+def _shown(planes: Sequence[float]) -> str:
+    return "/".join(f"{value:.4f}" for value in planes[:5]) + ("/…" if len(planes) > 5 else "")
+
+
+def described(spec: ImageSetSpec, members: Sequence[Member]) -> str:
+    """Say which set this is, what belongs to it, and what does not although it should."""
+    values = members[0].metadata
+    name = " ".join(f"{field} {values.get(field)}" for field in spec.group_by)
+    failed = [member for member in members if member.state is MemberState.LEFT_OUT]
+    coming = [member for member in members if member.state is MemberState.COMING]
+    absent = [
+        *(f"{what} missing" for what in missing(spec, members)),
+        *(
+            f"{_listed(those)} {how}"
+            for those, how in ((failed, "failed"), (coming, "not there yet"))
+            if those
+        ),
+    ]
+    there = [member for member in members if member not in failed and member not in coming]
+    whole = f"incomplete ({', '.join(absent)})" if absent else "complete"
+    return f"image set {name}: {_listed(there)}; {whole}"
+
+
+def _listed(members: Sequence[Member]) -> str:
+    number = Counter(member.channel or member.source_id for member in members)
+    names = [f"{name} ({planes} planes)" if planes > 1 else name for name, planes in number.items()]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,0 +1,79 @@
+"""Image sets: all their images, and until when those that are there wait for the others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from haste_core.image_sets import MemberState
+from haste_core.ports import SetMember, SetName
+from haste_core.set_members import member_of, tier_task
+from haste_core.states import Phase
+from haste_server.store.deciding import as_undecided, last_decision
+from haste_server.store.records import SqlPart, load_jobs, pipelines_now
+from haste_server.store.schema import jobs, tasks
+
+
+class ImageSets(SqlPart):
+    """The evaluator's view of image sets."""
+
+    def set_members(self, names: Collection[SetName]) -> dict[SetName, list[SetMember]]:
+        """Load all images of sets; see `haste_core.ports.TaskStore.set_members`."""
+        return self.database.read(lambda connection: _members(connection, names, lock=False))
+
+    def hold_sets(self, held: Sequence[tuple[SetName, Sequence[SetMember], float]]) -> None:
+        """Let sets wait; see `haste_core.ports.TaskStore.hold_sets`."""
+        if not held:
+            return
+
+        def work(connection: Connection) -> None:
+            present = _members(connection, [name for name, _, _ in held], lock=True)
+            rows = [
+                {"id": one.item.task_id, "until": until}
+                for name, seen, until in held
+                if _states(present.get(name, ())) == _states(seen)
+                for one in seen
+                if one.member.state is MemberState.WAITING
+            ]
+            if rows:
+                connection.execute(_HOLD, rows)
+
+        self.database.write(work)
+
+
+def _members(
+    connection: Connection, names: Collection[SetName], *, lock: bool
+) -> dict[SetName, list[SetMember]]:
+    rows = connection.execute(_OF_SETS, {"names": list(names)}).all()
+    set_of = {row.job_id: (row.stream_id, row.set_key) for row in rows}
+    found = load_jobs(connection, set_of, lock=lock)
+    streams = {name for name, _ in names}
+    pipelines = pipelines_now(connection, streams)
+    seen = {name: last_decision(connection, name) for name in streams}
+    latest = {(set_of[job_id], job.spec.source_id): job_id for job_id, job in sorted(found.items())}
+    members: defaultdict[SetName, list[SetMember]] = defaultdict(list)
+    for job_id, job in sorted(found.items()):
+        name = set_of[job_id]
+        tier = tier_task(job)
+        if tier is not None:
+            item = as_undecided(tier.task_id, job, pipelines, seen)
+            is_latest = latest[name, job.spec.source_id] == job_id
+            members[name].append(SetMember(item, member_of(job, tier), is_latest))
+    return dict(members)
+
+
+def _states(members: Iterable[SetMember]) -> dict[int, MemberState]:
+    return {one.item.job_id: one.member.state for one in members}
+
+
+_OF_SETS = sa.select(jobs.c.job_id, jobs.c.stream_id, jobs.c.set_key).where(
+    sa.tuple_(jobs.c.stream_id, jobs.c.set_key).in_(sa.bindparam("names", expanding=True))
+)
+_HOLD = (
+    sa.update(tasks)
+    .where(tasks.c.task_id == sa.bindparam("id"), tasks.c.phase == Phase.UNDECIDED)
+    .values(due_at=sa.bindparam("until"))
+)

@@ -1,0 +1,263 @@
+"""Image sets on every database: who belongs to one, who waits, and what is decided about all of it."""
+
+from typing import Any
+
+import pytest
+
+from haste_core.decisions import Decision, decide
+from haste_core.interestingness import built_in
+from haste_core.messages import TaskMessage
+from haste_core.pipelines import Pipeline
+from haste_core.ports import Answer, Undecidable, Undecided
+from haste_core.states import TaskState
+from haste_server.engine.evaluator import Evaluator
+from haste_server.store.sql import SqlStore
+from tests.contract.store_bench import NOW, PIPELINE, claim, result_of, spec, submitted
+
+CHANNELS = ["DAPI", "GFP", "Cy5"]
+SETS = Pipeline.parse(
+    PIPELINE.to_json()
+    | {
+        "interestingness": {
+            "function": "expression",
+            "features_from": "focus-score",
+            "parameters": {"expression": "score"},
+        },
+        "policy": {
+            "intervals": [{"lo": 0, "hi": 0.5, "tier": "warm"}, {"lo": 0.5, "hi": 1, "tier": "hot"}],
+            "undefined": "cold",
+        },
+        "image_set": {
+            "group_by": ["well", "site"],
+            "expected": {"channels": CHANNELS},
+            "channel": "DAPI",
+            "group_timeout_s": 60,
+        },
+    }
+)
+
+
+class Bench:
+    """A stream of image sets, and an evaluator whose clock stands still."""
+
+    def __init__(self, store: SqlStore, pipeline: Pipeline = SETS) -> None:
+        self.store = store
+        self.now = NOW
+        self.asked: list[str] = []
+        self._claimed: dict[str, TaskMessage] = {}
+        self.evaluator = Evaluator(store=store, released=lambda: None, time_limit_s=1, clock=lambda: self.now)
+        self.evaluator._child = self  # type: ignore[assignment]
+        store.create_stream("s", pipeline, "enforce", now=NOW)
+
+    def ask(self, item: Undecided) -> Answer:
+        self.asked.append(item.source_id)
+        function, policy = item.pipeline.interestingness, item.pipeline.policy
+        assert function is not None
+        assert policy is not None
+        if item.scored.features.get("score") == "broken":
+            return Undecidable("the function broke")
+        return decide(item.scored, spec=function, policy=policy, build=built_in)
+
+    def submit(self, *names: str, site: int = 1) -> dict[str, int]:
+        specs = [
+            spec(
+                {"taskSequential": ["focus-score", "tier"]},
+                source_id=f"s{site}/{name}",
+                stream_id="s",
+                metadata={"well": "A01", "site": site, "channel": name.partition(" ")[0]},
+            )
+            for name in names
+        ]
+        return dict(zip(names, submitted(self.store, *specs, now=self.now), strict=True))
+
+    def score(self, scores: dict[str, Any], *, site: int = 1) -> None:
+        """Let features come: a score, None where it is undefined, or a failure."""
+        claimed = claim(self.store, "focus-score", now=self.now)
+        self._claimed |= {message.job["source_id"]: message for message in claimed}
+        for name, score in scores.items():
+            state = TaskState.BAD_INPUT if score == "failed" else TaskState.DONE
+            features = {"undefined": "empty"} if score is None else {"score": score}
+            message = self._claimed.pop(f"s{site}/{name}")
+            result = result_of(message, state, response=features, started_at=self.now, ended_at=self.now)
+            self.store.record([result], now=self.now)
+
+    def decide(self) -> None:
+        while self.evaluator._decide_batch() or self.evaluator._redecide_batch():
+            pass
+
+    def tiers(self, *, site: int = 1) -> dict[str, tuple[str, float | None]]:
+        """Return what was last decided about each image of a site."""
+        decided = self.store.decided("s", after=0, up_to=2**62, limit=1000)
+        found = {one.object.source_id: (one.object.tier, one.object.score) for one in decided}
+        start = f"s{site}/"
+        return {name.removeprefix(start): it for name, it in found.items() if name.startswith(start)}
+
+    def reasons(self) -> list[str]:
+        """Return why all tasks that may run now were decided so."""
+        notes = [message.decision for message in claim(self.store, "tier", now=self.now)]
+        return [note.reason for note in notes if note is not None]
+
+
+@pytest.fixture
+def bench(store: SqlStore) -> Bench:
+    return Bench(store)
+
+
+def test_a_set_is_decided_as_one_when_all_of_it_is_there(bench: Bench) -> None:
+    bench.submit(*CHANNELS)
+    bench.submit(*CHANNELS, site=2)
+    bench.score({"GFP": 0.1, "DAPI": 0.9})
+    bench.decide()
+    assert bench.tiers() == {}
+    assert bench.store.undecided(limit=10, now=NOW + 59) == []
+    bench.score({"Cy5": 0.2})
+    bench.decide()
+    assert bench.tiers() == dict.fromkeys(CHANNELS, ("hot", 0.9))
+    assert bench.tiers(site=2) == {}
+    assert bench.asked == ["s1/DAPI"]
+    said = (
+        "image set well A01 site 1: DAPI, GFP, Cy5; complete; expression: DAPI gave 0.9000, "
+        "which the policy puts in hot"
+    )
+    assert bench.reasons() == [said] * 3
+
+
+def test_after_the_time_out_it_is_decided_without_what_is_missing(bench: Bench) -> None:
+    bench.submit("DAPI", "GFP")
+    bench.score({"DAPI": 0.9})
+    bench.now += 30
+    bench.score({"GFP": 0.2})
+    bench.decide()
+    bench.now += 29.9
+    bench.decide()
+    assert bench.tiers() == {}
+    bench.now += 0.2
+    bench.decide()
+    assert bench.tiers() == {"DAPI": ("hot", 0.9), "GFP": ("hot", 0.9)}
+    assert all("incomplete (Cy5 missing)" in reason for reason in bench.reasons())
+
+
+def test_an_image_that_comes_late_joins_its_set(bench: Bench) -> None:
+    bench.submit("DAPI", "GFP")
+    bench.score({"DAPI": 0.9, "GFP": 0.2})
+    bench.decide()
+    bench.now += 61
+    bench.decide()
+    before = bench.store.decided("s", after=0, up_to=2**62, limit=100)
+    bench.submit("Cy5")
+    bench.score({"Cy5": 0.1})
+    bench.decide()
+    assert bench.tiers() == dict.fromkeys(CHANNELS, ("hot", 0.9))
+    after = bench.store.decided("s", after=0, up_to=2**62, limit=100)
+    assert len(after) == len(before) + 1
+
+
+def test_a_reference_that_comes_late_changes_the_others_decisions(bench: Bench) -> None:
+    bench.submit("GFP", "Cy5")
+    bench.score({"GFP": 0.2, "Cy5": 0.1})
+    bench.now += 61
+    bench.decide()
+    assert bench.tiers() == {"GFP": ("cold", None), "Cy5": ("cold", None)}
+    for message in claim(bench.store, "tier", now=bench.now):
+        assert message.decision is not None
+        assert "no score: there are no features of DAPI" in message.decision.reason
+        bench.store.record([result_of(message)], now=bench.now)
+    bench.submit("DAPI")
+    bench.score({"DAPI": 0.9})
+    bench.decide()
+    assert bench.tiers() == dict.fromkeys(CHANNELS, ("hot", 0.9))
+    assert len(bench.store.start_moves(limit=10, now=bench.now)) == 2
+
+
+def test_a_failed_image_is_not_waited_for(bench: Bench) -> None:
+    bench.submit(*CHANNELS)
+    bench.score({"DAPI": 0.9, "GFP": 0.2})
+    bench.decide()
+    bench.score({"Cy5": "failed"})
+    bench.decide()
+    assert bench.tiers() == {"DAPI": ("hot", 0.9), "GFP": ("hot", 0.9)}
+    assert all("incomplete (Cy5 failed)" in reason for reason in bench.reasons())
+
+
+def test_an_image_whose_function_fails_is_left_out(store: SqlStore) -> None:
+    image_set = {"group_by": ["site"], "expected": 3, "combine": "max"}
+    bench = Bench(store, Pipeline.parse(SETS.to_json() | {"image_set": image_set}))
+    jobs = bench.submit(*CHANNELS)
+    bench.score({"DAPI": 0.3, "GFP": 0.4, "Cy5": "broken"})
+    bench.decide()
+    assert bench.tiers() == {"DAPI": ("warm", 0.4), "GFP": ("warm", 0.4)}
+    assert store.job(jobs["Cy5"]).state is TaskState.ERROR
+    assert "incomplete (Cy5 failed); expression: the max of" in bench.reasons()[0]
+
+
+def test_a_cancelled_job_is_not_waited_for(bench: Bench) -> None:
+    jobs = bench.submit(*CHANNELS)
+    bench.score({"DAPI": 0.9, "GFP": 0.2})
+    bench.decide()
+    bench.store.cancel_job(jobs["Cy5"], now=bench.now)
+    bench.decide()
+    assert bench.tiers() == {"DAPI": ("hot", 0.9), "GFP": ("hot", 0.9)}
+
+
+def test_a_function_that_fails_for_the_reference_fails_for_the_set(bench: Bench) -> None:
+    jobs = bench.submit(*CHANNELS)
+    bench.score({"DAPI": "broken", "GFP": 0.2, "Cy5": 0.2})
+    bench.decide()
+    assert bench.tiers() == {}
+    assert {bench.store.job(job_id).state for job_id in jobs.values()} == {TaskState.ERROR}
+
+
+def test_images_that_belong_to_no_set_are_decided_alone(bench: Bench) -> None:
+    tree = {"taskSequential": ["focus-score", "tier"]}
+    submitted(bench.store, spec(tree, source_id="s1/alone", stream_id="s", metadata={"well": "A01"}))
+    bench.score({"alone": 0.7})
+    bench.decide()
+    assert bench.tiers() == {"alone": ("hot", 0.7)}
+
+
+def test_a_later_version_of_an_image_counts_instead_of_the_first(bench: Bench) -> None:
+    bench.submit("DAPI", "GFP")
+    bench.score({"DAPI": 0.9, "GFP": 0.2})
+    bench.submit("DAPI", "Cy5")
+    bench.score({"DAPI": 0.1, "Cy5": 0.2})
+    bench.decide()
+    assert bench.tiers() == dict.fromkeys(CHANNELS, ("warm", 0.1))
+    assert len(bench.store.decided("s", after=0, up_to=2**62, limit=100)) == 4
+
+
+def test_another_policy_decides_about_sets_as_one(bench: Bench) -> None:
+    bench.submit(*CHANNELS)
+    bench.score({"DAPI": 0.6, "GFP": 0.1, "Cy5": 0.1})
+    bench.decide()
+    policy = {"intervals": [{"lo": 0, "hi": 1, "tier": "other"}], "undefined": "cold"}
+    bench.store.set_policy("s", Pipeline.parse(SETS.to_json() | {"policy": policy}))
+    bench.decide()
+    assert bench.tiers() == dict.fromkeys(CHANNELS, ("other", 0.6))
+    assert bench.store.to_redecide(limit=10) == []
+
+
+def test_a_pinned_image_stays_where_it_is_while_its_set_goes(bench: Bench) -> None:
+    jobs = bench.submit("GFP", "Cy5")
+    bench.score({"GFP": 0.2, "Cy5": 0.1})
+    bench.now += 61
+    bench.decide()
+
+    def same(decision: Decision) -> Decision:
+        return decision
+
+    bench.store.redecide_one(jobs["GFP"], same, origin="pin", made_by="eva", now=NOW, pinned=True)
+    bench.submit("DAPI")
+    bench.score({"DAPI": 0.9})
+    bench.decide()
+    assert bench.tiers() == {"GFP": ("cold", 0.9), "Cy5": ("hot", 0.9), "DAPI": ("hot", 0.9)}
+
+
+def test_planes(store: SqlStore) -> None:
+    image_set = {"group_by": ["site"], "expected": 4, "combine": "mean"}
+    bench = Bench(store, Pipeline.parse(SETS.to_json() | {"image_set": image_set}))
+    bench.submit("DAPI 1", "DAPI 2", "GFP 1", "GFP 2")
+    bench.score({"DAPI 1": 0.2, "DAPI 2": 0.8, "GFP 1": 0.4, "GFP 2": None})
+    bench.decide()
+    assert {tier for tier, _ in bench.tiers().values()} == {"hot"}
+    assert [score for _, score in bench.tiers().values()] == pytest.approx([0.6] * 4)
+    assert "DAPI (2 planes), GFP (2 planes); complete" in bench.reasons()[0]

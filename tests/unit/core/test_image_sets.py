@@ -1,0 +1,144 @@
+"""Image sets: what makes one, when it is all there, and one score of several."""
+
+import json
+import math
+from statistics import fmean
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from haste_core.image_sets import (
+    ImageSetSpec,
+    Member,
+    MemberScore,
+    MemberState,
+    combined,
+    counts,
+    described,
+    missing,
+    waits_until,
+)
+
+SITE = {"plate": "p7", "well": "A01", "site": 3}
+GROUP = {"group_by": ["plate", "well", "site"]}
+
+
+def set_of(**more: Any) -> ImageSetSpec:
+    return ImageSetSpec.model_validate(GROUP | {"expected": 2, "combine": "mean"} | more)
+
+
+def member(channel: str = "DAPI", state: MemberState = MemberState.WAITING, **more: Any) -> Member:
+    given = {"source_id": f"{channel}.tif", "metadata": SITE | {"channel": channel}, "since": 100.0} | more
+    return Member(state=state, **given)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"combine": "reference"}, "channel: DAPI"),
+        ({"channel": "Cy5", "expected": {"channels": ["DAPI"]}}, "none of those"),
+        ({"expected": 0}, "greater than or equal to 1"),
+        ({"group_by": []}, "at least 1"),
+        ({"group_timeout_s": math.inf}, "finite"),
+        ({"group_timeout_s": 0}, "greater than 0"),
+        ({"colour": "red"}, "not permitted"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        set_of(**wrong)
+
+
+@given(st.lists(st.text(max_size=120) | st.integers(), min_size=3, max_size=3), st.data())
+def test_keys_are_the_same_exactly_where_all_values_are(values: list[Any], data: st.DataObject) -> None:
+    others = data.draw(st.just(values) | st.lists(st.text(max_size=3), min_size=3, max_size=3))
+    spec = set_of()
+    first, second = (spec.key_of(dict(zip(SITE, each, strict=True))) for each in (values, others))
+    assert first is not None
+    assert len(first) <= 200
+    assert (first == second) == ([str(value) for value in values] == [str(value) for value in others])
+
+
+@pytest.mark.parametrize(
+    "metadata", [{}, {"plate": "p7", "well": "A01"}, SITE | {"site": None}, SITE | {"well": ["A"]}]
+)
+def test_an_image_that_lacks_a_field_belongs_to_no_set(metadata: dict[str, Any]) -> None:
+    assert set_of().key_of(metadata) is None
+    assert json.loads(set_of().key_of(SITE) or "") == ["p7", "A01", "3"]
+
+
+def test_what_is_missing() -> None:
+    two = [member("DAPI"), member("GFP")]
+    assert missing(set_of(), two) == ()
+    assert missing(set_of(expected=5), two) == ("3 of 5 images",)
+    assert missing(set_of(expected={"channels": ["DAPI", "Cy5"]}), two) == ("Cy5",)
+    planes = {"channels": ["DAPI", "GFP"], "planes": 2}
+    assert missing(set_of(expected=planes), [*two, member("GFP")]) == ("1 of 2 planes of DAPI",)
+
+
+def test_a_set_is_waited_for_since_its_first_features() -> None:
+    spec = set_of(group_timeout_s=60)
+    late, failed = member("GFP", since=130.0), member("GFP", MemberState.LEFT_OUT, since=None)
+    assert waits_until(spec, [member(), late]) is None
+    assert waits_until(spec, [member(), failed]) is None
+    assert waits_until(spec, [late]) == 190.0
+    assert waits_until(spec, [late, member()]) is None
+    assert waits_until(spec, [late, member(), member("Cy5", MemberState.COMING, since=None)]) == 160.0
+
+
+SCORES = st.lists(
+    st.tuples(st.sampled_from(["DAPI", "GFP", "Cy5"]), st.none() | st.floats(0, 1)), min_size=1, max_size=9
+)
+
+
+@given(SCORES, st.sampled_from(["min", "mean", "max", "reference"]), st.sampled_from(["best", "all"]))
+def test_one_score_of_several(scores: list[tuple[str, float | None]], combine: str, z: str) -> None:
+    spec = set_of(combine=combine, z=z, channel="DAPI")
+    given_scores = [
+        MemberScore(one, score, "empty") for channel, score in scores if counts(spec, one := member(channel))
+    ]
+    score, how = combined(spec, given_scores)
+    used: dict[str, list[float]] = {}
+    for channel, value in scores:
+        if value is not None and (combine != "reference" or channel == "DAPI"):
+            used.setdefault(channel, []).append(value)
+    values = (
+        [max(planes) for planes in used.values()] if z == "best" else [v for p in used.values() for v in p]
+    )
+    if not values:
+        assert score is None
+        assert how.startswith("no score: ")
+        return
+    assert score is not None
+    assert 0 <= score <= 1
+    expected = {"min": min, "max": max}.get(combine, fmean)
+    assert score == pytest.approx(expected(values))
+    assert f"{score:.4f}" in how
+
+
+def test_failed_and_coming_images_have_no_part_in_the_score() -> None:
+    spec = set_of()
+    assert [counts(spec, member(state=state)) for state in MemberState] == [False, True, True, False]
+
+
+def test_a_set_says_what_it_is_made_of() -> None:
+    spec = set_of(expected={"channels": ["DAPI", "GFP", "Cy3", "Cy5", "phase"]})
+    members = [member("DAPI"), member("DAPI"), member("GFP", MemberState.DECIDED)]
+    members += [member("Cy3", MemberState.LEFT_OUT), member("phase", MemberState.COMING)]
+    assert described(spec, members) == (
+        "image set plate p7 well A01 site 3: DAPI (2 planes), GFP; "
+        "incomplete (Cy5 missing, Cy3 failed, phase not there yet)"
+    )
+    assert described(set_of(), members[:2]).endswith("DAPI (2 planes); complete")
+    many = [member(str(number)) for number in range(12)]
+    assert described(spec, many).split(";")[0].endswith("8, 9 and 2 more")
+
+
+def test_no_features_at_all() -> None:
+    assert combined(set_of(combine="reference", channel="DAPI"), []) == (
+        None,
+        "no score: there are no features of DAPI",
+    )
