@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from haste_core.image_sets import Member, MemberState
 from haste_core.jobs import JobRecord, TaskRecord
-from haste_core.lifecycle import DECIDED_KEY
 from haste_core.states import Phase
+from haste_core.task_changes import DECIDED_KEY
 
 
 def tier_task(job: JobRecord) -> TaskRecord | None:

@@ -38,7 +38,8 @@ def tier_by_record(present: Pipeline, other: Pipeline) -> Tier | None:
         return None
     if spec == present.interestingness:
         return _chosen(policy, lambda border: objects.c.score < border)
-    if _reads_the_same(spec, present.interestingness):
+    # What is recorded as score of an image is its set's, as value its own.
+    if other.image_set is None and _reads_the_same(spec, present.interestingness):
         return _by_value(spec, policy)
     return None
 

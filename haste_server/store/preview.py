@@ -7,15 +7,17 @@ is computed from each object's recorded features.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from haste_core.decisions import decide, kept_for_audit
+from haste_core.decisions import Decision, decide, kept_for_audit
 from haste_core.errors import InvalidError, Problem
+from haste_core.image_sets import ImageSetSpec, Member, MemberScore, MemberState, combined, counts
 from haste_core.interestingness import (
     QUICK,
     InterestingnessError,
@@ -56,8 +58,8 @@ class Preview(SqlPart):
             assert isinstance(policy, IntervalPolicy)
             if spec == present.interestingness:
                 rows = _pages(connection, stream_id)
-                return _shifts((row, _tier_again(row, stream_id, policy)) for row in rows)
-            return _computed(connection, stream_id, spec, policy)
+                return _shifts((row, _tier_with(row.score, row, stream_id, policy)) for row in rows)
+            return _computed(connection, stream_id, pipeline)
 
         return self.database.read(work)
 
@@ -113,9 +115,10 @@ def _counted(connection: Connection, stream_id: str, tier: sa.ColumnElement[str]
     return [Shift(before, to, count, int(size)) for before, to, count, size in connection.execute(counted)]
 
 
-def _computed(
-    connection: Connection, stream_id: str, spec: InterestingnessSpec, policy: IntervalPolicy
-) -> list[Shift]:
+def _computed(connection: Connection, stream_id: str, pipeline: Pipeline) -> list[Shift]:
+    spec, policy = pipeline.interestingness, pipeline.policy
+    assert spec is not None
+    assert isinstance(policy, IntervalPolicy)
     known: list[StreamObject] = []
 
     def others_of(source_id: str) -> list[StreamObject]:
@@ -132,13 +135,70 @@ def _computed(
             raise InvalidError([Problem("interestingness", what)])
         return [other for other in known if other.source_id != source_id]
 
-    def tier(row: sa.Row[Any]) -> str:
+    def decided(row: sa.Row[Any]) -> Decision | None:
         others = partial(others_of, row.source_id)
         scored = ScoredObject(features=row.features, **row.circumstances, others=others)
-        for_audit = policy.takes_for_audit(stream_id, row.source_id)
-        return row.tier if row.pinned else _tier(scored, spec, policy, row.tier, for_audit=for_audit)
+        for_audit = _is_for_audit(row, stream_id, policy)
+        try:
+            return decide(scored, spec=spec, policy=policy, build=built_in, for_audit=for_audit)
+        except InterestingnessError:  # as when it is applied: the earlier decision stays
+            return None
 
-    return _shifts((row, tier(row)) for row in _pages(connection, stream_id))
+    rows = _pages(connection, stream_id)
+    if pipeline.image_set is not None:
+        return _shifts(_of_sets(rows, pipeline.image_set, policy, stream_id, decided))
+    return _shifts((row, _tier_of(row, None if row.pinned else decided(row))) for row in rows)
+
+
+def _tier_of(row: Any, decision: Decision | None) -> str:
+    return str(row.tier) if decision is None else decision.tier
+
+
+def _of_sets(
+    rows: Iterable[sa.Row[Any]],
+    image_set: ImageSetSpec,
+    policy: IntervalPolicy,
+    stream_id: str,
+    decided: Callable[[sa.Row[Any]], Decision | None],
+) -> Iterator[tuple[Any, str]]:
+    sets: defaultdict[str, _SetTried] = defaultdict(_SetTried)
+    for row in rows:
+        if row.set_key is None:
+            yield row, _tier_of(row, None if row.pinned else decided(row))
+            continue
+        tried = sets[row.set_key]
+        tried.objects.append(_Sized(row.set_key, row.source_id, row.tier, row.pinned, row.size_bytes))
+        member = Member(row.source_id, row.circumstances["metadata"], MemberState.DECIDED)
+        if counts(image_set, member):
+            decision = decided(row)
+            tried.has_failed |= decision is None
+            if decision is not None:
+                tried.scores[row.source_id] = MemberScore(member, decision.score)
+    for tried in sets.values():
+        score = combined(image_set, list(tried.scores.values()))[0]
+        stays = tried.has_failed and not tried.scores
+        for one in tried.objects:
+            yield one, one.tier if stays else _tier_with(score, one, stream_id, policy)
+
+
+@dataclass(frozen=True)
+class _Sized:
+    """What the count needs of an image of a set."""
+
+    set_key: str
+    source_id: str
+    tier: str
+    pinned: bool
+    size_bytes: int
+
+
+@dataclass
+class _SetTried:
+    """The images of a set, and what the function says of those that count."""
+
+    objects: list[_Sized] = field(default_factory=list)
+    scores: dict[str, MemberScore] = field(default_factory=dict)
+    has_failed: bool = False
 
 
 def _shifts(ways: Iterable[tuple[Any, str]]) -> list[Shift]:
@@ -150,20 +210,17 @@ def _shifts(ways: Iterable[tuple[Any, str]]) -> list[Shift]:
     return [Shift(*way, counts[way], sizes[way]) for way in sorted(counts)]
 
 
-def _tier_again(row: sa.Row[Any], stream_id: str, policy: IntervalPolicy) -> str:
+def _tier_with(score: float | None, row: Any, stream_id: str, policy: IntervalPolicy) -> str:
     if row.pinned:
         return str(row.tier)
-    for_audit = policy.takes_for_audit(stream_id, row.source_id)
-    return kept_for_audit(policy, policy.tier_for(row.score), for_audit=for_audit)[0]
+    if score is None:
+        return policy.undefined
+    for_audit = _is_for_audit(row, stream_id, policy)
+    return kept_for_audit(policy, policy.tier_for(score), for_audit=for_audit)[0]
 
 
-def _tier(
-    scored: ScoredObject, spec: InterestingnessSpec, policy: Policy, present: str, *, for_audit: bool
-) -> str:
-    try:
-        return decide(scored, spec=spec, policy=policy, build=built_in, for_audit=for_audit).tier
-    except InterestingnessError:  # as when it is applied: the earlier decision stays
-        return present
+def _is_for_audit(row: Any, stream_id: str, policy: Policy) -> bool:
+    return policy.takes_for_audit(stream_id, row.set_key or row.source_id)  # a set is kept as one
 
 
 def _pages(connection: Connection, stream_id: str) -> Iterator[sa.Row[Any]]:
@@ -188,6 +245,7 @@ _ALL = (
 _PAGE = (
     sa.select(
         objects.c.job_id,
+        objects.c.set_key,
         objects.c.tier,
         objects.c.pinned,
         objects.c.size_bytes,
