@@ -114,6 +114,11 @@ class Member:
         channel = self.metadata.get("channel")
         return None if channel is None else str(channel)
 
+    @property
+    def shown_channel(self) -> str:
+        """Its channel, as sentences name it."""
+        return "the images" if self.channel is None else f"channel {self.channel}"
+
 
 @dataclass(frozen=True)
 class MemberScore:
@@ -132,7 +137,9 @@ def missing(spec: ImageSetSpec, members: Sequence[Member]) -> tuple[str, ...]:
     there = Counter(member.channel for member in members)
     planes = spec.expected.planes
     return tuple(
-        channel if planes == 1 else f"{planes - there[channel]} of {planes} planes of {channel}"
+        f"channel {channel}"
+        if planes == 1
+        else f"{planes - there[channel]} of {planes} planes of channel {channel}"
         for channel in spec.expected.channels
         if there[channel] < planes
     )
@@ -177,7 +184,7 @@ def combined(spec: ImageSetSpec, scores: Sequence[MemberScore]) -> tuple[float |
     by_channel: defaultdict[str, list[float]] = defaultdict(list)
     for one in scores:
         if one.score is not None:
-            by_channel[one.member.channel or "the images"].append(one.score)
+            by_channel[one.member.shown_channel].append(one.score)
     if not by_channel:
         return None, _why_none(spec, scores)
     if spec.z == "best":
@@ -196,9 +203,9 @@ def combined(spec: ImageSetSpec, scores: Sequence[MemberScore]) -> tuple[float |
 
 
 def _why_none(spec: ImageSetSpec, scores: Iterable[MemberScore]) -> str:
-    whys = dict.fromkeys(f"{one.member.channel or one.member.source_id}: {one.why_none}" for one in scores)
+    whys = dict.fromkeys(f"{one.member.shown_channel}: {one.why_none}" for one in scores)
     if not whys:
-        what = spec.channel if spec.combine == "reference" else "any image"
+        what = f"channel {spec.channel}" if spec.combine == "reference" else "any image"
         return f"no score: there are no features of {what}"
     return "no score: " + "; ".join(list(whys)[:5])
 
@@ -229,4 +236,6 @@ def described(spec: ImageSetSpec, members: Sequence[Member]) -> str:
 def _listed(members: Sequence[Member]) -> str:
     number = Counter(member.channel or member.source_id for member in members)
     names = [f"{name} ({planes} planes)" if planes > 1 else name for name, planes in number.items()]
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    kind = "" if not members or members[0].channel is None else "channel " if len(names) == 1 else "channels "
+    return f"{kind}{', '.join(names[:10])}{more}"

@@ -120,7 +120,7 @@ def test_a_set_is_decided_as_one_when_all_of_it_is_there(bench: Bench) -> None:
     assert bench.tiers(site=2) == {}
     assert bench.asked == ["s1/DAPI"]
     said = (
-        "image set well A01 site 1: DAPI, GFP, Cy5; complete; expression: DAPI gave 0.9000, "
+        "image set well A01 site 1: channels DAPI, GFP, Cy5; complete; expression: channel DAPI gave 0.9000, "
         "which the policy puts in hot"
     )
     assert bench.reasons() == [said] * 3
@@ -139,7 +139,7 @@ def test_after_the_time_out_it_is_decided_without_what_is_missing(bench: Bench) 
     bench.now += 0.2
     bench.decide()
     assert bench.tiers() == {"DAPI": ("hot", 0.9), "GFP": ("hot", 0.9)}
-    assert all("incomplete (Cy5 missing)" in reason for reason in bench.reasons())
+    assert all("incomplete (channel Cy5 missing)" in reason for reason in bench.reasons())
 
 
 @on_one_database
@@ -166,7 +166,7 @@ def test_a_reference_that_comes_late_changes_the_others_decisions(bench: Bench) 
     assert bench.tiers() == {"GFP": ("cold", None), "Cy5": ("cold", None)}
     for message in claim(bench.store, "tier", now=bench.now):
         assert message.decision is not None
-        assert "no score: there are no features of DAPI" in message.decision.reason
+        assert "no score: there are no features of channel DAPI" in message.decision.reason
         bench.store.record([result_of(message)], now=bench.now)
     bench.submit("DAPI")
     bench.score({"DAPI": 0.9})
@@ -182,7 +182,7 @@ def test_a_failed_image_is_not_waited_for(bench: Bench) -> None:
     bench.score({"Cy5": "failed"})
     bench.decide()
     assert bench.tiers() == {"DAPI": ("hot", 0.9), "GFP": ("hot", 0.9)}
-    assert all("incomplete (Cy5 failed)" in reason for reason in bench.reasons())
+    assert all("incomplete (channel Cy5 failed)" in reason for reason in bench.reasons())
 
 
 @on_one_database
@@ -194,7 +194,7 @@ def test_an_image_whose_function_fails_is_left_out(store: SqlStore) -> None:
     bench.decide()
     assert bench.tiers() == {"DAPI": ("warm", 0.4), "GFP": ("warm", 0.4)}
     assert store.job(jobs["Cy5"]).state is TaskState.ERROR
-    assert "incomplete (Cy5 failed); expression: the max of" in bench.reasons()[0]
+    assert "incomplete (channel Cy5 failed); expression: the max of" in bench.reasons()[0]
 
 
 @on_one_database

@@ -2,14 +2,18 @@
 
 import json
 import math
+import re
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from haste_core.errors import InvalidError
 from haste_core.image_sets import (
     ImageSetSpec,
     Member,
@@ -21,6 +25,7 @@ from haste_core.image_sets import (
     missing,
     waits_until,
 )
+from haste_core.pipelines import Pipeline
 
 SITE = {"plate": "p7", "well": "A01", "site": 3}
 GROUP = {"group_by": ["plate", "well", "site"]}
@@ -74,9 +79,9 @@ def test_what_is_missing() -> None:
     two = [member("DAPI"), member("GFP")]
     assert missing(set_of(), two) == ()
     assert missing(set_of(expected=5), two) == ("3 of 5 images",)
-    assert missing(set_of(expected={"channels": ["DAPI", "Cy5"]}), two) == ("Cy5",)
+    assert missing(set_of(expected={"channels": ["DAPI", "Cy5"]}), two) == ("channel Cy5",)
     planes = {"channels": ["DAPI", "GFP"], "planes": 2}
-    assert missing(set_of(expected=planes), [*two, member("GFP")]) == ("1 of 2 planes of DAPI",)
+    assert missing(set_of(expected=planes), [*two, member("GFP")]) == ("1 of 2 planes of channel DAPI",)
 
 
 def test_a_set_is_waited_for_since_its_first_features() -> None:
@@ -129,10 +134,10 @@ def test_a_set_says_what_it_is_made_of() -> None:
     members = [member("DAPI"), member("DAPI"), member("GFP", MemberState.DECIDED)]
     members += [member("Cy3", MemberState.LEFT_OUT), member("phase", MemberState.COMING)]
     assert described(spec, members) == (
-        "image set plate p7 well A01 site 3: DAPI (2 planes), GFP; "
-        "incomplete (Cy5 missing, Cy3 failed, phase not there yet)"
+        "image set plate p7 well A01 site 3: channels DAPI (2 planes), GFP; "
+        "incomplete (channel Cy5 missing, channel Cy3 failed, channel phase not there yet)"
     )
-    assert described(set_of(), members[:2]).endswith("DAPI (2 planes); complete")
+    assert described(set_of(), members[:2]).endswith(": channel DAPI (2 planes); complete")
     many = [member(str(number)) for number in range(12)]
     assert described(spec, many).split(";")[0].endswith("8, 9 and 2 more")
 
@@ -140,5 +145,30 @@ def test_a_set_says_what_it_is_made_of() -> None:
 def test_no_features_at_all() -> None:
     assert combined(set_of(combine="reference", channel="DAPI"), []) == (
         None,
-        "no score: there are no features of DAPI",
+        "no score: there are no features of channel DAPI",
     )
+
+
+def test_the_pipeline_of_the_documentation() -> None:
+    page = (Path(__file__).parents[3] / "docs/image-sets.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    spec = Pipeline.parse(yaml.safe_load(block)).image_set
+    assert spec is not None
+    assert spec.key_of(SITE) == '["p7", "A01", "3"]'
+    shown = " ".join(re.findall(r"\*(image set plate .*?)\*", page, re.DOTALL)[0].split())
+    members = [
+        *(member(channel, metadata=SITE | {"channel": channel}) for channel in ("DAPI", "GFP", "phase")),
+        member("Cy3", MemberState.LEFT_OUT),
+    ]
+    assert shown.startswith(described(spec, members))
+
+
+def test_only_tiers_are_decided_about_as_sets() -> None:
+    pipeline = {
+        "name": "a",
+        "description": "",
+        "tasks": "focus-score",
+        "image_set": GROUP | {"expected": 2, "combine": "max"},
+    }
+    with pytest.raises(InvalidError, match="tier"):
+        Pipeline.parse(pipeline)
