@@ -53,8 +53,10 @@ def why_it_stays(url: str, copy_url: str, context: TaskContext) -> str:
     return ""
 
 
-def remove_left(leaving: Place, copy: Place, context: TaskContext) -> None:
+def remove_left(leaving: Place, copy: Place, context: TaskContext) -> list[str]:
     """Remove an object from where it was, if its content is what was copied and the copy is there.
+
+    Then the sidecars of its own, on the same terms; one that may not be removed stays.
 
     That it is gone already is fine. A copy that has gone is made again.
 
@@ -65,6 +67,11 @@ def remove_left(leaving: Place, copy: Place, context: TaskContext) -> None:
     copy : Place
         Where it is, in a tier that this worker's settings name.
     context : TaskContext
+
+    Returns
+    -------
+    list of str
+        Why sidecars stay.
 
     Raises
     ------
@@ -90,6 +97,17 @@ def remove_left(leaving: Place, copy: Place, context: TaskContext) -> None:
         if again.url != copy.url:
             raise
         _remove(leaving.url, leaving.sha256, copy.url, storage, context)
+    return _remove_sidecars(leaving, copy, storage, context)
+
+
+def _remove_sidecars(leaving: Place, copy: Place, storage: TierStorage, context: TaskContext) -> list[str]:
+    stays = []
+    for sidecar in leaving.sidecars or ():
+        try:
+            _remove(sidecar.url, sidecar.sha256, copy.url_of_sidecar(sidecar.source_url), storage, context)
+        except PermanentError as error:
+            stays.append(str(error))
+    return stays
 
 
 def _remove(url: str, sha256: str, copy_url: str, storage: TierStorage, context: TaskContext) -> None:

@@ -22,17 +22,19 @@ class SidecarsPut:
     Attributes
     ----------
     put : tuple of Sidecar
+    left : tuple of Sidecar
+        Where those were that belong to the object alone, with the hashes of the copies.
     missing : dict of str
         Why the others could not be read, by their URLs in the job spec.
     """
 
     put: tuple[Sidecar, ...] = ()
+    left: tuple[Sidecar, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
-        """Return what a task's response says of them."""
-        put = {"sidecars": [sidecar.url for sidecar in self.put]} if self.put else {}
-        return {**put, "sidecars_missing": self.missing} if self.missing else put
+        """Return what a task's response says of those that are missing."""
+        return {"sidecars_missing": self.missing} if self.missing else {}
 
     @property
     def message(self) -> str:
@@ -52,26 +54,24 @@ def put_sidecars(
     TransientError, PermanentError
         As of `TierStorage.put`; transient also if a sidecar cannot be reached for now.
     """
-    put, missing = [], {}
+    put, left, missing = [], [], {}
     for source_url in job.get("sidecars", ()):
+        name = sidecar_name(stored.name, source=_last_part(job["source_url"]), sidecar=_last_part(source_url))
         try:
             path = context.sidecar_path(source_url)
-            copy = _put(path, source_url, job, storage, stored)
+            copy = storage.put_beside(path, name) if name else _put_by_place(path, source_url, job, storage)
         except (SourceMissingError, SourceDeniedError, BadInputError) as error:
             missing[source_url] = str(error)
-        else:
-            put.append(
-                Sidecar(source_url=source_url, url=copy.url, sha256=copy.sha256, size_bytes=copy.size_bytes)
-            )
-    return SidecarsPut(tuple(put), missing)
+            continue
+        sidecar = Sidecar(source_url=source_url, url=copy.url, sha256=copy.sha256, size_bytes=copy.size_bytes)
+        put.append(sidecar)
+        was_at = context.message.place.url_of_sidecar(source_url)
+        if name is not None and was_at != copy.url:
+            left.append(sidecar.model_copy(update={"url": was_at}))
+    return SidecarsPut(tuple(put), tuple(left), missing)
 
 
-def _put(
-    path: Path, source_url: str, job: Mapping[str, Any], storage: TierStorage, stored: StoredObject
-) -> StoredObject:
-    name = sidecar_name(stored.name, source=_last_part(job["source_url"]), sidecar=_last_part(source_url))
-    if name is not None:
-        return storage.put_beside(path, name)
+def _put_by_place(path: Path, source_url: str, job: Mapping[str, Any], storage: TierStorage) -> StoredObject:
     beside = path_beside(job["source_id"], source_url=job["source_url"], sidecar_url=source_url)
     return storage.put(path, stream_id=job["stream_id"], source_id=beside)
 

@@ -37,11 +37,10 @@ def tier(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Ans
             "this task came without a decision; has the stream's pipeline an interestingness and a policy?"
         )
     if task.leaving is not None:
-        remove_left(task.leaving, task.place, context)
+        stays = remove_left(task.leaving, task.place, context)
         if context.tier_name_of(task.place.url) == decision.tier:
-            return Answer(
-                {**_told(decision), **_moved_to(task.place), "removed": task.leaving.url}, task.place
-            )
+            response = {**_told(decision), **_moved_to(task.place), "removed": task.leaving.url}
+            return Answer(response, task.place, "; ".join(stays))
         # It was decided anew since it was copied: it goes on to another tier.
     if not decision.enforce:
         return Answer({**_told(decision), "moved": False, "size_bytes": size_of(_object(context))})
@@ -69,8 +68,11 @@ def _copy(job: Mapping[str, Any], decision: DecisionNote, task: TaskMessage, con
         return Answer(response, place, sidecars.message)
     if reason := why_it_stays(task.place.url, stored.url, context):
         return Answer(response, place, "; ".join(filter(None, (reason, sidecars.message))))
-    leaving = task.place.model_copy(update={"sha256": stored.sha256, "size_bytes": stored.size_bytes})
-    return Answer(response, place, f"copied to {place.url}; {leaving.url} is removed next", leaving)
+    leaving = task.place.model_copy(
+        update={"sha256": stored.sha256, "size_bytes": stored.size_bytes, "sidecars": sidecars.left or None}
+    )
+    next_step = f"copied to {place.url}; {leaving.url} is removed next"
+    return Answer(response, place, "; ".join(filter(None, (next_step, sidecars.message))), leaving)
 
 
 def _object(context: TaskContext) -> Path:
@@ -83,4 +85,7 @@ def _told(decision: DecisionNote) -> dict[str, Any]:
 
 
 def _moved_to(place: Place) -> dict[str, Any]:
-    return {"moved": True, "size_bytes": place.size_bytes, "url": place.url}
+    moved = {"moved": True, "size_bytes": place.size_bytes, "url": place.url}
+    if place.sidecars is None:
+        return moved
+    return {**moved, "sidecars": [sidecar.url for sidecar in place.sidecars]}

@@ -72,8 +72,10 @@ class Tiered:
         self._tmp_path = tmp_path
         self._run_task = run_task
 
-    def put(self, tier: str = "A", **more: Any) -> TaskResult:
-        decision = DecisionNote(decision_id=1, score=0.8, tier=tier, reason="sharp", enforce=True)
+    def put(self, tier: str = "A", *, removes: bool = False, **more: Any) -> TaskResult:
+        decision = DecisionNote(
+            decision_id=1, score=0.8, tier=tier, reason="sharp", enforce=True, removes=removes
+        )
         sidecars = [self.mdoc.as_uri(), self.plate.as_uri()]
         return self._run_task(
             "tier",
@@ -146,3 +148,27 @@ def test_an_object_that_goes_on_takes_its_sidecars_from_where_it_is(tiered: Tier
     result = tiered.put("B", place=place)
     assert (result.state, result.message) == (TaskState.DONE, "")
     assert tiered.found("B") == {"A01.tif", "A01.tif.mdoc", "plate.HTD"}
+
+
+def test_a_moved_object_takes_its_own_sidecars_away_and_leaves_those_of_its_folder(tiered: Tiered) -> None:
+    copied = tiered.put(removes=True)
+    assert copied.leaving is not None
+    assert tiered.mdoc.exists()
+    for _ in range(2):  # the second time as after a kill
+        removed = tiered.put(removes=True, place=copied.place, leaving=copied.leaving)
+        assert (removed.state, removed.message) == (TaskState.DONE, "")
+        assert (removed.place, removed.response["sidecars"]) == (copied.place, copied.response["sidecars"])
+        assert [path.exists() for path in (tiered.source, tiered.mdoc, tiered.plate)] == [False, False, True]
+    copied = tiered.put("B", removes=True, place=copied.place)
+    tiered.put("B", removes=True, place=copied.place, leaving=copied.leaving)
+    assert tiered.found("A") == {"plate.HTD"}
+    assert tiered.found("B") == {"A01.tif", "A01.tif.mdoc", "plate.HTD"}
+
+
+def test_a_sidecar_that_was_written_to_stays_where_it_was(tiered: Tiered) -> None:
+    copied = tiered.put(removes=True)
+    tiered.mdoc.write_bytes(b"more text")
+    removed = tiered.put(removes=True, place=copied.place, leaving=copied.leaving)
+    assert removed.state is TaskState.DONE
+    assert "A01.tif.mdoc has changed" in removed.message
+    assert (tiered.source.exists(), tiered.mdoc.read_bytes()) == (False, b"more text")
