@@ -8,7 +8,7 @@ from haste_core.decisions import Decision, decide
 from haste_core.interestingness import built_in
 from haste_core.messages import TaskMessage
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Answer, Undecidable, Undecided
+from haste_core.ports import Answer, Postponed, Undecidable, Undecided
 from haste_core.states import TaskState
 from haste_server.engine.evaluator import Evaluator
 from haste_server.store.sql import SqlStore
@@ -48,9 +48,10 @@ class Bench:
         self.store = store
         self.now = NOW
         self.asked: list[str] = []
+        self.is_away = False
         self._claimed: dict[str, TaskMessage] = {}
         self.evaluator = Evaluator(store=store, released=lambda: None, time_limit_s=1, clock=lambda: self.now)
-        self.evaluator._child = self  # type: ignore[assignment]
+        self.evaluator._judge._child = self  # type: ignore[assignment]
         store.create_stream("s", pipeline, "enforce", now=NOW)
 
     def ask(self, item: Undecided) -> Answer:
@@ -60,6 +61,8 @@ class Bench:
         assert policy is not None
         if item.scored.features.get("score") == "broken":
             return Undecidable("the function broke")
+        if self.is_away:
+            return Postponed("the service is away")
         return decide(item.scored, spec=function, policy=policy, build=built_in)
 
     def submit(self, *names: str, site: int = 1) -> dict[str, int]:
@@ -302,3 +305,30 @@ def test_a_preview_says_what_applying_does(store: SqlStore, combine: str) -> Non
     assert {tier: sum(shift.count for shift in shifts if shift.before == tier) for tier in before} == {
         tier: found.count for tier, found in before.items()
     }
+
+
+@on_one_database
+def test_a_set_waits_as_one_for_a_service_that_is_away(bench: Bench) -> None:
+    bench.submit(*CHANNELS)
+    bench.score({"DAPI": 0.9, "GFP": 0.2, "Cy5": 0.1})
+    bench.is_away = True
+    bench.decide()
+    assert bench.tiers() == {}
+    assert bench.store.undecided(limit=10, now=bench.now) == []
+    bench.is_away = False
+    bench.now += 1000
+    bench.decide()
+    assert bench.tiers() == dict.fromkeys(CHANNELS, ("hot", 0.9))
+
+
+@on_one_database
+def test_a_set_is_kept_for_audit_as_one(store: SqlStore) -> None:
+    policy = {**SETS.to_json()["policy"], "audit": {"fraction": 0.5, "tier": "kept"}}
+    bench = Bench(store, Pipeline.parse(SETS.to_json() | {"policy": policy}))
+    for site in range(1, 13):
+        bench.submit(*CHANNELS, site=site)
+        bench.score(dict.fromkeys(CHANNELS, 0.1), site=site)
+    bench.decide()
+    tiers = [{tier for tier, _ in bench.tiers(site=site).values()} for site in range(1, 13)]
+    assert all(len(its) == 1 for its in tiers)
+    assert {tier for its in tiers for tier in its} == {"warm", "kept"}
