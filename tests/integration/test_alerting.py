@@ -53,7 +53,7 @@ def low_score(store: SqlStore, stream_id: str = "plate7") -> None:
     pipeline = Pipeline.parse({**PIPELINE.to_json(), "alerts": [LOW]})
     store.create_stream(stream_id, pipeline, "observe", now=NOW)
     submitted(store, spec("tier", stream_id=stream_id, response={"focus-score": {}}))
-    [waiting] = store.undecided(limit=1)
+    [waiting] = store.undecided(limit=1, now=NOW)
     store.record_decisions([(waiting, Decision(0.1, "hot", "why", "f" * 64, {}))], now=NOW)
 
 
