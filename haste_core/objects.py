@@ -125,6 +125,9 @@ class ObjectStore(Protocol):
     def unpin(self, job_id: int, *, reason: str, made_by: str | None, now: float) -> None:
         """Let the policy decide about an object again."""
 
+    def recall(self, job_id: int, tier: str, *, reason: str, made_by: str | None, now: float) -> None:
+        """Bring an object back to a tier; a pinned one raises NotFoundError."""
+
 
 def tiers_of(shifts: Sequence[Shift]) -> dict[str, tuple[int, int]]:
     """Sum up what each tier would hold: number and bytes."""

@@ -17,6 +17,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.ranking import Occupied
 from haste_core.routing import Route
 from haste_core.states import TaskState
+from haste_core.tier_limits import TierLimits
 
 Clock = Callable[[], float]
 """Seconds since 1970."""
@@ -356,6 +357,13 @@ class TaskStore(Protocol):
 
     def start_moves(self, *, limit: int, now: float) -> list[StateChange]:
         """Have the `tier` tasks of objects run again that later decisions are to move."""
+
+    def pass_on(self, tier: str, limits: TierLimits, *, now: float, limit: int) -> int:
+        """Decide that objects of enforcing streams go on from a tier, at most `limit`; tell how many.
+
+        Those that were there for long enough; or else, while the tier is to hold more than its quota, those
+        with the lowest scores. Never pinned ones, nor those that are about to move.
+        """
 
     def save_presence(self, presences: Sequence[Presence], *, now: float) -> None:
         """Remember which workers are there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,8 +17,10 @@ from pydantic import (
     SecretStr,
     Tag,
     field_validator,
+    model_validator,
 )
 
+from haste_core.policies import TierName
 from haste_runtime.folders import LocalPath
 from haste_runtime.s3 import S3Connection
 from haste_runtime.swift import SwiftConnection
@@ -55,7 +57,33 @@ Group = Annotated[str | None, Field(min_length=1), AfterValidator(_posix_only)]
 Prefix = Annotated[str, AfterValidator(_below)]
 
 
-class PosixTier(BaseModel):
+class PassingOn(BaseModel):
+    """When objects go on from a tier to the next one; a server reads it in its own settings only.
+
+    Attributes
+    ----------
+    quota : int, optional
+        In bytes: if the tier is to hold more, the objects with the lowest scores go on.
+    retain_days : float, optional
+        Objects go on when so long ago was decided about them.
+    next : str, optional
+        The tier that they go on to.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quota: int | None = Field(default=None, ge=1)
+    retain_days: float | None = Field(default=None, gt=0, le=36500)
+    next: TierName | None = None
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Self:
+        if (self.next is None) != (self.quota is None and self.retain_days is None):
+            raise ValueError("give `next`, the tier that objects go on to, with `quota` or `retain_days`")
+        return self
+
+
+class PosixTier(PassingOn):
     """A tier that is a folder of a mounted file system.
 
     Attributes
@@ -69,15 +97,13 @@ class PosixTier(BaseModel):
         The group of its files and folders, one of those that the worker's user is a member of.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     driver: Literal["posix"] = "posix"
     root: LocalPath
     mode: Mode = None
     group: Group = None
 
 
-class TrashTier(BaseModel):
+class TrashTier(PassingOn):
     """A folder whose objects may be deleted after a while, but not before.
 
     Attributes
@@ -88,14 +114,12 @@ class TrashTier(BaseModel):
         How long objects stay at least, from when they were last put there.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     driver: Literal["trash"]
     root: LocalPath | None = None
     grace_days: int = Field(default=30, ge=1, le=36500)
 
 
-class S3Tier(S3Connection):
+class S3Tier(S3Connection, PassingOn):
     """A tier in a bucket of S3, or of what speaks its protocol.
 
     Attributes
@@ -125,7 +149,7 @@ class S3Tier(S3Connection):
         return S3Connection(**{name: getattr(self, name) for name in S3Connection.model_fields})
 
 
-class SwiftTier(SwiftConnection):
+class SwiftTier(SwiftConnection, PassingOn):
     """A tier in a container of OpenStack Swift; the names of its objects are marked with their hashes.
 
     Attributes

@@ -190,6 +190,7 @@ class Server:
             lease_s=self.settings.lease_s,
             evaluation_limit_s=self.settings.evaluation_limit_s,
             selectors=selectors,
+            tier_limits=self.settings.tier_limits,
         )
         return Engine(store=store, broker=broker, settings=settings)
 

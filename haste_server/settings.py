@@ -21,6 +21,7 @@ from haste_core.errors import InvalidError, Problem
 from haste_core.fields import Name
 from haste_core.policies import TierName
 from haste_core.routing import DEFAULT_SITE
+from haste_core.tier_limits import TierLimits
 from haste_runtime.folders import LocalPath
 from haste_runtime.options import HandlerReference
 from haste_runtime.tiers import PosixTier, Tier, TrashTier
@@ -180,6 +181,28 @@ class ServerSettings(BaseModel):
         if self.uploads_leave_no_thread:
             raise ValueError(f"max_uploads must be below threads ({self.threads}), or uploads block the rest")
         return self
+
+    @model_validator(mode="after")
+    def _objects_go_on_to_an_end(self) -> Self:
+        for name, tier in self.tiers.items():
+            way = [name]
+            while tier.next is not None:
+                if tier.next not in self.tiers:
+                    raise ValueError(f"tiers.{way[-1]}.next: there is no tier {tier.next!r} under `tiers:`")
+                if tier.next in way:
+                    raise ValueError(f"tiers.{way[-1]}.next: objects would go round, {way} to {tier.next!r}")
+                way.append(tier.next)
+                tier = self.tiers[tier.next]
+        return self
+
+    @property
+    def tier_limits(self) -> dict[str, TierLimits]:
+        """When objects go on from tiers, by tier."""
+        return {
+            name: TierLimits(tier.next, tier.quota, tier.retain_days)
+            for name, tier in self.tiers.items()
+            if tier.next is not None
+        }
 
     @property
     def uploads_leave_no_thread(self) -> bool:

@@ -92,6 +92,14 @@ class NewPin(_Body):
     by: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
+class NewRecall(_Body):
+    """To which tier an image is to come back, why, and who says so."""
+
+    tier: TierName | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=1000)] = "asked for"
+    by: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
 class NoPin(_Body):
     """Why a pin is taken away, and who says so."""
 

@@ -14,7 +14,7 @@ from haste_core.objects import DecidedObject, DecisionRecord, ObjectFilter, Shif
 from haste_core.pipelines import Pipeline
 from haste_core.policies import OwnPolicy
 from haste_server.api.answers import Shown
-from haste_server.api.bodies import NewPin, NewPolicy, NoPin
+from haste_server.api.bodies import NewPin, NewPolicy, NewRecall, NoPin
 from haste_server.api.object_answers import (
     DecisionsAnswer,
     DecisionsPage,
@@ -157,6 +157,31 @@ def unpin(path: JobPath, body: NoPin) -> Shown:
     if not services().objects.decision_of(path.job_id).pinned:
         raise ConflictError(f"the image of job {path.job_id} is not pinned")
     services().objects.unpin(path.job_id, reason=body.reason, made_by=body.by, now=services().clock())
+    services().wake()
+    return _show(services().objects.decision_of(path.job_id))
+
+
+@blueprint.post(
+    "/job/<id:job_id>/recall",
+    summary="Bring an image back to a fast tier",
+    description=(
+        "By default to the one for the highest scores. If the stream enforces, it moves. "
+        "What the tier's `retain_days` says counts from now."
+    ),
+    responses={200: ObjectAnswer, **documented(408, 409, 415)},
+)
+def recall(path: JobPath, body: NewRecall) -> Shown:
+    """Bring the object of a job back."""
+    present = services().objects.decision_of(path.job_id)
+    if present.pinned:
+        raise ConflictError(
+            f"the image of job {path.job_id} is pinned to {present.decision.tier}; unpin it first"
+        )
+    policy = present.decision.pipeline.policy
+    assert policy is not None, "nothing is decided without a policy"
+    tier = body.tier or policy.tier_for(1.0)
+    _check_tiers(frozenset({tier}) - policy.tiers)
+    services().objects.recall(path.job_id, tier, reason=body.reason, made_by=body.by, now=services().clock())
     services().wake()
     return _show(services().objects.decision_of(path.job_id))
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 from haste_core.ports import Broker, Clock, Selector, TaskStore
 from haste_core.scheduling import grace_s
+from haste_core.tier_limits import TierLimits
 from haste_server.engine.attendance import Attendance
 from haste_server.engine.collector import Collector
 from haste_server.engine.dispatcher import Dispatcher
 from haste_server.engine.evaluator import Evaluator
 from haste_server.engine.inbox import Inbox
+from haste_server.engine.keeper import Keeper
 from haste_server.engine.loops import Loop
 from haste_server.engine.mover import Mover
 from haste_server.engine.reconciler import Reconciler
@@ -34,11 +36,14 @@ class EngineSettings:
         Longest time that an interestingness function may take for one object.
     selectors : mapping of str to Selector
         By task key, for queues that are not handed out by rank.
+    tier_limits : mapping of str to TierLimits
+        By tier, for those from which objects go on.
     """
 
     lease_s: float = 30.0
     evaluation_limit_s: float = 10.0
     selectors: Mapping[str, Selector] = field(default_factory=dict)
+    tier_limits: Mapping[str, TierLimits] = field(default_factory=dict)
 
 
 class Engine:
@@ -67,6 +72,7 @@ class Engine:
         )
         self._reviser = Reviser(store=store, clock=clock)
         self._mover = Mover(store=store, released=self._dispatcher.wake, clock=clock)
+        self._keeper = Keeper(store=store, limits=settings.tier_limits, clock=clock)
         self._collector = Collector(
             store=store,
             broker=broker,
@@ -99,6 +105,7 @@ class Engine:
             Loop("revoker", self._revoker.step),
             Loop("mover", self._mover.step),
             Loop("reviser", self._reviser.step),
+            Loop("keeper", self._keeper.step),
         ]
 
     def start(self) -> None:
@@ -115,6 +122,7 @@ class Engine:
         self._revoker.stop()
         self._mover.stop()
         self._reviser.stop()
+        self._keeper.stop()
         self._inbox.results.close()
         self._inbox.presences.close()
         self.wake()

@@ -79,6 +79,14 @@ class Objects(Redeciding):
 
         self.redecide_one(job_id, unpinned, origin="unpin", made_by=made_by, now=now, pinned=False)
 
+    def recall(self, job_id: int, tier: str, *, reason: str, made_by: str | None, now: float) -> None:
+        """Bring an object back to a tier."""
+
+        def recalled(earlier: Decision) -> Decision:
+            return replace(earlier, tier=tier, reason=f"recalled to {tier}: {reason}")
+
+        self.redecide_one(job_id, recalled, origin="recall", made_by=made_by, now=now)
+
 
 def _chosen(
     stream_id: str, wanted: ObjectFilter, order: ObjectOrder, cursor: str | None

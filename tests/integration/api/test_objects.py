@@ -278,3 +278,28 @@ def test_unknown_streams_have_no_images(api: Api) -> None:
         assert api.client.get(f"/HASTE/stream/none/{address}").status_code == 404
     body = {"policy": {"intervals": INTERVALS, "undefined": "empty"}}
     assert api.client.post("/HASTE/stream/none/policy", json=body).status_code == 404
+
+
+def test_an_image_comes_back_to_the_best_tier_or_another(plate: Api) -> None:
+    first = images(plate)[2]
+    assert first["tier"] != "tierA"
+    recall = f"/HASTE/job/{first['job_id']}/recall"
+    back = plate.client.post(recall, json={"by": "eva", "reason": "figure 2"}).json
+    assert (back["tier"], back["origin"], back["score"]) == ("tierA", "recall", first["score"])
+    assert back["reason"] == "recalled to tierA: figure 2"
+    assert plate.client.post(recall, json={"tier": "tierB"}).json["tier"] == "tierB"
+    made_by = [
+        made["made_by"]
+        for made in plate.client.get(f"/HASTE/job/{first['job_id']}/decisions").json["decisions"]
+    ]
+    assert made_by == [None, "eva", None]
+
+
+def test_what_cannot_come_back(plate: Api) -> None:
+    job_id = images(plate)[0]["job_id"]
+    assert plate.client.post(f"/HASTE/job/{job_id}/recall", json={"tier": "shelf"}).status_code == 400
+    assert plate.client.post("/HASTE/job/999/recall", json={}).status_code == 404
+    plate.client.post(f"/HASTE/job/{job_id}/pin", json={"tier": "tierB", "reason": "control"})
+    pinned = plate.client.post(f"/HASTE/job/{job_id}/recall", json={})
+    assert pinned.status_code == 409
+    assert "pinned to tierB; unpin it first" in pinned.json["detail"]

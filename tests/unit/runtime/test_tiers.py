@@ -9,6 +9,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from haste_core.errors import InvalidError
+from haste_core.tier_limits import TierLimits
 from haste_runtime.s3 import S3Connection
 from haste_runtime.tiers import PosixTier, S3Tier, SwiftTier, Tier, TrashTier, said_openly
 from haste_server.configuration import explain
@@ -29,7 +30,9 @@ def parse(value: Any) -> Tier:
         ({"root": "/data"}, PosixTier),
         ({"driver": "posix", "root": "/data", "mode": "0640", "group": "lab"}, PosixTier),
         ({"driver": "trash", "grace_days": 7}, TrashTier),
+        ({"driver": "trash", "quota": 10**12, "next": "C"}, TrashTier),
         ({**S3, "endpoint_url": "https://minio", "prefix": "/haste/tierA/"}, S3Tier),
+        ({**S3, "retain_days": 30, "next": "C"}, S3Tier),
         ({**SWIFT, "project": "p"}, SwiftTier),
     ],
 )
@@ -50,6 +53,10 @@ def test_driver_says_what_kind_it_is_and_children_are_told_all(given: dict[str, 
         ({"root": "/data", "mode": "999"}, 'for example "0640"'),
         ({"root": "/data", "bucket": "b"}, "bucket"),
         ({"driver": "trash", "grace_days": 0}, "grace_days"),
+        ({"root": "/data", "quota": 10**12}, "give `next`"),
+        ({**S3, "retain_days": 30}, "give `next`"),
+        ({**SWIFT, "next": "B"}, "give `next`"),
+        ({"root": "/data", "next": "B", "quota": 0}, "quota"),
         ({"driver": "s3"}, "bucket"),
         ({**S3, "prefix": "a/../b"}, "names with / between them"),
         ({**S3, "prefix": "ü" * 101}, "at most 200 bytes"),
@@ -79,6 +86,31 @@ def test_prefix_has_no_slash_at_its_ends() -> None:
     tier = parse({**S3, "prefix": "/haste/tierA/"})
     assert isinstance(tier, S3Tier)
     assert tier.prefix == "haste/tierA"
+
+
+def test_a_server_knows_when_objects_go_on_and_where_to() -> None:
+    tiers = {
+        "A": {"root": "/a", "quota": 1000, "retain_days": 0.5, "next": "B"},
+        "B": {**S3, "retain_days": 30, "next": "C"},
+        "C": {"driver": "trash"},
+    }
+    assert load_server_settings(tiers=tiers).settings.tier_limits == {
+        "A": TierLimits("B", quota_bytes=1000, retain_days=0.5),
+        "B": TierLimits("C", retain_days=30),
+    }
+
+
+@pytest.mark.parametrize(
+    ("following", "said"),
+    [("D", "no tier 'D' under `tiers:`"), ("A", "go round"), ("B", "go round")],
+)
+def test_objects_do_not_go_round_nor_nowhere(following: str, said: str) -> None:
+    tiers = {
+        "A": {"root": "/a", "quota": 1000, "next": "B"},
+        "B": {"root": "/b", "retain_days": 1, "next": following},
+    }
+    with pytest.raises(InvalidError, match=said):
+        load_server_settings(tiers=tiers)
 
 
 def test_tiers_that_are_reached_alike_share_a_connection() -> None:

@@ -1,0 +1,97 @@
+"""Objects go on from tiers that are full, or in which they were for long enough, on every database."""
+
+import pytest
+
+from haste_core.errors import NotFoundError
+from haste_core.objects import ObjectFilter
+from haste_core.tier_limits import TierLimits
+from haste_server.engine.keeper import Keeper
+from haste_server.store.sql import SqlStore
+from tests.contract.store_bench import NOW
+from tests.contract.test_redeciding import carry_out, decided_stream
+
+DAY_S = 86_400.0
+SCORES = {"A01": 0.75, "A02": 0.25, "A03": 0.5, "A04": 0.125}  # 103 bytes each
+
+
+def tiers_of(store: SqlStore) -> dict[str, tuple[int, int]]:
+    return {name: (tier.count, tier.size_bytes) for name, tier in store.progress("s").tiers.items()}
+
+
+def pass_on(store: SqlStore, limits: TierLimits, *, now: float = NOW, limit: int = 100) -> int:
+    return store.pass_on("hot", limits, now=now, limit=limit)
+
+
+def names_in(store: SqlStore, tier: str) -> set[str]:
+    page = store.objects("s", ObjectFilter(tier=tier), order="job", cursor=None, limit=100)
+    return {item.decision.source_id for item in page.items}
+
+
+def test_the_lowest_scores_go_on_until_the_quota_is_kept(store: SqlStore) -> None:
+    jobs = decided_stream(store, SCORES)
+    limits = TierLimits("cold", quota_bytes=250)
+    assert pass_on(store, limits) == 2
+    assert pass_on(store, limits) == 0
+    assert names_in(store, "cold") == {"A02", "A04"}
+    assert len(store.start_moves(limit=10, now=NOW)) == 2
+    moved = carry_out(store)
+    assert {message.place.url for message in moved} == {"file:///hot/A02", "file:///hot/A04"}
+    [_, last] = store.decisions_about(jobs["A02"])
+    assert (last.origin, last.made_by, last.score, last.tier) == ("quota", None, 0.25, "cold")
+    assert "more than its quota of 250 bytes" in last.reason
+
+
+def test_what_is_within_its_quota_stays(store: SqlStore) -> None:
+    decided_stream(store, SCORES)
+    assert pass_on(store, TierLimits("cold", quota_bytes=412)) == 0
+
+
+def test_a_pinned_object_never_goes_on(store: SqlStore) -> None:
+    jobs = decided_stream(store, SCORES)
+    store.pin(jobs["A04"], "hot", reason="control", made_by="eva", now=NOW)
+    store.start_moves(limit=10, now=NOW)
+    carry_out(store)
+    assert pass_on(store, TierLimits("cold", quota_bytes=310)) == 1
+    assert names_in(store, "cold") == {"A02"}
+    assert pass_on(store, TierLimits("cold", retain_days=1), now=NOW + 2 * DAY_S) == 2
+    assert names_in(store, "hot") == {"A04"}
+
+
+def test_what_was_there_for_long_enough_goes_on_and_what_was_recalled_counts_anew(store: SqlStore) -> None:
+    jobs = decided_stream(store, SCORES)
+    limits = TierLimits("cold", retain_days=30)
+    assert pass_on(store, limits, now=NOW + 29 * DAY_S) == 0
+    assert pass_on(store, limits, now=NOW + 31 * DAY_S) == 4
+    store.start_moves(limit=10, now=NOW)
+    carry_out(store)
+    store.recall(jobs["A01"], "hot", reason="again", made_by="eva", now=NOW + 40 * DAY_S)
+    store.start_moves(limit=10, now=NOW)
+    [message] = carry_out(store)
+    assert message.decision is not None
+    assert (message.decision.tier, message.place.url) == ("hot", "file:///cold/A01")
+    assert pass_on(store, limits, now=NOW + 69 * DAY_S) == 0
+    assert pass_on(store, limits, now=NOW + 71 * DAY_S) == 1
+    origins = [record.origin for record in store.decisions_about(jobs["A01"])]
+    assert origins == ["policy", "retention", "recall", "retention"]
+
+
+def test_an_observing_stream_is_left_alone(store: SqlStore) -> None:
+    decided_stream(store, SCORES, mode="observe")
+    assert pass_on(store, TierLimits("cold", quota_bytes=1, retain_days=1), now=NOW + 9 * DAY_S) == 0
+
+
+def test_a_pinned_object_is_not_recalled(store: SqlStore) -> None:
+    jobs = decided_stream(store, SCORES)
+    store.pin(jobs["A01"], "cold", reason="control", made_by=None, now=NOW)
+    with pytest.raises(NotFoundError, match="pinned"):
+        store.recall(jobs["A01"], "hot", reason="again", made_by=None, now=NOW)
+
+
+def test_the_keeper_goes_on_until_all_is_done(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    decided_stream(store, SCORES)
+    monkeypatch.setattr("haste_server.engine.keeper.BATCH", 1)
+    monkeypatch.setattr("haste_server.engine.keeper.LOOK_EVERY_S", 0.0)
+    limits = {"hot": TierLimits("cold", quota_bytes=150)}
+    Keeper(store=store, limits=limits, clock=lambda: NOW).step()
+    assert tiers_of(store) == {"hot": (1, 103), "cold": (3, 309)}
+    assert names_in(store, "hot") == {"A01"}
