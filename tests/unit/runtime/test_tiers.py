@@ -124,6 +124,8 @@ def test_tiers_that_are_reached_alike_share_a_connection() -> None:
 
 def test_the_page_on_tiers_shows_valid_ones_of_each_driver() -> None:
     page = (Path(__file__).parents[3] / "docs" / "tiers.md").read_text(encoding="utf-8")
-    shown = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    blocks = [yaml.safe_load(block.split("```")[0]) for block in page.split("```yaml\n")[1:]]
+    shown, going_on = (block for block in blocks if "tiers" in block)
+    assert list(load_server_settings(**going_on).settings.tier_limits) == ["tierA", "tierB"]
     for load in (load_settings, lambda **given: load_server_settings(**given).settings):
         assert [tier.driver for tier in load(**shown).tiers.values()] == ["posix", "s3", "swift", "trash"]
