@@ -143,6 +143,11 @@ class IntervalPolicy(_Policy):
         return self.intervals[0].tier
 
     @property
+    def highest(self) -> str:
+        """The tier of the highest scores."""
+        return self.intervals[-1].tier
+
+    @property
     def tiers(self) -> frozenset[str]:
         """All tiers that the policy names."""
         return self._with_own(interval.tier for interval in self.intervals)
@@ -221,6 +226,11 @@ class TopPolicy(_RankedPolicy):
         return self
 
     @property
+    def highest(self) -> str:
+        """The tier of the highest scores."""
+        return self.tier
+
+    @property
     def tiers(self) -> frozenset[str]:
         """All tiers that the policy names."""
         return self._with_own([self.tier, self.rest])
@@ -276,6 +286,11 @@ class BudgetPolicy(_RankedPolicy):
         return self
 
     @property
+    def highest(self) -> str:
+        """The tier of the highest scores."""
+        return self.budgets[0].tier
+
+    @property
     def tiers(self) -> frozenset[str]:
         """All tiers that the policy names."""
         return self._with_own([*(budget.tier for budget in self.budgets), self.rest])
@@ -328,6 +343,11 @@ class OwnPolicy(_Policy):
     def lowest(self) -> str:
         """The tier of the lowest scores."""
         return self.named[-1]
+
+    @property
+    def highest(self) -> str:
+        """The tier of the highest scores."""
+        return self.named[0]
 
     @property
     def tiers(self) -> frozenset[str]:

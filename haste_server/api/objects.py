@@ -179,7 +179,7 @@ def recall(path: JobPath, body: NewRecall) -> Shown:
         )
     policy = present.decision.pipeline.policy
     assert policy is not None, "nothing is decided without a policy"
-    tier = body.tier or policy.tier_for(1.0)
+    tier = body.tier or policy.highest
     _check_tiers(frozenset({tier}) - policy.tiers)
     services().objects.recall(path.job_id, tier, reason=body.reason, made_by=body.by, now=services().clock())
     services().wake()

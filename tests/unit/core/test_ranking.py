@@ -143,7 +143,7 @@ def test_policies_survive_the_round_trip(policy: dict[str, Any]) -> None:
         read = pipeline(given_policy)
         assert Pipeline.parse(read.to_json()) == read
         assert read.policy is not None
-        assert read.policy.lowest == "cold"
+        assert (read.policy.lowest, read.policy.highest) == ("cold", "hot")
     assert pipeline(audited).policy.tiers - pipeline(policy).policy.tiers == {"audited"}  # type: ignore[union-attr]
 
 
