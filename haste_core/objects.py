@@ -51,6 +51,8 @@ class DecisionRecord:
         Number of the decision before, about the same object.
     seen : int, optional
         Up to which decision of the stream others' were looked at.
+    members : tuple of int, optional
+        The jobs whose images made the score of the image set.
     """
 
     decision_id: int
@@ -71,6 +73,7 @@ class DecisionRecord:
     software_version: str
     supersedes: int | None
     seen: int | None
+    members: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)

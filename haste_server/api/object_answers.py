@@ -119,6 +119,7 @@ class DecisionAnswer(BaseModel):
     software_version: str
     supersedes: int | None
     seen: int | None
+    members: list[int] | None
 
 
 class DecisionsAnswer(BaseModel):

@@ -294,4 +294,5 @@ def _show_decision(record: DecisionRecord) -> Mapping[str, Any]:
         "software_version": record.software_version,
         "supersedes": record.supersedes,
         "seen": record.seen,
+        "members": None if record.members is None else list(record.members),
     }

@@ -154,6 +154,7 @@ def _record(row: Row[Any]) -> DecisionRecord:
         software_version=row.software_version,
         supersedes=row.supersedes,
         seen=row.seen,
+        members=None if row.members is None else tuple(row.members),
     )
 
 

@@ -111,7 +111,7 @@ def bench(store: SqlStore) -> Bench:
 
 
 def test_a_set_is_decided_as_one_when_all_of_it_is_there(bench: Bench) -> None:
-    bench.submit(*CHANNELS)
+    jobs = bench.submit(*CHANNELS)
     bench.submit(*CHANNELS, site=2)
     bench.score({"GFP": 0.1, "DAPI": 0.9})
     bench.decide()
@@ -122,6 +122,8 @@ def test_a_set_is_decided_as_one_when_all_of_it_is_there(bench: Bench) -> None:
     assert bench.tiers() == dict.fromkeys(CHANNELS, ("hot", 0.9))
     assert bench.tiers(site=2) == {}
     assert bench.asked == ["s1/DAPI"]
+    (decision,) = bench.store.decisions_about(jobs["GFP"])
+    assert decision.members == (jobs["DAPI"],)
     said = (
         "image set well A01 site 1: channels DAPI, GFP, Cy5; complete; expression: channel DAPI gave 0.9000, "
         "which the policy puts in hot"
