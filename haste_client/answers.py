@@ -255,10 +255,14 @@ class DecisionAnswer(_Answer):
         Whether the stream was to ``observe`` or ``enforce``.
     interestingness, policy : mapping
         Function and policy with all their parameters.
+    features, circumstances : mapping
+        What was measured, and what else was known: metadata, timestamp, location, substream_id.
     input_sha256 : str
         Of all that the score was made from.
     supersedes : int, optional
         The decision about the object before it.
+    seen : int, optional
+        Up to which decision of the stream others' were looked at, if any.
     """
 
     decision_id: int
@@ -272,10 +276,13 @@ class DecisionAnswer(_Answer):
     made_by: str | None = None
     mode: str = ""
     software_version: str = ""
+    features: dict[str, Any] = Field(default_factory=dict)
+    circumstances: dict[str, Any] = Field(default_factory=dict)
     interestingness: dict[str, Any] | None = None
     policy: dict[str, Any] | None = None
     input_sha256: str = ""
     supersedes: int | None = None
+    seen: int | None = None
 
 
 class KnownSource(_Answer):

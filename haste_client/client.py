@@ -24,9 +24,10 @@ from haste_client.answers import (
 )
 from haste_client.bulk_actions import TaskChoice, act_on_many
 from haste_client.connection import Connection
+from haste_client.deciding import DecisionCalls
 from haste_client.directory import Selection, scan, stream_id_for
 from haste_client.errors import OutageError
-from haste_client.images import ImageCalls, Stream
+from haste_client.images import Stream
 from haste_client.naming import Naming
 from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
@@ -40,7 +41,7 @@ _STATE_WORDS = ("open", "done", "failed")
 _PAGE, _SOURCES_PAGE, _STREAMS_PAGE = 1000, 10_000, 100
 
 
-class HasteClient(ImageCalls, AlertCalls):
+class HasteClient(DecisionCalls, AlertCalls):
     """Talks with one HASTE server.
 
     Parameters
@@ -361,11 +362,6 @@ class HasteClient(ImageCalls, AlertCalls):
         """Go through all streams."""
         for stream in self._connection.pages("/HASTE/stream/", "streams", limit=_STREAMS_PAGE):
             yield StreamAnswer.model_validate(stream)
-
-    def set_mode(self, stream_id: str, mode: str) -> StreamAnswer:
-        """Let a stream only observe, or enforce its decisions from now on."""
-        answer = self._connection.post(f"/HASTE/stream/{quote(stream_id)}/mode", {"mode": mode})
-        return StreamAnswer.model_validate(answer)
 
     def sources(self, stream_id: str) -> Iterator[KnownSource]:
         """Go through the objects that were submitted to a stream."""

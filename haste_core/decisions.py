@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from haste_core.expressions import ExpressionError, parse_expression
@@ -78,10 +78,10 @@ def decide(
     InterestingnessError
         If the function fails or its result is not in [0, 1]. Such an object gets no tier at all.
     """
-    fingerprint = _fingerprint(scored, spec, policy)
+    input_sha256 = fingerprint(scored, spec, policy)
     undefined = _why_undefined(scored.features, spec)
     if undefined is not None:
-        return Decision(None, policy.undefined, f"no score: {undefined}", fingerprint, scored.features)
+        return Decision(None, policy.undefined, f"no score: {undefined}", input_sha256, scored.features)
     score = build(spec.function, spec.parameters)(scored)
     if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
         raise InterestingnessError(f"{spec.function} gave {score!r}, which is no score in [0, 1]")
@@ -94,7 +94,7 @@ def decide(
     parameters = ", ".join(f"{name}={value}" for name, value in spec.parameters.items())
     reason = f"{spec.function}({parameters}) gave {score:.4f}, {policy.why(tier)}"
     tier, kept = kept_for_audit(policy, tier, for_audit=for_audit)
-    return Decision(float(score), tier, reason + kept, fingerprint, scored.features)
+    return Decision(float(score), tier, reason + kept, input_sha256, scored.features)
 
 
 def kept_for_audit(policy: Policy, tier: str, *, for_audit: bool) -> tuple[str, str]:
@@ -131,7 +131,13 @@ def _conditions(given: str | Mapping[str, str] | None) -> Mapping[str, str]:
     return given or {}
 
 
-def _fingerprint(scored: ScoredObject, spec: InterestingnessSpec, policy: Policy) -> str:
+def held_by_pin(decision: Decision, tier: str) -> Decision:
+    """Return what is decided about a pinned object: the score may be another one, the tier is not."""
+    return replace(decision, tier=tier, reason=f"pinned to {tier}; else: {decision.reason}")
+
+
+def fingerprint(scored: ScoredObject, spec: InterestingnessSpec, policy: Policy) -> str:
+    """Hash all that a decision is made from but for other objects, in hex."""
     made_from = {
         "features": scored.features,
         "metadata": scored.metadata,

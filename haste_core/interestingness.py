@@ -123,8 +123,23 @@ def logistic(*, feature: str, k: FiniteFloat, x0: FiniteFloat) -> Interestingnes
     return score
 
 
+Standing = Callable[[ScoredObject, str], tuple[int, int, int]]
+"""How many other objects have a lower value of a feature than an object, an equal one, and any at all."""
+
+
+def standing_of(scored: ScoredObject, feature: str) -> tuple[int, int, int]:
+    """Count by looking at all others; see `Standing`."""
+    x = _number(scored.features, feature)
+    others = [value for other in scored.others() if (value := value_of(other.features, feature)) is not None]
+    return sum(value < x for value in others), sum(value == x for value in others), len(others)
+
+
 def quantile(
-    *, feature: str, tiers: Annotated[int, Field(ge=2)] = 4, min_objects: Annotated[int, Field(ge=0)] = 16
+    *,
+    feature: str,
+    tiers: Annotated[int, Field(ge=2)] = 4,
+    min_objects: Annotated[int, Field(ge=0)] = 16,
+    standing: Standing = standing_of,
 ) -> InterestingnessFunction:
     """Rank an object among those of its stream so far, in as many equal parts as there are tiers.
 
@@ -140,6 +155,8 @@ def quantile(
     min_objects : int
         Before so many others have a value, the object scores as the highest part does: nothing is put away
         for the few that came before it.
+    standing : callable
+        Counts the others; only a program can give another one, no pipeline.
 
     References
     ----------
@@ -147,15 +164,11 @@ def quantile(
     """
 
     def score(scored: ScoredObject) -> float:
-        x = _number(scored.features, feature)
-        others = [
-            value for other in scored.others() if (value := _finite(other.features.get(feature))) is not None
-        ]
-        if len(others) < max(1, min_objects):
+        below, equal, number = standing(scored, feature)
+        if number < max(1, min_objects):
             part = tiers - 1
         else:
-            below = sum(value < x for value in others) + sum(value == x for value in others) / 2
-            part = min(int(tiers * below / len(others)), tiers - 1)
+            part = min(int(tiers * (below + equal / 2) / number), tiers - 1)
         return (2 * part + 1) / (2 * tiers)
 
     return score
@@ -258,6 +271,11 @@ def values_of(scored: ScoredObject) -> dict[str, Any]:
         "location": list(scored.location) or None,
         "substream_id": scored.substream_id,
     }
+
+
+def value_of(features: Mapping[str, Any], name: str) -> float | None:
+    """Look up a feature; None if it is no finite number."""
+    return _finite(features.get(name))
 
 
 def _number(values: Mapping[str, Any], name: str) -> float:

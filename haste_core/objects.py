@@ -122,8 +122,11 @@ class ObjectStore(Protocol):
             If that cannot be told here.
         """
 
+    def unmoved(self, stream_id: str) -> tuple[int, int]:
+        """Count the objects, and their bytes, that were not put to the tier that was decided last."""
+
     def pin(self, job_id: int, tier: str, *, reason: str, made_by: str | None, now: float) -> None:
-        """Keep an object in a tier, whatever is decided about it."""
+        """Keep an object in a tier, whatever is decided about it; the same asked twice changes nothing."""
 
     def unpin(self, job_id: int, *, reason: str, made_by: str | None, now: float) -> None:
         """Let the policy decide about an object again."""

@@ -66,10 +66,17 @@ class TargetsAnswer(BaseModel):
 
 
 class TierSums(BaseModel):
-    """What a tier would hold."""
+    """A number of images, and their bytes."""
 
     count: int
     size_bytes: int
+
+
+class ModeAnswer(BaseModel):
+    """Whether a stream enforces, and what was not put to the tier that was decided last."""
+
+    mode: Literal["observe", "enforce"]
+    unmoved: TierSums
 
 
 class ShiftAnswer(BaseModel):

@@ -18,6 +18,7 @@ from haste_server.api.bodies import NewPin, NewPolicy, NewRecall, NoPin
 from haste_server.api.object_answers import (
     DecisionsAnswer,
     DecisionsPage,
+    ModeAnswer,
     ObjectAnswer,
     ObjectsPage,
     PolicyAnswer,
@@ -107,6 +108,19 @@ def apply_policy(path: StreamPath, body: NewPolicy) -> Shown:
 
 
 @blueprint.get(
+    "/stream/<stream_id>/mode",
+    summary="Tell whether a stream enforces",
+    description="And how many images are not where the decisions about them want them.",
+    responses={200: ModeAnswer},
+)
+def mode(path: StreamPath) -> Shown:
+    """Tell the mode, and what it leaves undone."""
+    stream = services().streams.stream(path.stream_id)
+    count, size_bytes = services().objects.unmoved(path.stream_id)
+    return {"mode": stream.mode, "unmoved": {"count": count, "size_bytes": size_bytes}}
+
+
+@blueprint.get(
     "/stream/<stream_id>/decisions",
     summary="List the decisions of a stream",
     description="All of them, in their order, with what each was made from.",
@@ -190,7 +204,10 @@ def _changed(stream_id: str, body: NewPolicy) -> Pipeline:
     """Make the pipeline that a stream would have."""
     present = services().streams.stream(stream_id).pipeline
     if present.interestingness is None or present.policy is None:
-        raise ConflictError(f"the pipeline {present.name!r} of stream {stream_id!r} decides nothing")
+        raise ConflictError(
+            f"the pipeline {present.name!r} of stream {stream_id!r} has no interestingness function and no "
+            "policy: nothing is decided about its images. Submit them to a stream whose pipeline has both"
+        )
     given = body.model_dump(mode="json", by_alias=True, exclude_none=True)
     changed = Pipeline.parse(present.to_json() | given)
     spec, policy = changed.interestingness, changed.policy

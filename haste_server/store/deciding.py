@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from haste_core import lifecycle
-from haste_core.decisions import Decision
+from haste_core.decisions import Decision, held_by_pin
 from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.jobs import JobRecord
 from haste_core.pipelines import Pipeline
@@ -20,7 +20,7 @@ from haste_core.ports import Answer, Decided, Postponed, StateChange, Undecidabl
 from haste_core.ranking import Occupied
 from haste_core.states import Phase
 from haste_server.store.alerting import tell_scores
-from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, held_by_pin
+from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append
 from haste_server.store.handout import state_changes
 from haste_server.store.records import SqlPart, load_jobs, pipelines_now, save_changes
 from haste_server.store.schema import decisions, jobs, objects, streams, tasks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -80,12 +80,6 @@ def append(database: Database, connection: Connection, made: Sequence[Made], *, 
     if object_rows:
         overwrite(database, connection, objects, object_rows, _CHANGING)
     return numbers
-
-
-def held_by_pin(decision: Decision, tier: str) -> Decision:
-    """Return what is decided about a pinned object: the score may be another one, the tier is not."""
-    why = f"pinned to {tier}; else: {decision.reason}"
-    return replace(decision, tier=tier, reason=why)
 
 
 def _decision_row(made: Made, now: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from haste_core.stores import Page
 from haste_server.store.jobs import no_job, numeric_cursor
 from haste_server.store.records import PIPELINE_TEXT, load_jobs, read_pipeline
 from haste_server.store.redeciding import Redeciding
-from haste_server.store.schema import decisions, jobs, objects, pipelines
+from haste_server.store.schema import decisions, jobs, objects, pipelines, tasks
 
 
 class Objects(Redeciding):
@@ -63,11 +63,21 @@ class Objects(Redeciding):
         following = str(rows[-1].decision_id) if len(rows) == limit else None
         return Page([_record(row) for row in rows], following)
 
+    def unmoved(self, stream_id: str) -> tuple[int, int]:
+        """Count what was not put to its tier; see `haste_core.objects.ObjectStore.unmoved`."""
+        count, size_bytes = self.database.read(
+            lambda connection: connection.execute(_UNMOVED, {"name": stream_id}).one()
+        )
+        return count, int(size_bytes or 0)
+
     def pin(self, job_id: int, tier: str, *, reason: str, made_by: str | None, now: float) -> None:
-        """Keep an object in a tier, whatever is decided about it."""
+        """Keep an object in a tier; see `haste_core.objects.ObjectStore.pin`."""
+        why, present = f"pinned to {tier}: {reason}", self.decision_of(job_id)
+        if present.pinned and (present.decision.tier, present.decision.reason) == (tier, why):
+            return
 
         def pinned(earlier: Decision) -> Decision:
-            return replace(earlier, tier=tier, reason=f"pinned to {tier}: {reason}")
+            return replace(earlier, tier=tier, reason=why)
 
         self.redecide_one(job_id, pinned, origin="pin", made_by=made_by, now=now, pinned=True)
 
@@ -179,4 +189,16 @@ _WITH_DECISIONS = (
     _RECORDED.add_columns(objects.c.size_bytes, objects.c.pinned)
     .join(objects, objects.c.decision_id == decisions.c.decision_id)
     .where(objects.c.job_id.in_(sa.bindparam("ids", expanding=True)))
+)
+_carried = decisions.alias("carried")
+_UNMOVED = (
+    sa.select(sa.func.count(), sa.func.sum(objects.c.size_bytes))
+    .join(tasks, tasks.c.task_id == objects.c.task_id)
+    .outerjoin(_carried, _carried.c.decision_id == tasks.c.decision_id)
+    .where(
+        objects.c.stream_id == sa.bindparam("name"),
+        sa.or_(
+            _carried.c.decision_id.is_(None), _carried.c.mode != "enforce", _carried.c.tier != objects.c.tier
+        ),
+    )
 )

@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from haste_core import lifecycle
-from haste_core.decisions import Decision, Origin
+from haste_core.decisions import Decision, Origin, held_by_pin
 from haste_core.errors import NotFoundError
 from haste_core.interestingness import ScoredObject
 from haste_core.ports import StateChange, Undecided
 from haste_core.states import Due, Phase
 from haste_server.store.deciding import last_decision
-from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, held_by_pin
+from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append
 from haste_server.store.handout import state_changes
 from haste_server.store.records import (
     PIPELINE_TEXT,

@@ -303,3 +303,37 @@ def test_what_cannot_come_back(plate: Api) -> None:
     pinned = plate.client.post(f"/HASTE/job/{job_id}/recall", json={})
     assert pinned.status_code == 409
     assert "pinned to tierB; unpin it first" in pinned.json["detail"]
+
+
+def test_a_pin_that_is_asked_for_twice_is_one_decision(plate: Api) -> None:
+    job_id = images(plate)[0]["job_id"]
+    pins = [{"tier": "archive", "reason": "figure 2"}] * 2 + [{"tier": "archive", "reason": "figure 3"}]
+    answers = [plate.client.post(f"/HASTE/job/{job_id}/pin", json=pin).json for pin in pins]
+    assert answers[0]["decision_id"] == answers[1]["decision_id"] < answers[2]["decision_id"]
+
+
+def test_a_mode_tells_what_is_not_in_its_tier(plate: Api) -> None:
+    def unmoved() -> tuple[str, int, int]:
+        told = plate.client.get("/HASTE/stream/plate7/mode").json
+        return told["mode"], told["unmoved"]["count"], told["unmoved"]["size_bytes"]
+
+    assert unmoved() == ("observe", 6, 6000)
+    plate.client.post("/HASTE/stream/plate7/mode", json={"mode": "enforce"})
+    redecide_all(plate)
+    plate.store.start_moves(limit=4, now=NOW)
+    assert unmoved() == ("enforce", 2, 2000)
+    plate.store.start_moves(limit=4, now=NOW)
+    assert unmoved() == ("enforce", 0, 0)
+    assert plate.client.get("/HASTE/stream/none/mode").status_code == 404
+
+
+def test_nothing_is_tried_where_nothing_is_decided(api: Api) -> None:
+    for stream_id, pipeline in (("new", "focus-tier"), ("sent", "edge")):
+        api.client.post("/HASTE/stream/", json={"stream_id": stream_id, "pipeline": pipeline})
+    body = {"policy": {"intervals": INTERVALS, "undefined": "empty"}}
+    empty = api.client.post("/HASTE/stream/new/policy/preview", json=body).json
+    assert empty == {"tiers": {}, "moves": [], "count": 0, "moving": 0}
+    for address in ("policy/preview", "policy"):
+        refused = api.client.post(f"/HASTE/stream/sent/{address}", json=body)
+        assert refused.status_code == 409
+        assert "has no interestingness function" in refused.json["detail"]

@@ -1,0 +1,163 @@
+"""What was decided, what would be decided by another policy, and deciding otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from haste_client.answers import DecisionAnswer, ImageAnswer, PipelineAnswer, StreamAnswer
+from haste_client.images import ImageCalls
+from haste_client.verification import Verdict, verify
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class TargetAnswer(_Answer):
+    """One of the images with the highest scores, and where it was taken.
+
+    Attributes
+    ----------
+    location : tuple of float
+        As submitted.
+    facts : mapping
+        What the file tells of how it was taken, such as the position of the stage.
+    """
+
+    job_id: int
+    source_id: str
+    index: int | None = None
+    score: float
+    tier: str
+    location: tuple[float, ...] = ()
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    facts: dict[str, Any] = Field(default_factory=dict)
+
+
+class Amount(_Answer):
+    """A number of images, and their bytes."""
+
+    count: int
+    size_bytes: int
+
+
+class Move(Amount):
+    """Images that would go from one tier to another."""
+
+    before: str
+    after: str
+
+
+class PreviewAnswer(_Answer):
+    """What another function or policy would do.
+
+    Attributes
+    ----------
+    tiers : mapping of str to Amount
+        What each tier would hold.
+    moves : tuple of Move
+    count, moving : int
+        All images about which was decided, and those of them whose tier would change.
+    """
+
+    tiers: dict[str, Amount]
+    moves: tuple[Move, ...]
+    count: int
+    moving: int
+
+
+class ModeAnswer(_Answer):
+    """Whether a stream only observes, and the images that were not put to the tier they belong to."""
+
+    mode: str
+    unmoved: Amount
+
+
+class DecisionCalls(ImageCalls):
+    """The calls of `HasteClient` that are about decisions."""
+
+    def targets(self, stream_id: str, *, top: int = 10) -> list[TargetAnswer]:
+        """List the images with the highest scores, the best first; at most 1000."""
+        answer = self._connection.get(_stream(stream_id, "targets"), {"top": top})
+        return [TargetAnswer.model_validate(target) for target in answer["targets"]]
+
+    def preview_policy(
+        self,
+        stream_id: str,
+        *,
+        interestingness: Mapping[str, Any] | None = None,
+        policy: Mapping[str, Any] | None = None,
+    ) -> PreviewAnswer:
+        """Tell what another function, policy, or both would do; nothing moves.
+
+        Parameters
+        ----------
+        stream_id : str
+        interestingness, policy : mapping, optional
+            As in a pipeline file.
+
+        Raises
+        ------
+        ConflictError
+            If the stream's pipeline decides nothing.
+        """
+        body = _given(interestingness=interestingness, policy=policy)
+        answer = self._connection.post(_stream(stream_id, "policy/preview"), body)
+        return PreviewAnswer.model_validate(answer)
+
+    def set_policy(
+        self,
+        stream_id: str,
+        *,
+        interestingness: Mapping[str, Any] | None = None,
+        policy: Mapping[str, Any] | None = None,
+    ) -> PipelineAnswer:
+        """Decide by them from now on, also about what was decided before; see `preview_policy`."""
+        body = _given(interestingness=interestingness, policy=policy)
+        answer = self._connection.post(_stream(stream_id, "policy"), body)
+        return PipelineAnswer.model_validate(answer["pipeline"])
+
+    def decisions_about(self, job_id: int) -> list[DecisionAnswer]:
+        """List all decisions about the object of a job, the first one first.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such job, or nothing was decided about its object yet.
+        """
+        answer = self._connection.get(f"/HASTE/job/{job_id}/decisions")
+        return [DecisionAnswer.model_validate(decision) for decision in answer["decisions"]]
+
+    def verify(self, stream_id: str) -> Verdict:
+        """Make all decisions of a stream once more from their records, and tell what differs."""
+        return verify(lambda: self.decisions(stream_id))
+
+    def pin(self, job_id: int, tier: str, *, reason: str, by: str | None = None) -> ImageAnswer:
+        """Keep the object of a job in a tier whatever the policy says; asked twice, it is pinned once."""
+        body = _given(tier=tier, reason=reason, by=by)
+        return ImageAnswer.model_validate(self._connection.post(f"/HASTE/job/{job_id}/pin", body))
+
+    def unpin(self, job_id: int, *, reason: str, by: str | None = None) -> ImageAnswer:
+        """Let the policy decide about the object again; raises ConflictError if it is not pinned."""
+        body = _given(reason=reason, by=by)
+        return ImageAnswer.model_validate(self._connection.post(f"/HASTE/job/{job_id}/unpin", body))
+
+    def mode(self, stream_id: str) -> ModeAnswer:
+        """Tell whether a stream enforces its decisions, and how much is not where they want it."""
+        return ModeAnswer.model_validate(self._connection.get(_stream(stream_id, "mode")))
+
+    def set_mode(self, stream_id: str, mode: str) -> StreamAnswer:
+        """Let a stream only observe, or enforce its decisions from now on, the earlier ones, too."""
+        return StreamAnswer.model_validate(self._connection.post(_stream(stream_id, "mode"), {"mode": mode}))
+
+
+def _stream(stream_id: str, what: str) -> str:
+    return f"/HASTE/stream/{quote(stream_id)}/{what}"
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
