@@ -11,6 +11,7 @@ import typer
 from haste_apps.alerts import alerts
 from haste_apps.connecting import RETRY_FOR_S, quiet_libraries
 from haste_apps.connecting import with_client as _with_client
+from haste_apps.deciding.commands import explain, mode, pin, policy, unpin, verify
 from haste_apps.demo.workspace import DEFAULT_WORK_DIR
 from haste_apps.exits import explained_errors
 from haste_apps.interruption import Interruption, interruptible
@@ -346,7 +347,7 @@ def simulate(
         )
 
 
-for command in (alerts, report, score, calibrate, evaluate):
+for command in (alerts, explain, policy, mode, pin, unpin, verify, report, score, calibrate, evaluate):
     app.command()(command)
 
 

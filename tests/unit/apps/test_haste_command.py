@@ -46,7 +46,8 @@ def test_help_imports_nothing_heavy(program: str) -> None:
 
 def test_help_names_every_command() -> None:
     shown = haste("--help").stdout
-    commands = ("demo", "submit", "watch", "job", "jobs", "task", "alerts", "retry", "cancel", "simulate")
+    commands = ("demo", "submit", "watch", "job", "jobs", "task", "retry", "cancel", "simulate")
+    commands += ("alerts", "explain", "policy", "mode", "pin", "unpin", "verify")
     for command in (*commands, "report", "score", "calibrate", "evaluate"):
         assert f"│ {command} " in shown
 

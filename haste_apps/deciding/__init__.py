@@ -1,0 +1,1 @@
+"""Policies, pins, and why an image is where it is."""
