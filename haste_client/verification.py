@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -207,8 +207,13 @@ def _read(record: DecisionAnswer) -> tuple[InterestingnessSpec, IntervalPolicy]:
     try:
         return _parsed(json.dumps(record.interestingness), json.dumps(record.policy))
     except ValidationError as error:
-        what = f"version {version('haste-server')} does not understand this function or policy"
+        what = f"version {_own_version()} does not understand this function or policy"
         raise NotRepeatableError(f"{what}, which version {record.software_version} recorded") from error
+
+
+@cache
+def _own_version() -> str:
+    return version("haste-server")
 
 
 @lru_cache(maxsize=100)
@@ -260,7 +265,7 @@ def _differences(record: DecisionAnswer, score: float | None, tier: str) -> Iter
 
 def _other_reason(record: DecisionAnswer, made: Decision) -> Iterator[str]:
     # Another version may say the same in other words.
-    if record.software_version == version("haste-server") and record.reason != made.reason:
+    if record.software_version == _own_version() and record.reason != made.reason:
         yield f"its reason is {record.reason!r}, made once more {made.reason!r}"
 
 

@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeVar
 
 MAX_LENGTH = 1000  # characters; a condition that is longer is a program in the wrong place
@@ -101,6 +102,7 @@ class Expression:
             ) from error
 
 
+@lru_cache(maxsize=1000)
 def parse_expression(text: str) -> Expression:
     """Read an expression.
 

@@ -12,7 +12,7 @@ from haste_apps.output import print_json, print_line
 from haste_client import HasteClient
 from haste_client.answers import DecisionAnswer, JobAnswer
 
-_ASIDE = frozenset({"facts", "sha256", "size_bytes", "undefined", "undefined_features", "pixels"})
+_ASIDE = frozenset({"width", "height", "bits", "colour", "planes", "size_bytes"})  # measured is the rest
 
 _ORIGINS: Mapping[str, str] = {
     "policy": "when it was measured",
@@ -59,7 +59,8 @@ def sentences(job: JobAnswer, decisions: Sequence[DecisionAnswer]) -> Iterator[s
     yield ""
     yield from _measured(last)
     yield from _scored(last)
-    yield from _placed(last)
+    pin = _pin(decisions)
+    yield from _placed(last) if pin is None else _pinned(last, pin)
     yield ""
     yield from _whereabouts(job, last)
     yield ""
@@ -73,6 +74,8 @@ def _measured(decision: DecisionAnswer) -> Iterator[str]:
     told = [f"{name} {_text(value)}" for name, value in features.items() if _is_number(name, value)]
     source = (decision.interestingness or {}).get("features_from", "its features' task")
     yield f"Measured by {source}: {', '.join(told) or 'nothing that has a value'}."
+    if plane := features.get("plane"):
+        yield f"Of its {features.get('planes', 'several')} planes, this one was measured: {_pairs(plane)}."
     if features.get("pixels") not in (None, "original"):
         yield f"These are of pixels after: {features['pixels']}."
     for name, why in (features.get("undefined_features") or {}).items():
@@ -120,6 +123,20 @@ def _placed(decision: DecisionAnswer) -> Iterator[str]:
         yield f"Images without a score go to {policy.get('undefined', decision.tier)}."
 
 
+def _pin(decisions: Sequence[DecisionAnswer]) -> DecisionAnswer | None:
+    """Find the decision that pinned the image, if it is pinned."""
+    about_pins = [decision for decision in decisions if decision.origin in ("pin", "unpin")]
+    return about_pins[-1] if about_pins and about_pins[-1].origin == "pin" else None
+
+
+def _pinned(last: DecisionAnswer, pin: DecisionAnswer) -> Iterator[str]:
+    why = pin.reason.removeprefix(f"pinned to {pin.tier}: ")
+    yield f"It was pinned to {pin.tier} by {pin.made_by or 'somebody'} at {_time_text(pin.made_at)}: {why}."
+    _, _, otherwise = last.reason.partition("; else: ")
+    if otherwise:
+        yield f"Without the pin: {otherwise}."
+
+
 def _whereabouts(job: JobAnswer, last: DecisionAnswer) -> Iterator[str]:
     tiering = job.response.get("tier")
     done = tiering if isinstance(tiering, Mapping) else {}
@@ -140,11 +157,17 @@ def _story(decision: DecisionAnswer) -> str:
     by = f" by {decision.made_by}" if decision.made_by else ""
     instead = f", instead of decision {decision.supersedes}" if decision.supersedes else ""
     carried = "to be carried out" if decision.mode == "enforce" else "noted only"
-    when = datetime.fromtimestamp(decision.made_at).astimezone().isoformat(" ", "seconds")
-    return (
-        f"{when}  decision {decision.decision_id}{instead}: {decision.tier}, {score}; {told}{by}, {carried}; "
-        f"HASTE {decision.software_version}. {decision.reason}"
-    )
+    number = f"{_time_text(decision.made_at)}  decision {decision.decision_id}{instead}"
+    made = f"{told}{by}, {carried}; HASTE {decision.software_version}"
+    return f"{number}: {decision.tier}, {score}; {made}. {decision.reason}"
+
+
+def _time_text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _is_number(name: str, value: object) -> bool:

@@ -21,6 +21,7 @@ PAGES_OF_COMMANDS = {
     "README.md",
     "docs/tutorial-first-folder.md",
     "docs/calibration.md",
+    "docs/decisions-and-policies.md",
     "docs/distributed.md",
     "docs/configuration.md",
     "docs/handlers.md",
@@ -79,6 +80,8 @@ def test_readme_and_rest_work_as_they_stand_there(tmp_path: Path) -> None:
         (folder / "plate7.html").unlink()
         readme.follow("docs/report.md")
         assert len((folder / "plate7-images.csv").read_text().splitlines()) == 1 + 2
+        readme.follow("docs/decisions-and-policies.md")
+        assert any("belongs in" in said for said in readme.said)
         if shutil.which("curl"):
             said_before = len(readme.said)
             readme.follow("docs/rest.md")

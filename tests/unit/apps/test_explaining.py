@@ -1,0 +1,139 @@
+"""`haste explain` says what is recorded, for each way in which an image can have come to its tier."""
+
+import math
+from typing import Any
+
+import pytest
+
+from haste_apps.deciding.explaining import sentences
+from haste_client.answers import DecisionAnswer, JobAnswer
+
+LOGISTIC = {"function": "logistic", "features_from": "focus-score"}
+LOGISTIC |= {"parameters": {"feature": "plls", "k": 4.5, "x0": -1.4}}
+POLICY = {
+    "intervals": [{"lo": 0, "hi": 0.5, "tier": "tierD"}, {"lo": 0.5, "hi": 1, "tier": "tierA"}],
+    "undefined": "empty",
+}
+SCORE = 1 / (1 + math.exp(-4.5 * 0.5))
+
+
+def job(**fields: Any) -> JobAnswer:
+    known = {"job_id": 7, "state": 200, "created_at": 0.0, "source_id": "A01.tif", "stream_id": "plate7"}
+    return JobAnswer(**{**known, "source_url": "root://n/A01.tif", "site": "default", **fields})
+
+
+def decision(**fields: Any) -> DecisionAnswer:
+    known = {
+        "decision_id": 1,
+        "job_id": 7,
+        "source_id": "A01.tif",
+        "made_at": 1_790_000_000.0,
+        "score": SCORE,
+        "tier": "tierA",
+        "reason": "logistic gave it",
+        "mode": "observe",
+        "software_version": "0.1.0",
+        "features": {"plls": -0.9, "empty": False, "sha256": "ab12", "pixels": "original", "width": 512},
+        "interestingness": LOGISTIC,
+        "policy": POLICY,
+    }
+    return DecisionAnswer.model_validate(known | fields)
+
+
+def told(*decisions: DecisionAnswer, **fields: Any) -> str:
+    return "\n".join(sentences(job(**fields), decisions))
+
+
+def test_a_score_is_followed_from_the_feature_to_the_tier() -> None:
+    text = told(decision())
+    assert "A01.tif of stream plate7 (job 7) belongs in tierA." in text
+    assert "Measured by focus-score: plls -0.9, empty no." in text
+    assert "SHA-256 ab12" in text
+    assert f"score is {SCORE:.4f}, by logistic(feature=plls, k=4.5, x0=-1.4) = 1 / (1 + exp(-(4.5) x" in text
+    assert "from 0.5 to 1 in tierA" in text
+    assert "HASTE 0.1.0" in text
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        ({}, "not put to a tier yet"),
+        ({"tier": {"tier": "tierA", "moved": False}}, "only observed, so nothing was copied"),
+        (
+            {"tier": {"tier": "tierA", "moved": True}},
+            "copied to tierA and the copy verified; it is at file:///x",
+        ),
+        ({"tier": {"tier": "tierD", "moved": True}}, "still is in tierD, at file:///x; `haste job 7`"),
+    ],
+)
+def test_it_is_said_where_the_file_is(response: dict[str, Any], said: str) -> None:
+    assert said in told(decision(), response=response, place={"url": "file:///x", "site": "default"})
+
+
+def test_an_image_without_a_score_has_its_reason() -> None:
+    text = told(decision(score=None, tier="empty", reason="no score: empty field"))
+    assert "No score: empty field." in text
+    assert "Images without a score go to empty." in text
+    assert "Its score" not in text
+
+
+def test_a_pin_is_named_until_it_is_taken_away() -> None:
+    pin = decision(
+        decision_id=2,
+        origin="pin",
+        made_by="eva",
+        tier="tierD",
+        reason="pinned to tierD: figure 2",
+        supersedes=1,
+    )
+    later = decision(
+        decision_id=3,
+        origin="new-policy",
+        tier="tierD",
+        reason="pinned to tierD; else: score 1",
+        supersedes=2,
+    )
+    unpin = decision(
+        decision_id=4, origin="unpin", tier="tierD", reason="not pinned any more: done", supersedes=3
+    )
+    text = told(decision(), pin, later)
+    assert "It was pinned to tierD by eva at 2026-" in text
+    assert "figure 2." in text
+    assert "Without the pin: score 1." in text
+    assert "decision 3, instead of decision 2: tierD" in text
+    assert "It was pinned" not in told(decision(), pin, later, unpin)
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields", "said"),
+    [
+        (
+            {"function": "quantile", "parameters": {"feature": "plls"}},
+            {"seen": 12},
+            "its plls was ranked among the stream's other images, those up to decision 12",
+        ),
+        (
+            {"function": "quantile", "parameters": {"feature": "plls"}},
+            {"seen": 0},
+            "there were none yet",
+        ),
+        (
+            {"function": "precomputed", "parameters": {"field": "mine"}},
+            {"circumstances": {"metadata": {"mine": 0.7}}},
+            "submitted with the image, as mine = 0.7",
+        ),
+        ({"function": "crowding:crowding", "parameters": {"most": 3}}, {}, "by crowding:crowding(most=3)."),
+    ],
+)
+def test_other_functions_are_told_as_far_as_they_are_known(
+    spec: dict[str, Any], fields: dict[str, Any], said: str
+) -> None:
+    assert said in told(decision(interestingness=spec, **fields))
+
+
+def test_what_was_done_before_measuring_is_told() -> None:
+    features = {"plls": -1, "pixels": "flood fill", "plane": {"z": 3}, "planes": 5}
+    text = told(decision(features={**features, "undefined_features": {"snr": "no signal"}}))
+    assert "pixels after: flood fill" in text
+    assert "Of its 5 planes, this one was measured: z 3." in text
+    assert "snr has no value: no signal." in text
