@@ -263,6 +263,8 @@ class DecisionAnswer(_Answer):
         The decision about the object before it.
     seen : int, optional
         Up to which decision of the stream others' were looked at, if any.
+    members : tuple of int, optional
+        The jobs whose images' scores made that of their image set.
     """
 
     decision_id: int
@@ -283,6 +285,7 @@ class DecisionAnswer(_Answer):
     input_sha256: str = ""
     supersedes: int | None = None
     seen: int | None = None
+    members: tuple[int, ...] | None = None
 
 
 class KnownSource(_Answer):

@@ -134,7 +134,7 @@ class DecisionCalls(ImageCalls):
 
     def verify(self, stream_id: str) -> Verdict:
         """Make all decisions of a stream once more from their records, and tell what differs."""
-        return verify(lambda: self.decisions(stream_id))
+        return verify(stream_id, lambda: self.decisions(stream_id))
 
     def pin(self, job_id: int, tier: str, *, reason: str, by: str | None = None) -> ImageAnswer:
         """Keep the object of a job in a tier whatever the policy says; asked twice, it is pinned once."""

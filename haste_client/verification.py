@@ -24,12 +24,12 @@ from haste_core.interestingness import (
     value_of,
 )
 from haste_core.pipelines import InterestingnessSpec
-from haste_core.policies import IntervalPolicy
+from haste_core.policies import IntervalPolicy, Policy, policy_adapter
 from haste_core.standings import Standings
 
 _NOT_REPEATABLE = frozenset({"rest"})  # what a service said then, it may not say now
 _SCORE_TOLERANCE = 1e-9  # another machine's exp() may differ in its last digits
-_FROM_FEATURES = frozenset({"policy", "new-policy"})
+_FROM_FEATURES = frozenset({"policy", "new-policy", "set"})
 _SAME_SCORE = frozenset({"pin", "unpin", "revision", "recall", "retention", "quota"})
 
 Build = Callable[[str, Mapping[str, Any]], InterestingnessFunction]
@@ -68,7 +68,8 @@ class Verdict:
     differences : list of Finding
         Decisions that are not what their records say.
     not_verified : counter of str
-        How many scores could not be computed here, by the reason; all else of these decisions was checked.
+        How many scores or tiers could not be computed here, by the reason; all else of these decisions was
+        checked.
     """
 
     decisions: int = 0
@@ -83,7 +84,7 @@ class _Earlier:
     score: float | None
     tier: str
     input_sha256: str
-    is_kept: bool  # a new function failed, and left it as it was
+    is_kept: bool  # its hash is not of its own features: a new function failed, or it is of an image set
 
 
 class Verifier:
@@ -91,12 +92,14 @@ class Verifier:
 
     Parameters
     ----------
+    stream_id : str
     history : callable
         Goes through the stream's decisions from the first one; asked where functions look at others.
     """
 
-    def __init__(self, history: Callable[[], Iterable[DecisionAnswer]]) -> None:
+    def __init__(self, stream_id: str, history: Callable[[], Iterable[DecisionAnswer]]) -> None:
         self.verdict = Verdict()
+        self._stream_id = stream_id
         self._history = history
         self._earlier: dict[int, _Earlier] = {}
         self._pinned: set[int] = set()  # jobs
@@ -134,12 +137,16 @@ class Verifier:
         record: DecisionAnswer,
         earlier: _Earlier | None,
         spec: InterestingnessSpec,
-        policy: IntervalPolicy,
+        policy: Policy,
         wrong: list[str],
     ) -> bool:
-        """Make a decision once more; tell whether it left the earlier one as it was."""
+        """Make a decision once more; tell whether its hash is not of its own features."""
+        if record.members is not None:
+            self.verdict.not_verified["they were made from all images of a set"] += 1
+            wrong += () if record.job_id in self._pinned else _other_interval(record, policy)
+            return True
         try:
-            made = decide(scored_object(record), spec=spec, policy=policy, build=self._building(record))
+            made = self._decide(record, spec, policy)
         except NotRepeatableError as error:
             self.verdict.not_verified[str(error)] += 1
             return False
@@ -151,11 +158,33 @@ class Verifier:
             return False
         if spec.function == "quantile" and made.score is not None and record.seen is None:
             wrong.append("it does not say up to which decision it has seen others")
+        if record.job_id not in self._pinned and record.tier not in policy.tiers:
+            wrong.append(f"{record.tier} is no tier of its policy")
         if record.job_id in self._pinned and earlier is not None:
             made = held_by_pin(made, earlier.tier)
         wrong += _differences(record, made.score, made.tier)
         wrong += _other_reason(record, made)
         return False
+
+    def _decide(self, record: DecisionAnswer, spec: InterestingnessSpec, policy: Policy) -> Decision:
+        for_audit = policy.takes_for_audit(self._stream_id, record.source_id)
+        return decide(
+            scored_object(record),
+            spec=spec,
+            policy=policy,
+            build=self._building(record),
+            tier_for=None if isinstance(policy, IntervalPolicy) else self._believing(record, policy),
+            for_audit=for_audit,
+        )
+
+    def _believing(self, record: DecisionAnswer, policy: Policy) -> Callable[[float], str]:
+        """Return what chooses the recorded tier: by the ranks of that moment, or by code of the user's."""
+        why = f"a policy of type {policy.type} chose the tier"
+        if record.job_id in self._pinned:
+            raise NotRepeatableError(why)
+        self.verdict.not_verified[why] += 1
+        is_audited = policy.audit is not None and record.tier == policy.audit.tier
+        return lambda _score: policy.lowest if is_audited else record.tier
 
     def _building(self, record: DecisionAnswer) -> Build:
         """Return what makes functions as they were when this decision was made."""
@@ -195,15 +224,15 @@ class Verifier:
             self._pinned.discard(record.job_id)
 
 
-def verify(history: Callable[[], Iterable[DecisionAnswer]]) -> Verdict:
+def verify(stream_id: str, history: Callable[[], Iterable[DecisionAnswer]]) -> Verdict:
     """Check all decisions of a stream; see `Verifier`."""
-    verifier = Verifier(history)
+    verifier = Verifier(stream_id, history)
     for record in history():
         verifier.check(record)
     return verifier.verdict
 
 
-def _read(record: DecisionAnswer) -> tuple[InterestingnessSpec, IntervalPolicy]:
+def _read(record: DecisionAnswer) -> tuple[InterestingnessSpec, Policy]:
     try:
         return _parsed(json.dumps(record.interestingness), json.dumps(record.policy))
     except ValidationError as error:
@@ -217,14 +246,20 @@ def _own_version() -> str:
 
 
 @lru_cache(maxsize=100)
-def _parsed(spec: str, policy: str) -> tuple[InterestingnessSpec, IntervalPolicy]:
-    return InterestingnessSpec.model_validate_json(spec), IntervalPolicy.model_validate_json(policy)
+def _parsed(spec: str, policy: str) -> tuple[InterestingnessSpec, Policy]:
+    return InterestingnessSpec.model_validate_json(spec), policy_adapter.validate_json(policy)
 
 
 def scored_object(record: DecisionAnswer) -> ScoredObject:
     """Return what a function saw of the object, but for other objects."""
-    known = {**record.circumstances, "location": tuple(record.circumstances.get("location") or ())}
-    return ScoredObject(features=record.features, **known)
+    known = record.circumstances
+    return ScoredObject(
+        features=record.features,
+        metadata=known.get("metadata") or {},
+        timestamp=known.get("timestamp"),
+        location=tuple(known.get("location") or ()),
+        substream_id=known.get("substream_id"),
+    )
 
 
 def _wrong_order(record: DecisionAnswer, earlier: _Earlier | None) -> Iterator[str]:
@@ -247,6 +282,13 @@ def _wrong_change(record: DecisionAnswer, earlier: _Earlier) -> Iterator[str]:
     begins = {"pin": f"pinned to {record.tier}: ", "unpin": "not pinned any more: "}.get(record.origin, "")
     if not record.reason.startswith(begins):
         yield f"its reason is {record.reason!r}, where it should begin with {begins!r}"
+
+
+def _other_interval(record: DecisionAnswer, policy: Policy) -> Iterator[str]:
+    if isinstance(policy, IntervalPolicy) and (record.score is None or 0 <= record.score <= 1):
+        tier = policy.tier_for(record.score)
+        if record.tier != tier:
+            yield f"its tier is {record.tier}, that of its score {tier}"
 
 
 def _wrong_keeping(record: DecisionAnswer, earlier: _Earlier) -> Iterator[str]:

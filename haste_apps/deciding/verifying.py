@@ -40,7 +40,7 @@ def verify(client: HasteClient, stream_id: str, *, as_json: bool) -> ExitCode:
 
 def _sum_up(stream_id: str, verdict: Verdict) -> None:
     for why, count in verdict.not_verified.items():
-        say(f"{count} scores were not computed again: {why}.")
+        say(f"{count} scores or tiers were not computed again: {why}.")
     kinds = ", ".join(f"{count} {origin}" for origin, count in sorted(verdict.origins.items()))
     wrong = len(verdict.differences)
     found = f"{wrong} are not what their records say" if wrong else "all are what their records say"

@@ -324,6 +324,9 @@ def test_a_mode_tells_what_is_not_in_its_tier(plate: Api) -> None:
     assert unmoved() == ("enforce", 2, 2000)
     plate.store.start_moves(limit=4, now=NOW)
     assert unmoved() == ("enforce", 0, 0)
+    job_id = images(plate)[0]["job_id"]
+    plate.client.post(f"/HASTE/job/{job_id}/pin", json={"tier": "archive", "reason": "figure 2"})
+    assert unmoved() == ("enforce", 1, 1000)
     assert plate.client.get("/HASTE/stream/none/mode").status_code == 404
 
 

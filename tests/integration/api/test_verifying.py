@@ -25,13 +25,15 @@ from tests.integration.api.conftest import NOW, Api
 
 QUANTILE = {"function": "quantile", "parameters": {"feature": "plls", "tiers": 4, "min_objects": 3}}
 EXPRESSION = {"function": "expression", "parameters": {"expression": "metadata.weight / 10"}}
+BEST = {"type": "top-k", "k": 4, "tier": "tierA", "rest": "tierB", "undefined": "empty"}
+BEST |= {"audit": {"fraction": 0.5, "tier": "tierC"}}
 TASKS = {"taskSequential": ["focus-score", "tier"]}
 
 
 def decide(api: Api) -> None:
     """Do what the evaluator does until nothing is left, a few objects at a time."""
     so_far = StreamsSoFar(lambda wanted: _decided(api, wanted))
-    while waiting := api.store.undecided(limit=4):
+    while waiting := api.store.undecided(limit=4, now=NOW):
         answered = _answers(waiting, so_far)
         api.store.record_decisions(answered[::-1], now=NOW)
     while waiting := api.store.to_redecide(limit=4):
@@ -49,9 +51,12 @@ def _decided(api: Api, wanted: OthersWanted) -> Iterator[Any]:
     yield api.store.decided(wanted.stream_id, after=wanted.after, up_to=wanted.up_to, limit=1000)
 
 
-def apply(api: Api, **changes: Any) -> None:
+def apply(api: Api, *, policy: dict[str, Any] | None = None, **changes: Any) -> None:
     present = api.client.get("/HASTE/stream/plate7").json["pipeline"]["interestingness"]
-    answer = api.client.post("/HASTE/stream/plate7/policy", json={"interestingness": {**present, **changes}})
+    more = {} if policy is None else {"policy": policy}
+    answer = api.client.post(
+        "/HASTE/stream/plate7/policy", json={"interestingness": {**present, **changes}, **more}
+    )
     assert answer.status_code == 200, answer.text
 
 
@@ -90,7 +95,11 @@ def _fill(api: Api) -> None:
     assert api.client.post(f"/HASTE/job/{jobs[0]}/unpin", json={"reason": "no"}).status_code == 200
     api.client.post("/HASTE/stream/plate7/mode", json={"mode": "enforce"})
     decide(api)
-    apply(api, **QUANTILE)
+    intervals = api.client.get("/HASTE/stream/plate7").json["pipeline"]["policy"]
+    apply(api, policy=BEST, function="logistic", parameters={"feature": "plls", "k": 4.5, "x0": -1.4})
+    decide(api)
+    assert api.store.revise("plate7", now=NOW) > 0
+    apply(api, policy=intervals, **QUANTILE)
     decide(api)
 
 
@@ -100,15 +109,15 @@ def history(api: Api) -> Iterator[DecisionAnswer]:
 
 
 def verdict_of(api: Api) -> Verdict:
-    return verify(lambda: history(api))
+    return verify("plate7", lambda: history(api))
 
 
 def test_what_the_server_decides_is_verified(plate: Api) -> None:
     verdict = verdict_of(plate)
     assert verdict.differences == []
-    assert not verdict.not_verified
+    assert set(verdict.not_verified) == {"a policy of type top-k chose the tier"}
     assert verdict.decisions == sum(verdict.origins.values()) > 40
-    assert set(verdict.origins) == {"policy", "new-policy", "pin", "unpin"}
+    assert set(verdict.origins) == {"policy", "new-policy", "revision", "pin", "unpin"}
     assert {one.tier for one in history(plate)} >= {"tierA", "tierB", "tierC", "tierD", "empty", "archive"}
 
 
@@ -117,7 +126,7 @@ def changed(plate: Api, origin: str, **changes: Any) -> tuple[int, Verdict]:
     records = list(history(plate))
     index = max(number for number, one in enumerate(records) if one.origin == origin)
     records[index] = records[index].model_copy(update=changes)
-    return records[index].decision_id, verify(lambda: records)
+    return records[index].decision_id, verify("plate7", lambda: records)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +162,10 @@ def test_what_is_missing_from_a_record_is_found(plate: Api) -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ({"function": "rest", "features_from": "focus-score"}, "asked a service"),
+        (
+            {"function": "rest", "features_from": "focus-score", "parameters": {"url": "http://a/b"}},
+            "asked a service",
+        ),
         (
             {"function": "crowding:crowding", "features_from": "focus-score"},
             "crowding:crowding is no function",
@@ -172,10 +184,19 @@ def test_what_cannot_be_made_here_is_said_and_not_called_wrong(
         scored = scored.model_copy(
             update={"input_sha256": fingerprint(scored_object(scored), parsed, policy)}
         )
-    verdict = verify(lambda: [scored])
+    verdict = verify("plate7", lambda: [scored])
     assert verdict.differences == []
     ((why, count),) = verdict.not_verified.items()
     assert (said in why, count) == (True, 1)
+
+
+def test_a_decision_about_an_image_set_has_a_tier_that_fits_its_score(plate: Api) -> None:
+    record = next(one for one in history(plate) if one.tier == "tierD")
+    of_a_set = record.model_copy(update={"members": (1, 2), "score": 0.1, "input_sha256": "0" * 64})
+    verdict = verify("plate7", lambda: [of_a_set])
+    assert (verdict.differences, sum(verdict.not_verified.values())) == ([], 1)
+    (found,) = verify("plate7", lambda: [of_a_set.model_copy(update={"tier": "tierA"})]).differences
+    assert "its tier is tierA, that of its score tierD" in found.what
 
 
 def test_a_row_that_was_changed_in_the_database_is_found(plate: Api) -> None:
