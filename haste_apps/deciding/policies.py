@@ -53,22 +53,34 @@ def change_policy(
         If nothing is decided about the stream's images.
     """
     wanted = read_policy(file)
-    preview = client.preview_policy(stream_id, **wanted)
-    if not as_json:
-        _show(preview)
-    say(f"{preview.moving} of {preview.count} images of stream {stream_id} would belong in another tier.")
+    preview = _previewed(client, stream_id, wanted, is_needed=not apply)
+    if preview is not None:
+        _show(stream_id, preview, as_table=not as_json)
     applied = apply and (yes or agreed("Decide by it from now on?"))
     if applied:
         client.set_policy(stream_id, **wanted)
-        follows = (
-            "moves" if client.stream(stream_id).mode == "enforce" else "is noted, since it only observes"
-        )
+        is_enforced = client.stream(stream_id).mode == "enforce"
+        follows = "moves" if is_enforced else "is noted, since it only observes"
         say(f"Stream {stream_id} decides by it now; what belongs in another tier {follows}.")
     else:
         say("Nothing was changed" + ("." if apply else "; --apply does it."))
     if as_json:
-        print_json({**preview.model_dump(mode="json"), "applied": applied})
+        told = {} if preview is None else preview.model_dump(mode="json")
+        print_json({**told, "applied": applied})
     return ExitCode.WORK_FAILED if apply and not applied else ExitCode.DONE
+
+
+def _previewed(
+    client: HasteClient, stream_id: str, wanted: Mapping[str, Mapping[str, Any]], *, is_needed: bool
+) -> PreviewAnswer | None:
+    """Ask what would be; what can only be applied, and not tried, need not tell."""
+    try:
+        return client.preview_policy(stream_id, **wanted)
+    except InvalidError as error:
+        if is_needed:
+            raise
+        say(f"What it would do is not known: {error}")
+        return None
 
 
 def read_policy(file: Path) -> dict[str, Mapping[str, Any]]:
@@ -110,7 +122,16 @@ def change_mode(client: HasteClient, stream_id: str, mode: str, *, yes: bool, as
     return ExitCode.DONE
 
 
-def _show(preview: PreviewAnswer) -> None:
+def _show(stream_id: str, preview: PreviewAnswer, *, as_table: bool) -> None:
+    if not preview.count:
+        say(f"Nothing was decided in stream {stream_id} yet; it concerns the images that come.")
+        return
+    if as_table:
+        _show_table(preview)
+    say(f"{preview.moving} of {preview.count} images of stream {stream_id} would belong in another tier.")
+
+
+def _show_table(preview: PreviewAnswer) -> None:
     leaving: Counter[str] = Counter()
     coming: Counter[str] = Counter()
     for move in preview.moves:
