@@ -43,7 +43,7 @@ def upload(path: FilePath, header: UploadHeaders) -> Shown:
         place, is_new = services().landing.receive(
             request.stream, stream_id=path.stream_id, name=path.name, sha256=_sha256(header.repr_digest)
         )
-    return {"place": place.model_dump()}, 201 if is_new else 200
+    return {"place": place.model_dump(exclude_none=True)}, 201 if is_new else 200
 
 
 def _sha256(digest: str) -> str:

@@ -18,7 +18,6 @@ from haste_server.api.bodies import NewPin, NewPolicy, NewRecall, NoPin
 from haste_server.api.object_answers import (
     DecisionsAnswer,
     DecisionsPage,
-    ModeAnswer,
     ObjectAnswer,
     ObjectsPage,
     PolicyAnswer,
@@ -105,19 +104,6 @@ def apply_policy(path: StreamPath, body: NewPolicy) -> Shown:
     stream = services().streams.set_policy(path.stream_id, changed)
     services().wake()
     return {"stream_id": path.stream_id, "pipeline": stream.pipeline.to_json()}
-
-
-@blueprint.get(
-    "/stream/<stream_id>/mode",
-    summary="Tell whether a stream enforces",
-    description="And how many images are not where the decisions about them want them.",
-    responses={200: ModeAnswer},
-)
-def mode(path: StreamPath) -> Shown:
-    """Tell the mode, and what it leaves undone."""
-    stream = services().streams.stream(path.stream_id)
-    count, size_bytes = services().objects.unmoved(path.stream_id)
-    return {"mode": stream.mode, "unmoved": {"count": count, "size_bytes": size_bytes}}
 
 
 @blueprint.get(

@@ -13,6 +13,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.stores import StreamRecord
 from haste_server.api.answers import PipelinesAnswer, Shown, SourcesPage, StreamAnswer, StreamsPage
 from haste_server.api.bodies import NewMode, NewStream
+from haste_server.api.object_answers import ModeAnswer
 from haste_server.api.parameters import SourcesQuery, StreamPath, StreamsQuery
 from haste_server.api.problems import documented
 from haste_server.api.services import services
@@ -55,6 +56,19 @@ def list_streams(query: StreamsQuery) -> Shown:
 def show(path: StreamPath) -> Shown:
     """Show a stream with its pipeline and progress."""
     return _show(services().streams.stream(path.stream_id))
+
+
+@blueprint.get(
+    "/stream/<stream_id>/mode",
+    summary="Tell whether a stream enforces",
+    description="And how many images are not where the decisions about them want them.",
+    responses={200: ModeAnswer, **documented(404)},
+)
+def mode(path: StreamPath) -> Shown:
+    """Tell the mode, and what it leaves undone."""
+    stream = services().streams.stream(path.stream_id)
+    count, size_bytes = services().objects.unmoved(path.stream_id)
+    return {"mode": stream.mode, "unmoved": {"count": count, "size_bytes": size_bytes}}
 
 
 @blueprint.post(
