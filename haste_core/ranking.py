@@ -65,6 +65,18 @@ class Occupied:
     best: float
 
 
+def with_one_more(
+    occupied: Sequence[Occupied], tier: str, *, score: float, size_bytes: int
+) -> tuple[Occupied, ...]:
+    """Put one more object to what is where."""
+    there = {one.tier: one for one in occupied}
+    old = there.get(tier, Occupied(tier, 0, 0, score, score))
+    there[tier] = Occupied(
+        tier, old.count + 1, old.size_bytes + size_bytes, min(old.worst, score), max(old.best, score)
+    )
+    return tuple(there.values())
+
+
 def revise(shelves: Sequence[Shelf], rest: str, objects: Iterable[Ranked]) -> dict[int, str]:
     """Find the objects that belong elsewhere, by job, each with its tier.
 

@@ -164,7 +164,8 @@ def evaluate(item: Undecided, streams: StreamsSoFar) -> Answer:
             tier_for=tier_chooser(item, policy),
             for_audit=policy.takes_for_audit(item.stream_id, item.source_id),
         )
-        return replace(decision, seen=item.seen) if asked else decision
+        looked_around = asked or isinstance(policy, RankedPolicy)
+        return replace(decision, seen=item.seen) if looked_around else decision
     except InterestingnessError as error:
         return Undecidable(str(error))
     except TransientError as error:

@@ -7,17 +7,18 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Literal
 
 import structlog
 
-from haste_core.decisions import Decision
+from haste_core.decisions import Decision, size_of
 from haste_core.errors import TransientError
 from haste_core.interestingness import QUICK
-from haste_core.policies import OwnPolicy
+from haste_core.policies import OwnPolicy, RankedPolicy
 from haste_core.ports import Answer, Clock, Decided, Postponed, TaskStore, Undecidable, Undecided
+from haste_core.ranking import Occupied, with_one_more
 from haste_server.changes import log_changes
 from haste_server.engine.evaluator_child import EvaluatorChild, OthersWanted
 from haste_server.engine.set_deciding import SetsJudged
@@ -322,11 +323,15 @@ class Judge:
     def _ask(self, waiting: Sequence[Undecided]) -> list[tuple[Undecided, Answer]]:
         answered: list[tuple[Undecided, Answer]] = []
         record_by = time.monotonic() + RECORD_EVERY_S
-        for item in waiting:
+        occupied: dict[str, tuple[Occupied, ...]] = {}  # by what is decided here and not recorded yet
+        for one in waiting:
+            item = replace(one, occupied=occupied.get(one.stream_id, one.occupied))
             answer = self._child.ask(item)
             if self._stopping.is_set():
                 break  # the answer may be that we ended the child
             answered.append((item, answer))
+            if isinstance(item.pipeline.policy, RankedPolicy) and isinstance(answer, Decision):
+                occupied[item.stream_id] = _with_this(item, answer)
             if isinstance(answer, Postponed) and answer.silent:  # not asked in vain a hundred times
                 answered += [(left, answer) for left in waiting[len(answered) :]]
                 break
@@ -354,6 +359,13 @@ class Judge:
 def _apart(items: Sequence[Undecided]) -> tuple[list[Undecided], list[Undecided]]:
     """Tell those that are decided about with their image sets from those that are alone."""
     return [item for item in items if item.is_of_a_set], [item for item in items if not item.is_of_a_set]
+
+
+def _with_this(item: Undecided, decision: Decision) -> tuple[Occupied, ...]:
+    if decision.score is None or item.present is not None:
+        return item.occupied
+    size_bytes = size_of(decision.features)
+    return with_one_more(item.occupied, decision.tier, score=decision.score, size_bytes=size_bytes)
 
 
 def _tell_postponed(answered: Sequence[tuple[Undecided, Answer]]) -> None:

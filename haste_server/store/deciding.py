@@ -43,9 +43,11 @@ class Deciding(SqlPart):
                 for name, pipeline in pipelines.items()
                 if isinstance(pipeline.policy, RankedPolicy)
             }
+            present = _tiers_of(connection, found) if occupied else {}
             return [
                 replace(
                     as_undecided(row.task_id, found[row.job_id], pipelines, seen),
+                    present=present.get(row.job_id),
                     occupied=occupied.get(found[row.job_id].spec.stream_id, ()),
                 )
                 for row in rows
@@ -149,6 +151,12 @@ def occupied_of(connection: Connection, stream_id: str) -> tuple[Occupied, ...]:
     )
 
 
+def _tiers_of(connection: Connection, job_ids: Collection[int]) -> dict[int, str]:
+    """Tell where objects are that were decided about before, as when their task was asked for anew."""
+    rows = connection.execute(_TIERS, {"ids": list(job_ids)})
+    return {row.job_id: row.tier for row in rows}
+
+
 def _found(connection: Connection, limit: int, now: float, without: Collection[str]) -> list[sa.Row[Any]]:
     found: list[sa.Row[Any]] = []
     for wanted in (_DUE, _UNDECIDED):
@@ -228,6 +236,9 @@ _OCCUPIED = (
     )
     .where(objects.c.stream_id == sa.bindparam("name"), objects.c.score >= 0)
     .group_by(objects.c.tier)
+)
+_TIERS = sa.select(objects.c.job_id, objects.c.tier).where(
+    objects.c.job_id.in_(sa.bindparam("ids", expanding=True))
 )
 _LAST_OF_STREAM = sa.select(sa.func.max(decisions.c.decision_id)).where(
     decisions.c.stream_id == sa.bindparam("name")

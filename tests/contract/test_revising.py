@@ -142,18 +142,39 @@ def test_pinned_and_recalled_objects_stay_and_take_room(store: SqlStore) -> None
     assert tiers(store) == {ids[0]: "cold", ids[1]: "cold", ids[2]: "hot", ids[3]: "hot"}
 
 
+def test_an_object_that_is_decided_about_anew_stays_until_it_is_revised(store: SqlStore) -> None:
+    store.create_stream("s", with_policy(TOP | {"k": 2}), "observe", now=NOW)
+    ids = add(store, (0.9, 1), (0.8, 1), (0.1, 1))
+    settle(store)
+    for job_id in ids:
+        store.force_retry_task(store.job(job_id).tasks[0].task_id, now=NOW)
+    waiting = store.undecided(limit=10, now=NOW)
+    answered = [(item, evaluate(item, StreamsSoFar(lambda _: []))) for item in waiting]
+    store.record_decisions(answered, now=NOW)
+    assert tiers(store) == {ids[0]: "hot", ids[1]: "hot", ids[2]: "cold"}
+    assert [decision.seen for decision in present(store).values()] == [waiting[0].seen] * 3
+
+
 def test_a_new_ranking_moves_only_about_its_borders(store: SqlStore) -> None:
     store.create_stream("s", with_policy(TOP), "observe", now=NOW)
     ids = add(store, *((number / 20, 1) for number in range(20)))
     settle(store)
     before = len(store.decided("s", after=0, up_to=2**62, limit=1000))
     store.set_policy("s", with_policy(TOP | {"k": 8}))
-    due = store.to_redecide(limit=100)
-    answers = [(item, evaluate(item, StreamsSoFar(lambda _: []))) for item in due]
-    store.redecided(answers, now=NOW)  # type: ignore[arg-type]
+    assert store.to_redecide(limit=100) == []
     settle(store)
     assert {job_id for job_id, tier in tiers(store).items() if tier == "hot"} == set(ids[12:])
     assert len(store.decided("s", after=0, up_to=2**62, limit=1000)) == before + 3
+
+
+def test_of_many_equals_the_first_stay(store: SqlStore) -> None:
+    store.create_stream("s", with_policy(TOP | {"k": 9}), "observe", now=NOW)
+    ids = add(store, *[(0.5, 1)] * 12)
+    settle(store)
+    for k, moved in ((5, 4), (8, 3)):
+        store.set_policy("s", with_policy(TOP | {"k": k}))
+        assert settle(store) == moved
+        assert {job_id for job_id, tier in tiers(store).items() if tier == "hot"} == set(ids[:k])
 
 
 def test_streams_with_rankings_are_found_with_their_latest_decision(store: SqlStore) -> None:

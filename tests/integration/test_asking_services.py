@@ -42,6 +42,7 @@ class Service:
 
     behaviours: dict[str, Behaviour | None] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
@@ -62,6 +63,7 @@ def service() -> Iterator[Service]:
             path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
             values = {name: value for name, (value,) in query.items()}
             service.asked.append((path, values))
+            service.times.append(time.monotonic())
             if path == "/trickles":
                 self._trickle()
                 return
@@ -337,7 +339,7 @@ def test_streams_whose_services_hang_take_turns(bench: Bench, service: Service) 
 def test_earlier_decisions_stand_while_the_service_of_a_new_policy_is_away(
     bench: Bench, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("haste_server.engine.evaluator.REST_S", 0.2)
+    monkeypatch.setattr("haste_server.engine.evaluator.REST_S", 0.4)
     ids = bench.submit("s", 3, None)
     bench.wait_for(ids, is_ready)
     url = service.says(503, "starting")
@@ -348,6 +350,9 @@ def test_earlier_decisions_stand_while_the_service_of_a_new_policy_is_away(
     while len(service.asked) < 6:  # each once, and again after the rest
         time.sleep(0.01)
     assert {name: tier.count for name, tier in bench.store.progress("s").tiers.items()} == {"hot": 3}
+
+    rested = service.times[3] - service.times[2]
+    assert rested >= 0.4
 
     service.behaviours[url.removeprefix(service.url)] = lambda _: (200, b"0.25")
     deadline = time.monotonic() + WAIT_S

@@ -299,3 +299,18 @@ def test_all_that_waits_is_decided_batch_by_batch(tmp_path: Path, monkeypatch: p
     assert store.undecided(limit=10, now=NOW) == []
     assert [task.decision and task.decision.tier for task in claim(store, "tier")] == ["hot"] * 5
     database.close()
+
+
+def test_what_is_decided_together_is_ranked_together(tmp_path: Path) -> None:
+    policy = {"type": "top-k", "k": 3, "tier": "hot", "rest": "cold", "undefined": "none"}
+    database = Database(f"sqlite:///{tmp_path}/haste.db")
+    upgrade(database)
+    store = SqlStore(database, Rules(), Pipeline.parse(PIPELINE.to_json() | {"policy": policy}))
+    falling = ({"focus-score": {"plls": -number / 10}} for number in range(20))
+    submitted(store, *(spec("tier", source_id=str(n), response=scored) for n, scored in enumerate(falling)))
+    evaluator = Evaluator(store=store, released=lambda: None, time_limit_s=10, clock=lambda: NOW)
+    evaluator.step()
+    evaluator.close()
+    tiers = [task.decision and task.decision.tier for task in claim(store, "tier")]
+    assert tiers == ["hot"] * 3 + ["cold"] * 17
+    database.close()
