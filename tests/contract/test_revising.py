@@ -167,6 +167,14 @@ def test_a_new_ranking_moves_only_about_its_borders(store: SqlStore) -> None:
     assert len(store.decided("s", after=0, up_to=2**62, limit=1000)) == before + 3
 
 
+def test_what_is_too_large_for_a_tier_hides_nobody(store: SqlStore) -> None:
+    store.create_stream("s", with_policy(BUDGET), "observe", now=NOW)
+    large = add(store, *[(0.9, 2600)] * 5)
+    small = add(store, *[(0.5, 300)] * 4)
+    settle(store)
+    assert tiers(store) == dict.fromkeys(large, "cold") | dict.fromkeys(small[:3], "hot") | {small[3]: "warm"}
+
+
 def test_of_many_equals_the_first_stay(store: SqlStore) -> None:
     store.create_stream("s", with_policy(TOP | {"k": 9}), "observe", now=NOW)
     ids = add(store, *[(0.5, 1)] * 12)

@@ -163,6 +163,8 @@ def test_a_preview_says_what_then_happens(plate: Api, function: str, parameters:
 
 @pytest.mark.parametrize("policy", [TOP, BUDGET, AUDITED], ids=["top-k", "budget", "audit"])
 def test_a_preview_says_what_then_happens_with_any_policy(plate: Api, policy: dict[str, Any]) -> None:
+    lowest = images(plate, "?order=score")[1]
+    plate.store.pin(lowest["job_id"], "tierA", reason="an example", made_by="eva", now=NOW)
     expected = _preview(plate, policy=policy)
     assert expected["moving"] > 0
 
