@@ -31,7 +31,7 @@ def leased(task: TaskRecord, *, until: float) -> TaskRecord:
 
 def after_success(job: JobRecord, task: TaskRecord, result: TaskResult, *, now: float) -> TaskRecord:
     """End a task, or let it run again to remove what it has left behind."""
-    moved = _is_moved(job, task)
+    moved = _is_moved(job, task, result)
     place = result.place or task.place
     if place is not None and place.moved is not moved:
         place = place.model_copy(update={"moved": moved})
@@ -42,10 +42,10 @@ def after_success(job: JobRecord, task: TaskRecord, result: TaskResult, *, now: 
     return task.but(response=result.response, place=place, leaving=result.leaving)
 
 
-def _is_moved(job: JobRecord, task: TaskRecord) -> Literal[True] | None:
+def _is_moved(job: JobRecord, task: TaskRecord, result: TaskResult) -> Literal[True] | None:
     """Tell whether the original is gone after an attempt that did all it had to do."""
     was_moved = task.place is not None and task.place.moved
-    is_moved = task.leaving is not None and task.leaving.url == job.spec.source_url
+    is_moved = task.leaving is not None and result.response.get("removed") == job.spec.source_url
     return True if was_moved or is_moved else None
 
 

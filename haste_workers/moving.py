@@ -44,8 +44,8 @@ def why_it_stays(url: str, copy_url: str, context: TaskContext) -> str:
         path = _original(url, context)
     except (PermanentError, OutsideRootsError):
         return f"{url} stays: only what lies in a tier and plain files are removed once they are copied"
-    if path.is_symlink():
-        return f"{path} stays: it is a link"
+    if path.is_symlink() or path.is_dir():
+        return f"{path} stays: it is a {'link' if path.is_symlink() else 'folder'}"
     landing = context.settings.roots.get(LANDING_ROOT)
     own = [folder for folder in (context.settings.work_dir, landing) if folder is not None]
     if any(path.is_relative_to(Path(folder).resolve()) for folder in own):

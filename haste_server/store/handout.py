@@ -12,12 +12,13 @@ from sqlalchemy.engine import Connection, Row
 
 from haste_core import lifecycle
 from haste_core.jobs import JobRecord, TaskRecord
-from haste_core.messages import DecisionNote, HeldAttempt, Outcome, Place, TaskMessage, TaskResult
+from haste_core.messages import DecisionNote, HeldAttempt, Outcome, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
 from haste_core.ports import StateChange
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
 from haste_server.changes import log_changes
+from haste_server.store.leaving import may_go, needed_by_others
 from haste_server.store.many_rows import GivenRows, insert
 from haste_server.store.records import (
     SqlPart,
@@ -99,6 +100,9 @@ class HandOut(SqlPart):
         by_id = {task.task_id: task for job in found.values() for task in job.tasks}
         pipelines = self.plans_of(connection, (job.spec.stream_id for job in found.values()))
         notes = _decision_notes(connection, [by_id[task_id] for task_id, _ in claimed])
+        removing = [(found[job_id], by_id[task_id]) for task_id, job_id in claimed if by_id[task_id].leaving]
+        for task_id in needed_by_others(connection, removing):
+            by_id[task_id] = by_id[task_id].but(leaving=None)
         return [
             _message(
                 found[job_id], by_id[task_id], pipelines[found[job_id].spec.stream_id], notes, ttl_s=ttl_s
@@ -293,7 +297,7 @@ def _message(
     ttl_s: float,
 ) -> TaskMessage:
     place, note = job.place_for(task.position), notes.get(task.decision_id or 0)
-    if note is not None and _may_go(place, job, task, pipeline):
+    if note is not None and may_go(place, job, task, pipeline):
         note = note.model_copy(update={"removes": True})
     return TaskMessage(
         task_id=task.task_id,
@@ -308,13 +312,6 @@ def _message(
         leaving=task.leaving,
         job=job.to_json(),
     )
-
-
-def _may_go(place: Place, job: JobRecord, task: TaskRecord, pipeline: Pipeline) -> bool:
-    """Tell whether the place that a task takes its object from may be removed once the copy is recorded."""
-    if task.place is not None:  # a copy of its own, in the tier that the object leaves
-        return True
-    return pipeline.policy is not None and pipeline.policy.move and place.url == job.spec.source_url
 
 
 def _decision_notes(connection: Connection, claimed: Sequence[TaskRecord]) -> dict[int, DecisionNote]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,19 @@ def tier(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Ans
         raise PermanentError(
             "this task came without a decision; has the stream's pipeline an interestingness and a policy?"
         )
+    removed = {}
     if task.leaving is not None:
         stays = remove_left(task.leaving, task.place, context)
+        removed = {"removed": task.leaving.url}
         if context.tier_name_of(task.place.url) == decision.tier:
-            response = {**_told(decision), **_moved_to(task.place), "removed": task.leaving.url}
+            response = {**_told(decision), **_moved_to(task.place), **removed}
             return Answer(response, task.place, "; ".join(stays))
         # It was decided anew since it was copied: it goes on to another tier.
     if not decision.enforce:
-        return Answer({**_told(decision), "moved": False, "size_bytes": size_of(_object(context))})
-    return _copy(job, decision, task, context)
+        size_bytes = size_of(_object(context))
+        return Answer({**_told(decision), "moved": False, "size_bytes": size_bytes, **removed})
+    answer = _copy(job, decision, task, context)
+    return replace(answer, response={**answer.response, **removed})
 
 
 def _copy(job: Mapping[str, Any], decision: DecisionNote, task: TaskMessage, context: TaskContext) -> Answer:

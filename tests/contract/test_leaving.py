@@ -20,10 +20,10 @@ def moving(move: bool) -> Pipeline:
     return Pipeline.parse(pipeline | {"policy": pipeline["policy"] | {"move": move}})
 
 
-def handed_out(store: SqlStore, *, move: bool = True) -> TaskMessage:
+def handed_out(store: SqlStore, *, move: bool = True, **more: Any) -> TaskMessage:
     """Submit an object to a stream that enforces, up to the hand-out of its `tier` task."""
     store.create_stream("s", moving(move), "enforce", now=NOW)
-    submitted(store, spec("tier", stream_id="s", response={"focus-score": {"plls": -1.0}}))
+    submitted(store, spec("tier", stream_id="s", response={"focus-score": {"plls": -1.0}}, **more))
     [waiting] = store.undecided(limit=10, now=NOW)
     store.record_decisions([(waiting, Decision(0.2, "hot", "why", "f" * 64, {}))], now=NOW)
     [message] = claim(store, "tier")
@@ -62,7 +62,7 @@ def test_what_a_task_leaves_is_recorded_with_the_place_and_removed_by_its_next_a
     assert second.decision is not None
     assert second.decision.tier == "hot"
     assert second.job["response"]["tier"] == {"n": 1}
-    store.record([result_of(second, place=second.place, response={"n": 2})], now=NOW)
+    store.record([result_of(second, place=second.place, response={"removed": ORIGINAL})], now=NOW)
     done = store.job(first.job_id)
     assert done.state is TaskState.DONE
     assert done.tasks[0].leaving is None
@@ -120,3 +120,40 @@ def test_an_object_that_is_decided_about_between_the_halves_goes_on(store: SqlSt
     store.record([result_of(last, place=last.place)], now=NOW)
     job = store.job(message.job_id)
     assert (job.state, job.tasks[0].place) == (TaskState.DONE, last.place)
+
+
+def test_what_is_another_jobs_place_stays(store: SqlStore) -> None:
+    """Two versions of a file with equal content are one file in a tier, and have one original."""
+    for version in ("1", "2"):
+        message = handed_out(store, source_version=version)
+        leaving = copied(store, message)
+        [second] = claim(store, "tier")
+        assert second.place.url == "file:///hot/x.tif"
+        assert second.leaving == leaving
+        store.record([result_of(second, place=second.place, response={"removed": ORIGINAL})], now=NOW)
+
+    first = second.job_id - 1
+    store.redecide_one(first, lambda it: replace(it, tier="cold"), origin="recall", made_by=None, now=NOW)
+    store.start_moves(limit=10, now=NOW)
+    [message] = claim(store, "tier")
+    left = copied(store, message, "cold")
+    assert left.url == "file:///hot/x.tif"
+    [again] = claim(store, "tier")
+    assert (again.job_id, again.leaving, again.place.url) == (first, None, "file:///cold/x.tif")
+    store.record([result_of(again, place=again.place)], now=NOW)
+    assert store.job(first).state is TaskState.DONE
+    assert store.job(first).tasks[0].leaving is None
+    assert store.job(second.job_id).tasks[0].place == second.place.model_copy(update={"moved": True})
+
+
+def test_an_original_that_another_version_has_yet_to_read_stays(store: SqlStore) -> None:
+    message = handed_out(store, source_version="1")
+    copied(store, message)
+    tasks = {"taskSequential": ["focus-score", "tier"]}
+    submitted(store, spec(tasks, stream_id="s", source_version="2"))
+    [second] = claim(store, "tier")
+    assert second.leaving is None
+    store.record([result_of(second, place=second.place)], now=NOW)
+    place = store.job(message.job_id).tasks[0].place
+    assert place is not None
+    assert place.moved is None

@@ -143,12 +143,14 @@ class Moves(RuleBasedStateMachine):
             self._report(attempt, response={"plls": 0})
             return
         self._remove(attempt)
+        removed = {} if attempt.leaving is None else {"removed": attempt.leaving.url}
         if attempt.leaving is not None and attempt.place.url == attempt.url:
-            self._report(attempt, place=attempt.place)
+            self._report(attempt, place=attempt.place, response=removed)
             return
         self._copy(attempt)
         leaving = attempt.place if attempt.removes and attempt.place.url != attempt.url else None
-        self._report(attempt, place=Place(url=attempt.url, site="default"), leaving=leaving)
+        place = Place(url=attempt.url, site="default")
+        self._report(attempt, place=place, leaving=leaving, response=removed)
 
     def _report(self, attempt: Attempt, **told: Any) -> None:
         given = {"outcome": Outcome.ENDED, "state": TaskState.DONE, "started_at": 1000.0} | told
@@ -283,7 +285,8 @@ def test_retrying_a_removal_that_failed_only_removes() -> None:
 
 
 def test_what_is_measured_again_after_the_original_went_is_the_copy() -> None:
-    for job in (run(between_halves(), TIER, place=COPY), between_halves()):
+    moved = run(between_halves(), TIER, place=COPY, response={"removed": ORIGINAL})
+    for job in (moved, between_halves()):
         again = lifecycle.force_retry_task(job, SCORE, now=1000, rules=RULES)
         assert again.place_for(SCORE).url == COPY.url
         assert again.tasks[SCORE].site == "lab"

@@ -110,6 +110,7 @@ def test_one_that_was_decided_anew_between_the_halves_goes_on(mover: Mover, sour
     copied = mover.copy(source)
     goes_on = mover.remove(copied, "B")
     assert goes_on.leaving == copied.place
+    assert goes_on.response["removed"] == source.as_uri()
     assert mover.files() == {IN_A, IN_B}
     done = mover.remove(goes_on, "B")
     assert (done.state, done.leaving) == (TaskState.DONE, None)
