@@ -143,7 +143,9 @@ class Verifier:
         """Make a decision once more; tell whether its hash is not of its own features."""
         if record.members is not None:
             self.verdict.not_verified["they were made from all images of a set"] += 1
-            wrong += () if record.job_id in self._pinned else _other_interval(record, policy)
+            was_left = earlier is not None and (earlier.score, earlier.tier) == (record.score, record.tier)
+            if record.job_id not in self._pinned and not was_left:
+                wrong += _other_interval(record, policy)
             return True
         try:
             made = self._decide(record, spec, policy)

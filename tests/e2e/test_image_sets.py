@@ -84,6 +84,10 @@ def test_sites_of_a_plate(client: HasteClient, server: ServerProcess, root: Path
     jobs = wait_for(lambda: moved(client, {f"s2_w{channel}" for channel in CHANNELS}))
     assert_decided_by_first(jobs, 2)
 
+    verdict = client.verify("p7")
+    assert verdict.differences == []
+    assert verdict.not_verified == {"they were made from all images of a set": verdict.decisions}
+
     names = {path.name for path in (server.data_dir / "tiers").rglob("*.*") if path.is_file()}
     assert {"p7.HTD", "p7_A01_s1_w1.xml", "p7_A01_s1_w1.TIF"} <= names
 
