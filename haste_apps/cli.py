@@ -37,6 +37,7 @@ from haste_apps.options import (
     UnparsedNames,
     UnparsedOption,
 )
+from haste_apps.recalling import recall
 from haste_apps.reporting.commands import report
 
 if TYPE_CHECKING:
@@ -347,7 +348,20 @@ def simulate(
         )
 
 
-for command in (alerts, explain, policy, mode, pin, unpin, verify, report, score, calibrate, evaluate):
+for command in (
+    alerts,
+    explain,
+    policy,
+    mode,
+    pin,
+    unpin,
+    recall,
+    verify,
+    report,
+    score,
+    calibrate,
+    evaluate,
+):
     app.command()(command)
 
 

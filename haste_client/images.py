@@ -62,6 +62,26 @@ class ImageCalls:
         for decision in self._connection.pages(path, "decisions", limit=_PAGE):
             yield DecisionAnswer.model_validate(decision)
 
+    def recall(
+        self, job_id: int, tier: str | None = None, *, reason: str | None = None, by: str | None = None
+    ) -> ImageAnswer:
+        """Bring the image of a job back to a tier, by default the policy's best one.
+
+        If its stream enforces, it moves. How long it may stay there counts anew.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such job, or nothing was decided about it.
+        ConflictError
+            If it is pinned.
+        InvalidError
+            If there is no such tier.
+        """
+        given = {"tier": tier, "reason": reason, "by": by}
+        body = {name: value for name, value in given.items() if value is not None}
+        return ImageAnswer.model_validate(self._connection.post(f"/HASTE/job/{job_id}/recall", body))
+
 
 class Stream(StreamAnswer):
     """A stream as it was when it was asked for, with the way to its images."""

@@ -16,6 +16,7 @@ import pytest
 import requests
 import yaml
 
+from tests.e2e.haste_command import haste
 from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
@@ -151,12 +152,15 @@ def test_workers_that_die_in_any_half_lose_and_double_nothing(tmp_path: Path) ->
         jobs = [plate.submit(server, name, dies=moment) for name, moment in zip(names, MOMENTS, strict=True)]
         with Guard(plate, names) as guard:
             ended = [server.wait_for_job(job_id) for job_id in jobs]
+        told = haste("recall", str(jobs[0]), "--tier", "B", "--json", url=server.url, roots={})
+        assert json.loads(told.stdout)["tier"] == "B", told.stderr
+        wait_for(lambda: _is_alone(plate, names[0], "B"))
     assert [job["state"] for job in ended] == [200] * len(MOMENTS), ended
     assert [job["place"]["moved"] for job in ended] == [True] * len(MOMENTS)
     for name, job in zip(names, ended, strict=True):
         assert (tmp_path / "marks" / name).exists(), "it died"
         assert job["tasks"]["Task"]["attempts"] >= 3
-        assert plate.found(name) == [tmp_path / "tiers" / "A" / STREAM / name]
+        assert _is_alone(plate, name, "B" if name == names[0] else "A")
         assert job["response"]["tier"]["removed"] == (tmp_path / "originals" / name).as_uri()
     assert guard.rounds > 0
     assert guard.missed == []
