@@ -132,7 +132,11 @@ def test_waiting_goes_on_when_the_broker_comes_in_time(
     port, said = free_port(), tmp_path / "said.txt"
     broker = {"HASTE_BROKER_URL": behind(amqp_url, port)}
     worker = ("--keys", "focus-score,tier", "--root", f"nas={root}", "--concurrency", 1)
-    of_worker = {"HASTE_BROKER_URL": amqp_url, "HASTE_WORK_DIR": str(tmp_path / "work")}
+    of_worker = {
+        "HASTE_BROKER_URL": amqp_url,
+        "HASTE_WORK_DIR": str(tmp_path / "work"),
+        "HASTE_HEARTBEAT_S": "0.2",  # so that it is heard of before the command looks again
+    }
     with (
         running_server(tmp_path / "data", "--root", f"nas={root}", environment=broker) as server,
         running_worker(tmp_path / "worker.log", *worker, environment=of_worker),
