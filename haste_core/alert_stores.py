@@ -98,6 +98,9 @@ class AlertingStore(Protocol):
         value tells whether there are more new scores than were judged.
         """
 
+    def held_bytes(self, tier: str) -> int:
+        """Sum up what the objects in a tier hold."""
+
     def next_delivery(self, channel: str, *, now: float, claim_s: float) -> DueDelivery | None:
         """Take the first alert that is due on a channel; it is due again after `claim_s`, unless noted."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from haste_core.alert_rules import (
     AlertRule,
@@ -94,10 +94,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Fill:
-    """How much of a disk is used; `size_bytes` is what its users may fill."""
+    """How much of a tier's disk, or of its quota, is used; `size_bytes` is what may be filled."""
 
     used_bytes: int
     size_bytes: int
+    of: Literal["disk", "quota"] = "disk"
 
     @property
     def percent(self) -> float:
@@ -305,8 +306,8 @@ def _judge_tier(rule: TierNearlyFull, fills: Fills, stood: Standing) -> Raised |
     details: dict[str, Any] = {"tier": rule.tier, "percent": None}
     if rule.tier not in fills:
         message = (
-            f"This server cannot see how full the tier {rule.tier} is: it is no folder of its own workers. "
-            "Have it watched where it is, and take this rule out of the pipeline"
+            f"This server cannot see how full the tier {rule.tier} is: it is no folder of its own workers, "
+            "and has no quota in the settings. Give it one, or take this rule out of the pipeline"
         )
         return Raised(rule.rule, message, details)
     fill = fills[rule.tier]
@@ -315,9 +316,13 @@ def _judge_tier(rule: TierNearlyFull, fills: Fills, stood: Standing) -> Raised |
     if fill.percent < rule.percent - (REARM_PERCENT if stood.raised else 0.0):
         return None
     free_bytes = fill.size_bytes - fill.used_bytes
+    remedy = {
+        "disk": "Make room, or give the tier a larger disk, before images cannot be stored any more",
+        "quota": "Raise it, or those with the lowest scores go on to the next tier",
+    }
     message = (
-        f"The disk of the tier {rule.tier} is {fill.percent:.0f} % full, {free_bytes / 1e9:.1f} GB are free. "
-        "Make room, or give the tier a larger disk, before images cannot be stored any more"
+        f"The {fill.of} of the tier {rule.tier} is {fill.percent:.0f} % full, {free_bytes / 1e9:.1f} GB are "
+        f"free. {remedy[fill.of]}"
     )
     details |= {
         "percent": round(fill.percent, 1),

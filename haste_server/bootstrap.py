@@ -201,6 +201,7 @@ class Server:
             store=store,
             channels=[*map(Webhook, settings.alert_webhooks), *mail],
             folders=settings.watched_folders(named_tiers(self.pipelines)),
+            quotas=settings.quotas,
             clock=time.time,
         )
         return Part(alerting.start, alerting.stop)

@@ -205,6 +205,11 @@ class ServerSettings(BaseModel):
         }
 
     @property
+    def quotas(self) -> dict[str, int]:
+        """How many bytes tiers may hold, by tier."""
+        return {name: tier.quota for name, tier in self.tiers.items() if tier.quota is not None}
+
+    @property
     def uploads_leave_no_thread(self) -> bool:
         """True if nothing but uploads might be handled."""
         return self.max_uploads >= self.threads

@@ -14,7 +14,7 @@ from haste_core.alerts import Fills
 from haste_core.errors import HasteError, TransientError
 from haste_core.ports import Clock
 from haste_runtime.backoff import Backoff
-from haste_server.engine.gauge import DiskGauge
+from haste_server.engine.gauge import TierGauge
 from haste_server.engine.loops import Loop
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class Watcher:
     """Lets the rules of streams judge what is new, once a second."""
 
     def __init__(
-        self, *, store: AlertingStore, gauge: DiskGauge, channels: Sequence[str], clock: Clock
+        self, *, store: AlertingStore, gauge: TierGauge, channels: Sequence[str], clock: Clock
     ) -> None:
         self._store = store
         self._gauge = gauge
@@ -160,6 +160,8 @@ class Alerting:
     ----------
     folders : mapping of str to Path
         The tiers whose disks this server can see.
+    quotas : mapping of str to int
+        In bytes, of the tiers that have one.
     """
 
     def __init__(
@@ -168,15 +170,16 @@ class Alerting:
         store: AlertingStore,
         channels: Sequence[Channel],
         folders: Mapping[str, Path],
+        quotas: Mapping[str, int],
         clock: Clock,
     ) -> None:
-        gauge = DiskGauge(folders)
+        gauge = TierGauge(folders, quotas, held_bytes=store.held_bytes)
         watcher = Watcher(
             store=store, gauge=gauge, channels=[channel.name for channel in channels], clock=clock
         )
         messengers = [Messenger(store=store, channel=channel, clock=clock) for channel in channels]
         self._steps: list[_Step] = [gauge, watcher, *messengers]
-        names = ["disks", "alerts", *(channel.name for channel in channels)]
+        names = ["tiers", "alerts", *(channel.name for channel in channels)]
         self._loops = [Loop(name, step.step) for name, step in zip(names, self._steps, strict=True)]
 
     def start(self) -> None:

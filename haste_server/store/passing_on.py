@@ -25,6 +25,10 @@ class PassingOn(Redeciding):
         """Decide that objects go on from a tier; see `haste_core.ports.TaskStore.pass_on`."""
         return self._pass_on_old(tier, limits, now, limit) or self._pass_on_lowest(tier, limits, now, limit)
 
+    def held_bytes(self, tier: str) -> int:
+        """Sum up what the objects in a tier hold."""
+        return self.database.read(lambda connection: connection.scalar(_BYTES, {"tier": tier}) or 0)
+
     def _pass_on_old(self, tier: str, limits: TierLimits, now: float, limit: int) -> int:
         if limits.retain_days is None:
             return 0

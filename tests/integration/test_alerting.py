@@ -21,7 +21,7 @@ from haste_server.channels.settings import EmailSettings, WebhookSettings
 from haste_server.channels.webhook import Webhook
 from haste_server.engine import alerting, gauge
 from haste_server.engine.alerting import GIVE_UP_AFTER_S, Alerting, Channel, Messenger, Watcher, pause_after
-from haste_server.engine.gauge import DiskGauge
+from haste_server.engine.gauge import TierGauge
 from haste_server.store.database import Database
 from haste_server.store.migrate import upgrade
 from haste_server.store.sql import SqlStore
@@ -89,7 +89,7 @@ def test_channels_that_fail_or_hang_do_not_hold_up_the_others(store: SqlStore) -
         channels: list[Channel] = [hook(hanging.url), refused, hook(failing.url), mailer(mail_server.port)]
         low_score(store)
         logs = stack.enter_context(capture_logs())
-        told = Alerting(store=store, channels=channels, folders={}, clock=time.time)
+        told = Alerting(store=store, channels=channels, folders={}, quotas={}, clock=time.time)
         told.start()
         stack.callback(told.stop)
 
@@ -170,14 +170,33 @@ def test_a_fault_about_one_stream_does_not_keep_the_others_from_being_watched(
     with monkeypatch.context() as patch:
         patch.setattr(SqlStore, "judge", staticmethod(faulty))
         with pytest.raises(ValueError, match="b cannot"):
-            Watcher(store=store, gauge=DiskGauge({}), channels=[], clock=lambda: NOW).step()
+            Watcher(store=store, gauge=gauge_of(store), channels=[], clock=lambda: NOW).step()
     assert [store.open_alerts(stream_id) for stream_id in ("a", "b", "c")] == [1, 0, 1]
+
+
+def gauge_of(store: SqlStore, **quotas: int) -> TierGauge:
+    return TierGauge({}, quotas, held_bytes=store.held_bytes)
+
+
+def test_a_quota_is_compared_with_what_a_tier_holds(store: SqlStore) -> None:
+    store.create_stream("s", PIPELINE, "enforce", now=NOW)
+    for number in range(3):
+        response = {"focus-score": {"size_bytes": 300}}
+        submitted(store, spec("tier", source_id=f"A{number}", stream_id="s", response=response))
+    for waiting in store.undecided(limit=10, now=NOW):
+        decision = Decision(0.5, "hot", "why", "f" * 64, waiting.scored.features)
+        store.record_decisions([(waiting, decision)], now=NOW)
+    measuring = gauge_of(store, hot=1000, cold=1000)
+    measuring.stop()
+    measuring.step()
+    assert measuring.fills() == {"hot": Fill(900, 1000, of="quota"), "cold": Fill(0, 1000, of="quota")}
 
 
 def test_disks_are_measured_where_the_folders_are_or_will_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measuring = DiskGauge({"there": tmp_path, "later": tmp_path / "not" / "yet"})
+    folders = {"there": tmp_path, "later": tmp_path / "not" / "yet"}
+    measuring = TierGauge(folders, {}, held_bytes=lambda _: 0)
     assert measuring.fills() == {"there": None, "later": None}
     measuring.stop()
     measuring.step()
