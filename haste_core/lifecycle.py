@@ -153,13 +153,14 @@ def decided(
 def move_again(job: JobRecord, position: int, decision_id: int, *, now: float, rules: Rules) -> JobRecord:
     """Have a `tier` task carry out a later decision; it starts from where it left the object.
 
-    A task that has not begun carries out the later one only, a cancelled one none, and one that waits for a
-    decision gets its own. None may be handed out.
+    A task that has not begun carries out the later one only, and so does a cancelled one if it is retried.
+    One that waits for a decision, or for what is to be decided about anew, gets its own. None may be handed
+    out.
     """
     task = job.tasks[position]
-    if task.state is TaskState.CANCELLED or task.phase is Phase.UNDECIDED:
+    if task.decision_id is None and task.phase is not Phase.ENDED:
         return job
-    if task.phase is not Phase.ENDED:
+    if task.phase is not Phase.ENDED or task.state is TaskState.CANCELLED:
         return _with_task(job, task.but(decision_id=decision_id))
     anew = fresh(task, Event.FORCE_RETRY, TaskState.REGISTERED, Phase.BLOCKED).but(decision_id=decision_id)
     return settle(_with_task(job.but(ended_at=None), anew), now=now, rules=rules)

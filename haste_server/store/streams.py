@@ -92,11 +92,11 @@ class Streams(SqlPart):
     def set_mode(self, stream_id: str, mode: Mode) -> StreamRecord:
         """Observe, or enforce; see `haste_core.stores.StreamStore.set_mode`."""
         changed = sa.update(streams).where(streams.c.stream_id == stream_id).values(mode=mode)
-        due = Due.DECISION if mode == "enforce" else Due.NOTHING
+        follows = _DECIDE_AGAIN if mode == "enforce" else _MOVE_NO_MORE
 
         def work(connection: Connection) -> None:
             connection.execute(changed)
-            connection.execute(_SET_DUE, {"name": stream_id, "what": due})
+            connection.execute(follows, {"name": stream_id})
 
         self.database.write(work)
         return self.stream(stream_id)
@@ -159,11 +159,9 @@ def _stream_record(row: Row[Any]) -> StreamRecord:
     )
 
 
-_SET_DUE = (
-    sa.update(objects)
-    .where(objects.c.stream_id == sa.bindparam("name"))
-    .values(due=sa.bindparam("what", type_=objects.c.due.type))
-)
+_OF_STREAM = sa.update(objects).where(objects.c.stream_id == sa.bindparam("name"))
+_DECIDE_AGAIN = _OF_STREAM.values(due=Due.DECISION)
+_MOVE_NO_MORE = _OF_STREAM.where(objects.c.due == Due.MOVE).values(due=Due.NOTHING)
 _COUNT_DUE = (
     sa.select(objects.c.due, sa.func.count().label("number"))
     .where(objects.c.stream_id == sa.bindparam("name"), objects.c.due.in_((Due.DECISION, Due.MOVE)))

@@ -122,6 +122,21 @@ def test_an_object_that_is_decided_about_between_the_halves_goes_on(store: SqlSt
     assert (job.state, job.tasks[0].place) == (TaskState.DONE, last.place)
 
 
+def test_an_object_that_was_cancelled_between_the_halves_goes_by_the_latest_decision(store: SqlStore) -> None:
+    message = handed_out(store)
+    leaving = copied(store, message)
+    store.cancel_job(message.job_id, now=NOW)
+    store.redecide_one(
+        message.job_id, lambda it: replace(it, tier="cold"), origin="recall", made_by=None, now=NOW
+    )
+    assert store.start_moves(limit=10, now=NOW) == []
+    store.retry_job(message.job_id, now=NOW)
+    [again] = claim(store, "tier")
+    assert again.leaving == leaving
+    assert again.decision is not None
+    assert again.decision.tier == "cold"
+
+
 def test_what_is_another_jobs_place_stays(store: SqlStore) -> None:
     """Two versions of a file with equal content are one file in a tier, and have one original."""
     for version in ("1", "2"):

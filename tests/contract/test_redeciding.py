@@ -110,6 +110,19 @@ def test_a_stream_that_observes_again_moves_no_more(store: SqlStore) -> None:
     assert len(store.start_moves(limit=100, now=NOW)) == 1
 
 
+@pytest.mark.parametrize("unpinned", [False, True])
+def test_a_stream_that_observes_again_is_still_decided_about(store: SqlStore, unpinned: bool) -> None:
+    jobs = decided_stream(store, {"A01": 0.25})
+    if unpinned:
+        store.redecide_one(jobs["A01"], _to("hot"), origin="unpin", made_by="eva", now=NOW, pinned=False)
+    else:
+        store.set_policy("s", THIRDS)
+    store.set_mode("s", "observe")
+    redecide(store, {"A01": "warm"})
+    assert tiers_of(store) == {"warm": 1}
+    assert store.start_moves(limit=100, now=NOW) == []
+
+
 def test_what_is_decided_alike_is_not_written_again(store: SqlStore) -> None:
     decided_stream(store, {"A01": 0.25})
     before = store.decided("s", after=0, up_to=2**62, limit=100)
@@ -174,6 +187,34 @@ def test_a_cancelled_job_does_not_move(store: SqlStore) -> None:
     store.redecide_one(job_id, _to("warm"), origin="recall", made_by="eva", now=NOW)
     assert store.start_moves(limit=10, now=NOW) == []
     assert claim(store, "tier") == []
+
+
+def test_what_is_measured_anew_is_decided_about_by_its_new_features(store: SqlStore) -> None:
+    store.create_stream("s", PIPELINE, "enforce", now=NOW)
+    tree = {"taskSequential": ["focus-score", "tier"]}
+    [job_id] = submitted(store, spec(tree, source_id="A01", stream_id="s"))
+    answer(store, -1.0)
+    [item] = store.undecided(limit=1, now=NOW)
+    store.record_decisions([(item, Decision(0.2, "hot", "old", "f" * 64, item.scored.features))], now=NOW)
+    carry_out(store)
+    store.force_retry_task(store.job(job_id).tasks[0].task_id, now=NOW)
+    store.set_policy("s", THIRDS)
+    redecide(store, {"A01": "warm"})
+    store.start_moves(limit=10, now=NOW)
+    answer(store, -2.0)
+    assert claim(store, "tier") == [], "the later decision is about the former features"
+    [item] = store.undecided(limit=1, now=NOW)
+    assert item.scored.features["plls"] == -2.0
+    store.record_decisions([(item, Decision(0.1, "cold", "new", "f" * 64, item.scored.features))], now=NOW)
+    [message] = carry_out(store)
+    assert message.decision is not None
+    assert message.decision.tier == "cold"
+    assert tiers_of(store) == {"cold": 1}
+
+
+def answer(store: SqlStore, plls: float) -> None:
+    [message] = claim(store, "focus-score")
+    store.record([result_of(message, response={"plls": plls})], now=NOW)
 
 
 def test_an_object_that_waits_is_moved_by_its_latest_decision_only(store: SqlStore) -> None:
