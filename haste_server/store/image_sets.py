@@ -13,7 +13,7 @@ from haste_core.ports import SetMember, SetName
 from haste_core.set_members import member_of, tier_task
 from haste_core.states import Phase
 from haste_server.store.deciding import as_undecided, last_decision
-from haste_server.store.records import SqlPart, load_jobs, pipelines_now
+from haste_server.store.records import SqlPart, by_stream, load_jobs, pipelines_now
 from haste_server.store.schema import jobs, tasks
 
 
@@ -47,7 +47,7 @@ class ImageSets(SqlPart):
 def _members(
     connection: Connection, names: Collection[SetName], *, lock: bool
 ) -> dict[SetName, list[SetMember]]:
-    rows = connection.execute(_OF_SETS, {"names": list(names)}).all()
+    rows = [row for some in by_stream(names) for row in connection.execute(_OF_SETS, some)]
     set_of = {row.job_id: (row.stream_id, row.set_key) for row in rows}
     found = load_jobs(connection, set_of, lock=lock)
     streams = {name for name, _ in names}
@@ -70,7 +70,8 @@ def _states(members: Iterable[SetMember]) -> dict[int, MemberState]:
 
 
 _OF_SETS = sa.select(jobs.c.job_id, jobs.c.stream_id, jobs.c.set_key).where(
-    sa.tuple_(jobs.c.stream_id, jobs.c.set_key).in_(sa.bindparam("names", expanding=True))
+    jobs.c.stream_id == sa.bindparam("stream_id"),
+    jobs.c.set_key.in_(sa.bindparam("names", expanding=True)),
 )
 _HOLD = (
     sa.update(tasks)

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.messages import Place
 from haste_core.pipelines import Pipeline
-from haste_server.store.records import load_jobs
+from haste_server.store.records import by_stream, load_jobs
 from haste_server.store.schema import jobs
 
 
@@ -40,7 +40,8 @@ def needed_by_others(connection: Connection, leaving: Collection[tuple[JobRecord
     if not leaving:
         return set()
     names = {_name(job) for job, _ in leaving}
-    others = load_jobs(connection, connection.scalars(_OF_SOURCES, {"names": list(names)}).all(), lock=False)
+    ids = {job_id for some in by_stream(names) for job_id in connection.scalars(_OF_SOURCES, some)}
+    others = load_jobs(connection, ids, lock=False)
     # Their own present place is the copy.
     present = {(*_name(job), job.place_before(len(job.tasks)).url) for job in others.values()}
     return {
@@ -55,5 +56,6 @@ def _name(job: JobRecord) -> tuple[str, str]:
 
 
 _OF_SOURCES = sa.select(jobs.c.job_id).where(
-    sa.tuple_(jobs.c.stream_id, jobs.c.source_id).in_(sa.bindparam("names", expanding=True))
+    jobs.c.stream_id == sa.bindparam("stream_id"),
+    jobs.c.source_id.in_(sa.bindparam("names", expanding=True)),
 )

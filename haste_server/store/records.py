@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
@@ -92,6 +92,18 @@ def job_ids_of_tasks(connection: Connection, task_ids: Collection[int]) -> dict[
     """Find the job and the position of each task; unknown ids are left out."""
     rows = connection.execute(_JOBS_OF_TASKS, {"ids": list(task_ids)})
     return {row.task_id: (row.job_id, row.position) for row in rows}
+
+
+def by_stream(names: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    """Group pairs of stream and name, as the parameters of one statement for each stream.
+
+    In a list of pairs, SQLite looks for each row of the table.
+    """
+    grouped: defaultdict[str, list[str]] = defaultdict(list)
+    for stream_id, name in set(names):
+        grouped[stream_id].append(name)
+    for stream_id, its_names in grouped.items():
+        yield {"stream_id": stream_id, "names": its_names}
 
 
 def save_changes(

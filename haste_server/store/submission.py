@@ -24,7 +24,7 @@ from haste_server.store.database import Database
 from haste_server.store.group_commit import GroupCommit
 from haste_server.store.idempotency import Call
 from haste_server.store.many_rows import insert_numbered
-from haste_server.store.records import SqlPart, store_pipeline, task_row
+from haste_server.store.records import SqlPart, by_stream, store_pipeline, task_row
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
 
 _Identity = tuple[str, str, str | None]
@@ -168,9 +168,8 @@ def _undecidable(job: JobRecord, pipeline: Pipeline) -> tuple[Problem, ...]:
 
 def _known_jobs(connection: Connection, specs: Sequence[JobSpec]) -> dict[_Identity, int]:
     versioned = [_identity(spec) for spec in specs if spec.source_version is not None]
-    if not versioned:
-        return {}
-    rows = connection.execute(_KNOWN_SOURCES, {"identities": versioned})
+    sources = by_stream((stream_id, source_id) for stream_id, source_id, _ in versioned)
+    rows = (row for some in sources for row in connection.execute(_KNOWN_SOURCES, some))
     return {(row.stream_id, row.source_id, row.source_version): row.job_id for row in rows}
 
 
@@ -210,7 +209,8 @@ def _job_row(record: JobRecord, pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-_SOURCE = (jobs.c.stream_id, jobs.c.source_id, jobs.c.source_version)
-_KNOWN_SOURCES = sa.select(jobs.c.job_id, *_SOURCE).where(
-    sa.tuple_(*_SOURCE).in_(sa.bindparam("identities", expanding=True))
+_KNOWN_SOURCES = sa.select(jobs.c.job_id, jobs.c.stream_id, jobs.c.source_id, jobs.c.source_version).where(
+    jobs.c.stream_id == sa.bindparam("stream_id"),
+    jobs.c.source_id.in_(sa.bindparam("names", expanding=True)),
+    jobs.c.source_version.is_not(None),
 )
