@@ -29,7 +29,7 @@ from haste_server.store.records import (
     read_pipeline,
     save_changes,
 )
-from haste_server.store.schema import decisions, objects, pipelines, streams, tasks
+from haste_server.store.schema import decisions, jobs, objects, pipelines, streams, tasks
 
 Change = Callable[[Decision], Decision]
 
@@ -186,8 +186,12 @@ class Redeciding(SqlPart):
 
 
 def _held(connection: Connection, job_ids: Collection[int]) -> list[Row[Any]]:
-    """Load objects with their present decisions and streams, and hold them."""
+    """Load objects with their present decisions and streams, and hold them.
+
+    Their jobs come first, as everywhere: MariaDB holds these, too, when their objects are written.
+    """
     ids = {"ids": list(job_ids)}
+    connection.execute(_HOLD_JOBS, ids)
     connection.execute(_HOLD, ids)
     return list(connection.execute(_PRESENT, ids))
 
@@ -240,6 +244,9 @@ _TO_MOVE = (
     .where(objects.c.due == Due.MOVE, tasks.c.phase != Phase.HANDED_OUT)
     .order_by(objects.c.job_id)
     .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_HOLD_JOBS = (
+    sa.select(jobs.c.job_id).where(jobs.c.job_id.in_(_IDS)).order_by(jobs.c.job_id).with_for_update(read=True)
 )
 _HOLD = HOLD_OBJECTS.with_only_columns(objects.c.job_id)
 _PRESENT = (

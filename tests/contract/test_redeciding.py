@@ -1,5 +1,6 @@
 """What later decisions do to objects that were decided about before, on every database."""
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,8 @@ from haste_core.errors import NotFoundError
 from haste_core.messages import Place, TaskMessage
 from haste_core.pipelines import Pipeline
 from haste_core.states import TaskState
+from haste_server.store.decision_rows import HOLD_OBJECTS
+from haste_server.store.records import load_jobs
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, PIPELINE, claim, result_of, spec, submitted
 
@@ -227,6 +230,24 @@ def test_an_object_that_waits_is_moved_by_its_latest_decision_only(store: SqlSto
     [message] = carry_out(store)
     assert message.decision is not None
     assert message.decision.tier == "warm"
+
+
+@pytest.mark.parametrize("store", ["mariadb"], indirect=True)
+def test_who_holds_a_job_gets_its_object(store: SqlStore) -> None:
+    """As the mover and the evaluator do, who take jobs first and their objects then."""
+    jobs_of = decided_stream(store, {"A01": 0.25, "A02": 0.25})
+    changes = dict.fromkeys(jobs_of.values(), _to("cold"))
+    redeciding = threading.Thread(
+        target=store.redecide, args=(changes,), kwargs={"origin": "quota", "made_by": None, "now": NOW}
+    )
+    ids = {"ids": [jobs_of["A02"]]}
+    with store.database.engine.begin() as connection:
+        load_jobs(connection, ids["ids"], lock=True)
+        redeciding.start()
+        redeciding.join(0.3)
+        assert len(connection.execute(HOLD_OBJECTS, ids).all()) == 1
+    redeciding.join()
+    assert tiers_of(store) == {"cold": 2}
 
 
 def test_a_job_that_is_deleted_takes_its_object_along_and_leaves_its_decisions(store: SqlStore) -> None:
