@@ -36,10 +36,9 @@ def why_it_stays(url: str, copy_url: str, context: TaskContext) -> str:
     """
     if _without_driver(url) == _without_driver(copy_url):
         return f"{url} is the object itself, not a copy"
-    if url.endswith(CONTAINER_SUFFIX):
-        return f"{url} stays: a folder is copied, and not removed"
     if context.tier_name_of(url) is not None:
-        return ""
+        in_bucket = url.endswith(CONTAINER_SUFFIX) and url.startswith(_BUCKETS)
+        return f"{url} stays: a folder is copied, and not removed from a bucket" if in_bucket else ""
     try:
         path = _original(url, context)
     except (PermanentError, OutsideRootsError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -90,7 +91,16 @@ class PosixTierStorage:
         path = self._covered(url)
         if path.is_symlink():
             raise PermanentError(f"{path} is a link")
-        remove_copied(path, sha256=sha256, confirm=confirm)
+        remove_copied(path, sha256=sha256, confirm=confirm, delete=self._delete)
+
+    def _delete(self, aside: Path) -> None:
+        """Delete an object that nobody counts on under its name any more."""
+        if aside.is_dir():
+            # What is left of a container if this is interrupted must not pass for one that was put again.
+            doomed = self._root / STAGING / f"{secrets.token_hex(16)}.part"
+            make_durable_folder(doomed.parent)
+            aside = aside.rename(doomed)
+        discard(aside)
 
     def _named(self, url: str) -> Path | None:
         if not url.startswith("file:"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -15,8 +14,6 @@ from haste_core.routing import file_url
 from haste_workers.durable import (
     CONTAINER_SUFFIX,
     StagedFile,
-    discard,
-    make_durable_folder,
     publish,
     sha256_of,
 )
@@ -121,14 +118,6 @@ class TrashTierStorage(PosixTierStorage):
             found = None
         self._delete(aside)
         return found
-
-    def _delete(self, aside: Path) -> None:
-        if aside.is_dir():
-            # What is left of a container if this is interrupted must not pass for one that was put again.
-            doomed = self._root / STAGING / f"{secrets.token_hex(16)}.part"
-            make_durable_folder(doomed.parent)
-            aside = aside.rename(doomed)
-        discard(aside)
 
     def _keep_time(self, source: Path, copy: Path) -> None:
         """Leave the copy the time at which it came."""

@@ -10,6 +10,8 @@ import pytest
 from haste_core.messages import DecisionNote, Place, TaskResult
 from haste_core.states import TaskState
 from haste_workers import removing
+from haste_workers.durable import sha256_of
+from haste_workers.tiers import posix
 from tests.unit.workers.bench import RunTask
 from tests.unit.workers.web_server import WebServer
 
@@ -46,10 +48,11 @@ class Mover:
         given = {"decision": decision(tier), "sha256": SHA256, "source_id": "field.tif"} | more
         return self._run("tier", url, settings=self._settings, **given)
 
-    def remove(self, copied: TaskResult, tier: str = "A") -> TaskResult:
+    def remove(self, copied: TaskResult, tier: str = "A", **more: Any) -> TaskResult:
         assert copied.place is not None
         assert copied.leaving is not None
-        return self.copy(copied.place.url, tier, leaving=copied.leaving, size_bytes=copied.place.size_bytes)
+        told = {"leaving": copied.leaving, "size_bytes": copied.place.size_bytes} | more
+        return self.copy(copied.place.url, tier, **told)
 
     def files(self) -> set[str]:
         """List all files that hold the object, wherever."""
@@ -214,6 +217,73 @@ def test_no_tier_of_this_worker_holds_the_copy(mover: Mover, source: Path, tmp_p
     assert result.state is TaskState.ERROR
     assert "is in no tier of this worker's settings" in result.message
     assert mover.files() == {HERE}
+
+
+class TestContainers:
+    @pytest.fixture
+    def moved(self, mover: Mover, data_dir: Path) -> TaskResult:
+        """Copy a folder of OME-Zarr to A, where its original stays, and on to B."""
+        folder = data_dir / "field.zarr"
+        (folder / "0").mkdir(parents=True)
+        (folder / "0" / "0").write_bytes(PIXELS)
+        (folder / ".zgroup").write_bytes(b"{}")
+        named = {"sha256": sha256_of(folder), "source_id": "field.zarr"}
+        first = mover.copy(folder, decision=decision(removes=False), **named)
+        assert first.place is not None
+        second = mover.copy(first.place.url, "B", **named)
+        assert second.leaving is not None
+        return second
+
+    def remove(self, mover: Mover, moved: TaskResult) -> TaskResult:
+        assert moved.place is not None
+        return mover.remove(moved, "B", sha256=moved.place.sha256, source_id="field.zarr")
+
+    def test_goes_from_tier_to_tier(self, mover: Mover, moved: TaskResult, tmp_path: Path) -> None:
+        result = self.remove(mover, moved)
+        assert (result.state, result.place) == (TaskState.DONE, moved.place), result.message
+        assert mover.files() == {"data/field.zarr/0/0", "tiers/B/plate7/field.zarr/0/0"}
+        assert list((tmp_path / "tiers/A/plate7").iterdir()) == []
+
+    def test_that_changed_since_stays(self, mover: Mover, moved: TaskResult, tmp_path: Path) -> None:
+        newer = tmp_path / "tiers/A/plate7/field.zarr/0/1"
+        newer.write_bytes(b"newer")
+        result = self.remove(mover, moved)
+        assert "has changed since it was copied, and stays" in result.message
+        assert newer.read_bytes() == b"newer"
+        assert len(mover.files()) == 3
+
+    def test_stays_whole_while_its_copy_is_not(self, mover: Mover, moved: TaskResult, tmp_path: Path) -> None:
+        (tmp_path / "tiers/B/plate7/field.zarr/.zgroup").unlink()
+        result = self.remove(mover, moved)
+        assert "its copy is not there any more" in result.message
+        assert (tmp_path / "tiers/A/plate7/field.zarr/.zgroup").exists()
+
+    @pytest.mark.parametrize("cut", ["hashing", "removing"])
+    def test_a_run_that_was_killed_is_ended_by_the_next(
+        self, mover: Mover, moved: TaskResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str
+    ) -> None:
+        was_at = tmp_path / "tiers/A/plate7/field.zarr"
+        if cut == "hashing":
+            was_at.rename(removing.aside_name(was_at))
+        else:
+            monkeypatch.setattr(posix, "discard", self._remove_some)
+            assert "power cut" in self.remove(mover, moved).message
+            monkeypatch.undo()
+        result = self.remove(mover, moved)
+        assert result.state is TaskState.DONE, result.message
+        assert list((tmp_path / "tiers/A/plate7").iterdir()) == []
+        there = {"data/field.zarr/0/0", "tiers/B/plate7/field.zarr/0/0"}
+        assert {name for name in mover.files() if ".haste-incoming" not in name} == there
+
+    def _remove_some(self, path: Path) -> None:
+        (path / ".zgroup").unlink()
+        raise OSError(errno.EIO, "power cut")
+
+    def test_an_original_stays(self, mover: Mover, moved: TaskResult, data_dir: Path) -> None:
+        assert moved.leaving is not None
+        result = mover.copy(data_dir / "field.zarr", sha256=moved.leaving.sha256)
+        assert (result.state, result.leaving) == (TaskState.DONE, None)
+        assert "it is a folder" in result.message
 
 
 class TestWhatStays:

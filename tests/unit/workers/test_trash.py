@@ -9,6 +9,7 @@ import pytest
 
 from haste_core.messages import DecisionNote
 from haste_core.states import TaskState
+from haste_workers.tiers import posix
 from haste_workers.tiers import trash as module
 from haste_workers.tiers.trash import DAY_S, TrashTierStorage
 from tests.unit.workers.bench import RunTask
@@ -204,7 +205,7 @@ class TestContainers:
             raise OSError(5, "the disk is away")
 
         with monkeypatch.context() as patch:
-            patch.setattr(module, "discard", cut_short)
+            patch.setattr(posix, "discard", cut_short)
             with pytest.raises(OSError, match="away"):
                 trash.remove_expired(now=later)
         trash.remove_expired()
