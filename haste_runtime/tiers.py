@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Mapping
@@ -202,6 +203,39 @@ Tier = Annotated[
         custom_error_message="should be a mapping with one of the drivers posix, trash, s3, swift",
     ),
 ]
+
+
+def told_apart(tiers: dict[str, Tier]) -> dict[str, Tier]:
+    """Refuse tiers on different servers whose objects could have the same URLs.
+
+    A URL names bucket or container and object, not the server: an object would seem to be where it is to go.
+
+    Raises
+    ------
+    ValueError
+    """
+    remote = [(name, tier) for name, tier in tiers.items() if isinstance(tier, S3Tier | SwiftTier)]
+    for (name, tier), (other_name, other) in itertools.combinations(remote, 2):
+        if tier.driver == other.driver and _server_of(tier) != _server_of(other) and _overlap(tier, other):
+            raise ValueError(
+                f"{name} and {other_name} are both in {tier.area!r}, on different servers, so that nobody "
+                "could tell their objects apart: give one another bucket or container, or each its own prefix"
+            )
+    return tiers
+
+
+def _server_of(tier: S3Tier | SwiftTier) -> tuple[str | None, ...]:
+    if isinstance(tier, S3Tier):
+        return (tier.endpoint_url,)
+    account = tier.project or tier.user or tier.application_credential_id
+    return tier.auth_url, account, tier.region
+
+
+def _overlap(tier: S3Tier | SwiftTier, other: S3Tier | SwiftTier) -> bool:
+    if tier.area != other.area:
+        return False
+    shorter, longer = sorted(f"{each.prefix}/".removeprefix("/") for each in (tier, other))
+    return longer.startswith(shorter)
 
 
 def said_openly(setting: Any) -> Any:

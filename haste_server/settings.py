@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 import platformdirs
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,7 +25,7 @@ from haste_core.routing import DEFAULT_SITE
 from haste_core.tier_limits import TierLimits
 from haste_runtime.folders import LocalPath
 from haste_runtime.options import HandlerReference
-from haste_runtime.tiers import PosixTier, Tier, TrashTier
+from haste_runtime.tiers import PosixTier, Tier, TrashTier, told_apart
 from haste_server.channels.settings import EmailSettings, WebhookSettings
 
 MIN_TOKEN_LENGTH = 16
@@ -113,7 +114,7 @@ class ServerSettings(BaseModel):
     broker_url: SecretStr | None = None
     site: Name = DEFAULT_SITE
     roots: dict[Name, LocalPath] | None = None
-    tiers: dict[TierName, Tier] = Field(default_factory=dict)
+    tiers: Annotated[dict[TierName, Tier], AfterValidator(told_apart)] = Field(default_factory=dict)
     landing_dir: LocalPath | None = None
     pipelines_dir: LocalPath | None = None
     default_pipeline: str = "focus-tier"

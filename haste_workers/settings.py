@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import (
+    AfterValidator,
     AnyHttpUrl,
     BaseModel,
     BeforeValidator,
@@ -25,7 +26,7 @@ from haste_runtime.configuration import gather
 from haste_runtime.folders import LocalPath
 from haste_runtime.options import HandlerReference
 from haste_runtime.s3 import S3Connection
-from haste_runtime.tiers import Tier
+from haste_runtime.tiers import Tier, told_apart
 from haste_workers.fetching import DOWNLOAD_LIMIT_BYTES
 
 WORK_ROOT = "work"
@@ -101,7 +102,7 @@ class WorkerSettings(BaseModel):
     concurrency: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 256), ge=1, le=256)
     prefetch: int | None = Field(default=None, ge=1, le=MAX_PREFETCH)
     roots: dict[Name, LocalPath] = Field(default_factory=dict)
-    tiers: dict[str, Tier] = Field(default_factory=dict)
+    tiers: Annotated[dict[str, Tier], AfterValidator(told_apart)] = Field(default_factory=dict)
     work_dir: LocalPath = Field(default_factory=lambda: platformdirs.user_data_path("haste") / "work")
     programs: dict[str, LocalPath] = Field(default_factory=dict)
     http_hosts: Hosts = ()

@@ -95,6 +95,38 @@ class TestRefusals:
             load_settings()
 
 
+HERE = {"driver": "s3", "bucket": "plates", "endpoint_url": "http://here:9000"}
+SWIFT = {"driver": "swift", "container": "plates", "auth_url": "http://here/v3", "user": "a", "key": "b"}
+
+
+class TestTiersThatAreToldApart:
+    """An object that moved from one to the other would have the URL that it had."""
+
+    @pytest.mark.parametrize(
+        ("one", "other", "fine"),
+        [
+            (HERE, HERE | {"endpoint_url": "http://there:9000"}, False),
+            (HERE, HERE | {"endpoint_url": None, "prefix": "haste"}, False),
+            (HERE | {"prefix": "a"}, HERE | {"endpoint_url": None, "prefix": "a/b"}, False),
+            (HERE | {"prefix": "a"}, HERE | {"endpoint_url": None, "prefix": "ab"}, True),
+            (HERE, HERE | {"endpoint_url": None, "bucket": "others"}, True),
+            (HERE, HERE | {"prefix": "haste", "region": "x"}, True),
+            (SWIFT | {"project": "p"}, SWIFT | {"project": "q"}, False),
+            (SWIFT | {"project": "p"}, SWIFT | {"project": "p", "user": "c"}, True),
+            (HERE, SWIFT, True),
+        ],
+    )
+    def test_by_bucket_or_prefix(
+        self, config: Path, one: dict[str, str], other: dict[str, str], fine: bool
+    ) -> None:
+        config.write_text(yaml.safe_dump({"tiers": {"hot": one, "cold": other}}))
+        if fine:
+            assert set(load_settings(config).tiers) == {"hot", "cold"}
+            return
+        with pytest.raises(InvalidError, match="cold and hot are both in 'plates', on different servers"):
+            load_settings(config)
+
+
 class TestExampleFile:
     def test_is_valid_and_shows_the_defaults(self) -> None:
         assert load_settings(CONFIG) == load_settings()
