@@ -64,9 +64,9 @@ class PassingOn(Redeciding):
         origin: Literal["quota", "retention"],
         now: float,
     ) -> int:
-        def passed_on(earlier: Decision) -> Decision:
+        def passed_on(earlier: Decision) -> Decision | None:
             if earlier.tier != tier:  # decided otherwise in between
-                return earlier
+                return None
             return replace(earlier, tier=following, reason=f"goes on to {following}: {why}")
 
         return self.redecide(dict.fromkeys(job_ids, passed_on), origin=origin, made_by=None, now=now)

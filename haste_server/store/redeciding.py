@@ -31,7 +31,7 @@ from haste_server.store.records import (
 )
 from haste_server.store.schema import decisions, jobs, objects, pipelines, streams, tasks
 
-Change = Callable[[Decision], Decision]
+Change = Callable[[Decision], Decision | None]
 
 
 class Redeciding(SqlPart):
@@ -109,7 +109,7 @@ class Redeciding(SqlPart):
         Parameters
         ----------
         changes : mapping of int to callable
-            By job: from the present decision to the new one.
+            By job: from the present decision to the new one; None: it stays.
         origin : str
         made_by : str, optional
             Who asked for it.
@@ -124,6 +124,8 @@ class Redeciding(SqlPart):
                 if row.pinned and pinned is None:
                     continue
                 decision = changes[row.job_id](_earlier(row))
+                if decision is None:
+                    continue
                 one = _made(row, decision, origin, made_by, pipeline=read_pipeline(row.pipeline))
                 if pinned is not None:
                     one = replace(one, about=replace(one.about, pinned=pinned))
@@ -171,9 +173,9 @@ class Redeciding(SqlPart):
                 row = held.get(job_id)
                 if row is None or row.due is not Due.MOVE:
                     continue
+                if any(task.phase is Phase.HANDED_OUT for task in job.tasks):
+                    continue  # its result comes first, or that of one that reads the object where it is
                 position = next(task.position for task in job.tasks if task.task_id == row.task_id)
-                if job.tasks[position].phase is Phase.HANDED_OUT:
-                    continue  # its result comes first
                 moved = lifecycle.move_again(job, position, row.decision_id, now=now, rules=self.rules)
                 changes.append((job, moved))
                 moving.append({"id": job_id, "what": Due.NOTHING})
@@ -238,10 +240,10 @@ _DUE = (
     .order_by(objects.c.job_id)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
+_HANDED_OUT = sa.exists().where(tasks.c.job_id == objects.c.job_id, tasks.c.phase == Phase.HANDED_OUT)
 _TO_MOVE = (
     sa.select(objects.c.job_id)
-    .join(tasks, tasks.c.task_id == objects.c.task_id)
-    .where(objects.c.due == Due.MOVE, tasks.c.phase != Phase.HANDED_OUT)
+    .where(objects.c.due == Due.MOVE, ~_HANDED_OUT)
     .order_by(objects.c.job_id)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )

@@ -1,5 +1,7 @@
 """Objects go on from tiers that are full, or in which they were for long enough, on every database."""
 
+from typing import Any
+
 import pytest
 
 from haste_core.errors import NotFoundError
@@ -73,6 +75,22 @@ def test_what_was_there_for_long_enough_goes_on_and_what_was_recalled_counts_ane
     assert pass_on(store, limits, now=NOW + 71 * DAY_S) == 1
     origins = [record.origin for record in store.decisions_about(jobs["A01"])]
     assert origins == ["policy", "retention", "recall", "retention"]
+
+
+def test_what_was_decided_otherwise_meanwhile_gets_no_decision(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = decided_stream(store, {"A01": 0.25})
+    really = store.redecide
+
+    def after_a_recall(*given: Any, **named: Any) -> int:
+        monkeypatch.undo()
+        store.recall(jobs["A01"], "warm", reason="again", made_by="eva", now=NOW)
+        return really(*given, **named)
+
+    monkeypatch.setattr(SqlStore, "redecide", lambda _, *given, **named: after_a_recall(*given, **named))
+    assert pass_on(store, TierLimits("cold", quota_bytes=1)) == 0
+    assert [record.origin for record in store.decisions_about(jobs["A01"])] == ["policy", "recall"]
 
 
 def test_an_observing_stream_is_left_alone(store: SqlStore) -> None:

@@ -162,6 +162,21 @@ def test_a_task_that_a_worker_has_is_moved_after_its_result(store: SqlStore) -> 
     assert second.place == place
 
 
+def test_an_object_that_a_later_task_reads_is_moved_after_it(store: SqlStore) -> None:
+    store.create_stream("s", PIPELINE, "enforce", now=NOW)
+    tree = {"taskSequential": ["tier", "b"]}
+    [job_id] = submitted(store, spec(tree, source_id="A01", stream_id="s", response=_response("A01")))
+    [item] = store.undecided(limit=1, now=NOW)
+    store.record_decisions([(item, Decision(0.2, "hot", "old", "f" * 64, {}))], now=NOW)
+    carry_out(store)
+    [reading] = claim(store, "b")
+    assert reading.place.url == "file:///hot/A01"
+    store.redecide_one(job_id, _to("warm"), origin="recall", made_by="eva", now=NOW)
+    assert store.start_moves(limit=10, now=NOW) == []
+    store.record([result_of(reading)], now=NOW)
+    assert len(store.start_moves(limit=10, now=NOW)) == 1
+
+
 def test_a_pinned_object_stays_whatever_is_decided(store: SqlStore) -> None:
     jobs = decided_stream(store, {"A01": 0.25})
     store.redecide_one(jobs["A01"], _to("cold"), origin="pin", made_by="eva", now=NOW, pinned=True)
