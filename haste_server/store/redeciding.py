@@ -33,6 +33,9 @@ from haste_server.store.schema import decisions, jobs, objects, pipelines, strea
 
 Change = Callable[[Decision], Decision | None]
 
+_BY_ITSELF = ("revision", "quota", "retention")
+"""Origins of what the server decides without being asked; another policy is asked first."""
+
 
 class Redeciding(SqlPart):
     """Later decisions about objects, and what follows from them."""
@@ -122,6 +125,8 @@ class Redeciding(SqlPart):
             made = []
             for row in _held(connection, changes):
                 if row.pinned and pinned is None:
+                    continue
+                if row.due is Due.DECISION and origin in _BY_ITSELF:
                     continue
                 decision = changes[row.job_id](_earlier(row))
                 if decision is None:

@@ -62,6 +62,7 @@ def _changes(stream_id: str, connection: Connection) -> dict[int, Change]:
         job_id: partial(
             _revised,
             policy=policy,
+            was=near[job_id].tier,
             tier=tier,
             for_audit=policy.takes_for_audit(stream_id, near[job_id].source_id),
         )
@@ -74,7 +75,11 @@ def _for(shelf: Shelf, listed: Sequence[Ranked]) -> Shelf:
     return replace(shelf, left=shelf.left + sum(one.weight for one in listed if one.tier == shelf.tier))
 
 
-def _revised(decision: Decision, *, policy: RankedPolicy, tier: str, for_audit: bool) -> Decision:
+def _revised(
+    decision: Decision, *, policy: RankedPolicy, was: str, tier: str, for_audit: bool
+) -> Decision | None:
+    if decision.tier != was:  # decided otherwise in between
+        return None
     reason = f"its score is {decision.score:.4f}, {policy.why(tier)}"
     tier, kept = kept_for_audit(policy, tier, for_audit=for_audit)
     return replace(decision, tier=tier, reason=reason + kept)

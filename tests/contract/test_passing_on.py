@@ -1,5 +1,7 @@
 """Objects go on from tiers that are full, or in which they were for long enough, on every database."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from haste_core.tier_limits import TierLimits
 from haste_server.engine.keeper import Keeper
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW
-from tests.contract.test_redeciding import carry_out, decided_stream
+from tests.contract.test_redeciding import THIRDS, carry_out, decided_stream
 
 DAY_S = 86_400.0
 SCORES = {"A01": 0.75, "A02": 0.25, "A03": 0.5, "A04": 0.125}  # 103 bytes each
@@ -77,20 +79,35 @@ def test_what_was_there_for_long_enough_goes_on_and_what_was_recalled_counts_ane
     assert origins == ["policy", "retention", "recall", "retention"]
 
 
+def do_meanwhile(monkeypatch: pytest.MonkeyPatch, store: SqlStore, action: Callable[[], object]) -> None:
+    """Do something between what the server looks at and what it decides by that."""
+    redecide = store.redecide
+
+    def later(_: SqlStore, *given: Any, **named: Any) -> int:
+        monkeypatch.undo()
+        action()
+        return redecide(*given, **named)
+
+    monkeypatch.setattr(SqlStore, "redecide", later)
+
+
 def test_what_was_decided_otherwise_meanwhile_gets_no_decision(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = decided_stream(store, {"A01": 0.25})
-    really = store.redecide
-
-    def after_a_recall(*given: Any, **named: Any) -> int:
-        monkeypatch.undo()
-        store.recall(jobs["A01"], "warm", reason="again", made_by="eva", now=NOW)
-        return really(*given, **named)
-
-    monkeypatch.setattr(SqlStore, "redecide", lambda _, *given, **named: after_a_recall(*given, **named))
+    to_warm = partial(store.recall, jobs["A01"], "warm", reason="again", made_by="eva", now=NOW)
+    do_meanwhile(monkeypatch, store, to_warm)
     assert pass_on(store, TierLimits("cold", quota_bytes=1)) == 0
     assert [record.origin for record in store.decisions_about(jobs["A01"])] == ["policy", "recall"]
+
+
+def test_a_policy_that_was_changed_meanwhile_is_asked(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided_stream(store, {"A01": 0.25})
+    do_meanwhile(monkeypatch, store, partial(store.set_policy, "s", THIRDS))
+    assert pass_on(store, TierLimits("cold", quota_bytes=1)) == 0
+    assert [item.source_id for item in store.to_redecide(limit=10)] == ["A01"]
 
 
 def test_an_observing_stream_is_left_alone(store: SqlStore) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from haste_server.engine.reviser import Reviser
 from haste_server.store import revising
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, PIPELINE, spec, submitted
+from tests.contract.test_passing_on import do_meanwhile
 
 TOP = {"type": "top-k", "tier": "hot", "rest": "cold", "undefined": "none", "k": 5}
 BUDGET = {
@@ -236,3 +238,13 @@ def test_the_engine_revises_a_stream_about_which_something_was_decided(
     reviser.step()
     assert store.decided("s", after=0, up_to=2**62, limit=1000) == before
     reviser.stop()
+
+
+def test_what_was_recalled_meanwhile_is_not_revised(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.create_stream("s", with_policy(TOP | {"k": 1}), "enforce", now=NOW)
+    first, second = (add(store, (score, 100))[0] for score in (0.25, 0.5))
+    assert tiers(store)[second] == "hot"
+    recalled = partial(store.recall, first, "warm", reason="again", made_by="eva", now=NOW)
+    do_meanwhile(monkeypatch, store, recalled)
+    store.revise("s", now=NOW)
+    assert tiers(store)[first] == "warm"
