@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -24,7 +26,8 @@ def may_go(place: Place, job: JobRecord, task: TaskRecord, pipeline: Pipeline) -
 def needed_by_others(connection: Connection, leaving: Collection[tuple[JobRecord, TaskRecord]]) -> set[int]:
     """Find the tasks that were to remove what is the present place of another job of the same object.
 
-    A file that is submitted again in another version, but with equal content, is one file in its tier.
+    A file that is submitted again in another version, or once with and once without its extension, but with
+    equal content, is one file in its tier.
 
     Parameters
     ----------
@@ -39,20 +42,21 @@ def needed_by_others(connection: Connection, leaving: Collection[tuple[JobRecord
     """
     if not leaving:
         return set()
-    names = {_name(job) for job, _ in leaving}
+    left = {task.task_id: (job.spec.stream_id, task.leaving.url) for job, task in leaving if task.leaving}
+    names = (
+        (job.spec.stream_id, name) for job, task in leaving for name in _sharing(job, left[task.task_id][1])
+    )
     ids = {job_id for some in by_stream(names) for job_id in connection.scalars(_OF_SOURCES, some)}
     others = load_jobs(connection, ids, lock=False)
     # Their own present place is the copy.
-    present = {(*_name(job), job.place_before(len(job.tasks)).url) for job in others.values()}
-    return {
-        task.task_id
-        for job, task in leaving
-        if task.leaving is not None and (*_name(job), task.leaving.url) in present
-    }
+    present = {(job.spec.stream_id, job.place_before(len(job.tasks)).url) for job in others.values()}
+    return {task_id for task_id, place in left.items() if place in present}
 
 
-def _name(job: JobRecord) -> tuple[str, str]:
-    return job.spec.stream_id, job.spec.source_id
+def _sharing(job: JobRecord, url: str) -> tuple[str, str, str]:
+    """List what a source is called that could have the same name in a tier; see `TierStorage.put`."""
+    name, suffix = job.spec.source_id, PurePosixPath(unquote(url)).suffix
+    return name, name + suffix, name.removesuffix(suffix)
 
 
 _OF_SOURCES = sa.select(jobs.c.job_id).where(

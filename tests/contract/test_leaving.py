@@ -137,10 +137,18 @@ def test_an_object_that_was_cancelled_between_the_halves_goes_by_the_latest_deci
     assert again.decision.tier == "cold"
 
 
-def test_what_is_another_jobs_place_stays(store: SqlStore) -> None:
+@pytest.mark.parametrize(
+    "named",
+    [
+        [{"source_version": "1"}, {"source_version": "2"}],
+        [{"source_id": "x"}, {"source_id": "x.tif"}],
+        [{"source_id": "x.tif"}, {"source_id": "x"}],
+    ],
+)
+def test_what_is_another_jobs_place_stays(store: SqlStore, named: list[dict[str, str]]) -> None:
     """Two versions of a file with equal content are one file in a tier, and have one original."""
-    for version in ("1", "2"):
-        message = handed_out(store, source_version=version)
+    for names in named:
+        message = handed_out(store, **names)
         leaving = copied(store, message)
         [second] = claim(store, "tier")
         assert second.place.url == "file:///hot/x.tif"
