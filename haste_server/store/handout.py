@@ -18,7 +18,7 @@ from haste_core.ports import StateChange
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
 from haste_server.changes import log_changes
-from haste_server.store.leaving import may_go, needed_by_others
+from haste_server.store.leaving import may_go, needed_by_others, without_shared_sidecars
 from haste_server.store.many_rows import GivenRows, insert
 from haste_server.store.records import (
     SqlPart,
@@ -103,6 +103,11 @@ class HandOut(SqlPart):
         removing = [(found[job_id], by_id[task_id]) for task_id, job_id in claimed if by_id[task_id].leaving]
         for task_id in needed_by_others(connection, removing):
             by_id[task_id] = by_id[task_id].but(leaving=None)
+        for job, task in removing:
+            leaving = by_id[task.task_id].leaving
+            if leaving is not None and leaving.sidecars:
+                kept = without_shared_sidecars(connection, job, leaving)
+                by_id[task.task_id] = task.but(leaving=kept)
         return [
             _message(
                 found[job_id], by_id[task_id], pipelines[found[job_id].spec.stream_id], notes, ttl_s=ttl_s

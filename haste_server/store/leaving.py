@@ -53,12 +53,48 @@ def needed_by_others(connection: Connection, leaving: Collection[tuple[JobRecord
     return {task_id for task_id, place in left.items() if place in present}
 
 
+def without_shared_sidecars(connection: Connection, job: JobRecord, leaving: Place) -> Place:
+    """Take away the sidecars that another image of the stream has there, too: ``X.xml`` is of all ``X.…``."""
+    others = load_jobs(connection, _beside(connection, job, leaving), lock=False)
+    present = {
+        other.place_before(len(other.tasks)).url_of_sidecar(url)
+        for other in others.values()
+        for url in other.spec.sidecars
+    }
+    own = tuple(sidecar for sidecar in leaving.sidecars or () if sidecar.url not in present)
+    return leaving.model_copy(update={"sidecars": own or None})
+
+
+def _beside(connection: Connection, job: JobRecord, leaving: Place) -> set[int]:
+    """Find the jobs whose sources are called like the sidecars."""
+    folder, slash, _ = job.spec.source_id.rpartition("/")
+    stems = {PurePosixPath(unquote(sidecar.source_url)).stem for sidecar in leaving.sidecars or ()}
+    starts = [f"{folder}{slash}{stem}{movie}" for stem in stems for movie in _MOVIES]
+    return {
+        job_id
+        for start in starts
+        for job_id in connection.scalars(
+            _CALLED_LIKE, {"stream_id": job.spec.stream_id, "start": f"{start}.", "end": f"{start}/"}
+        )
+    }
+
+
 def _sharing(job: JobRecord, url: str) -> tuple[str, str, str]:
     """List what a source is called that could have the same name in a tier; see `TierStorage.put`."""
     name, suffix = job.spec.source_id, PurePosixPath(unquote(url)).suffix
     return name, name + suffix, name.removesuffix(suffix)
 
 
+_MOVIES = ("", "_fractions", "_eer")  # EPU: X.jpg and X_fractions.tiff have X.xml
+_CALLED_LIKE = (
+    sa.select(jobs.c.job_id)
+    .where(
+        jobs.c.stream_id == sa.bindparam("stream_id"),
+        jobs.c.source_id > sa.bindparam("start"),
+        jobs.c.source_id < sa.bindparam("end"),
+    )
+    .limit(100)  # more than that are not images of one stem
+)
 _OF_SOURCES = sa.select(jobs.c.job_id).where(
     jobs.c.stream_id == sa.bindparam("stream_id"),
     jobs.c.source_id.in_(sa.bindparam("names", expanding=True)),

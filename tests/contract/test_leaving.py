@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from haste_core.decisions import Decision
-from haste_core.messages import Outcome, Place, TaskMessage
+from haste_core.messages import Outcome, Place, Sidecar, TaskMessage
 from haste_core.pipelines import Pipeline
 from haste_core.states import TaskState
 from haste_server.store.sql import SqlStore
@@ -180,3 +180,19 @@ def test_an_original_that_another_version_has_yet_to_read_stays(store: SqlStore)
     place = store.job(message.job_id).tasks[0].place
     assert place is not None
     assert place.moved is None
+
+
+@pytest.mark.parametrize("other", ["p/X.jpg", "p/X_fractions.tiff", "p/Y.jpg"])
+def test_a_sidecar_that_another_image_has_yet_to_read_stays(store: SqlStore, other: str) -> None:
+    xml = "root://nas/p/X.xml"
+    message = handed_out(store, source_id="p/X.tif", sidecars=[xml])
+    own = Sidecar(source_url=xml, url=xml, sha256="b" * 64, size_bytes=1)
+    there = Sidecar(source_url=xml, url="file:///hot/X.xml", sha256="b" * 64, size_bytes=1)
+    leaving = message.place.model_copy(update={"sha256": "a" * 64, "sidecars": (own,)})
+    place = Place(url="file:///hot/x.tif", site="default", sha256="a" * 64, sidecars=(there,))
+    store.record([result_of(message, place=place, leaving=leaving)], now=NOW)
+    tasks = {"taskSequential": ["focus-score", "tier"]}
+    submitted(store, spec(tasks, stream_id="s", source_id=other, sidecars=[xml]))
+    [second] = claim(store, "tier")
+    is_shared = other != "p/Y.jpg"
+    assert second.leaving == (leaving.model_copy(update={"sidecars": None}) if is_shared else leaving)
