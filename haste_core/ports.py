@@ -230,6 +230,10 @@ class Postponed:
 
 Answer: TypeAlias = Decision | Undecidable | Postponed
 
+RankedSo: TypeAlias = tuple[str, int, bool]
+"""What a ranking follows from: SHA-256 of the pipeline, number of the stream's latest decision, and whether
+another policy is still to decide about some of its objects."""
+
 
 @dataclass(frozen=True)
 class StateChange:
@@ -346,8 +350,8 @@ class TaskStore(Protocol):
             ``new-policy``: only of those that are to be decided about once more.
         """
 
-    def ranked_streams(self) -> dict[str, int]:
-        """Find the streams whose policies rank their objects, each with the number of its latest decision."""
+    def ranked_streams(self) -> dict[str, RankedSo]:
+        """Find the streams whose policies rank their objects, each with what its ranking follows from."""
 
     def revise(self, stream_id: str, *, now: float) -> int:
         """Decide otherwise about objects that their rank wants elsewhere; tell about how many.

@@ -6,7 +6,7 @@ import threading
 
 import structlog
 
-from haste_core.ports import Clock, TaskStore
+from haste_core.ports import Clock, RankedSo, TaskStore
 
 log = structlog.get_logger(__name__)
 
@@ -14,12 +14,12 @@ LOOK_EVERY_S = 5.0  # earlier decisions are not revised with each new one
 
 
 class Reviser:
-    """Lets objects change places as better ones come, in streams about which something was decided since."""
+    """Lets objects change places as better ones come, where it may follow from something new."""
 
     def __init__(self, *, store: TaskStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._revised: dict[str, int] = {}
+        self._revised: dict[str, RankedSo] = {}
         self._stopping = threading.Event()
 
     def step(self) -> None:
@@ -27,8 +27,8 @@ class Reviser:
         if self._stopping.wait(LOOK_EVERY_S):
             return
         latest = self._store.ranked_streams()
-        for stream_id, decision_id in latest.items():
-            if self._revised.get(stream_id) != decision_id:
+        for stream_id, so in latest.items():
+            if self._revised.get(stream_id) != so:
                 self._revise(stream_id)
         self._revised = latest
 

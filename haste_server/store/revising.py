@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from haste_core.decisions import Decision, kept_for_audit
 from haste_core.policies import RankedPolicy
+from haste_core.ports import RankedSo
 from haste_core.ranking import Ranked, Shelf, revise
 from haste_core.states import Due
 from haste_server.store.deciding import last_decision, occupied_of
@@ -30,17 +31,25 @@ FREE_ORIGINS = ("policy", "new-policy", "revision", "unpin")
 class Revising(Redeciding):
     """Keeps the best objects of streams in the tiers that are for them."""
 
-    def ranked_streams(self) -> dict[str, int]:
+    def ranked_streams(self) -> dict[str, RankedSo]:
         """Find the streams to revise; see `haste_core.ports.TaskStore.ranked_streams`."""
 
-        def work(connection: Connection) -> dict[str, int]:
+        def work(connection: Connection) -> dict[str, RankedSo]:
             ranked = [
                 row.pipeline_sha256
                 for row in connection.execute(_PIPELINES)
                 if isinstance(read_pipeline(row.pipeline).policy, RankedPolicy)
             ]
-            names = connection.scalars(_STREAMS, {"ranked": ranked}).all() if ranked else []
-            return {name: last_decision(connection, name) for name in names}
+            rows = connection.execute(_STREAMS, {"ranked": ranked}).all() if ranked else []
+            due = set(connection.scalars(_WITH_DUE)) if rows else set()
+            return {
+                row.stream_id: (
+                    row.pipeline_sha256,
+                    last_decision(connection, row.stream_id),
+                    row.stream_id in due,
+                )
+                for row in rows
+            }
 
         return self.database.read(work)
 
@@ -135,6 +144,7 @@ def _of_tier(stream_id: str, tier: str) -> sa.Select[Any]:
 _PIPELINES = sa.select(
     pipelines.c.pipeline_sha256, sa.type_coerce(pipelines.c.pipeline, sa.Text).label("pipeline")
 )
-_STREAMS = sa.select(streams.c.stream_id).where(
+_WITH_DUE = sa.select(objects.c.stream_id).where(objects.c.due == Due.DECISION).distinct()
+_STREAMS = sa.select(streams.c.stream_id, streams.c.pipeline_sha256).where(
     streams.c.pipeline_sha256.in_(sa.bindparam("ranked", expanding=True))
 )

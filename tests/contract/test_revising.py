@@ -190,10 +190,13 @@ def test_of_many_equals_the_first_stay(store: SqlStore) -> None:
 def test_streams_with_rankings_are_found_with_their_latest_decision(store: SqlStore) -> None:
     store.create_stream("s", with_policy(TOP), "observe", now=NOW)
     store.create_stream("other", PIPELINE, "observe", now=NOW)
-    assert store.ranked_streams() == {"s": 0}
+    sha256 = with_policy(TOP).sha256
+    assert store.ranked_streams() == {"s": (sha256, 0, False)}
     add(store, (0.5, 1))
     [one] = store.decided("s", after=0, up_to=2**62, limit=10)
-    assert store.ranked_streams() == {"s": one.decision_id}
+    assert store.ranked_streams() == {"s": (sha256, one.decision_id, False)}
+    store.set_mode("s", "enforce")
+    assert store.ranked_streams() == {"s": (sha256, one.decision_id, True)}
     store.set_policy("s", PIPELINE)
     assert store.ranked_streams() == {}
     assert store.revise("s", now=NOW) == 0
@@ -248,3 +251,18 @@ def test_what_was_recalled_meanwhile_is_not_revised(store: SqlStore, monkeypatch
     do_meanwhile(monkeypatch, store, recalled)
     store.revise("s", now=NOW)
     assert tiers(store)[first] == "warm"
+
+
+def test_the_engine_revises_a_stream_that_is_complete_by_its_next_policy(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haste_server.engine.reviser.LOOK_EVERY_S", 0)
+    reviser = Reviser(store=store, clock=lambda: NOW)
+    store.create_stream("s", with_policy(TOP), "observe", now=NOW)
+    add(store, *((number / 20, 1) for number in range(20)))
+    for _ in range(3):
+        reviser.step()
+    assert counts(store) == {"hot": 5, "cold": 15}
+    store.set_policy("s", with_policy(TOP | {"k": 8}))
+    reviser.step()
+    assert counts(store) == {"hot": 8, "cold": 12}
