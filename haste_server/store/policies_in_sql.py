@@ -32,9 +32,11 @@ def tier_by_record(present: Pipeline, other: Pipeline) -> Tier | None:
     spec, policy = other.interestingness, other.policy
     if spec is None or policy is None or present.interestingness is None:
         return None
+    if policy.audit is not None:
+        return None
     if isinstance(policy, RankedPolicy):
         return _left_to_revision(policy) if spec == present.interestingness else None
-    if not isinstance(policy, IntervalPolicy) or policy.audit is not None:
+    if not isinstance(policy, IntervalPolicy):
         return None
     if spec == present.interestingness:
         return _chosen(policy, lambda border: objects.c.score < border)

@@ -217,6 +217,22 @@ def test_a_share_of_what_leaves_is_kept_for_audit(store: SqlStore) -> None:
     assert reason.endswith("; but it is one of the 50 % of cold that are kept in audited for audit")
 
 
+def test_an_audit_that_comes_later_takes_its_share_of_what_is_there(store: SqlStore) -> None:
+    audited = with_policy(TOP | {"k": 1, "audit": {"fraction": 0.5, "seed": 1, "tier": "audited"}})
+    store.create_stream("s", with_policy(TOP | {"k": 1}), "observe", now=NOW)
+    add(store, *((number / 20, 1) for number in range(20)))
+    settle(store)
+    expected = {shift.after: 0 for shift in store.preview("s", audited)}
+    for shift in store.preview("s", audited):
+        expected[shift.after] += shift.count
+    store.set_policy("s", audited)
+    due = [(item, evaluate(item, StreamsSoFar(lambda _: []))) for item in store.to_redecide(limit=100)]
+    store.redecided(due, now=NOW)  # type: ignore[arg-type]
+    settle(store)
+    assert counts(store) == expected
+    assert expected["audited"] > 3
+
+
 def _to_hot(decision: Decision) -> Decision:
     return replace(decision, tier="hot", reason="so it is wanted")
 
