@@ -199,6 +199,27 @@ def test_a_decision_about_an_image_set_has_a_tier_that_fits_its_score(plate: Api
     assert "its tier is tierA, that of its score tierD" in found.what
 
 
+def test_an_image_set_that_is_kept_for_audit_is_as_it_should_be(plate: Api) -> None:
+    record = next(one for one in history(plate) if one.tier == "tierD")
+    audited = {**(record.policy or {}), "audit": {"fraction": 0.5, "tier": "tierC"}}
+    of_a_set = {"members": (1, 2), "score": 0.1, "policy": audited, "tier": "tierC"}
+    assert verify("plate7", lambda: [record.model_copy(update=of_a_set)]).differences == []
+    high = of_a_set | {"score": 0.9}
+    (found,) = verify("plate7", lambda: [record.model_copy(update=high)]).differences
+    assert "its tier is tierC, that of its score tierA" in found.what
+
+
+def test_an_image_of_a_set_whose_new_function_failed_may_keep_its_tier(plate: Api) -> None:
+    record = next(one for one in history(plate) if one.tier == "tierD")
+    first = record.model_copy(update={"members": (1, 2), "score": 0.1})
+    moved = {**(record.policy or {}), "intervals": [{"lo": 0, "hi": 1, "tier": "tierA"}]}
+    later = {"decision_id": 900, "supersedes": record.decision_id, "origin": "new-policy", "policy": moved}
+    kept = first.model_copy(update=later)
+    assert verify("plate7", lambda: [first, kept]).differences == []
+    (found,) = verify("plate7", lambda: [first, kept.model_copy(update={"score": 0.2})]).differences
+    assert "its tier is tierD, that of its score tierA" in found.what
+
+
 def test_a_row_that_was_changed_in_the_database_is_found(plate: Api) -> None:
     record = next(one for one in history(plate) if one.tier == "tierD")
     of_it = sa.update(decisions).where(decisions.c.decision_id == record.decision_id)
