@@ -116,7 +116,7 @@ def logistic(*, feature: str, k: FiniteFloat, x0: FiniteFloat) -> Interestingnes
     """
 
     def score(scored: ScoredObject) -> float:
-        x = _number(scored.features, feature)
+        x = number_of(scored.features, feature)
         # tanh does not overflow where exp does
         return 0.5 * (1 + math.tanh(k * (x - x0) / 2))
 
@@ -129,7 +129,7 @@ Standing = Callable[[ScoredObject, str], tuple[int, int, int]]
 
 def standing_of(scored: ScoredObject, feature: str) -> tuple[int, int, int]:
     """Count by looking at all others; see `Standing`."""
-    x = _number(scored.features, feature)
+    x = number_of(scored.features, feature)
     others = [value for other in scored.others() if (value := value_of(other.features, feature)) is not None]
     return sum(value < x for value in others), sum(value == x for value in others), len(others)
 
@@ -184,7 +184,7 @@ def precomputed(*, field: str) -> InterestingnessFunction:
     """
 
     def score(scored: ScoredObject) -> float:
-        return _number(scored.metadata, field)
+        return number_of(scored.metadata, field)
 
     return score
 
@@ -278,7 +278,14 @@ def value_of(features: Mapping[str, Any], name: str) -> float | None:
     return _finite(features.get(name))
 
 
-def _number(values: Mapping[str, Any], name: str) -> float:
+def number_of(values: Mapping[str, Any], name: str) -> float:
+    """Look up a number.
+
+    Raises
+    ------
+    InterestingnessError
+        If there is no finite number of this name.
+    """
     value = _finite(values.get(name))
     if value is None:
         raise InterestingnessError(f"the object has no number {name!r} (it is {values.get(name)!r})")

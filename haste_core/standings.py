@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TypeAlias
 
 Step: TypeAlias = tuple[int, str, float | None]
@@ -18,12 +18,12 @@ class Standings:
 
     Parameters
     ----------
-    steps : iterator of Step
+    steps : iterable of Step
         In the order of the decisions' numbers; taken only as far as is asked for.
     """
 
-    def __init__(self, steps: Iterator[Step]) -> None:
-        self._steps = steps
+    def __init__(self, steps: Iterable[Step] = ()) -> None:
+        self._steps = iter(steps)
         self._ahead: deque[Step] = deque()
         self._done: list[Step] = []  # each with the value before it
         self._values: dict[str, float] = {}
@@ -48,14 +48,24 @@ class Standings:
             return below, equal, len(self._sorted)
         return below - (own < x), equal - (own == x), len(self._sorted) - 1
 
+    def extend(self, steps: Iterable[Step]) -> None:
+        """Take more steps, which follow those that there are."""
+        while self._next() is not None:
+            self._take()
+        for step in steps:
+            self._ahead.append(step)
+            self._take()
+
     def _go_to(self, up_to: int) -> None:
         while self._done and self._done[-1][0] > up_to:
             number, source_id, before = self._done.pop()
             self._ahead.appendleft((number, source_id, self._put(source_id, before)))
         while (step := self._next()) is not None and step[0] <= up_to:
-            self._ahead.popleft()
-            number, source_id, value = step
-            self._done.append((number, source_id, self._put(source_id, value)))
+            self._take()
+
+    def _take(self) -> None:
+        number, source_id, value = self._ahead.popleft()
+        self._done.append((number, source_id, self._put(source_id, value)))
 
     def _next(self) -> Step | None:
         if not self._ahead and (step := next(self._steps, None)) is not None:

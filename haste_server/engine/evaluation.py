@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -19,18 +19,23 @@ from haste_core.interestingness import (
     BUILT_IN,
     InterestingnessError,
     InterestingnessFunction,
+    ScoredObject,
     StreamObject,
     built_in,
+    number_of,
+    value_of,
 )
 from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
 from haste_core.ports import Answer, Decided, Postponed, Undecidable, Undecided
 from haste_core.ranking import place
+from haste_core.standings import Standings
 from haste_runtime.frames import FrameReader, write_frames
 from haste_server.engine.evaluator_child import OthersWanted, page, question, verdict
 from haste_server.engine.http_get import http_get
 from haste_server.extensions import ExtensionError, MadePolicy, own_function, own_policy
 
 STREAMS_KEPT = 4
+VALUES_KEPT = 1_000_000  # in standings, of decisions of all streams together: about 200 MB
 
 
 def build(function: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:
@@ -115,6 +120,7 @@ class StreamsSoFar:
     def __init__(self, load: Callable[[OthersWanted], Iterable[list[Decided]]]) -> None:
         self._load = load
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._ranked: OrderedDict[tuple[str, str], _RankedSoFar] = OrderedDict()
 
     def others(self, item: Undecided) -> list[StreamObject]:
         """List the other objects of an object's stream, each as its latest decision left it."""
@@ -130,6 +136,33 @@ class StreamsSoFar:
             known.up_to = item.seen
         return [found for source_id, found in known.objects.items() if source_id != item.source_id]
 
+    def standing(self, item: Undecided, scored: ScoredObject, feature: str) -> tuple[int, int, int]:
+        """Count the other objects of an object's stream; see `haste_core.interestingness.Standing`."""
+        x = number_of(scored.features, feature)
+        name = (item.stream_id, feature)
+        ranked = self._ranked.setdefault(name, _RankedSoFar())
+        self._ranked.move_to_end(name)
+        if ranked.up_to < item.seen:
+            for decided in self._load(OthersWanted(item.stream_id, ranked.up_to, item.seen)):
+                ranked.add(decided, feature)
+            ranked.up_to = item.seen
+        while len(self._ranked) > 1 and sum(one.number for one in self._ranked.values()) > VALUES_KEPT:
+            self._ranked.popitem(last=False)
+        return ranked.standings.standing(x, item.source_id, up_to=item.seen)
+
+
+@dataclass
+class _RankedSoFar:
+    up_to: int = 0
+    number: int = 0
+    standings: Standings = field(default_factory=Standings)
+
+    def add(self, decided: Sequence[Decided], feature: str) -> None:
+        self.number += len(decided)
+        self.standings.extend(
+            (one.decision_id, one.object.source_id, value_of(one.object.features, feature)) for one in decided
+        )
+
 
 @dataclass
 class _Known:
@@ -142,29 +175,45 @@ class _Known:
             self.objects[one.object.source_id] = one.object
 
 
+@dataclass
+class _Looking:
+    """What a function may ask about other objects, and whether it did."""
+
+    item: Undecided
+    streams: StreamsSoFar
+    asked: bool = False
+
+    def build(self, function: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:
+        if function == "quantile":  # going through all others would take longer with each object
+            return built_in(function, {**parameters, "standing": self.standing})
+        return build(function, parameters)
+
+    def others(self) -> list[StreamObject]:
+        self.asked = True
+        return self.streams.others(self.item)
+
+    def standing(self, scored: ScoredObject, feature: str) -> tuple[int, int, int]:
+        self.asked = True
+        return self.streams.standing(self.item, scored, feature)
+
+
 def evaluate(item: Undecided, streams: StreamsSoFar) -> Answer:
     """Score an object and choose its tier; say why if that cannot be done."""
     spec, policy = item.pipeline.interestingness, item.pipeline.policy
     if spec is None or policy is None:
         return Undecidable(f"the pipeline {item.pipeline.name!r} has no interestingness function and policy")
-    asked = False
-
-    def others() -> list[StreamObject]:
-        nonlocal asked
-        asked = True
-        return streams.others(item)
-
+    looking = _Looking(item, streams)
     try:
-        item = replace(item, scored=replace(item.scored, others=others))
+        item = replace(item, scored=replace(item.scored, others=looking.others))
         decision = decide(
             item.scored,
             spec=spec,
             policy=policy,
-            build=build,
+            build=looking.build,
             tier_for=tier_chooser(item, policy),
             for_audit=policy.takes_for_audit(item.stream_id, item.source_id),
         )
-        looked_around = asked or isinstance(policy, RankedPolicy)
+        looked_around = looking.asked or isinstance(policy, RankedPolicy)
         return replace(decision, seen=item.seen) if looked_around else decision
     except InterestingnessError as error:
         return Undecidable(str(error))

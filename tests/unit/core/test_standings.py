@@ -28,6 +28,18 @@ def test_standings_are_those_of_any_moment(
         assert standings.standing(x, source_id, up_to=up_to) == counted(steps, x, source_id, up_to)
 
 
+@given(HISTORIES, st.integers(0, 30), st.integers(0, 70))
+def test_steps_may_come_later(history: list[tuple[int, str, float | None]], first: int, up_to: int) -> None:
+    number, steps = 0, []
+    for gap, source_id, value in history:
+        number += gap
+        steps.append((number, source_id, value))
+    standings = Standings(steps[:first])
+    standings.standing(1.0, "a", up_to=5)
+    standings.extend(steps[first:])
+    assert standings.standing(2.0, "a", up_to=up_to) == counted(steps, 2.0, "a", up_to)
+
+
 def test_no_more_is_taken_than_was_asked_for() -> None:
     def steps():
         yield 1, "a", 1.0
