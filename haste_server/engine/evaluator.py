@@ -21,7 +21,7 @@ from haste_core.ports import Answer, Clock, Decided, Postponed, TaskStore, Undec
 from haste_core.ranking import Occupied, with_one_more
 from haste_server.changes import log_changes
 from haste_server.engine.evaluator_child import EvaluatorChild, OthersWanted
-from haste_server.engine.set_deciding import SetsJudged
+from haste_server.engine.set_deciding import SetsJudged, until_silence
 
 log = structlog.get_logger(__name__)
 
@@ -237,10 +237,11 @@ class Judge:
         of_sets, alone = _apart(waiting)
         answered = self._ask(alone)
         self._record(answered)
+        decided = len(answered)
         if of_sets:
-            self._decide_sets(of_sets)
+            decided += self._decide_sets(of_sets)
         self._released()
-        return len(answered) + len(of_sets)
+        return decided
 
     def redecide(self, due: Sequence[Undecided]) -> bool:
         """Decide once more about objects for about a second, and tell whether some were put off."""
@@ -255,30 +256,37 @@ class Judge:
             again = {item.job_id for item, _ in judged.again}
             # What runs once more now is decided about when its features come.
             stays: list[tuple[Undecided, Decision | None]] = [
-                (item, None) for item in of_sets if item.job_id not in again
+                (item, None) for item in of_sets if item.job_id not in again | judged.left
             ]
             self._store.redecided(stays, now=self._clock())
             answered += judged.again
         return self._redecided(answered)
 
-    def _decide_sets(self, items: Sequence[Undecided]) -> None:
+    def _decide_sets(self, items: Sequence[Undecided]) -> int:
         judged = self._judge_sets(items, now=self._clock())
         # A set that is not found has lost its images, or was made by another rule: those are alone.
         alone = self._ask([item for item in items if item.job_id not in judged.job_ids])
         if self._stopping.is_set():
-            return  # answers may be that we ended the child
+            return 0  # answers may be that we ended the child
         self._store.hold_sets(judged.held)
         # First those that follow: if this is interrupted, those that wait bring it all up again.
         self._redecided(judged.again, origin="set")
         self._record([*judged.answered, *alone])
+        return sum(item.job_id not in judged.left for item in items)
 
     def _judge_sets(self, items: Sequence[Undecided], *, now: float) -> SetsJudged:
         judged = SetsJudged()
         names = list(
             dict.fromkeys((item.stream_id, item.set_key) for item in items if item.set_key is not None)
         )
-        for name, members in self._store.set_members(names).items():
-            judged.add(name, members, self._child.ask, now=now)
+        ask = until_silence(self._child.ask)
+        found = self._store.set_members(names)
+        record_by = time.monotonic() + RECORD_EVERY_S
+        for name, members in found.items():
+            if time.monotonic() > record_by:
+                judged.leave(members)
+                continue
+            judged.add(name, members, ask, now=now)
             if self._stopping.is_set():
                 break
         _tell_postponed(judged.answered)

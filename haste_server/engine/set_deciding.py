@@ -24,6 +24,20 @@ from haste_core.ports import Answer, Postponed, SetMember, SetName, Undecidable,
 Ask = Callable[[Undecided], Answer]
 
 
+def until_silence(ask: Ask) -> Ask:
+    """Ask nobody else once a service was silent: a hundred time-outs would say the same."""
+    silence: Postponed | None = None
+
+    def asking(item: Undecided) -> Answer:
+        nonlocal silence
+        answer = silence or ask(item)
+        if isinstance(answer, Postponed) and answer.silent:
+            silence = answer
+        return answer
+
+    return asking
+
+
 @dataclass
 class SetsJudged:
     """What came of looking at image sets.
@@ -38,12 +52,20 @@ class SetsJudged:
         Sets that wait for more images: name, images, and until when.
     job_ids : set of int
         The jobs of all images of these sets.
+    left : set of int
+        Those of sets that are left for the next turn.
     """
 
     answered: list[tuple[Undecided, Answer]] = field(default_factory=list)
     again: list[tuple[Undecided, Answer]] = field(default_factory=list)
     held: list[tuple[SetName, Sequence[SetMember], float]] = field(default_factory=list)
     job_ids: set[int] = field(default_factory=set)
+    left: set[int] = field(default_factory=set)
+
+    def leave(self, members: Sequence[SetMember]) -> None:
+        """Leave a set for the next turn."""
+        self.left |= {one.item.job_id for one in members}
+        self.job_ids |= self.left
 
     def add(self, name: SetName, members: Sequence[SetMember], ask: Ask, *, now: float) -> None:
         """Look at a set: hold it, or decide about all its images that have features."""
@@ -78,11 +100,14 @@ def judged(
     so does the set.
     """
     latest = [one for one in members if one.is_latest]
-    asked = [(one, ask(one.item)) for one in latest if counts(spec, one.member)]
-    for _, answer in asked:
-        if isinstance(answer, Postponed):  # they wait for it together
-            put_off = answer
-            return lambda _one: put_off
+    asked: list[tuple[SetMember, Answer]] = []
+    for one in latest:
+        if counts(spec, one.member):
+            answer = ask(one.item)
+            if isinstance(answer, Postponed):  # they wait for it together
+                put_off = answer
+                return lambda _one: put_off
+            asked.append((one, answer))
     failed = {one.item.job_id: answer for one, answer in asked if isinstance(answer, Undecidable)}
     scored = [(one, answer) for one, answer in asked if isinstance(answer, Decision)]
     if failed and not scored:

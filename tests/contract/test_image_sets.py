@@ -1,5 +1,6 @@
 """Image sets on every database: who belongs to one, who waits, and what is decided about all of it."""
 
+import time
 from typing import Any
 
 import pytest
@@ -35,6 +36,9 @@ SETS = Pipeline.parse(
         },
     }
 )
+COOLER = Pipeline.parse(
+    SETS.to_json() | {"policy": {"intervals": [{"lo": 0, "hi": 1, "tier": "warm"}], "undefined": "cold"}}
+)
 
 
 # What makes no other statements than the rest; a database of MariaDB takes a second to make.
@@ -48,7 +52,8 @@ class Bench:
         self.store = store
         self.now = NOW
         self.asked: list[str] = []
-        self.is_away = False
+        self.is_away = self.is_silent = False
+        self.pause_s = 0.0
         self._claimed: dict[str, TaskMessage] = {}
         self.evaluator = Evaluator(store=store, released=lambda: None, time_limit_s=1, clock=lambda: self.now)
         self.evaluator._judge._child = self  # type: ignore[assignment]
@@ -62,7 +67,8 @@ class Bench:
         if item.scored.features.get("score") == "broken":
             return Undecidable("the function broke")
         if self.is_away:
-            return Postponed("the service is away")
+            return Postponed("the service is away", silent=self.is_silent)
+        time.sleep(self.pause_s)
         return decide(item.scored, spec=function, policy=policy, build=built_in)
 
     def submit(self, *names: str, site: int = 1) -> dict[str, int]:
@@ -321,6 +327,55 @@ def test_a_set_waits_as_one_for_a_service_that_is_away(bench: Bench) -> None:
     bench.now += 1000
     bench.decide()
     assert bench.tiers() == dict.fromkeys(CHANNELS, ("hot", 0.9))
+
+
+@on_one_database
+@pytest.mark.parametrize("again", [False, True], ids=["first", "once more"])
+def test_sets_do_not_ask_on_where_nobody_answers(bench: Bench, *, again: bool) -> None:
+    for site in (1, 2, 3):
+        bench.submit(*CHANNELS, site=site)
+        bench.score(dict.fromkeys(CHANNELS, 0.9), site=site)
+    if again:
+        bench.decide()
+        bench.store.set_policy("s", COOLER)
+    bench.asked.clear()
+    bench.is_away = bench.is_silent = True
+    if again:
+        bench.evaluator._redecide_batch()
+        assert len(bench.store.to_redecide(limit=100)) == 9
+    else:
+        bench.evaluator._decide_batch()
+        assert bench.tiers() == {}
+    assert len(bench.asked) == 1
+    bench.is_away = False
+    bench.now += 1000
+    bench.decide()
+    assert bench.tiers(site=3) == dict.fromkeys(CHANNELS, ("warm" if again else "hot", 0.9))
+
+
+@on_one_database
+@pytest.mark.parametrize("again", [False, True], ids=["first", "once more"])
+def test_sets_that_take_long_are_decided_about_in_several_turns(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, again: bool
+) -> None:
+    for site in (1, 2, 3):
+        bench.submit(*CHANNELS, site=site)
+        bench.score(dict.fromkeys(CHANNELS, 0.9), site=site)
+    if again:
+        bench.decide()
+        bench.store.set_policy("s", COOLER)
+    monkeypatch.setattr("haste_server.engine.evaluator.RECORD_EVERY_S", 0.1)
+    bench.asked.clear()
+    bench.pause_s = 0.15
+    if again:
+        bench.evaluator._redecide_batch()
+        assert len(bench.store.to_redecide(limit=100)) == 6
+    else:
+        assert bench.evaluator._decide_batch()
+    assert bench.asked == ["s1/DAPI"]
+    bench.decide()
+    assert bench.asked == ["s1/DAPI", "s2/DAPI", "s3/DAPI"]
+    assert bench.tiers(site=3) == dict.fromkeys(CHANNELS, ("warm" if again else "hot", 0.9))
 
 
 @on_one_database
