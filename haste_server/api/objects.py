@@ -177,7 +177,8 @@ def recall(path: JobPath, body: NewRecall) -> Shown:
         raise ConflictError(
             f"the image of job {path.job_id} is pinned to {present.decision.tier}; unpin it first"
         )
-    policy = present.decision.pipeline.policy
+    # What was decided alike has no record of the stream's later policy.
+    policy = services().streams.stream(present.decision.stream_id).pipeline.policy
     assert policy is not None, "nothing is decided without a policy"
     tier = body.tier or policy.highest
     _check_tiers(frozenset({tier}) - policy.tiers)

@@ -297,6 +297,15 @@ def test_an_image_comes_back_to_the_best_tier_or_another(plate: Api) -> None:
     assert made_by == [None, "eva", None]
 
 
+def test_an_image_comes_back_to_the_best_tier_of_the_present_policy(plate: Api) -> None:
+    lowest = images(plate)[4]
+    upper = {"lo": 0.5, "hi": 1, "tier": "archive"}
+    policy = {"intervals": [{"lo": 0, "hi": 0.5, "tier": lowest["tier"]}, upper], "undefined": "empty"}
+    assert plate.client.post("/HASTE/stream/plate7/policy", json={"policy": policy}).status_code == 200
+    back = plate.client.post(f"/HASTE/job/{lowest['job_id']}/recall", json={}).json
+    assert back["tier"] == "archive"
+
+
 def test_what_cannot_come_back(plate: Api) -> None:
     job_id = images(plate)[0]["job_id"]
     assert plate.client.post(f"/HASTE/job/{job_id}/recall", json={"tier": "shelf"}).status_code == 400
