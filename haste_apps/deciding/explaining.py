@@ -94,6 +94,8 @@ def _scored(decision: DecisionAnswer) -> Iterator[str]:
 
 def _how(decision: DecisionAnswer, function: str, parameters: Mapping[str, Any]) -> str:
     """Say how a function came to its score, where that can be said in a line."""
+    if decision.members is not None:
+        return f", which is that of its image set (from {len(decision.members)} of its images)"
     value = decision.features.get(str(parameters.get("feature")))
     match function:
         case "logistic" if isinstance(value, int | float):
@@ -111,7 +113,8 @@ def _how(decision: DecisionAnswer, function: str, parameters: Mapping[str, Any])
 
 def _placed(decision: DecisionAnswer) -> Iterator[str]:
     policy = decision.policy or {}
-    if decision.origin in ("policy", "new-policy") and decision.score is not None:
+    of_itself = decision.origin in ("policy", "new-policy") and decision.members is None
+    if of_itself and decision.score is not None:
         for interval in policy.get("intervals") or ():
             lo, hi, tier = interval["lo"], interval["hi"], interval["tier"]
             if tier == decision.tier and (lo <= decision.score < hi or decision.score == hi == 1):

@@ -77,6 +77,14 @@ def test_an_image_without_a_score_has_its_reason() -> None:
     assert "Its score" not in text
 
 
+def test_an_image_set_is_named_where_the_score_is_its() -> None:
+    reason = "image set well A01: channels DAPI, GFP; complete; logistic: DAPI gave 0.6000"
+    text = told(decision(score=0.6, members=[7, 8], reason=reason))
+    assert "Its score is 0.6000, by logistic(feature=plls, k=4.5, x0=-1.4), which is that of its" in text
+    assert "exp(" not in text  # of its own feature, which did not make the score
+    assert f"{reason[0].upper()}{reason[1:]}." in text.splitlines()
+
+
 def test_a_pin_is_named_until_it_is_taken_away() -> None:
     pin = decision(
         decision_id=2,
