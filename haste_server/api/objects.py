@@ -85,7 +85,7 @@ def targets(path: StreamPath, query: TargetsQuery) -> Shown:
     "/stream/<stream_id>/policy/preview",
     summary="Try another function or policy",
     description="Tells how many objects and bytes each tier would hold, and what would move. Nothing moves.",
-    responses={200: PreviewAnswer, **documented(408, 415)},
+    responses={200: PreviewAnswer, **documented(408, 409, 415)},
 )
 def preview(path: StreamPath, body: NewPolicy) -> Shown:
     """Tell what would be, if."""

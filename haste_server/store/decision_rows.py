@@ -116,7 +116,7 @@ def _object_row(made: Made, decision_id: int) -> dict[str, Any]:
         "task_id": about.task_id,
         "decision_id": decision_id,
         "score": NO_SCORE if decision.score is None else decision.score,
-        "value": _value(decision, made.pipeline),
+        "value": value_of_object(decision, made.pipeline),
         "tier": decision.tier,
         "size_bytes": size_of(decision.features),
         "pinned": about.pinned,
@@ -124,7 +124,7 @@ def _object_row(made: Made, decision_id: int) -> dict[str, Any]:
     }
 
 
-def _value(decision: Decision, pipeline: Pipeline) -> float | None:
+def value_of_object(decision: Decision, pipeline: Pipeline) -> float | None:
     """Return the one feature that the stream's function reads, if it reads one."""
     spec = pipeline.interestingness
     feature = spec.parameters.get("feature") if spec else None

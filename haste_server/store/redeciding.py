@@ -19,7 +19,7 @@ from haste_core.interestingness import ScoredObject
 from haste_core.ports import StateChange, Undecided
 from haste_core.states import Due, Phase
 from haste_server.store.deciding import last_decision
-from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append
+from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, value_of_object
 from haste_server.store.handout import state_changes
 from haste_server.store.records import (
     PIPELINE_TEXT,
@@ -88,12 +88,13 @@ class Redeciding(SqlPart):
                 if row.pinned and decision is not None:
                     kept = held_by_pin(decision, row.tier)
                 if (kept.score, kept.tier, row.stream_mode) in _stands(row):
-                    done.append({"id": row.job_id, "what": _due(row, kept.tier)})
+                    value = value_of_object(kept, item.pipeline)
+                    done.append({"id": row.job_id, "what": _due(row, kept.tier), "read": value})
                 else:
                     made.append(_made(row, kept, origin, None, pipeline=item.pipeline))
             append(self.database, connection, made, now=now)
             if done:
-                connection.execute(_SET_DUE, done)
+                connection.execute(_SETTLE, done)
 
         if answered:
             self.database.write(work)
@@ -288,6 +289,11 @@ _PRESENT = (
     .outerjoin(_carried, _carried.c.decision_id == tasks.c.decision_id)
     .where(objects.c.job_id.in_(_IDS))
     .order_by(objects.c.job_id)
+)
+_SETTLE = (
+    sa.update(objects)
+    .where(objects.c.job_id == sa.bindparam("id"))
+    .values(due=sa.bindparam("what", type_=objects.c.due.type), value=sa.bindparam("read"))
 )
 _SET_DUE = (
     sa.update(objects)

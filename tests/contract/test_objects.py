@@ -40,7 +40,7 @@ def features(plls: float | None) -> dict[str, Any]:
     return {"size_bytes": 10, **({"plls": plls} if plls is not None else {"undefined": "it is constant"})}
 
 
-def policy(borders: list[float], **parameters: float) -> Pipeline:
+def policy(borders: list[float], **parameters: float | str) -> Pipeline:
     """Make a pipeline with tiers t0, t1, … between borders."""
     edges = [0.0, *borders, 1.0]
     written = PIPELINE.to_json()
@@ -91,6 +91,15 @@ def test_what_the_database_counts_is_what_would_be_decided(
         ways[way] = ways.get(way, 0) + 1
     expected = [Shift(*way, count, 10 * count) for way, count in sorted(ways.items())]
     assert sorted(plate.preview("s", other), key=lambda shift: (shift.before, shift.after)) == expected
+
+
+def test_what_a_new_function_cannot_score_is_tried_by_that_function(plate: SqlStore) -> None:
+    present = policy([0.25, 0.5], feature="sharpness")
+    plate.set_policy("s", present)
+    plate.redecided([(item, None) for item in plate.to_redecide(limit=100)], now=NOW)
+    tried = plate.preview("s", policy([0.25, 0.5], feature="sharpness", k=-9.0, x0=-5.0))
+    assert tried
+    assert {(shift.before, shift.after) for shift in tried if shift.before != shift.after} == set()
 
 
 def test_another_policy_asks_anew_only_about_what_it_puts_elsewhere(plate: SqlStore) -> None:

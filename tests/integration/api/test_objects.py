@@ -347,7 +347,9 @@ def test_nothing_is_tried_where_nothing_is_decided(api: Api) -> None:
     body = {"policy": {"intervals": INTERVALS, "undefined": "empty"}}
     empty = api.client.post("/HASTE/stream/new/policy/preview", json=body).json
     assert empty == {"tiers": {}, "moves": [], "count": 0, "moving": 0}
+    documented = api.client.get("/openapi/openapi.json").json["paths"]
     for address in ("policy/preview", "policy"):
         refused = api.client.post(f"/HASTE/stream/sent/{address}", json=body)
         assert refused.status_code == 409
+        assert "409" in documented[f"/HASTE/stream/{{stream_id}}/{address}"]["post"]["responses"]
         assert "has no interestingness function" in refused.json["detail"]
