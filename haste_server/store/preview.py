@@ -7,7 +7,7 @@ is computed from each object's recorded features.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,21 +21,23 @@ from haste_core.image_sets import ImageSetSpec, Member, MemberScore, MemberState
 from haste_core.interestingness import (
     QUICK,
     InterestingnessError,
+    InterestingnessFunction,
     ScoredObject,
-    StreamObject,
     built_in,
+    number_of,
+    value_of,
 )
 from haste_core.objects import Shift
 from haste_core.pipelines import InterestingnessSpec, Pipeline
 from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
 from haste_core.ranking import Occupied, Ranked, revise
+from haste_core.standings import Standings
 from haste_server.store.policies_in_sql import tier_by_record
 from haste_server.store.records import SqlPart, pipelines_now
 from haste_server.store.schema import NO_SCORE, decisions, jobs, objects
 
 PAGE = 1000
-MOST_COMPARED = 2000
-"""Objects of a stream up to which a function is tried that looks at all others for each."""
+ALL = 2**63 - 1
 
 
 class Preview(SqlPart):
@@ -119,28 +121,14 @@ def _computed(connection: Connection, stream_id: str, pipeline: Pipeline) -> lis
     spec, policy = pipeline.interestingness, pipeline.policy
     assert spec is not None
     assert isinstance(policy, IntervalPolicy)
-    known: list[StreamObject] = []
-
-    def others_of(source_id: str) -> list[StreamObject]:
-        if not known:
-            known.extend(
-                StreamObject(row.source_id, row.features, row.score, row.tier)
-                for row in _pages(connection, stream_id)
-            )
-        if len(known) > MOST_COMPARED:
-            what = (
-                f"{spec.function} looks at all other objects for each one; that is tried for at most "
-                f"{MOST_COMPARED:,} objects, and the stream has {len(known):,}"
-            )
-            raise InvalidError([Problem("interestingness", what)])
-        return [other for other in known if other.source_id != source_id]
+    build = _Building(lambda: _pages(connection, stream_id))
 
     def decided(row: sa.Row[Any]) -> Decision | None:
-        others = partial(others_of, row.source_id)
-        scored = ScoredObject(features=row.features, **row.circumstances, others=others)
+        scored = ScoredObject(features=row.features, **row.circumstances)
         for_audit = _is_for_audit(row, stream_id, policy)
         try:
-            return decide(scored, spec=spec, policy=policy, build=built_in, for_audit=for_audit)
+            made = partial(build, row.source_id)
+            return decide(scored, spec=spec, policy=policy, build=made, for_audit=for_audit)
         except InterestingnessError:  # as when it is applied: the earlier decision stays
             return None
 
@@ -148,6 +136,28 @@ def _computed(connection: Connection, stream_id: str, pipeline: Pipeline) -> lis
     if pipeline.image_set is not None:
         return _shifts(_of_sets(rows, pipeline.image_set, policy, stream_id, decided))
     return _shifts((row, _tier_of(row, None if row.pinned else decided(row))) for row in rows)
+
+
+class _Building:
+    """Makes functions, with all objects of the stream to be ranked among where one does that."""
+
+    def __init__(self, rows: Callable[[], Iterable[sa.Row[Any]]]) -> None:
+        self._rows = rows
+        self._standings: Standings | None = None
+
+    def __call__(
+        self, source_id: str, function: str, parameters: Mapping[str, Any]
+    ) -> InterestingnessFunction:
+        if function != "quantile":
+            return built_in(function, parameters)
+        return built_in(function, {**parameters, "standing": partial(self._standing, source_id)})
+
+    def _standing(self, source_id: str, scored: ScoredObject, feature: str) -> tuple[int, int, int]:
+        x = number_of(scored.features, feature)
+        if self._standings is None:
+            steps = ((row.job_id, row.source_id, value_of(row.features, feature)) for row in self._rows())
+            self._standings = Standings(steps)
+        return self._standings.standing(x, source_id, up_to=ALL)
 
 
 def _tier_of(row: Any, decision: Decision | None) -> str:
