@@ -233,6 +233,7 @@ class Server:
             landing=self._landing_area,
             wake=wake,
             readiness=readiness,
+            try_own_parts=check_own_parts,
             dead_letters=dead_letters,
             token=self.token,
             limits=Limits(

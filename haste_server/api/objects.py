@@ -101,6 +101,7 @@ def preview(path: StreamPath, body: NewPolicy) -> Shown:
 def apply_policy(path: StreamPath, body: NewPolicy) -> Shown:
     """Give a stream another policy."""
     changed = _changed(path.stream_id, body)
+    services().try_own_parts({changed.name: changed})
     stream = services().streams.set_policy(path.stream_id, changed)
     services().wake()
     return {"stream_id": path.stream_id, "pipeline": stream.pipeline.to_json()}

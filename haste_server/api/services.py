@@ -79,6 +79,8 @@ class Services:
         Tells the engine that tasks may be ready.
     readiness : callable
         Looks at the parts of the server now.
+    try_own_parts : callable
+        Tries to make the functions and policies of users that pipelines name; raises InvalidError.
     dead_letters : callable
         Tells which messages nobody could read; None while that is not known.
     clock : callable
@@ -101,6 +103,7 @@ class Services:
     landing: LandingArea
     wake: Callable[[], None]
     readiness: Callable[[], Readiness]
+    try_own_parts: Callable[[Mapping[str, Pipeline]], None] = lambda _: None
     dead_letters: Callable[[], DeadLetters | None] = lambda: None
     clock: Clock = time.time
     token: str | None = field(default=None, repr=False)

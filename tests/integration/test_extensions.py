@@ -12,6 +12,7 @@ import yaml
 from haste_core.decisions import Decision
 from haste_core.errors import InvalidError
 from haste_core.interestingness import ScoredObject
+from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Answer, Undecidable, Undecided
 from haste_server.bootstrap import build
@@ -19,7 +20,11 @@ from haste_server.engine.evaluator_child import EvaluatorChild
 from haste_server.engine.pipeline_check import check_own_parts
 from haste_server.extensions import registered, registered_policy
 from haste_server.settings import ServerSettings
+from haste_server.store.database import Database
+from haste_server.store.migrate import upgrade
+from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import PIPELINE
+from tests.integration.api.conftest import Api
 
 MODULE = """
 print("users print where they like")
@@ -170,3 +175,22 @@ def test_which_names_clients_may_use(package: Path) -> None:
     names = ["logistic", "expression", "by-length", "rest", "lab_scores:by_length", "weekday", "missing"]
     assert [name for name in names if registered(name)] == ["logistic", "expression", "by-length"]
     assert [name for name in names if registered_policy(name)] == ["weekday"]
+
+
+def test_a_client_cannot_give_a_stream_what_cannot_be_made(package: Path, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/haste.db")
+    upgrade(database)
+    api = Api(SqlStore(database, Rules(), PIPELINE), tmp_path, try_own_parts=check_own_parts)
+    api.client.post("/HASTE/stream/", json={"stream_id": "s", "pipeline": "focus-tier"})
+    before = api.client.get("/HASTE/stream/s").json["pipeline"]
+
+    def give(**parameters: Any) -> Any:
+        spec = {"function": "by-length", "features_from": "focus-score", "parameters": parameters}
+        return api.client.post("/HASTE/stream/s/policy", json={"interestingness": spec})
+
+    refused = give(length=3)
+    assert refused.status_code == 400
+    assert "unexpected keyword argument 'length'" in refused.json["problems"][0]["what"]
+    assert api.client.get("/HASTE/stream/s").json["pipeline"] == before
+    assert give(feature="name").status_code == 200
+    database.close()

@@ -1,7 +1,7 @@
 """The API on a real store, without a web server around it."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from haste_core.dead_letters import DeadLetters
 from haste_core.lifecycle import Rules
 from haste_core.messages import Outcome, Presence, TaskResult
+from haste_core.pipelines import Pipeline
 from haste_core.routing import Route
 from haste_core.states import TaskState
 from haste_server.api.app import create_app
@@ -40,6 +41,7 @@ class Api:
         default_factory=lambda: {"database": "ok", "broker": "ok", "engine": "ok"}
     )
     dead_letters: DeadLetters | None = None
+    try_own_parts: Callable[[Mapping[str, Pipeline]], None] = lambda _: None
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +57,7 @@ class Api:
             wake=self._wake,
             readiness=lambda: self.readiness,
             dead_letters=lambda: self.dead_letters,
+            try_own_parts=self.try_own_parts,
             clock=lambda: self.now,
             token=self.token,
             limits=LIMITS,
