@@ -141,8 +141,10 @@ def _of_tier(stream_id: str, tier: str) -> sa.Select[Any]:
     )
 
 
-_PIPELINES = sa.select(
-    pipelines.c.pipeline_sha256, sa.type_coerce(pipelines.c.pipeline, sa.Text).label("pipeline")
+_TEXT: sa.ColumnElement[str] = sa.type_coerce(pipelines.c.pipeline, sa.Text)
+# Each policy that was ever applied has its row; few of them need to be read.
+_PIPELINES = sa.select(pipelines.c.pipeline_sha256, _TEXT.label("pipeline")).where(
+    sa.or_(*(_TEXT.contains(f'"{name}"') for name in ("top-k", "budget")))
 )
 _WITH_DUE = sa.select(objects.c.stream_id).where(objects.c.due == Due.DECISION).distinct()
 _STREAMS = sa.select(streams.c.stream_id, streams.c.pipeline_sha256).where(
