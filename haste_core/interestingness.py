@@ -299,9 +299,13 @@ def _number_at(values: Any, name: str) -> float | None:
 
 
 def _finite(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 _MAKERS: Mapping[str, Callable[..., InterestingnessFunction]] = {

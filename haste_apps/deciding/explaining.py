@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from haste_apps.deciding.asking import job_of
 from haste_apps.output import print_json, print_line
 from haste_client import HasteClient
 from haste_client.answers import DecisionAnswer, JobAnswer
+from haste_core.interestingness import value_of
 
 _ASIDE = frozenset({"width", "height", "bits", "colour", "planes", "size_bytes"})  # measured is the rest
 
@@ -174,7 +174,7 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 
 def _is_number(name: str, value: object) -> bool:
-    return name not in _ASIDE and isinstance(value, int | float) and math.isfinite(value)
+    return name not in _ASIDE and (isinstance(value, bool) or value_of({name: value}, name) is not None)
 
 
 def _text(value: bool | int | float) -> str:

@@ -21,12 +21,12 @@ from haste_apps.reporting.tiers import (
     TierRow,
     feature_borders,
     feature_of,
-    number_in,
     score_borders,
     tier_rows,
 )
 from haste_apps.reporting.times import rows_by_time
 from haste_client.answers import DecisionAnswer, ImageAnswer, StreamAnswer
+from haste_core.interestingness import value_of
 
 THUMBNAILS_PER_TIER = 60
 """Of 8 kB each, so that a report of five tiers stays a few megabytes whatever the number of images."""
@@ -117,7 +117,7 @@ def _histograms(report: Report, colours: Mapping[str, str]) -> list[Markup]:
     for image in report.images:
         if image.score is not None:
             scores[image.tier].append(image.score)
-        value = None if feature is None else number_in(image.features, feature)
+        value = None if feature is None else value_of(image.features, feature)
         if value is not None:
             values[image.tier].append(value)
     drawn = []
@@ -168,7 +168,7 @@ def _best_first(image: ImageAnswer) -> tuple[float, str]:
 
 
 def _figure(image: ImageAnswer, jpeg: str, feature: str | None) -> dict[str, str]:
-    value = number_text(number_in(image.features, feature)) if feature else None
+    value = number_text(value_of(image.features, feature)) if feature else None
     return {
         "jpeg": jpeg,
         "name": image.source_id,

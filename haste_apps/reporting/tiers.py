@@ -11,6 +11,7 @@ from typing import Any
 
 from haste_apps.output import number_text, size_text
 from haste_client.answers import ImageAnswer, PipelineAnswer
+from haste_core.interestingness import value_of
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,6 @@ class TierRow:
         ]
 
 
-def number_in(features: Mapping[str, Any], name: str) -> float | None:
-    """Return a finite number among features, or None."""
-    value = features.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
 def mean(values: Iterable[float | None]) -> float | None:
     """Average what is not None; None if nothing is left."""
     there = [value for value in values if value is not None]
@@ -94,7 +87,7 @@ def feature_borders(pipeline: PipelineAnswer) -> list[float]:
     """
     function = _function(pipeline)
     parameters = function.get("parameters", {})
-    k, x0 = (number_in(parameters, name) for name in ("k", "x0"))
+    k, x0 = (value_of(parameters, name) for name in ("k", "x0"))
     if function.get("function") != "logistic" or not k or x0 is None:
         return []
     return sorted(x0 + math.log(score / (1 - score)) / k for score in score_borders(pipeline))
@@ -143,7 +136,7 @@ def _row(
         share=len(members) / of if of else 0.0,
         size_bytes=sum(image.size_bytes or 0 for image in members),
         mean_score=mean(image.score for image in members),
-        mean_feature=mean(number_in(image.features, feature) for image in members) if feature else None,
+        mean_feature=mean(value_of(image.features, feature) for image in members) if feature else None,
         holds_unscored=holds_unscored,
     )
 

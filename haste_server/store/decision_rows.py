@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from haste_core.decisions import Decision, Origin, size_of
+from haste_core.interestingness import value_of
 from haste_core.pipelines import Pipeline
 from haste_core.states import Due
 from haste_server.store.database import Database
@@ -128,10 +128,7 @@ def value_of_object(decision: Decision, pipeline: Pipeline) -> float | None:
     """Return the one feature that the stream's function reads, if it reads one."""
     spec = pipeline.interestingness
     feature = spec.parameters.get("feature") if spec else None
-    value = decision.features.get(feature) if isinstance(feature, str) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+    return value_of(decision.features, feature) if isinstance(feature, str) else None
 
 
 _CHANGING = [column.name for column in objects.c if column.name not in ("job_id", "stream_id")]

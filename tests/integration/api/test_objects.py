@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from haste_core.decisions import decide
+from haste_core.decisions import Decision, decide
 from haste_core.interestingness import built_in
 from haste_server.engine.evaluation import StreamsSoFar, evaluate
 from tests.integration.api.conftest import NOW, Api
@@ -195,7 +195,9 @@ def redecide_all(api: Api) -> None:
         )
     )
     answers = [(item, evaluate(item, loaded)) for item in due]
-    api.store.redecided([(item, answer) for item, answer in answers], now=NOW)  # type: ignore[misc]
+    api.store.redecided(
+        [(item, answer if isinstance(answer, Decision) else None) for item, answer in answers], now=NOW
+    )
 
 
 def test_another_policy_is_applied_and_the_engine_woken(plate: Api) -> None:
@@ -339,6 +341,24 @@ def test_a_mode_tells_what_is_not_in_its_tier(plate: Api) -> None:
     plate.client.post(f"/HASTE/job/{job_id}/pin", json={"tier": "archive", "reason": "figure 2"})
     assert unmoved() == ("enforce", 1, 1000)
     assert plate.client.get("/HASTE/stream/none/mode").status_code == 404
+
+
+def test_a_number_beyond_all_measure_is_no_value(api: Api) -> None:
+    api.client.post("/HASTE/stream/", json={"stream_id": "plate7", "pipeline": "focus-tier"})
+    huge = {"plls": -1.0, "n": 10**400, "empty": False, "noise_lift": 0, "speck_lift": 0, "size_bytes": 7}
+    api.submit(stream_id="plate7", tasks="tier", response={"focus-score": huge})
+    decide_all(api)
+    for function, parameters in (
+        ("logistic", {"feature": "n", "k": 1, "x0": 0}),
+        ("quantile", {"feature": "n"}),
+        ("expression", {"expression": "n / plls"}),
+    ):
+        spec = {"function": function, "features_from": "focus-score", "parameters": parameters}
+        assert _preview(api, interestingness=spec)["moving"] == 0
+        given = api.client.post("/HASTE/stream/plate7/policy", json={"interestingness": spec})
+        assert given.status_code == 200, given.text
+        redecide_all(api)
+    assert api.store.to_redecide(limit=1) == []
 
 
 def test_nothing_is_tried_where_nothing_is_decided(api: Api) -> None:

@@ -85,6 +85,10 @@ def test_an_image_set_is_named_where_the_score_is_its() -> None:
     assert f"{reason[0].upper()}{reason[1:]}." in text.splitlines()
 
 
+def test_a_number_beyond_all_measure_is_left_out() -> None:
+    assert "Measured by focus-score: plls -0.9." in told(decision(features={"plls": -0.9, "n": 10**400}))
+
+
 def test_a_pin_is_named_until_it_is_taken_away() -> None:
     pin = decision(
         decision_id=2,

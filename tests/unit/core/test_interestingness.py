@@ -50,7 +50,7 @@ def test_equal_parts_of_the_stream_get_equal_numbers() -> None:
 
 def test_few_others_put_nothing_away() -> None:
     score = quantile(feature="plls", tiers=4, min_objects=3)
-    assert score(among([5, None, 7, float("nan"), True], 1)) == 0.875
+    assert score(among([5, None, 7, float("nan"), True, 10**400], 1)) == 0.875
     assert score(among([5, 6, 7], 1)) == 0.125
     assert quantile(feature="plls", min_objects=0)(among([], 1)) == 0.875
 
@@ -105,6 +105,8 @@ def test_expressions_compute_scores() -> None:
     ("text", "reason"),
     [
         ("focus + 1", "no number focus"),
+        ("huge", "gave 1000"),
+        ("plls / huge", "too large to convert"),
         ("plls / 0", "division by zero"),
         ("plls > -2", "gave True, which is no number"),
         ("metadata.weight", "gave None, which is no number"),
@@ -112,7 +114,7 @@ def test_expressions_compute_scores() -> None:
 )
 def test_expressions_that_give_no_score_say_why(text: str, reason: str) -> None:
     with pytest.raises(InterestingnessError, match=reason):
-        expression(expression=text)(ScoredObject(features={"plls": -1.5}, metadata={}))
+        expression(expression=text)(ScoredObject(features={"plls": -1.5, "huge": 10**400}, metadata={}))
 
 
 def test_an_expression_that_cannot_be_read_is_refused_at_once() -> None:
