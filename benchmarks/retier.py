@@ -25,11 +25,11 @@ from benchmarks.floor_tiering import PROCESSES, copied
 from benchmarks.system import System, Work, embedded_system, print_figures, say, work_folder
 from haste_core.pipelines import Pipeline
 from haste_server.catalogue import load_pipelines
-from tests.e2e.server_process import wait_for
 
 TIERS = ("tierA", "tierB", "tierC", "tierD", "empty")
 ASKED = 20  # times, for a page and a preview
 _TIMEOUT_S = 1200.0
+_POLL_S = 0.25  # seldom: each answer costs the server time
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,10 @@ def retier_s(system: System, policy: dict[str, Any], expected: int) -> float:
     """Give the stream another policy, and tell how long it takes until all is where it belongs."""
     began = time.perf_counter()
     _post(system, "policy", policy)
-    wait_for(lambda: _is_settled(system, expected), timeout_s=_TIMEOUT_S)
+    while not _is_settled(system, expected):
+        if time.perf_counter() > began + _TIMEOUT_S:
+            raise TimeoutError(f"not all is where it belongs after {_TIMEOUT_S:g} s")
+        time.sleep(_POLL_S)
     return time.perf_counter() - began
 
 
@@ -86,7 +89,6 @@ def _is_settled(system: System, expected: int) -> bool:
     if progress["failed"]:
         raise RuntimeError(f"{progress['failed']} objects could not be moved: more moved than should")
     open_ = progress["to_redecide"] + progress["to_move"] + progress["open"]
-    time.sleep(0.2)
     return bool(not open_ and stream["tiers"]["tierD"]["count"] == expected)
 
 

@@ -11,7 +11,7 @@ import typer
 from haste_apps.alerts import alerts
 from haste_apps.connecting import RETRY_FOR_S, quiet_libraries
 from haste_apps.connecting import with_client as _with_client
-from haste_apps.deciding.commands import explain, mode, pin, policy, unpin, verify
+from haste_apps.deciding.commands import explain, mode, pin, policy, recall, unpin, verify
 from haste_apps.demo.workspace import DEFAULT_WORK_DIR
 from haste_apps.exits import explained_errors
 from haste_apps.interruption import Interruption, interruptible
@@ -37,7 +37,6 @@ from haste_apps.options import (
     UnparsedNames,
     UnparsedOption,
 )
-from haste_apps.recalling import recall
 from haste_apps.reporting.commands import report
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -154,7 +155,7 @@ class IntervalPolicy(_Policy):
 
 
 class _RankedPolicy(_Policy):
-    type: str
+    counts_bytes: ClassVar[bool]
     rest: TierName
 
     @property
@@ -163,19 +164,17 @@ class _RankedPolicy(_Policy):
         return self.rest
 
     @property
+    @abstractmethod
     def best(self) -> str:
         """Who is kept, in words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _sizes(self, count: int) -> Sequence[tuple[str, int]]:
-        raise NotImplementedError
+        """Tell how large the shelves of the best are where so many objects have a score."""
 
     def weight(self, size_bytes: int) -> int:
         """Tell how much of a shelf an object of a size takes."""
-        raise NotImplementedError
-
-    def _taken(self, occupied: Occupied) -> int:
-        raise NotImplementedError
+        return size_bytes if self.counts_bytes else 1
 
     def shelves(self, occupied: Sequence[Occupied], *, more: int = 0) -> tuple[Shelf, ...]:
         """Tell how much room there is for the best, and how much of it is left.
@@ -187,10 +186,10 @@ class _RankedPolicy(_Policy):
         more : int
             How many objects come to these.
         """
-        taken = {one.tier: self._taken(one) for one in occupied}
+        taken = {one.tier: one.size_bytes if self.counts_bytes else one.count for one in occupied}
         count = sum(one.count for one in occupied) + more
         return tuple(
-            Shelf(tier, size, size - taken.get(tier, 0), is_bytes=self.type == "budget")
+            Shelf(tier, size, size - taken.get(tier, 0), is_bytes=self.counts_bytes)
             for tier, size in self._sizes(count)
         )
 
@@ -212,6 +211,7 @@ class TopPolicy(_RankedPolicy):
         Or how much of the stream's objects that have a score; rounded up.
     """
 
+    counts_bytes: ClassVar[bool] = False
     type: Literal["top-k"] = "top-k"
     tier: TierName
     k: Annotated[int, Field(ge=1)] | None = None
@@ -246,13 +246,6 @@ class TopPolicy(_RankedPolicy):
         assert self.k is not None
         return [(self.tier, self.k)]
 
-    def weight(self, size_bytes: int) -> int:  # noqa: ARG002
-        """Count each object as one."""
-        return 1
-
-    def _taken(self, occupied: Occupied) -> int:
-        return occupied.count
-
 
 class Budget(BaseModel):
     """How many bytes of a stream a tier takes; a number, or text such as ``500 GB``."""
@@ -275,6 +268,7 @@ class BudgetPolicy(_RankedPolicy):
         The tier of what remains.
     """
 
+    counts_bytes: ClassVar[bool] = True
     type: Literal["budget"] = "budget"
     budgets: tuple[Budget, ...] = Field(min_length=1)
 
@@ -302,13 +296,6 @@ class BudgetPolicy(_RankedPolicy):
 
     def _sizes(self, count: int) -> Sequence[tuple[str, int]]:  # noqa: ARG002
         return [(budget.tier, budget.bytes) for budget in self.budgets]
-
-    def weight(self, size_bytes: int) -> int:
-        """Count each object by its size."""
-        return size_bytes
-
-    def _taken(self, occupied: Occupied) -> int:
-        return occupied.size_bytes
 
 
 class OwnPolicy(_Policy):

@@ -72,6 +72,28 @@ def unpin(
     with_client(work, server=server, token=token)
 
 
+def recall(
+    image: Image,
+    tier: Annotated[
+        str | None,
+        typer.Option("--tier", metavar="TIER", help="Where to; by default the policy's best tier."),
+    ] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="For whoever asks later.")] = None,
+    by: By = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Bring an image back to a fast tier; the time that it may stay there counts anew."""
+
+    def work(client: HasteClient, _interruption: Interruption) -> None:
+        from haste_apps.deciding import pinning
+
+        pinning.recall(client, image, tier, reason=reason, by=by, as_json=as_json)
+
+    with_client(work, server=server, token=token)
+
+
 def explain(image: Image, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
     """Say why an image is in its tier: what was measured, how it was scored, what was decided since."""
 

@@ -1,4 +1,4 @@
-"""`haste pin` and `haste unpin`: images that stay in a tier whatever the policy says."""
+"""`haste pin`, `unpin` and `recall`: images whose tier a person chooses."""
 
 from __future__ import annotations
 
@@ -22,6 +22,20 @@ def unpin(client: HasteClient, words: Sequence[str], *, reason: str, by: str | N
     """Take a pin away."""
     image = client.unpin(job_of(client, words), reason=reason, by=by or name_of_user())
     _tell(image, "is not pinned any more; the policy decides about it again", as_json=as_json)
+
+
+def recall(
+    client: HasteClient,
+    words: Sequence[str],
+    tier: str | None,
+    *,
+    reason: str | None,
+    by: str | None,
+    as_json: bool,
+) -> None:
+    """Bring an image back from an archive."""
+    image = client.recall(job_of(client, words), tier, reason=reason, by=by or name_of_user())
+    _tell(image, f"goes to {image.tier}", as_json=as_json)
 
 
 def _tell(image: ImageAnswer, what: str, *, as_json: bool) -> None:
