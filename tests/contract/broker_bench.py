@@ -147,6 +147,9 @@ class Shape(Protocol):
 
     def dead_letters(self) -> list[bytes]: ...
 
+    def wait_for_takers(self, key: str, count: int) -> None:
+        """Return when `count` workers that were heard are served from the queue of the key."""
+
 
 class RabbitShape:
     def __init__(self, url: str) -> None:
@@ -171,6 +174,15 @@ class RabbitShape:
             while (body := channel.basic_get(DEAD_LETTER_QUEUE)[2]) is not None:
                 bodies.append(body)
             return bodies
+
+    def wait_for_takers(self, key: str, count: int) -> None:
+        queue = Route(key, SITE).queue
+        with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
+            channel = connection.channel()
+            wait_until(
+                lambda: channel.queue_declare(queue, passive=True).method.consumer_count == count,
+                f"{count} consumers of {queue}",
+            )
 
 
 class EmbeddedShape:
@@ -207,6 +219,9 @@ class EmbeddedShape:
 
     def dead_letters(self) -> list[bytes]:
         return [letter.head.encode() for letter in self._embedded.dead_letters().latest]
+
+    def wait_for_takers(self, key: str, count: int) -> None:
+        pass  # a worker says what it takes before it is heard, through the same pipe
 
     @property
     def _embedded(self) -> EmbeddedBroker:

@@ -61,6 +61,7 @@ def test_no_more_than_prefetch_tasks_are_unreported(bench: Bench) -> None:
 
 def test_work_is_shared_among_the_workers_of_a_key(bench: Bench) -> None:
     workers = [bench.worker(prefetch=10), bench.worker(prefetch=10)]
+    bench.shape.wait_for_takers("focus-score", 2)
     bench.broker.publish([task_message(task_id) for task_id in range(10)])
     wait_until(lambda: sum(len(worker.taken) for worker in workers) == 10, "all tasks arrive")
     assert [len(worker.taken) for worker in workers] == [5, 5]
