@@ -18,7 +18,7 @@ pytestmark = [
 
 def test_nothing_is_lost_stuck_or_double_after_each_was_killed(tmp_path: Path) -> None:
     site = Distributed(tmp_path)
-    survive(site, kills=len(site.victims()), seed=1, pause_s=3.0)
+    survive(site, kills=len(site.victims()), seed=1, pause_s=1.5)
 
 
 @pytest.mark.slow
