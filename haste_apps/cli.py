@@ -38,6 +38,7 @@ from haste_apps.options import (
     UnparsedOption,
 )
 from haste_apps.reporting.commands import report
+from haste_apps.streams import complete, streams
 
 if TYPE_CHECKING:
     from haste_client import HasteClient
@@ -125,6 +126,9 @@ def submit(
     site: Site = "default",
     names: Names = None,
     unparsed: UnparsedOption = UnparsedNames.STOP,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="No more images come: complete the stream.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until all images have ended.")] = False,
     as_json: AsJson = False,
     server: Server = None,
@@ -139,7 +143,15 @@ def submit(
         options = SubmitOptions(
             stream, pipeline, pattern, recursive, priority, mode, site, names, unparsed.value
         )
-        return run(client, directory, options, wait=wait, as_json=as_json, interruption=interruption)
+        return run(
+            client,
+            directory,
+            options,
+            complete=complete,
+            wait=wait,
+            as_json=as_json,
+            interruption=interruption,
+        )
 
     _with_client(work, server=server, token=token)
 
@@ -348,6 +360,8 @@ def simulate(
 
 
 for command in (
+    streams,
+    complete,
     alerts,
     explain,
     policy,

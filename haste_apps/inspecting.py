@@ -1,4 +1,4 @@
-"""`haste job`, `haste jobs`, `haste task` and `haste alerts`: how jobs, tasks and streams stand."""
+"""How jobs, tasks and streams stand: `haste job`, `jobs`, `task`, `streams`, `complete` and `alerts`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from haste_apps.output import number_text, print_json, print_table
 from haste_client import HasteClient, Result
 from haste_client.alerts import DeliveryAnswer
-from haste_client.answers import JobAnswer, TaskAnswer
+from haste_client.answers import JobAnswer, StreamAnswer, TaskAnswer
 from haste_core.states import TaskState
 
 
@@ -90,6 +90,27 @@ def show_jobs(jobs: Iterable[JobAnswer], *, as_json: bool) -> None:
         return
     heads = ["image", "job", "stream", "state", "score", "tier", "message"]
     print_table(heads, map(_row, jobs), numbers={"job", "score"})
+
+
+def show_streams(streams: Iterable[StreamAnswer], *, as_json: bool) -> None:
+    """Print streams, one a line."""
+    if as_json:
+        for stream in streams:
+            print_json(stream.model_dump(mode="json"))
+        return
+    rows = (
+        [
+            stream.stream_id,
+            stream.pipeline.name,
+            stream.mode,
+            "open" if stream.completed_at is None else f"complete since {_time_text(stream.completed_at)}",
+            *map(str, (stream.progress.open, stream.progress.done, stream.progress.failed)),
+            str(stream.open_alerts),
+        ]
+        for stream in streams
+    )
+    heads = ["stream", "pipeline", "mode", "images", "jobs open", "done", "failed", "open alerts"]
+    print_table(heads, rows, numbers=heads[4:])
 
 
 def show_alerts(

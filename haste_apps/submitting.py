@@ -55,11 +55,12 @@ def submit(
     directory: Path,
     options: SubmitOptions,
     *,
+    complete: bool,
     wait: bool,
     as_json: bool,
     interruption: Interruption,
 ) -> ExitCode:
-    """Submit a folder's images, and wait for them if asked."""
+    """Submit a folder's images, complete their stream and wait for them if asked."""
     found = scan(directory, Selection(options.pattern, options.recursive, client.sidecars))
     files = NameCheck(options.names, options.unparsed).choose_first(found.files)
     submission = _open(client, directory, options, progress=True)
@@ -70,6 +71,7 @@ def submit(
         say(_namesakes_text(submission))
     known = len(submission.job_ids) - submission.new_jobs
     say(f"stream {submission.stream_id}: {submission.new_jobs} new images, {known} known already")
+    _complete(client, submission, wanted=complete)
     if not wait:
         _ServerLook(client).look()
         if as_json:
@@ -77,6 +79,19 @@ def submit(
         return ExitCode.WORK_FAILED if submission.problems else ExitCode.DONE
     submission.wait(pause=interruption.pause, tell=say)
     return _show_outcome(submission, as_json=as_json)
+
+
+def _complete(client: HasteClient, submission: Submission, *, wanted: bool) -> None:
+    """Complete a stream if that is wanted and all its images became jobs; tell if it is open otherwise."""
+    later = f"haste complete {submission.stream_id}"
+    if wanted and submission.problems:
+        say(
+            f"The stream is not completed, since some images were not submitted; {later} does it all the same"
+        )
+    elif wanted:
+        client.complete_stream(submission.stream_id)
+    elif submission.reopened:
+        say(f"The stream was complete; with the new images it is open again, until {later}")
 
 
 def watch_folder(

@@ -186,12 +186,13 @@ class PipelineAnswer(_Answer):
 
 
 class StreamAnswer(_Answer):
-    """One acquisition: its pipeline, its mode and how far it is."""
+    """One acquisition: its pipeline, its mode, how far it is, and since when it is complete (else None)."""
 
     stream_id: str
     pipeline: PipelineAnswer
     mode: str
     created_at: float
+    completed_at: float | None = None
     progress: StreamProgress
     tiers: dict[str, TierTotal] = Field(default_factory=dict)
     open_alerts: int = 0

@@ -13,12 +13,9 @@ from haste_client.answers import (
     BulkActionAnswer,
     BulkAnswer,
     JobAnswer,
-    KnownSource,
-    PipelineName,
     Place,
     PriorityAnswer,
     Readiness,
-    StreamAnswer,
     TaskAnswer,
     WorkersAnswer,
 )
@@ -27,10 +24,10 @@ from haste_client.connection import Connection
 from haste_client.deciding import DecisionCalls
 from haste_client.directory import Selection, scan, stream_id_for
 from haste_client.errors import OutageError
-from haste_client.images import Stream
 from haste_client.naming import Naming
 from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
+from haste_client.streams import StreamCalls
 from haste_client.submission import Submission
 from haste_client.uploads import digest_header
 from haste_core.errors import InvalidError, Problem
@@ -38,10 +35,10 @@ from haste_core.routing import DEFAULT_SITE
 
 BULK_LIMIT = 1000
 _STATE_WORDS = ("open", "done", "failed")
-_PAGE, _SOURCES_PAGE, _STREAMS_PAGE = 1000, 10_000, 100
+_PAGE = 1000
 
 
-class HasteClient(DecisionCalls, AlertCalls):
+class HasteClient(StreamCalls, DecisionCalls, AlertCalls):
     """Talks with one HASTE server.
 
     Parameters
@@ -116,6 +113,7 @@ class HasteClient(DecisionCalls, AlertCalls):
         index_from: int | None = None,
         names: str | None = None,
         unparsed: str = "stop",
+        complete: bool = False,
         progress: bool = False,
     ) -> Submission:
         """Submit the images of a folder as jobs of one stream.
@@ -152,6 +150,8 @@ class HasteClient(DecisionCalls, AlertCalls):
             with groups. What they say becomes the jobs' metadata; see `Submission.named`.
         unparsed : {"stop", "skip", "include"}
             What becomes of images whose names say nothing, or the same as another one's.
+        complete : bool
+            Complete the stream, if all images became jobs: no more come; see `complete_stream`.
         progress : bool
             Show progress on stderr.
 
@@ -180,6 +180,8 @@ class HasteClient(DecisionCalls, AlertCalls):
         submission.named = None if names is None else named
         submission.report(found.unreadable)
         submission.add(named.files)
+        if complete and not submission.problems:
+            self.complete_stream(submission.stream_id)
         return submission
 
     def open_submission(
@@ -344,35 +346,6 @@ class HasteClient(DecisionCalls, AlertCalls):
         """Give tasks priorities of their own, at most 10,000 at once; None: their job's again."""
         body = {"tasks": {str(task_id): priority for task_id, priority in priorities.items()}}
         return PriorityAnswer.model_validate(self._connection.patch("/HASTE/priority", body))
-
-    # Streams
-
-    def create_stream(
-        self, stream_id: str, *, pipeline: str = "focus-tier", mode: str = "observe"
-    ) -> StreamAnswer:
-        """Make a stream, or join the one that is there; raises ConflictError if that one differs."""
-        body = {"stream_id": stream_id, "pipeline": pipeline, "mode": mode}
-        return StreamAnswer.model_validate(self._connection.post("/HASTE/stream/", body))
-
-    def stream(self, stream_id: str) -> Stream:
-        """Fetch a stream with its progress and its tiers; it leads to its images."""
-        return Stream.of(self._connection.get(f"/HASTE/stream/{quote(stream_id)}"), self.images)
-
-    def streams(self) -> Iterator[StreamAnswer]:
-        """Go through all streams."""
-        for stream in self._connection.pages("/HASTE/stream/", "streams", limit=_STREAMS_PAGE):
-            yield StreamAnswer.model_validate(stream)
-
-    def sources(self, stream_id: str) -> Iterator[KnownSource]:
-        """Go through the objects that were submitted to a stream."""
-        path = f"/HASTE/stream/{quote(stream_id)}/sources"
-        for source in self._connection.pages(path, "sources", limit=_SOURCES_PAGE):
-            yield KnownSource.model_validate(source)
-
-    def pipelines(self) -> list[PipelineName]:
-        """List the pipelines that the server offers."""
-        answer = self._connection.get("/HASTE/pipelines/")
-        return [PipelineName.model_validate(item) for item in answer["pipelines"]]
 
     # The server
 

@@ -87,13 +87,24 @@ class Stream(StreamAnswer):
     """A stream as it was when it was asked for, with the way to its images."""
 
     _images: Callable[..., Iterator[ImageAnswer]] = PrivateAttr()
+    _complete: Callable[[str], StreamAnswer] = PrivateAttr()
 
     @classmethod
-    def of(cls, answer: Any, images: Callable[..., Iterator[ImageAnswer]]) -> Self:
-        """Read the server's answer; `images` is the client's method."""
+    def of(
+        cls,
+        answer: Any,
+        images: Callable[..., Iterator[ImageAnswer]],
+        complete: Callable[[str], StreamAnswer],
+    ) -> Self:
+        """Read the server's answer; `images` and `complete` are the client's methods."""
         stream = cls.model_validate(answer)
         stream._images = images
+        stream._complete = complete
         return stream
+
+    def complete(self) -> StreamAnswer:
+        """Say that no more images come, and return the stream as it is then; see `complete_stream`."""
+        return self._complete(self.stream_id)
 
     def images(self, **chosen_by: Any) -> Iterator[ImageAnswer]:
         """Go through its images; see `HasteClient.images`."""

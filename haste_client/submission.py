@@ -114,6 +114,7 @@ class Submission:
         show_progress: bool = False,
     ) -> None:
         self.stream_id = stream.stream_id
+        self._was_complete = stream.completed_at is not None
         self._service = service
         self._tasks = stream.pipeline.tasks
         self._roots = roots
@@ -154,6 +155,11 @@ class Submission:
         Both images are jobs of the stream. It is a sign that two folders share a stream by mistake.
         """
         return self._namesakes
+
+    @property
+    def reopened(self) -> bool:
+        """True if the stream was complete, and is open again because of new images."""
+        return self._was_complete and self.new_jobs > 0
 
     def knows(self, file: ImageFile) -> bool:
         """Tell whether the stream has this very version of an image."""

@@ -68,7 +68,7 @@ class WellBelow(_ScoreRule):
 
 
 class Silence(Strict):
-    """No new image has come for so long, although the stream is not finished.
+    """No new image has come for so long, although the stream is neither finished nor complete.
 
     Only the time counts in which the server runs, from the first image on.
     """
@@ -78,7 +78,7 @@ class Silence(Strict):
 
 
 class Finished(Strict):
-    """All jobs have ended, and for `settle_s` nothing new has come."""
+    """All jobs have ended, and the stream is complete, or for `settle_s` nothing new has come."""
 
     rule: Literal["finished"]
     settle_s: Seconds = 60.0

@@ -8,7 +8,7 @@ it was false again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from haste_core.alert_rules import (
@@ -86,10 +86,11 @@ class Raised:
 
 @dataclass(frozen=True)
 class Counts:
-    """How the jobs of a stream have ended."""
+    """How the jobs of a stream have ended; those that were cancelled are among the failed ones."""
 
     done: int
     failed: int
+    cancelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ class StreamView:
         When the newest image came, and when a job ended last.
     open : bool
         Whether any job has not ended.
+    complete : bool
+        Somebody has said that no more images come.
     listening_since : float
         Since when the server runs.
     counts : callable
@@ -135,6 +138,7 @@ class StreamView:
     last_arrival_at: float | None
     last_end_at: float | None
     open: bool
+    complete: bool
     listening_since: float
     counts: Callable[[], Counts]
     fills: Fills = field(default_factory=dict)
@@ -261,7 +265,7 @@ def may_rest(rules: Sequence[AlertRule], view: StreamView, after: Mapping[int, S
     waiting = (
         place
         for place, rule in enumerate(rules)
-        if isinstance(rule, Finished) or (isinstance(rule, Silence) and not finished)
+        if isinstance(rule, Finished) or (isinstance(rule, Silence) and not finished and not view.complete)
     )
     return not view.open and all(after[place].raised for place in waiting)
 
@@ -276,9 +280,10 @@ def _judge(
         return None
     if isinstance(rule, Silence):
         silent_s = view.now - max(view.last_arrival_at, view.listening_since)
-        return _is_silent(rule, view) if silent_s >= rule.for_s and not finished else None
+        awaited = not finished and not view.complete
+        return _is_silent(rule, view) if silent_s >= rule.for_s and awaited else None
     quiet_s = view.now - max(view.last_arrival_at, view.last_end_at or 0.0)
-    if view.open or quiet_s < rule.settle_s:
+    if view.open or (quiet_s < rule.settle_s and not view.complete):
         return None
     return Raised(rule.rule, "", {}) if stood.raised else _has_finished(rule, view)
 
@@ -294,12 +299,15 @@ def _is_silent(rule: Silence, view: StreamView) -> Raised:
 
 def _has_finished(rule: Finished, view: StreamView) -> Raised:
     counts = view.counts()
-    what = "Look at those that failed before the plate goes" if counts.failed else "The plate may go"
+    broken = counts.failed > counts.cancelled
+    what = "Look at those that failed before the plate goes" if broken else "The plate may go"
+    of_them = f" ({counts.cancelled} of them cancelled)" if counts.cancelled else ""
+    end = "the stream is complete" if view.complete else f"for {_span(rule.settle_s)} no new one has come"
     message = (
-        f"All {_images(counts.done + counts.failed)} have ended: {counts.done} done, {counts.failed} failed; "
-        f"for {_span(rule.settle_s)} no new one has come. {what}"
+        f"All {_images(counts.done + counts.failed)} have ended: {counts.done} done, "
+        f"{counts.failed} failed{of_them}; {end}. {what}"
     )
-    return Raised(rule.rule, message, {"done": counts.done, "failed": counts.failed})
+    return Raised(rule.rule, message, asdict(counts))
 
 
 def _judge_tier(rule: TierNearlyFull, fills: Fills, stood: Standing) -> Raised | None:

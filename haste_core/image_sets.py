@@ -47,7 +47,8 @@ class ImageSetSpec(BaseModel):
         ``best``: of a channel's planes the one with the highest score speaks for the channel. ``all``: all
         planes count alike.
     group_timeout_s : float
-        How long a set is waited for, in seconds since the features of its first image came.
+        How long a set is waited for, in seconds since the features of its first image came. In a stream that
+        is complete, only images that were submitted are waited for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -145,15 +146,25 @@ def missing(spec: ImageSetSpec, members: Sequence[Member]) -> tuple[str, ...]:
     )
 
 
-def waits_until(spec: ImageSetSpec, members: Sequence[Member]) -> float | None:
-    """Tell until when a set is waited for; None if all expected images are there, with features or failed.
+def waits_until(spec: ImageSetSpec, members: Sequence[Member], *, more_come: bool) -> float | None:
+    """Tell until when a set is waited for; None if all its images are there, with features or failed.
+
+    Parameters
+    ----------
+    spec : ImageSetSpec
+    members : sequence of Member
+    more_come : bool
+        Whether expected images that are not there may come yet; if not, nobody waits for them.
 
     Returns
     -------
     float or None
         Seconds since 1970.
     """
-    if not missing(spec, members) and all(member.state is not MemberState.COMING for member in members):
+    awaited = (more_come and missing(spec, members)) or any(
+        member.state is MemberState.COMING for member in members
+    )
+    if not awaited:
         return None
     first = min((member.since for member in members if member.since is not None), default=0.0)
     return first + spec.group_timeout_s

@@ -191,11 +191,14 @@ class SetMember:
     member : Member
     is_latest : bool
         False if the same source was submitted again, in a later version; then only that one counts.
+    more_come : bool
+        False if the stream is complete.
     """
 
     item: Undecided
     member: Member
     is_latest: bool = True
+    more_come: bool = True
 
 
 @dataclass(frozen=True)
@@ -311,7 +314,7 @@ class TaskStore(Protocol):
     def hold_sets(self, held: Sequence[tuple[SetName, Sequence[SetMember], float]]) -> None:
         """Let the waiting images of sets wait until a time, unless one of a set has got further meanwhile.
 
-        They wait no longer if one of their set comes to an end without a decision.
+        They wait no longer if one of their set comes to an end without a decision, or the stream is complete.
         """
 
     def decided(self, stream_id: str, *, after: int, up_to: int, limit: int) -> list[Decided]:

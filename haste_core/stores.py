@@ -227,6 +227,9 @@ class StreamRecord:
         Whether decisions move objects, or are recorded only.
     first_pipeline_sha256 : str
         Of the pipeline that it began with; its function and policy may be others since.
+    completed_at : float, optional
+        When somebody said that no more images come; None while they may. An image that is submitted later
+        opens it again.
     """
 
     stream_id: str
@@ -234,6 +237,7 @@ class StreamRecord:
     mode: Literal["observe", "enforce"]
     created_at: float
     first_pipeline_sha256: str
+    completed_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -285,6 +289,12 @@ class StreamStore(Protocol):
 
     def progress(self, stream_id: str) -> StreamProgress:
         """Count a stream's jobs and tiers."""
+
+    def complete_stream(self, stream_id: str, *, now: float) -> StreamRecord:
+        """Take note that no more images come; one that is complete stays as it is.
+
+        Image sets no longer wait for images that are not there.
+        """
 
     def set_mode(self, stream_id: str, mode: Literal["observe", "enforce"]) -> StreamRecord:
         """Observe, or enforce: then what was decided before is carried out, too."""

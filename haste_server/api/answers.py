@@ -185,6 +185,9 @@ class StreamAnswer(BaseModel):
     pipeline: dict[str, Any]
     mode: Literal["observe", "enforce"]
     created_at: float
+    completed_at: float | None = Field(
+        description="When it was said that no more images come; null while they may, also after one came."
+    )
     progress: ProgressAnswer
     tiers: dict[str, TierAnswer]
     open_alerts: int = Field(description="Alerts that nobody has acknowledged.")

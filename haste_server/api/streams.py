@@ -1,4 +1,4 @@
-"""Streams: create, list, follow; and the pipelines that they may name."""
+"""Streams: create, list, follow, complete; and the pipelines that they may name."""
 
 from __future__ import annotations
 
@@ -82,6 +82,20 @@ def set_mode(path: StreamPath, body: NewMode) -> Shown:
     return _show(services().streams.set_mode(path.stream_id, body.mode))
 
 
+@blueprint.post(
+    "/stream/<stream_id>/complete",
+    summary="Say that no more images come",
+    description="Image sets then no longer wait for what is missing, and silence is no alert. Repeated, it "
+    "changes nothing. An image that is submitted later is taken, and opens the stream again.",
+    responses={200: StreamAnswer, **documented(404)},
+)
+def complete(path: StreamPath) -> Shown:
+    """Complete a stream."""
+    stream = services().streams.complete_stream(path.stream_id, now=services().clock())
+    services().wake()
+    return _show(stream)
+
+
 @blueprint.get(
     "/stream/<stream_id>/sources",
     summary="List the sources of a stream",
@@ -124,6 +138,7 @@ def _show(stream: StreamRecord) -> dict[str, Any]:
         "pipeline": stream.pipeline.to_json(),
         "mode": stream.mode,
         "created_at": stream.created_at,
+        "completed_at": stream.completed_at,
         "progress": {
             "jobs": progress.open + progress.done + progress.failed,
             "open": progress.open,

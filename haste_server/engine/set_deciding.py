@@ -75,7 +75,8 @@ class SetsJudged:
         assert spec is not None  # since these are sets, and a pipeline that has sets
         assert function is not None  # has the task `tier`, which needs both
         assert isinstance(policy, IntervalPolicy)  # as the pipeline has made sure
-        until = waits_until(spec, [one.member for one in members if one.is_latest])
+        latest = [one.member for one in members if one.is_latest]
+        until = waits_until(spec, latest, more_come=members[0].more_come)
         if until is not None and now < until:
             self.held.append((name, members, until))
             return

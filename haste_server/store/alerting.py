@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ from haste_core.states import TaskState
 from haste_server.store.alerts import alert_record
 from haste_server.store.decision_rows import About, Made
 from haste_server.store.many_rows import insert, overwrite
-from haste_server.store.records import SqlPart
+from haste_server.store.records import COMPLETED_AT, SqlPart
 from haste_server.store.schema import (
     alert_deliveries,
     alert_scores,
@@ -40,6 +40,7 @@ from haste_server.store.schema import (
     alert_watches,
     alerts,
     jobs,
+    streams,
 )
 
 BATCH = 200  # new scores in one transaction
@@ -211,6 +212,7 @@ def _view(
         last_arrival_at=None if newest is None else newest.created_at,
         last_end_at=connection.scalar(_LAST_END, named),
         open=connection.scalar(_ANY_OPEN, named) is not None,
+        complete=connection.scalar(_COMPLETED_AT, named) is not None,
         listening_since=listening_since,
         counts=partial(_counts, connection, stream_id),
         fills=fills,
@@ -219,8 +221,15 @@ def _view(
 
 def _counts(connection: Connection, stream_id: str) -> Counts:
     rows = connection.execute(_BY_STATE, {"name": stream_id}).all()
-    done = sum(row.number for row in rows if row.state.succeeded)
-    return Counts(done, sum(row.number for row in rows if row.state.failed))
+
+    def number(wanted: Callable[[TaskState], bool]) -> int:
+        return sum(row.number for row in rows if wanted(row.state))
+
+    return Counts(
+        done=number(lambda state: state.succeeded),
+        failed=number(lambda state: state.failed),
+        cancelled=number(lambda state: state is TaskState.CANCELLED),
+    )
 
 
 def _raise(
@@ -282,6 +291,7 @@ _NEWEST = (
 )
 _LAST_END = sa.select(sa.func.max(jobs.c.ended_at)).where(jobs.c.stream_id == _NAME)
 _ANY_OPEN = sa.select(jobs.c.job_id).where(jobs.c.stream_id == _NAME, jobs.c.state.in_(_OPEN_STATES)).limit(1)
+_COMPLETED_AT = sa.select(COMPLETED_AT).where(streams.c.stream_id == _NAME)
 _BY_STATE = (
     sa.select(jobs.c.state, sa.func.count().label("number"))
     .where(jobs.c.stream_id == _NAME)

@@ -13,8 +13,8 @@ from haste_core.ports import SetMember, SetName
 from haste_core.set_members import member_of, tier_task
 from haste_core.states import Phase
 from haste_server.store.deciding import as_undecided, last_decision
-from haste_server.store.records import SqlPart, by_stream, load_jobs, pipelines_now
-from haste_server.store.schema import jobs, tasks
+from haste_server.store.records import COMPLETED_AT, SqlPart, by_stream, load_jobs, pipelines_now
+from haste_server.store.schema import jobs, streams, tasks
 
 
 class ImageSets(SqlPart):
@@ -30,11 +30,12 @@ class ImageSets(SqlPart):
             return
 
         def work(connection: Connection) -> None:
+            connection.execute(_KEEP_STREAMS, {"names": list({stream_id for (stream_id, _), _, _ in held})})
             present = _members(connection, [name for name, _, _ in held], lock=True)
             rows = [
                 {"id": one.item.task_id, "until": until}
                 for name, seen, until in held
-                if _states(present.get(name, ())) == _states(seen)
+                if _as_seen(present.get(name, ())) == _as_seen(seen)
                 for one in seen
                 if one.member.state is MemberState.WAITING
             ]
@@ -50,9 +51,10 @@ def _members(
     rows = [row for some in by_stream(names) for row in connection.execute(_OF_SETS, some)]
     set_of = {row.job_id: (row.stream_id, row.set_key) for row in rows}
     found = load_jobs(connection, set_of, lock=lock)
-    streams = {name for name, _ in names}
-    pipelines = pipelines_now(connection, streams)
-    seen = {name: last_decision(connection, name) for name in streams}
+    stream_ids = {name for name, _ in names}
+    pipelines = pipelines_now(connection, stream_ids)
+    seen = {name: last_decision(connection, name) for name in stream_ids}
+    complete = set(connection.scalars(_COMPLETE, {"names": list(stream_ids)}))
     latest = {(set_of[job_id], job.spec.source_id): job_id for job_id, job in sorted(found.items())}
     members: defaultdict[SetName, list[SetMember]] = defaultdict(list)
     for job_id, job in sorted(found.items()):
@@ -61,17 +63,28 @@ def _members(
         if tier is not None:
             item = as_undecided(tier.task_id, job, pipelines, seen)
             is_latest = latest[name, job.spec.source_id] == job_id
-            members[name].append(SetMember(item, member_of(job, tier), is_latest))
+            more_come = name[0] not in complete
+            members[name].append(SetMember(item, member_of(job, tier), is_latest, more_come))
     return dict(members)
 
 
-def _states(members: Iterable[SetMember]) -> dict[int, MemberState]:
-    return {one.item.job_id: one.member.state for one in members}
+def _as_seen(members: Iterable[SetMember]) -> dict[int, tuple[MemberState, bool]]:
+    return {one.item.job_id: (one.member.state, one.more_come) for one in members}
 
 
 _OF_SETS = sa.select(jobs.c.job_id, jobs.c.stream_id, jobs.c.set_key).where(
     jobs.c.stream_id == sa.bindparam("stream_id"),
     jobs.c.set_key.in_(sa.bindparam("names", expanding=True)),
+)
+_COMPLETE = sa.select(streams.c.stream_id).where(
+    streams.c.stream_id.in_(sa.bindparam("names", expanding=True)), COMPLETED_AT.is_not(None)
+)
+# Nobody completes them until this transaction ends: who does that then finds what it has held.
+_KEEP_STREAMS = (
+    sa.select(streams.c.stream_id)
+    .where(streams.c.stream_id.in_(sa.bindparam("names", expanding=True)))
+    .order_by(streams.c.stream_id)
+    .with_for_update(read=True)
 )
 _HOLD = (
     sa.update(tasks)

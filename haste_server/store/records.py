@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
@@ -125,7 +125,12 @@ def save_changes(
     if task_rows:
         overwrite(database, connection, tasks, task_rows, _CHANGING)
     if left_out:
-        connection.execute(_STOP_WAITING, {"ids": left_out})
+        stop_waiting(connection, left_out)
+
+
+def stop_waiting(connection: Connection, job_ids: Sequence[int]) -> None:
+    """Have the image sets of jobs looked at now: one that gets no decision may be the last one awaited."""
+    connection.execute(_STOP_WAITING, {"ids": job_ids})
 
 
 def _has_no_decision(job: JobRecord) -> bool:
@@ -193,7 +198,6 @@ _OF_THEIR_SETS = (
     .join(_ended, sa.and_(_ended.c.stream_id == jobs.c.stream_id, _ended.c.set_key == jobs.c.set_key))
     .where(_ended.c.job_id.in_(_IDS))
 )
-# An image that gets no decision may be the last one that its set was waiting for.
 _STOP_WAITING = (
     sa.update(tasks)
     .where(
@@ -203,6 +207,13 @@ _STOP_WAITING = (
     )
     .values(due_at=None)
 )
+# Follows from the jobs, so that submitting costs nothing, and nobody can forget to open a stream again.
+_LATER_JOB = (
+    sa.select(jobs.c.job_id)
+    .where(jobs.c.stream_id == streams.c.stream_id, jobs.c.job_id > streams.c.last_job)
+    .correlate(streams)
+)
+COMPLETED_AT = sa.case((~_LATER_JOB.exists(), streams.c.completed_at)).label("completed_at")
 PIPELINE_TEXT = sa.type_coerce(pipelines.c.pipeline, sa.Text).label("pipeline")
 _LOAD_PIPELINES = (
     sa.select(streams.c.stream_id, PIPELINE_TEXT)

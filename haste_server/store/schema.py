@@ -108,6 +108,9 @@ streams = Table(
     Column("first_pipeline_sha256", String(64), nullable=False),
     Column("mode", String(10), nullable=False),
     Column("created_at", Double, nullable=False),
+    # When somebody said that no more images come, and the last job then: a later one opens the stream again.
+    Column("completed_at", Double),
+    Column("last_job", BigInteger),
     **_MYSQL,
 )
 

@@ -10,12 +10,12 @@ from sqlalchemy.exc import IntegrityError
 
 from haste_core.errors import ConflictError, NotFoundError
 from haste_core.pipelines import Pipeline
-from haste_core.states import Due, TaskState
+from haste_core.states import Due, Phase, TaskState
 from haste_core.stores import Page, Source, StreamProgress, StreamRecord, TierCount
 from haste_server.store.jobs import numeric_cursor
 from haste_server.store.policies_in_sql import tier_by_record
-from haste_server.store.records import PIPELINE_TEXT, SqlPart, read_pipeline, store_pipeline
-from haste_server.store.schema import NO_SCORE, jobs, objects, pipelines, streams
+from haste_server.store.records import COMPLETED_AT, PIPELINE_TEXT, SqlPart, read_pipeline, store_pipeline
+from haste_server.store.schema import NO_SCORE, jobs, objects, pipelines, streams, tasks
 
 Mode = Literal["observe", "enforce"]
 
@@ -89,6 +89,16 @@ class Streams(SqlPart):
 
         return self.database.read(work)
 
+    def complete_stream(self, stream_id: str, *, now: float) -> StreamRecord:
+        """Take note that no more images come; see `haste_core.stores.StreamStore.complete_stream`."""
+
+        def work(connection: Connection) -> None:
+            if connection.execute(_COMPLETE, {"name": stream_id, "now": now}).rowcount:
+                connection.execute(_STOP_WAITING, {"name": stream_id})
+
+        self.database.write(work)
+        return self.stream(stream_id)
+
     def set_mode(self, stream_id: str, mode: Mode) -> StreamRecord:
         """Observe, or enforce; see `haste_core.stores.StreamStore.set_mode`."""
         changed = sa.update(streams).where(streams.c.stream_id == stream_id).values(mode=mode)
@@ -155,7 +165,12 @@ def _difference(there: StreamRecord, pipeline: Pipeline) -> str:
 
 def _stream_record(row: Row[Any]) -> StreamRecord:
     return StreamRecord(
-        row.stream_id, read_pipeline(row.pipeline), row.mode, row.created_at, row.first_pipeline_sha256
+        row.stream_id,
+        read_pipeline(row.pipeline),
+        row.mode,
+        row.created_at,
+        row.first_pipeline_sha256,
+        row.completed_at,
     )
 
 
@@ -172,8 +187,25 @@ _STREAM = sa.select(
     streams.c.mode,
     streams.c.created_at,
     streams.c.first_pipeline_sha256,
+    COMPLETED_AT,
     PIPELINE_TEXT,
 ).join(pipelines, pipelines.c.pipeline_sha256 == streams.c.pipeline_sha256)
+_LAST_JOB = sa.select(sa.func.coalesce(sa.func.max(jobs.c.job_id), 0)).where(
+    jobs.c.stream_id == sa.bindparam("name")
+)
+_COMPLETE = (
+    sa.update(streams)
+    .where(streams.c.stream_id == sa.bindparam("name"), COMPLETED_AT.is_(None))
+    .values(completed_at=sa.bindparam("now"), last_job=_LAST_JOB.scalar_subquery())
+)
+_OF_SETS = sa.select(jobs.c.job_id).where(
+    jobs.c.stream_id == sa.bindparam("name"), jobs.c.set_key.is_not(None)
+)
+_STOP_WAITING = (
+    sa.update(tasks)
+    .where(tasks.c.phase == Phase.UNDECIDED, tasks.c.due_at.is_not(None), tasks.c.job_id.in_(_OF_SETS))
+    .values(due_at=None)
+)
 
 
 def _tiers(connection: Connection, stream_id: str) -> dict[str, TierCount]:

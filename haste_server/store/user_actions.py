@@ -17,7 +17,7 @@ from haste_server.changes import log_changes
 from haste_server.store.handout import state_changes
 from haste_server.store.history import note_revoked
 from haste_server.store.jobs import load_job, locate, no_job, no_task, numeric_cursor
-from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, save_changes
+from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, save_changes, stop_waiting
 from haste_server.store.schema import jobs, tasks
 
 BATCH = 200  # jobs whose rows are held together
@@ -53,6 +53,7 @@ class UserActions(SqlPart):
 
         def work(connection: Connection) -> None:
             load_job(connection, job_id, lock=True)
+            stop_waiting(connection, [job_id])
             connection.execute(sa.delete(jobs).where(jobs.c.job_id == job_id))
 
         self.database.write(work)

@@ -103,7 +103,7 @@ def test_a_stream_that_has_finished_rests_until_the_next_image(store: SqlStore) 
     assert judge(store, now=NOW + 59) == []
     assert store.watched() == ["s"]
     [told] = judge(store, now=NOW + 61)
-    assert (told.rule, told.details) == ("finished", {"done": 4, "failed": 0})
+    assert (told.rule, told.details) == ("finished", {"done": 4, "failed": 0, "cancelled": 0})
     assert store.watched() == []
     submitted(store, spec("a", source_id="late", stream_id="s"), now=NOW + 1000)
     assert store.watched() == ["s"]
@@ -121,7 +121,7 @@ def test_failed_jobs_are_counted(store: SqlStore) -> None:
     assert judge(store, now=NOW + 100) == []
     store.record([result_of(other) for other in others], now=NOW)
     [told] = judge(store, now=NOW + 200)
-    assert told.details == {"done": 2, "failed": 1}
+    assert told.details == {"done": 2, "failed": 1, "cancelled": 0}
 
 
 def test_a_stream_that_rests_is_watched_again_when_a_failed_image_is_retried(store: SqlStore) -> None:
@@ -129,7 +129,7 @@ def test_a_stream_that_rests_is_watched_again_when_a_failed_image_is_retried(sto
     tree = {"taskSequential": ["focus-score", "tier"]}
     [job_id] = submitted(store, spec(tree, stream_id="s"))
     run(store, "focus-score", TaskState.BAD_INPUT, ended_at=NOW)
-    assert [told.details for told in judge(store, now=NOW + 61)] == [{"done": 0, "failed": 1}]
+    assert [told.details for told in judge(store, now=NOW + 61)] == [{"done": 0, "failed": 1, "cancelled": 0}]
     assert store.watched() == []
 
     store.retry_job(job_id, now=NOW + 70)
@@ -140,7 +140,9 @@ def test_a_stream_that_rests_is_watched_again_when_a_failed_image_is_retried(sto
     assert judge(store, now=NOW + 71) == []
     assert store.watched() == ["s"]
     run(store, "tier")
-    assert [told.details for told in judge(store, now=NOW + 200)] == [{"done": 1, "failed": 0}]
+    assert [told.details for told in judge(store, now=NOW + 200)] == [
+        {"done": 1, "failed": 0, "cancelled": 0}
+    ]
 
 
 def test_two_engines_raise_an_alert_once(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def test_an_alert_outlives_the_server_that_raised_it(tmp_path: Path) -> None:
     received = sorted((one.body for one in mended.received), key=lambda one: one["alert_id"])
     assert [one["rule"] for one in received] == ["low-scores", "finished"]
     assert received[0]["message"].startswith("2 images in a row scored below 0.5, from 0.1 to 0.2.")
-    assert received[1]["details"] == {"done": 3, "failed": 0}
+    assert received[1]["details"] == {"done": 3, "failed": 0, "cancelled": 0}
     assert [one["id"] for one in received] == [alert["event_id"] for alert in shown]
     alerts = [json.loads(line) for line in told.stdout.splitlines()]
     assert [alert["event_id"] for alert in alerts] == [one["id"] for one in received]

@@ -1,5 +1,6 @@
 """A plate of five channels at a real server: sets are decided as one; sidecars and containers go along."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 
 from haste_client import HasteClient
 from haste_client.answers import JobAnswer
+from tests.e2e.haste_command import haste
 from tests.e2e.plates import write_image
 from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
 from tests.unit.imaging.zarr_folders import noise
@@ -37,13 +39,19 @@ PIPELINE: dict[str, Any] = {
         "group_timeout_s": 2,
     },
 }
+PATIENT: dict[str, Any] = PIPELINE | {
+    "name": "patient",
+    "image_set": PIPELINE["image_set"] | {"group_timeout_s": 3600},
+    "alerts": [{"rule": "silence", "for_s": 0.1}, {"rule": "finished", "settle_s": 3600}],
+}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[ServerProcess]:
     """Return a server with a pipeline for image sets."""
     folder = tmp_path_factory.mktemp("server")
-    (folder / "sets.yaml").write_text(yaml.safe_dump(PIPELINE))
+    for pipeline in (PIPELINE, PATIENT):
+        (folder / f"{pipeline['name']}.yaml").write_text(yaml.safe_dump(pipeline))
     options = ("--root", f"nas={root}", "--pipelines-dir", str(folder))
     with running_server(folder / "data", *options) as started:
         started.wait_until_ready()
@@ -90,6 +98,49 @@ def test_sites_of_a_plate(client: HasteClient, server: ServerProcess, root: Path
 
     names = {path.name for path in (server.data_dir / "tiers").rglob("*.*") if path.is_file()}
     assert {"p7.HTD", "p7_A01_s1_w1.xml", "p7_A01_s1_w1.TIF"} <= names
+
+
+def test_a_complete_plate_is_not_waited_for(client: HasteClient, server: ServerProcess, root: Path) -> None:
+    folder = root / "p8"
+    write(folder, 1, 1, 2, 3, 4)  # the fifth never comes
+
+    def submit(*options: str) -> str:
+        arguments = ("submit", str(folder), "--pipeline", "patient", "--names", "imagexpress", *options)
+        run = haste(*arguments, url=server.url, roots={"nas": root})
+        assert run.returncode == 0, run.stderr
+        return run.stderr
+
+    submit("--complete", "--wait")
+    reasons = {job.response["tier"]["reason"] for job in client.jobs(stream_id="p8")}
+    assert all("incomplete (channel 5 missing)" in reason for reason in reasons)
+    [alert] = wait_for(lambda: [one for one in client.alerts("p8") if one.rule == "finished"])
+    assert alert.details == {"done": 4, "failed": 0, "cancelled": 0}
+    assert client.stream("p8").completed_at is not None
+    before = len(list(client.alerts("p8")))
+
+    write(folder, 2, 2)
+    assert "it is open again, until haste complete p8" in submit()
+    waiting = wait_for(lambda: [job for job in client.jobs(stream_id="p8", state="open") if scored(job)])
+    assert client.stream("p8").completed_at is None
+    wait_for(lambda: len(list(client.alerts("p8"))) > before)  # silence
+    done = client.stream("p8").complete()
+    job = wait_for(lambda: ended(client.job(waiting[0].job_id)))
+    assert "incomplete (channel 1 missing, channel 3 missing" in job.response["tier"]["reason"]
+
+    listed = haste("streams", "--json", url=server.url, roots={})
+    [shown] = [line for line in map(json.loads, listed.stdout.splitlines()) if line["stream_id"] == "p8"]
+    assert shown["completed_at"] == done.completed_at
+    again = haste("complete", "p8", url=server.url, roots={})
+    assert "complete since" in again.stdout
+
+
+def scored(job: JobAnswer) -> bool:
+    """Tell whether only its tier is to be decided."""
+    return "focus-score" in job.response
+
+
+def ended(job: JobAnswer) -> JobAnswer | None:
+    return None if job.ended_at is None else job
 
 
 def moved(client: HasteClient, names: set[str]) -> dict[str, JobAnswer] | None:

@@ -36,6 +36,18 @@ def test_a_folder_is_submitted_once_and_changes_are_submitted_again(client: Hast
     assert sorted(job.index or 0 for job in client.jobs(stream_id=plate.name)) == list(range(8))
 
 
+def test_a_submitted_folder_completes_its_stream_if_asked(client: HasteClient, plate: Path) -> None:
+    first = client.submit_directory(plate, site="nowhere", complete=True)
+    completed_at = client.stream(plate.name).completed_at
+    assert completed_at is not None
+    assert not first.reopened
+    assert not client.submit_directory(plate, site="nowhere").reopened, "nothing is new"
+    assert client.stream(plate.name).completed_at == completed_at
+    write_image(plate / "late.tif", seed=9)
+    assert client.submit_directory(plate, site="nowhere").reopened
+    assert client.stream(plate.name).completed_at is None
+
+
 def test_sources_are_named_by_their_root(client: HasteClient, plate: Path) -> None:
     submission = client.submit_directory(plate)
     job = client.job(submission.job_ids["A01/site3.tif"])
@@ -47,13 +59,14 @@ def test_sources_are_named_by_their_root(client: HasteClient, plate: Path) -> No
 def test_one_bad_item_does_not_stop_the_others(client: HasteClient, plate: Path) -> None:
     (plate / "A00" / f"{'x' * 250}.tif").write_bytes(b"")
     (plate / "A00" / "broken.tif").write_bytes(b"II*\0 no image")
-    submission = client.submit_directory(plate).wait(timeout_s=60)
+    submission = client.submit_directory(plate, complete=True).wait(timeout_s=60)
     states = {result.source_id: result.state for result in submission.results()}
     assert states.pop("A00/broken.tif") == "failed"
     assert list(states.values()) == ["done"] * 6
     (problem,) = submission.problems
     assert problem.where.endswith("xx.tif")
     assert "255" in problem.what
+    assert client.stream(plate.name).completed_at is None, "an image is missing"
 
 
 def test_a_priority_function_ranks_waiting_images_by_what_it_learns(client: HasteClient, plate: Path) -> None:

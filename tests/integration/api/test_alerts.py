@@ -29,7 +29,9 @@ def test_alerts_are_listed_counted_and_acknowledged(api: Api) -> None:
     rest = api.client.get("/HASTE/stream/plate7/alerts", query_string={"cursor": first["next"]}).json
     alerts = first["alerts"] + rest["alerts"]
     assert rest["next"] is None
-    assert [alert["details"] for alert in alerts] == [{"done": n, "failed": 0} for n in (1, 2, 3)]
+    assert [alert["details"] for alert in alerts] == [
+        {"done": n, "failed": 0, "cancelled": 0} for n in (1, 2, 3)
+    ]
     assert len({alert["event_id"] for alert in alerts}) == 3
     assert alerts[0] | {"event_id": "", "message": ""} == {
         "alert_id": alerts[0]["alert_id"],
@@ -38,7 +40,7 @@ def test_alerts_are_listed_counted_and_acknowledged(api: Api) -> None:
         "rule": "finished",
         "raised_at": NOW + 20,
         "message": "",
-        "details": {"done": 1, "failed": 0},
+        "details": {"done": 1, "failed": 0, "cancelled": 0},
         "acknowledged_at": None,
         "deliveries": [
             {"channel": "e-mail", "delivered_at": None, "due_at": NOW + 20, "failures": 0, "trouble": ""}

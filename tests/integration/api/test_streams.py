@@ -5,7 +5,7 @@ import pytest
 from haste_core.dead_letters import DeadLetter, DeadLetters
 from haste_core.messages import HeldAttempt, Presence
 from haste_core.routing import Route
-from tests.integration.api.conftest import NOW, Api
+from tests.integration.api.conftest import NOW, Api, spec
 
 SETTLED = {"to_redecide": 0, "to_move": 0}
 
@@ -77,6 +77,33 @@ def test_streams_are_listed_by_name_in_pages(api: Api) -> None:
 
     assert [stream["stream_id"] for stream in first["streams"] + rest["streams"]] == ["a", "b", "c"]
     assert rest["next"] is None
+
+
+def test_a_stream_is_complete_until_a_new_image_comes(api: Api) -> None:
+    api.submit(source_id="A", stream_id="plate7", source_version="1")
+    path = "/HASTE/stream/plate7"
+    before, wakes = api.client.get(path).json, api.wakes
+
+    done = api.client.post(f"{path}/complete")
+    api.now += 10
+    again = api.client.post(f"{path}/complete/")
+    known = {**spec(source_id="A"), "stream_id": "plate7", "source_version": "1"}
+    assert api.client.post("/HASTE/job/", json=known).status_code == 200
+
+    assert (done.status_code, again.status_code) == (200, 200)
+    assert before["completed_at"] is None
+    assert done.json == before | {"completed_at": NOW}
+    assert done.json["progress"] == {"jobs": 1, "open": 1, "done": 0, "failed": 0} | SETTLED
+    assert again.json == done.json == api.client.get(path).json
+    assert api.client.get("/HASTE/stream/").json["streams"] == [done.json]
+    assert api.wakes > wakes, "image sets may wait no longer"
+
+    api.submit(source_id="B", stream_id="plate7")
+    assert api.client.get(path).json["completed_at"] is None
+    joined = {"stream_id": "plate7", "pipeline": "focus-tier"}
+    assert api.client.post(f"{path}/complete").json["completed_at"] == NOW + 10
+    assert api.client.post("/HASTE/stream/", json=joined).json["completed_at"] == NOW + 10
+    assert api.client.post("/HASTE/stream/none/complete").status_code == 404
 
 
 def test_sources_are_listed_with_their_versions(api: Api) -> None:

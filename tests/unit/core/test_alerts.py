@@ -144,7 +144,8 @@ class Watched:
         self.now = NOW
         self.arrived: float | None = None
         self.ended: float | None = None
-        self.open = False
+        self.open = self.complete = False
+        self.counts = Counts(done=7, failed=1)
         self.since = NOW - 86400
         self.fills: dict[str, Fill | None] = {}
         self.rests = False
@@ -152,7 +153,7 @@ class Watched:
 
     def image(self, *, ends: bool = True) -> None:
         self.images += 1
-        self.arrived, self.open = self.now, not ends
+        self.arrived, self.open, self.complete = self.now, not ends, False
         self.ended = self.now if ends else self.ended
 
     def after(self, seconds: float) -> list[Raised]:
@@ -163,8 +164,9 @@ class Watched:
             last_arrival_at=self.arrived,
             last_end_at=self.ended,
             open=self.open,
+            complete=self.complete,
             listening_since=self.since,
-            counts=lambda: Counts(done=7, failed=1),
+            counts=lambda: self.counts,
             fills=self.fills,
         )
         self.standings, told = look(self.rules, view, self.standings)
@@ -211,10 +213,51 @@ def test_a_stream_has_finished_when_all_has_ended_and_nothing_came_for_a_while()
         "All 8 images have ended: 7 done, 1 failed; for 60 s no new one has come. "
         "Look at those that failed before the plate goes"
     )
-    assert told.details == {"done": 7, "failed": 1}
+    assert told.details == {"done": 7, "failed": 1, "cancelled": 0}
     assert stream.names(10_000) == [], "a finished stream is not silent"
     stream.image()
     assert [stream.names(1), stream.names(60)] == [[], ["finished"]]
+
+
+def test_a_complete_stream_is_not_silent_and_has_finished_when_its_last_job_has_ended() -> None:
+    stream = Watched(SILENCE, FINISHED)
+    stream.image(ends=False)
+    stream.complete = True
+    assert stream.names(10_000) == []
+    stream.ended, stream.open = stream.now, False
+    [told] = stream.after(1)
+    assert told.message == (
+        "All 8 images have ended: 7 done, 1 failed; the stream is complete. "
+        "Look at those that failed before the plate goes"
+    )
+    assert stream.names(10_000) == []
+    stream.image()
+    assert [stream.names(1), stream.names(60)] == [[], ["finished"]]
+    stream.complete = True
+    assert stream.names(1) == [], "it was told"
+
+
+def test_a_stream_that_was_cancelled_has_finished_and_says_so() -> None:
+    stream = Watched(FINISHED)
+    stream.image()
+    stream.counts = Counts(done=5, failed=3, cancelled=3)
+    [told] = stream.after(60)
+    assert told.message == (
+        "All 8 images have ended: 5 done, 3 failed (3 of them cancelled); for 60 s no new one has come. "
+        "The plate may go"
+    )
+    assert told.details == {"done": 5, "failed": 3, "cancelled": 3}
+
+
+def test_a_complete_stream_without_open_jobs_has_nothing_left_to_be_told_of() -> None:
+    stream = Watched(SILENCE)
+    stream.image(ends=False)
+    stream.complete = True
+    stream.after(1)
+    assert not stream.rests
+    stream.open = False
+    stream.after(1)
+    assert stream.rests
 
 
 def test_a_tier_is_told_when_it_is_nearly_full_and_again_after_there_was_room() -> None:

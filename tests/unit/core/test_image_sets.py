@@ -87,11 +87,20 @@ def test_what_is_missing() -> None:
 def test_a_set_is_waited_for_since_its_first_features() -> None:
     spec = set_of(group_timeout_s=60)
     late, failed = member("GFP", since=130.0), member("GFP", MemberState.LEFT_OUT, since=None)
-    assert waits_until(spec, [member(), late]) is None
-    assert waits_until(spec, [member(), failed]) is None
-    assert waits_until(spec, [late]) == 190.0
-    assert waits_until(spec, [late, member()]) is None
-    assert waits_until(spec, [late, member(), member("Cy5", MemberState.COMING, since=None)]) == 160.0
+    coming = member("Cy5", MemberState.COMING, since=None)
+    assert waits_until(spec, [member(), late], more_come=True) is None
+    assert waits_until(spec, [member(), failed], more_come=True) is None
+    assert waits_until(spec, [late], more_come=True) == 190.0
+    assert waits_until(spec, [late, member()], more_come=True) is None
+    assert waits_until(spec, [late, member(), coming], more_come=True) == 160.0
+
+
+def test_where_no_more_come_only_those_that_were_submitted_are_waited_for() -> None:
+    spec = set_of(group_timeout_s=60)
+    assert waits_until(spec, [member()], more_come=False) is None
+    assert waits_until(spec, [member("GFP", MemberState.LEFT_OUT, since=None)], more_come=False) is None
+    coming = member("Cy5", MemberState.COMING, since=None)
+    assert waits_until(spec, [member(), coming], more_come=False) == 160.0
 
 
 SCORES = st.lists(

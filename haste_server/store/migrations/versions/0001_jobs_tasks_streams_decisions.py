@@ -131,6 +131,8 @@ def upgrade() -> None:
     sa.Column('first_pipeline_sha256', sa.String(length=64), nullable=False),
     sa.Column('mode', sa.String(length=10), nullable=False),
     sa.Column('created_at', sa.Double(), nullable=False),
+    sa.Column('completed_at', sa.Double(), nullable=True),
+    sa.Column('last_job', sa.BigInteger(), nullable=True),
     sa.ForeignKeyConstraint(['pipeline_sha256'], ['pipelines.pipeline_sha256'], ),
     sa.PrimaryKeyConstraint('stream_id'),
     mysql_charset='utf8mb4',

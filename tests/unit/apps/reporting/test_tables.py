@@ -3,6 +3,7 @@ import io
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,10 @@ def test_nothing_and_nothing_but_undefined_scores_keep_their_columns(images: lis
     assert as_csv(report).decode().startswith(",".join(COLUMNS))
 
 
+def stream_with(images: Callable[..., Any]) -> Stream:
+    return Stream.of(stream().model_dump(), images, lambda _stream_id: stream())
+
+
 def test_a_table_of_pandas_has_a_row_for_each_image() -> None:
     images = many_images(100)
 
@@ -113,7 +118,7 @@ def test_a_table_of_pandas_has_a_row_for_each_image() -> None:
         assert (stream_id, chosen_by) == ("plate7", {"tier": None})
         return iter(images)
 
-    frame = Stream.of(stream().model_dump(), answering).to_pandas(tier=None)
+    frame = stream_with(answering).to_pandas(tier=None)
     assert frame["metadata.well"].tolist() == [one.metadata["well"] for one in images]
     assert frame["score"].isna().sum() == 6  # 0, 17, … 85
     expected = sum(one.score for one in images if one.tier == "tierA") / len(frame[frame.tier == "tierA"])
@@ -122,7 +127,7 @@ def test_a_table_of_pandas_has_a_row_for_each_image() -> None:
 
 
 def test_a_table_of_pandas_without_images_has_its_columns() -> None:
-    frame = Stream.of(stream().model_dump(), lambda _stream_id: iter(())).to_pandas()
+    frame = stream_with(lambda _stream_id: iter(())).to_pandas()
     assert list(frame.columns) == list(COLUMNS)
 
 
@@ -144,7 +149,7 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(monkeypatch: py
     with pytest.raises(InvalidError, match=r"pyarrow .* pip install 'haste-server\[parquet\]'"):
         as_parquet(report_of([]))
     monkeypatch.setitem(sys.modules, "pandas", None)
-    nothing = Stream.of(stream().model_dump(), lambda _stream_id: iter(()))
+    nothing = stream_with(lambda _stream_id: iter(()))
     with pytest.raises(InvalidError, match=r"pandas .* pip install 'haste-server\[pandas\]'"):
         nothing.to_pandas()
 
