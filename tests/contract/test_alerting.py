@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -211,6 +212,23 @@ def test_an_alert_is_due_on_each_channel_until_it_was_delivered(store: SqlStore)
     mail, hook = store.alerts("s", only_open=False, cursor=None, limit=1).items[0].deliveries
     assert (mail.delivered_at, mail.due_at, mail.failures, mail.trouble) == (NOW + 72, None, 1, "")
     assert (hook.delivered_at, hook.due_at, hook.failures, hook.trouble) == (None, None, 1, "given up")
+
+
+def test_engines_that_look_at_the_same_moment_send_different_alerts(store: SqlStore) -> None:
+    watch(store, {**WELL, "min_images": 1})
+    for number in range(16):
+        decide(store, [0.1], well=f"A{number:02d}")
+    raised = judge(store)
+    together = Barrier(4)
+
+    def take_all(_: int) -> list[int]:
+        together.wait(5)
+        due = (store.next_delivery("webhook", now=NOW, claim_s=60) for _ in range(16))
+        return [delivery.alert.alert_id for delivery in due if delivery is not None]
+
+    with ThreadPoolExecutor(4) as engines:
+        taken = [alert_id for some in engines.map(take_all, range(4)) for alert_id in some]
+    assert sorted(taken) == [alert.alert_id for alert in raised]
 
 
 def test_a_disk_is_judged_by_what_is_measured(store: SqlStore) -> None:

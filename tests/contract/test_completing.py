@@ -1,11 +1,16 @@
 """Streams that are complete, on every database: what waits no longer, what opens them again."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from haste_core.errors import NotFoundError
 from haste_core.states import TaskState
+from haste_server.store import image_sets as module
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, claim, result_of, run, spec, states, submitted
 from tests.contract.test_alerting import FINISHED, SILENCE, judge, watch
@@ -145,3 +150,28 @@ def test_a_set_that_was_looked_at_just_before_is_not_held(store: SqlStore) -> No
     now_seen = [replace(one, more_come=False) for one in seen]
     store.hold_sets([(name, now_seen, NOW + 60)])
     assert store.undecided(limit=10, now=NOW) == []
+
+
+def test_who_completes_a_stream_while_a_set_is_held_lets_it_go(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(store)
+    bench.submit("DAPI")
+    bench.score({"DAPI": 0.9})
+    [item] = store.undecided(limit=10, now=NOW)
+    name = (item.stream_id, item.set_key or "")
+    seen = store.set_members([name])[name]
+    looked, as_seen = threading.Event(), module._as_seen
+
+    def slow(*members: Any) -> Any:
+        looked.set()
+        time.sleep(0.1)  # so that completing has begun
+        return as_seen(*members)
+
+    monkeypatch.setattr(module, "_as_seen", slow)
+    with ThreadPoolExecutor(1) as engine:
+        held = engine.submit(store.hold_sets, [(name, seen, NOW + 60)])
+        assert looked.wait(5)
+        complete(store, NOW)
+        held.result()
+    assert [one.task_id for one in store.undecided(limit=10, now=NOW)] == [item.task_id]

@@ -28,15 +28,18 @@ class HookServer:
         0 stands for no answer at all, until `release`.
     port : int
         0 takes a free one.
+    pause_s : float
+        Before each answer.
 
     Attributes
     ----------
     received : list of Received
     """
 
-    def __init__(self, *statuses: int, port: int = 0) -> None:
+    def __init__(self, *statuses: int, port: int = 0, pause_s: float = 0.0) -> None:
         self.received: list[Received] = []
         self._statuses: Sequence[int] = statuses or (200,)
+        self._pause_s = pause_s
         self._released = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
@@ -74,6 +77,7 @@ class HookServer:
                 if not status:
                     server._released.wait(60)
                     return
+                server._released.wait(server._pause_s)
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 if 300 <= status < 400:
