@@ -30,6 +30,7 @@ from haste_core.tasktree import leaves
 
 HAND_BACK_PAUSE_S = 0.5  # keeps a task that no worker can take from circling
 RESET = "Reset: it waits until it or its job is retried"
+MOVES_AFTER_S = 3600.0  # a policy moves thousands at once, and new images must not wait for them
 
 ASKING = RetryPolicy(max_attempts=130, base_delay_s=1.0, max_delay_s=900.0)  # about a day
 
@@ -150,20 +151,31 @@ def decided(
     return settle(_with_task(job, task), now=now, rules=rules)
 
 
-def move_again(job: JobRecord, position: int, decision_id: int, *, now: float, rules: Rules) -> JobRecord:
+def move_again(
+    job: JobRecord, position: int, decision_id: int, *, first: bool, now: float, rules: Rules
+) -> JobRecord:
     """Have a `tier` task carry out a later decision; it starts from where it left the object.
 
     A task that has not begun carries out the later one only, and so does a cancelled one if it is retried.
     One that waits for a decision, or for what is to be decided about anew, gets its own. None may be handed
     out.
+
+    Parameters
+    ----------
+    first : bool
+        It stands where a task does that is ready now; else behind what becomes ready within an hour.
     """
     task = job.tasks[position]
     if task.decision_id is None and task.phase is not Phase.ENDED:
         return job
+    stands_at = now if first else now + MOVES_AFTER_S
     if task.phase is not Phase.ENDED or task.state is TaskState.CANCELLED:
-        return _with_task(job, task.but(decision_id=decision_id))
+        stands = _order_key(job, task, ready_at=stands_at, rules=rules)
+        return _with_task(job, task.but(decision_id=decision_id, order_key=min(task.order_key, stands)))
     anew = fresh(task, Event.FORCE_RETRY, TaskState.REGISTERED, Phase.BLOCKED).but(decision_id=decision_id)
-    return settle(_with_task(job.but(ended_at=None), anew), now=now, rules=rules)
+    job = settle(_with_task(job.but(ended_at=None), anew), now=now, rules=rules)
+    anew = job.tasks[position]
+    return _with_task(job, anew.but(order_key=_order_key(job, anew, ready_at=stands_at, rules=rules)))
 
 
 def refuse(job: JobRecord, position: int, reason: str, *, now: float, rules: Rules) -> JobRecord:
@@ -284,14 +296,18 @@ def _make_ready(
 ) -> TaskRecord:
     if needs_decision(job, task.position) and task.decision_id is None:
         return task.but(phase=Phase.UNDECIDED)
-    priority = job.priority if task.priority is None else task.priority
     return task.but(
         phase=Phase.READY,
         site=job.site_for(task.position),
         contended=bool(startable.overtakes) or job.plan.tasks[task.position].optional,
         ready_at=now,
-        order_key=order_key(priority=priority, ready_at=now, ageing_per_s=rules.ageing_per_s),
+        order_key=_order_key(job, task, ready_at=now, rules=rules),
     )
+
+
+def _order_key(job: JobRecord, task: TaskRecord, *, ready_at: float, rules: Rules) -> float:
+    priority = job.priority if task.priority is None else task.priority
+    return order_key(priority=priority, ready_at=ready_at, ageing_per_s=rules.ageing_per_s)
 
 
 def _with_shorter_lease(job: JobRecord, task: TaskRecord, *, until: float) -> JobRecord | None:

@@ -363,7 +363,10 @@ class TaskStore(Protocol):
         """
 
     def start_moves(self, *, limit: int, now: float) -> list[StateChange]:
-        """Have the `tier` tasks of objects run again that later decisions are to move."""
+        """Have the `tier` tasks of objects run again that later decisions are to move.
+
+        What a person pinned or recalled comes first; all else stands behind what was just scored.
+        """
 
     def pass_on(self, tier: str, limits: TierLimits, *, now: float, limit: int) -> int:
         """Decide that objects of enforcing streams go on from a tier, at most `limit`; tell how many.

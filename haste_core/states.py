@@ -68,6 +68,11 @@ class Due(IntEnum):
     NOTHING = 0
     DECISION = 1  # its stream got another policy, or it was unpinned: it is decided about once more
     MOVE = 2  # its `tier` task is to carry out a later decision
+    MOVE_FIRST = 3  # the same, before all others: a person asked for it
+
+
+MOVES = (Due.MOVE_FIRST, Due.MOVE)
+"""What is due about objects that are to move, in the order in which they start."""
 
 
 class Event(Enum):

@@ -17,7 +17,7 @@ from haste_core.decisions import Decision, Origin, held_by_pin
 from haste_core.errors import NotFoundError
 from haste_core.interestingness import ScoredObject
 from haste_core.ports import StateChange, Undecided
-from haste_core.states import Due, Phase
+from haste_core.states import MOVES, Due, Phase
 from haste_server.store.deciding import last_decision
 from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, value_of_object
 from haste_server.store.handout import state_changes
@@ -32,6 +32,9 @@ from haste_server.store.records import (
 from haste_server.store.schema import decisions, jobs, objects, pipelines, streams, tasks
 
 Change = Callable[[Decision], Decision | None]
+
+_ASKED_FOR = ("pin", "recall")
+"""Origins of what a person waits for."""
 
 _BY_ITSELF = ("revision", "quota", "retention")
 """Origins of what the server decides without being asked; another policy is asked first."""
@@ -165,24 +168,23 @@ class Redeciding(SqlPart):
             raise NotFoundError(f"nothing was decided yet about the object of job {job_id}, or it is pinned")
 
     def start_moves(self, *, limit: int, now: float) -> list[StateChange]:
-        """Have the `tier` tasks of objects run again that later decisions are to move."""
+        """Have the `tier` tasks of objects run again; see `haste_core.ports.TaskStore.start_moves`."""
 
         def work(connection: Connection) -> list[StateChange]:
-            rows = connection.execute(_TO_MOVE, {"most": limit}).all()
-            if not rows:
-                return []
-            asked = {row.job_id: row for row in rows}
-            before = load_jobs(connection, asked, lock=True)
+            before = load_jobs(connection, _to_move(connection, limit), lock=True)
             held = {row.job_id: row for row in _held(connection, before)}
             changes, moving = [], []
             for job_id, job in before.items():
                 row = held.get(job_id)
-                if row is None or row.due is not Due.MOVE:
+                if row is None or row.due not in MOVES:
                     continue
                 if any(task.phase is Phase.HANDED_OUT for task in job.tasks):
                     continue  # its result comes first, or that of one that reads the object where it is
                 position = next(task.position for task in job.tasks if task.task_id == row.task_id)
-                moved = lifecycle.move_again(job, position, row.decision_id, now=now, rules=self.rules)
+                first = row.due is Due.MOVE_FIRST
+                moved = lifecycle.move_again(
+                    job, position, row.decision_id, first=first, now=now, rules=self.rules
+                )
                 changes.append((job, moved))
                 moving.append({"id": job_id, "what": Due.NOTHING})
             save_changes(self.database, connection, changes)
@@ -191,6 +193,13 @@ class Redeciding(SqlPart):
             return state_changes(changes)
 
         return self.database.write(work)
+
+
+def _to_move(connection: Connection, limit: int) -> list[int]:
+    found: list[int] = []
+    for what in MOVES:
+        found += connection.scalars(_TO_MOVE, {"what": what, "most": limit - len(found)})
+    return found
 
 
 def _held(connection: Connection, job_ids: Collection[int]) -> list[Row[Any]]:
@@ -229,6 +238,8 @@ def _made(row: Row[Any], decision: Decision, origin: Origin, made_by: str | None
         set_key=row.set_key,
     )
     due = _due(row, decision.tier)
+    if due is Due.MOVE and origin in _ASKED_FOR:
+        due = Due.MOVE_FIRST
     return Made(about, decision, pipeline, row.stream_mode, origin, made_by, due)
 
 
@@ -249,7 +260,7 @@ _DUE = (
 _HANDED_OUT = sa.exists().where(tasks.c.job_id == objects.c.job_id, tasks.c.phase == Phase.HANDED_OUT)
 _TO_MOVE = (
     sa.select(objects.c.job_id)
-    .where(objects.c.due == Due.MOVE, ~_HANDED_OUT)
+    .where(objects.c.due == sa.bindparam("what", type_=objects.c.due.type), ~_HANDED_OUT)
     .order_by(objects.c.job_id)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )

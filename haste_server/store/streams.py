@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from haste_core.errors import ConflictError, NotFoundError
 from haste_core.pipelines import Pipeline
-from haste_core.states import Due, Phase, TaskState
+from haste_core.states import MOVES, Due, Phase, TaskState
 from haste_core.stores import Page, Source, StreamProgress, StreamRecord, TierCount
 from haste_server.store.jobs import numeric_cursor
 from haste_server.store.policies_in_sql import tier_by_record
@@ -83,7 +83,7 @@ class Streams(SqlPart):
                 done=counts.get(TaskState.DONE, 0),
                 failed=sum(number for state, number in counts.items() if state.failed),
                 to_redecide=due.get(Due.DECISION, 0),
-                to_move=due.get(Due.MOVE, 0),
+                to_move=sum(due.get(move, 0) for move in MOVES),
                 tiers=_tiers(connection, stream_id),
             )
 
@@ -176,10 +176,10 @@ def _stream_record(row: Row[Any]) -> StreamRecord:
 
 _OF_STREAM = sa.update(objects).where(objects.c.stream_id == sa.bindparam("name"))
 _DECIDE_AGAIN = _OF_STREAM.values(due=Due.DECISION)
-_MOVE_NO_MORE = _OF_STREAM.where(objects.c.due == Due.MOVE).values(due=Due.NOTHING)
+_MOVE_NO_MORE = _OF_STREAM.where(objects.c.due.in_(MOVES)).values(due=Due.NOTHING)
 _COUNT_DUE = (
     sa.select(objects.c.due, sa.func.count().label("number"))
-    .where(objects.c.stream_id == sa.bindparam("name"), objects.c.due.in_((Due.DECISION, Due.MOVE)))
+    .where(objects.c.stream_id == sa.bindparam("name"), objects.c.due.in_((Due.DECISION, *MOVES)))
     .group_by(objects.c.due)
 )
 _STREAM = sa.select(

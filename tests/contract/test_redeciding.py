@@ -247,6 +247,30 @@ def test_an_object_that_waits_is_moved_by_its_latest_decision_only(store: SqlSto
     assert message.decision.tier == "warm"
 
 
+def test_what_another_policy_moves_stands_behind_what_was_just_scored(store: SqlStore) -> None:
+    names = [f"A{number:02}" for number in range(6)]
+    jobs = decided_stream(store, dict.fromkeys(names, 0.25))
+    store.set_policy("s", THIRDS)
+    redecide(store, dict.fromkeys(names, "warm"))
+    assert len(store.start_moves(limit=3, now=NOW)) == 3
+    # One that waits in the queue already, and the last of those that are to come.
+    for name in ("A02", "A05"):
+        store.redecide_one(jobs[name], _to("cold"), origin="pin", made_by="eva", now=NOW, pinned=True)
+    assert [change.job_id for change in store.start_moves(limit=2, now=NOW + 1)] == [jobs["A05"]]
+    store.start_moves(limit=10, now=NOW + 1)
+    for name, ready_at in (("new", NOW + 2), ("an hour later", NOW + 3605)):
+        submitted(store, spec("tier", source_id=name, stream_id="s", response=_response(name)))
+        [item] = store.undecided(limit=10, now=ready_at)
+        store.record_decisions([(item, Decision(0.25, "hot", "first", "f" * 64, {}))], now=ready_at)
+    found = claim(store, "tier", now=NOW + 4000)
+    assert [message.job["source_id"] for message in found] == [
+        *("A02", "A05"),  # pinned
+        "new",
+        *("A00", "A01", "A03", "A04"),
+        "an hour later",
+    ]
+
+
 @pytest.mark.parametrize("store", ["mariadb"], indirect=True)
 def test_who_holds_a_job_gets_its_object(store: SqlStore) -> None:
     """As the mover and the evaluator do, who take jobs first and their objects then."""

@@ -88,7 +88,9 @@ class Moves(RuleBasedStateMachine):
     @rule(tier=st.sampled_from(TIERS))
     def decide_again(self, tier: str) -> None:
         self.decisions.append(tier)
-        self.job = lifecycle.move_again(self.job, TIER, len(self.decisions), now=1000, rules=RULES)
+        self.job = lifecycle.move_again(
+            self.job, TIER, len(self.decisions), first=False, now=1000, rules=RULES
+        )
 
     def _remove(self, attempt: Attempt) -> None:
         """Do as `haste_workers.moving` does."""
