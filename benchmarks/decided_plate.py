@@ -19,6 +19,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.states import Phase, TaskState
 from haste_server.store.database import Database
 from haste_server.store.decision_rows import About, Made, append
+from haste_server.store.leaving import source_key
 from haste_server.store.records import store_pipeline
 from haste_server.store.schema import jobs, streams, tasks
 
@@ -110,6 +111,7 @@ class DecidedPlate:
             "stream_id": STREAM,
             "source_id": _name(number),
             "source_version": None,
+            "source_key": source_key(spec.source_url),
             "stream_index": number,
             "spec": spec.text,
             "state": TaskState.DONE,

@@ -18,7 +18,7 @@ from haste_core.ports import StateChange
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
 from haste_server.changes import log_changes
-from haste_server.store.leaving import may_go, needed_by_others, without_shared_sidecars
+from haste_server.store.leaving import may_go, needed_by_others, with_whereabouts, without_shared_sidecars
 from haste_server.store.many_rows import GivenRows, insert
 from haste_server.store.records import (
     SqlPart,
@@ -127,6 +127,8 @@ class HandOut(SqlPart):
                 job_id, position = found.get(result.task_id, (0, 0))
                 if (job := after.get(job_id)) is None:
                     continue  # deleted meanwhile
+                if result.state is TaskState.SOURCE_MISSING:
+                    result = with_whereabouts(connection, job, job.tasks[position], result)
                 applied = lifecycle.apply_result(
                     job,
                     position,

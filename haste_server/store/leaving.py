@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from pathlib import PurePosixPath
 from urllib.parse import unquote
@@ -10,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from haste_core.jobs import JobRecord, TaskRecord
-from haste_core.messages import Place
+from haste_core.messages import Place, TaskResult
 from haste_core.pipelines import Pipeline
+from haste_core.states import Phase, TaskState
 from haste_server.store.records import by_stream, load_jobs
 from haste_server.store.schema import jobs
 
@@ -27,7 +29,7 @@ def needed_by_others(connection: Connection, leaving: Collection[tuple[JobRecord
     """Find the tasks that were to remove what is the present place of another job of the same object.
 
     A file that is submitted again in another version, or once with and once without its extension, but with
-    equal content, is one file in its tier.
+    equal content, is one file in its tier. Jobs of one original, in whatever streams, need it until they end.
 
     Parameters
     ----------
@@ -49,8 +51,55 @@ def needed_by_others(connection: Connection, leaving: Collection[tuple[JobRecord
     ids = {job_id for some in by_stream(names) for job_id in connection.scalars(_OF_SOURCES, some)}
     others = load_jobs(connection, ids, lock=False)
     # Their own present place is the copy.
-    present = {(job.spec.stream_id, job.place_before(len(job.tasks)).url) for job in others.values()}
-    return {task_id for task_id, place in left.items() if place in present}
+    present = {(job.spec.stream_id, _present_url(job)) for job in others.values()}
+    keys = {"keys": [source_key(url) for _, url in left.values()]}
+    open_ids = connection.scalars(_OPEN_OF_ORIGINALS, keys).all()
+    wanted = {_present_url(job) for job in load_jobs(connection, open_ids, lock=False).values()}
+    return {task_id for task_id, place in left.items() if place in present or place[1] in wanted}
+
+
+def with_whereabouts(
+    connection: Connection, job: JobRecord, task: TaskRecord, missed: TaskResult
+) -> TaskResult:
+    """Say of a file that a task did not find which other job moved it where.
+
+    While the other one is about to remove it, it may yet get its name back, and the task is tried again.
+    """
+    url = job.place_for(task.position).url
+    names = {"stream_id": job.spec.stream_id, "names": _sharing(job, url)}
+    ids = {
+        *connection.scalars(_OF_ORIGINAL, {"key": source_key(url)}),
+        *connection.scalars(_OF_SOURCES, names),
+    }
+    others = load_jobs(connection, ids - {job.job_id}, lock=False)
+    for other in others.values():
+        who, where = f"job {other.job_id} of stream {other.spec.stream_id!r}", _present_url(other)
+        if any(_is_leaving(its, url) for its in other.tasks):
+            told = f"{missed.message}; {who} is moving it to {where} now"
+            return missed.model_copy(update={"message": told, "state": TaskState.REMOTE_TROUBLE})
+        if any(_has_left(other, its, url) for its in other.tasks):
+            told = f"{missed.message}; {who} has moved it to {where}. To go on with it, submit it from there"
+            return missed.model_copy(update={"message": told})
+    return missed
+
+
+def source_key(url: str) -> int:
+    """Return the number by which jobs of one source are found; two sources may have the same."""
+    return int.from_bytes(hashlib.sha256(url.encode()).digest()[:8], "big", signed=True)
+
+
+def _is_leaving(task: TaskRecord, url: str) -> bool:
+    return task.phase is not Phase.ENDED and task.leaving is not None and task.leaving.url == url
+
+
+def _has_left(job: JobRecord, task: TaskRecord, url: str) -> bool:
+    if job.spec.source_url == url and task.place is not None and task.place.moved:
+        return True
+    return task.response is not None and task.response.get("removed") == url
+
+
+def _present_url(job: JobRecord) -> str:
+    return job.place_before(len(job.tasks)).url
 
 
 def without_shared_sidecars(connection: Connection, job: JobRecord, leaving: Place) -> Place:
@@ -98,4 +147,8 @@ _CALLED_LIKE = (
 _OF_SOURCES = sa.select(jobs.c.job_id).where(
     jobs.c.stream_id == sa.bindparam("stream_id"),
     jobs.c.source_id.in_(sa.bindparam("names", expanding=True)),
+)
+_OF_ORIGINAL = sa.select(jobs.c.job_id).where(jobs.c.source_key == sa.bindparam("key")).limit(100)
+_OPEN_OF_ORIGINALS = sa.select(jobs.c.job_id).where(
+    jobs.c.source_key.in_(sa.bindparam("keys", expanding=True)), jobs.c.ended_at.is_(None)
 )

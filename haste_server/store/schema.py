@@ -121,6 +121,7 @@ jobs = Table(
     Column("stream_id", String(100), nullable=False),
     Column("source_id", String(255), nullable=False),
     Column("source_version", String(128)),
+    Column("source_key", BigInteger, nullable=False),  # of its URL, which is too long for an index
     Column("set_key", String(200)),
     Column("stream_index", BigInteger, nullable=False),
     Column("spec", _JsonText, nullable=False),
@@ -130,6 +131,7 @@ jobs = Table(
     Column("ended_at", Double),
     UniqueConstraint("stream_id", "source_id", "source_version", name="uq_jobs_source"),
     Index("ix_jobs_source_id", "source_id", "job_id"),
+    Index("ix_jobs_source_key", "source_key", "job_id"),
     Index("ix_jobs_state", "state", "job_id"),
     Index("ix_jobs_set", "stream_id", "set_key", "job_id"),
     Index("ix_jobs_stream", "stream_id", "job_id"),

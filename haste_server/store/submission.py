@@ -23,6 +23,7 @@ from haste_server.store.alerting import wake_watch
 from haste_server.store.database import Database
 from haste_server.store.group_commit import GroupCommit
 from haste_server.store.idempotency import Call
+from haste_server.store.leaving import source_key
 from haste_server.store.many_rows import insert_numbered
 from haste_server.store.records import SqlPart, by_stream, store_pipeline, task_row
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
@@ -199,6 +200,7 @@ def _job_row(record: JobRecord, pipeline: Pipeline) -> dict[str, Any]:
         "stream_id": spec.stream_id,
         "source_id": spec.source_id,
         "source_version": spec.source_version,
+        "source_key": source_key(spec.source_url),
         "set_key": None if image_set is None else image_set.key_of(spec.metadata),
         "stream_index": NO_INDEX if spec.index is None else spec.index,
         "spec": spec.text,

@@ -192,7 +192,8 @@ def test_a_sidecar_that_another_image_has_yet_to_read_stays(store: SqlStore, oth
     place = Place(url="file:///hot/x.tif", site="default", sha256="a" * 64, sidecars=(there,))
     store.record([result_of(message, place=place, leaving=leaving)], now=NOW)
     tasks = {"taskSequential": ["focus-score", "tier"]}
-    submitted(store, spec(tasks, stream_id="s", source_id=other, sidecars=[xml]))
+    url = f"root://nas/{other}"
+    submitted(store, spec(tasks, stream_id="s", source_id=other, source_url=url, sidecars=[xml]))
     [second] = claim(store, "tier")
     is_shared = other != "p/Y.jpg"
     assert second.leaving == (leaving.model_copy(update={"sidecars": None}) if is_shared else leaving)

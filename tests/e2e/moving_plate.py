@@ -87,11 +87,22 @@ class Plate:
     def write(self, name: str) -> None:
         (self.folder / "originals" / name).write_bytes(name.encode() * 1000)
 
-    def send(self, server: ServerProcess, name: str, **metadata: Any) -> int:
+    def send(self, server: ServerProcess, name: str, stream: str = STREAM, **metadata: Any) -> int:
         """Submit a file; once more brings the same job."""
-        given = {"score": 0.5, "marks": str(self.folder / "marks"), **metadata}
-        more = {"stream_id": STREAM, "response": {"focus-score": {}}, "metadata": given}
-        return server.submit(self.folder / "originals" / name, "tier", source_version="1", **more)
+        answer = server.call("POST", "/HASTE/job/", json=self.spec(name, stream, **metadata))
+        assert answer.status_code in (200, 201), answer.text
+        return int(answer.json()["job_id"])
+
+    def spec(self, name: str, stream: str, **metadata: Any) -> dict[str, Any]:
+        return {
+            "source_url": (self.folder / "originals" / name).as_uri(),
+            "source_id": name,
+            "source_version": "1",
+            "stream_id": stream,
+            "tasks": "tier",
+            "response": {"focus-score": {}},
+            "metadata": {"score": 0.5, "marks": str(self.folder / "marks"), **metadata},
+        }
 
     def found(self, name: str) -> list[Path]:
         """List where an object is whole, by its final names."""

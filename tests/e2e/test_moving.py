@@ -47,6 +47,34 @@ def test_workers_that_die_in_any_half_lose_and_double_nothing(tmp_path: Path) ->
     assert plate.other_files() == []
 
 
+def test_streams_that_share_originals_have_a_copy_each_and_who_comes_late_is_told_where(
+    tmp_path: Path,
+) -> None:
+    plate = Plate(tmp_path, first=policy("A"))
+    names = [f"{number:03}.tif" for number in range(8)]
+    for name in names:
+        plate.write(name)
+    with plate.server() as server:
+        second = {"stream_id": "plate7-again", "pipeline": "mover", "mode": "enforce"}
+        assert server.call("POST", "/HASTE/stream/", json=second).status_code == 201
+        # Those of the first are done with their files before those of the second begin.
+        specs = [plate.spec(name, STREAM) | {"priority": 9.0} for name in names]
+        specs += [plate.spec(name, "plate7-again") for name in names]
+        answer = server.call("POST", "/HASTE/jobs/", json={"jobs": specs}).json()
+        jobs = [server.wait_for_job(result["job_id"]) for result in answer["results"]]
+        third = {**second, "stream_id": "late"}
+        assert server.call("POST", "/HASTE/stream/", json=third).status_code == 201
+        late = server.wait_for_job(plate.send(server, names[0], "late"))
+    assert [job["state"] for job in jobs] == [200] * 16
+    places = [tmp_path / "tiers" / "A" / job["stream_id"] / job["source_id"] for job in jobs]
+    assert [job["place"]["url"] for job in jobs] == [path.as_uri() for path in places]
+    assert [path.read_bytes() for path in places] == [path.name.encode() * 1000 for path in places]
+    assert list((tmp_path / "originals").iterdir()) == []
+    told = late["tasks"]["Task"]
+    assert (told["task_state"], told["attempts"]) == (404, 1)
+    assert any(f"has moved it to {path.as_uri()}" in told["task_msg"] for path in places[::8])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_workers_and_servers_that_are_killed_at_random_lose_and_double_nothing(

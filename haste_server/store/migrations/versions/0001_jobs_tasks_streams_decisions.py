@@ -58,6 +58,7 @@ def upgrade() -> None:
     sa.Column('stream_id', sa.String(length=100), nullable=False),
     sa.Column('source_id', sa.String(length=255), nullable=False),
     sa.Column('source_version', sa.String(length=128), nullable=True),
+    sa.Column('source_key', sa.BigInteger(), nullable=False),
     sa.Column('set_key', sa.String(length=200), nullable=True),
     sa.Column('stream_index', sa.BigInteger(), nullable=False),
     sa.Column('spec', sa.JSON(), nullable=False),
@@ -75,6 +76,7 @@ def upgrade() -> None:
     with op.batch_alter_table('jobs', schema=None) as batch_op:
         batch_op.create_index('ix_jobs_set', ['stream_id', 'set_key', 'job_id'], unique=False)
         batch_op.create_index('ix_jobs_source_id', ['source_id', 'job_id'], unique=False)
+        batch_op.create_index('ix_jobs_source_key', ['source_key', 'job_id'], unique=False)
         batch_op.create_index('ix_jobs_state', ['state', 'job_id'], unique=False)
         batch_op.create_index('ix_jobs_stream', ['stream_id', 'job_id'], unique=False)
         batch_op.create_index('ix_jobs_stream_ended', ['stream_id', 'ended_at', 'job_id'], unique=False)
@@ -312,6 +314,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_jobs_stream_ended')
         batch_op.drop_index('ix_jobs_stream')
         batch_op.drop_index('ix_jobs_state')
+        batch_op.drop_index('ix_jobs_source_key')
         batch_op.drop_index('ix_jobs_source_id')
         batch_op.drop_index('ix_jobs_set')
 
