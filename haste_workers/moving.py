@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from haste_core.errors import PermanentError, SourceMissingError
+from haste_core.errors import PermanentError, SourceMissingError, TransientError
 from haste_core.messages import Place
 from haste_core.routing import OutsideRootsError, file_url
 from haste_workers.context import TaskContext
@@ -57,7 +57,7 @@ def remove_left(leaving: Place, copy: Place, context: TaskContext) -> list[str]:
 
     Then the sidecars of its own, on the same terms; one that may not be removed stays.
 
-    That it is gone already is fine. A copy that has gone is made again.
+    That it is gone already is fine. A copy that has gone is made again, and nothing is removed yet.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def remove_left(leaving: Place, copy: Place, context: TaskContext) -> list[str]:
     storage = context.tier(tier)
     try:
         _remove(leaving.url, leaving.sha256, copy.url, storage, context)
-    except _CopyMissingError:
+    except _CopyMissingError as error:
         again = storage.put(
             context.local_file(leaving.url),
             stream_id=context.stream_id,
@@ -95,7 +95,10 @@ def remove_left(leaving: Place, copy: Place, context: TaskContext) -> list[str]:
         )
         if again.url != copy.url:
             raise
-        _remove(leaving.url, leaving.sha256, copy.url, storage, context)
+        # Not removed as well: if this attempt's lease ended long ago, the object may have been moved back.
+        raise TransientError(
+            f"the copy {copy.url} was gone and was made again; {leaving.url} is removed next"
+        ) from error
     return _remove_sidecars(leaving, copy, storage, context)
 
 

@@ -182,8 +182,21 @@ def test_a_copy_that_went_is_made_again_before_the_original_goes(mover: Mover, s
     copied = mover.copy(source)
     for path in mover.files() - {HERE}:
         (source.parent.parent / path).unlink()
+    assert mover.remove(copied).state is TaskState.REMOTE_TROUBLE
+    assert mover.files() == {HERE, IN_A}
     assert mover.remove(copied).state is TaskState.DONE
     assert mover.files() == {IN_A}
+
+
+def test_a_worker_that_wakes_up_late_does_not_move_what_was_moved_back(mover: Mover, source: Path) -> None:
+    first = mover.copy(source)
+    late = mover.copy(first.place.url if first.place else "", "B")
+    assert mover.remove(late, "B").state is TaskState.DONE
+    back = mover.copy(late.place.url if late.place else "")
+    assert mover.remove(back).state is TaskState.DONE
+    assert mover.files() == {HERE, IN_A}
+    mover.remove(late, "B")
+    assert mover.files() >= {HERE, IN_A}
 
 
 def test_a_damaged_copy_is_no_reason_to_remove_the_original(
