@@ -68,6 +68,8 @@ class TaskRecord(_Record):
         Where the task left the object, if it moved or replaced it.
     leaving : Place, optional
         What the task copied to `place` and has still to remove; its next attempt does nothing else.
+    former : Place, optional
+        What it left in a tier before tasks before it were run again; removed once the same is elsewhere.
     """
 
     position: int
@@ -91,6 +93,7 @@ class TaskRecord(_Record):
     response: Mapping[str, Any] | None = None
     place: Place | None = None
     leaving: Place | None = None
+    former: Place | None = None
     decision_id: int | None = None
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from haste_core.errors import ConflictError
 from haste_core.jobs import JobRecord, TaskRecord
-from haste_core.messages import Outcome, TaskResult
+from haste_core.messages import Outcome, Place, TaskResult
 from haste_core.scheduling import GiveUp, Retry, RetryPolicy
 from haste_core.states import Event, Phase, TaskState, allows
 
@@ -35,11 +35,23 @@ def after_success(job: JobRecord, task: TaskRecord, result: TaskResult, *, now: 
     place = result.place or task.place
     if place is not None and place.moved is not moved:
         place = place.model_copy(update={"moved": moved})
-    if result.leaving is None:
+    leaving, former = _left_behind(task.former, place, result.leaving)
+    if leaving is None:
         task = end(task.but(leaving=None), Event.END, TaskState.DONE, result.message, result.ended_at or now)
     else:
         task = again(task, result.message, delay_s=0, now=now).but(failures=0, losses=0)
-    return task.but(response=result.response, place=place, leaving=result.leaving)
+    return task.but(response=result.response, place=place, leaving=leaving, former=former)
+
+
+def _left_behind(
+    former: Place | None, place: Place | None, leaving: Place | None
+) -> tuple[Place | None, Place | None]:
+    """Tell what is to be removed next, and what after it: other content than that of the new copy is not."""
+    if former is None or place is None:
+        return leaving, former
+    if former.sha256 is None or former.sha256 != place.sha256 or former.url == place.url:
+        return leaving, None
+    return (former, None) if leaving is None else (leaving, former)
 
 
 def _is_moved(job: JobRecord, task: TaskRecord, result: TaskResult) -> Literal[True] | None:
@@ -100,7 +112,8 @@ def again(task: TaskRecord, message: str, *, delay_s: float, now: float) -> Task
 def fresh(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> TaskRecord:
     """Forget what a task's attempts brought, but not their number: a late result must stay recognisable.
 
-    Where the object is, and what is still to be removed, is known from nowhere else.
+    Where the object is, and what is still to be removed, is known from nowhere else. A copy of what is still
+    where it was is remembered until there is another one.
     """
     task = _moved(task, event, state, phase).but(
         failures=0,
@@ -115,8 +128,15 @@ def fresh(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> Tas
         return task
     is_known_elsewhere = task.leaving is None and (task.place is None or not task.place.moved)
     if task.task_key != DECIDED_KEY or (event is Event.INVALIDATE and is_known_elsewhere):
-        task = task.but(place=None, leaving=None)
+        task = task.but(place=None, leaving=None, former=_copy_of(task) or task.former)
     return task.but(response=None, decision_id=None)
+
+
+def _copy_of(task: TaskRecord) -> Place | None:
+    """Return the copy that a `tier` task has put, but for its sidecars: others may share these."""
+    if task.task_key != DECIDED_KEY or task.place is None:
+        return None
+    return task.place.model_copy(update={"sidecars": None})
 
 
 def end(task: TaskRecord, event: Event, state: TaskState, message: str, now: float) -> TaskRecord:

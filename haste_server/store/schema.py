@@ -168,6 +168,7 @@ tasks = Table(
     Column("response", JSON(none_as_null=True)),
     Column("place", _PlaceJson),
     Column("leaving", _PlaceJson),
+    Column("former", _PlaceJson),
     Column("decision_id", BigInteger),
     UniqueConstraint("job_id", "position", name="uq_tasks_position"),
     # Hand-out reads its head: the cost does not grow with the backlog.

@@ -197,3 +197,32 @@ def test_a_sidecar_that_another_image_has_yet_to_read_stays(store: SqlStore, oth
     [second] = claim(store, "tier")
     is_shared = other != "p/Y.jpg"
     assert second.leaving == (leaving.model_copy(update={"sidecars": None}) if is_shared else leaving)
+
+
+@pytest.mark.parametrize(("sha256", "goes"), [("a" * 64, True), ("b" * 64, False)])
+def test_a_copy_goes_when_its_object_was_measured_anew_and_is_in_another_tier(
+    store: SqlStore, sha256: str, goes: bool
+) -> None:
+    store.create_stream("s", moving(False), "enforce", now=NOW)
+    [job_id] = submitted(store, spec({"taskSequential": ["focus-score", "tier"]}, stream_id="s"))
+
+    def measured_and_put(tier: str, sha256: str) -> Place:
+        [message] = claim(store, "focus-score")
+        store.record([result_of(message, response={"plls": -1.0})], now=NOW)
+        [waiting] = store.undecided(limit=10, now=NOW)
+        store.record_decisions([(waiting, Decision(0.2, tier, "why", "f" * 64, {}))], now=NOW)
+        [message] = claim(store, "tier")
+        assert (message.place.url, message.leaving) == (ORIGINAL, None)
+        place = Place(url=f"file:///{tier}/x.tif", site="default", sha256=sha256, size_bytes=7)
+        store.record([result_of(message, place=place)], now=NOW)
+        return place
+
+    first = measured_and_put("hot", "a" * 64)
+    store.force_retry_task(store.job(job_id).tasks[0].task_id, now=NOW)
+    second = measured_and_put("cold", sha256)
+    removing = claim(store, "tier")
+    assert [(message.place, message.leaving) for message in removing] == [(second, first)] * goes
+    store.record([result_of(message, place=second) for message in removing], now=NOW)
+    job = store.job(job_id)
+    assert (job.state, job.tasks[1].place, job.tasks[1].leaving) == (TaskState.DONE, second, None)
+    assert job.tasks[1].former is None

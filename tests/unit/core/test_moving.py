@@ -92,14 +92,16 @@ class Moves(RuleBasedStateMachine):
             self.job, TIER, len(self.decisions), first=False, now=1000, rules=RULES
         )
 
-    def _remove(self, attempt: Attempt) -> None:
-        """Do as `haste_workers.moving` does."""
+    def _remove(self, attempt: Attempt) -> bool:
+        """Do as `haste_workers.moving` does; tell whether the attempt may go on."""
         if attempt.leaving is None or attempt.leaving.url not in self.world:
-            return
+            return True
         if attempt.place.url in self.world:
             self.world -= {attempt.leaving.url}
-        else:
-            self.world = self.world - {attempt.leaving.url} | {attempt.place.url}
+            return True
+        self.world |= {attempt.place.url}
+        self.strays |= {attempt.place.url}
+        return False
 
     def _copy(self, attempt: Attempt) -> None:
         assert attempt.place.url in self.world, "what a worker is told to read is there"
@@ -116,10 +118,8 @@ class Moves(RuleBasedStateMachine):
     @rule(copies=st.booleans(), outcome=st.sampled_from(Outcome))
     def vanish(self, copies: bool, outcome: Outcome) -> None:
         attempt = self.attempts[-1]
-        if attempt.position == TIER:
-            self._remove(attempt)
-            if copies:
-                self._copy(attempt)
+        if attempt.position == TIER and self._remove(attempt) and copies:
+            self._copy(attempt)
         if outcome is Outcome.ENDED:
             self._report(attempt, state=TaskState.REMOTE_TROUBLE)
         else:
@@ -144,14 +144,16 @@ class Moves(RuleBasedStateMachine):
             assert attempt.place.url in self.world, "what is measured is there"
             self._report(attempt, response={"plls": 0})
             return
-        self._remove(attempt)
+        if not self._remove(attempt):
+            self._report(attempt, state=TaskState.REMOTE_TROUBLE)
+            return
         removed = {} if attempt.leaving is None else {"removed": attempt.leaving.url}
         if attempt.leaving is not None and attempt.place.url == attempt.url:
             self._report(attempt, place=attempt.place, response=removed)
             return
         self._copy(attempt)
         leaving = attempt.place if attempt.removes and attempt.place.url != attempt.url else None
-        place = Place(url=attempt.url, site="default")
+        place = Place(url=attempt.url, site="default", sha256="a" * 64)
         self._report(attempt, place=place, leaving=leaving, response=removed)
 
     def _report(self, attempt: Attempt, **told: Any) -> None:
@@ -199,7 +201,11 @@ class Moves(RuleBasedStateMachine):
             return
         if before.place is not None and self._task().place is None:
             assert ORIGINAL in self.world, "a place is forgotten only while the original is there"
-            self.strays.add(before.place.url)
+            former = self._task().former
+            assert former is not None
+            assert former.url == before.place.url
+            if before.former is not None:
+                self.strays.add(before.former.url)
 
     @invariant()
     def the_object_is_where_the_job_says(self) -> None:
@@ -234,6 +240,26 @@ class Moves(RuleBasedStateMachine):
         assert bool(gone) <= self.move
         assert self.world - self.strays == {task.place.url, ORIGINAL} - gone - self.strays
         assert task.place.url in self.world
+
+
+def test_a_removal_of_long_ago_does_not_take_what_was_moved_back() -> None:
+    moves = Moves()
+    moves.submit(move=False)
+
+    def run_all() -> None:
+        while moves._in_phase(Phase.READY):
+            moves.hand_out()
+            moves.succeed()
+
+    run_all()
+    moves.decide("B")
+    run_all()
+    for tier in ("A", "B"):
+        moves.decide_again(tier)
+        run_all()
+    for attempt in moves.attempts:
+        moves._remove(attempt)
+        moves.the_object_is_where_the_job_says()
 
 
 def run(job: JobRecord, position: int, **told: Any) -> JobRecord:

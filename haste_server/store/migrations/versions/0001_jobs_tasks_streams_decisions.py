@@ -165,6 +165,7 @@ def upgrade() -> None:
     sa.Column('response', sa.JSON(none_as_null=True), nullable=True),
     sa.Column('place', sa.JSON(none_as_null=True), nullable=True),
     sa.Column('leaving', sa.JSON(none_as_null=True), nullable=True),
+    sa.Column('former', sa.JSON(none_as_null=True), nullable=True),
     sa.Column('decision_id', sa.BigInteger(), nullable=True),
     sa.ForeignKeyConstraint(['job_id'], ['jobs.job_id'], ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('task_id'),
