@@ -5,7 +5,7 @@ around its minus sign. A name that is not there is null; an ordering comparison 
 Arithmetic is for finite numbers only. Text in quotes is taken as it stands; there are no escapes.
 
 Nothing is ever evaluated by Python: its parser sees operators and stand-ins for names, numbers and texts,
-and a small set of node types is interpreted.
+and a small set of node types is turned into functions of our own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import ast
 import operator
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -56,6 +56,7 @@ _ARITHMETIC: dict[type[ast.operator | ast.unaryop], Callable[..., Any]] = {
 }
 _KINDS = {type(None): "null", bool: "true or false", str: "text", list: "a list"}
 _Number = TypeVar("_Number", int, float)
+_Compute = Callable[[Mapping[str, Any]], Any]
 
 
 class ExpressionError(ValueError):
@@ -70,17 +71,13 @@ class Expression:
     ----------
     text : str
         The expression as the user wrote it.
+    names : tuple of str
+        The dotted names that it uses, in order of appearance.
     """
 
     text: str
-    _tree: ast.expr = field(repr=False, compare=False)
-    _names: Mapping[str, str] = field(repr=False, compare=False)
-    _constants: Mapping[str, Any] = field(repr=False, compare=False)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The dotted names that it uses, in order of appearance."""
-        return tuple(self._names.values())
+    names: tuple[str, ...] = field(repr=False, compare=False)
+    _compute: _Compute = field(repr=False, compare=False)
 
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         """Compute the expression from nested JSON values.
@@ -91,9 +88,8 @@ class Expression:
             If an operation does not fit the values, for example text plus a number, or a number grows beyond
             the range of floating point.
         """
-        found = {stand_in: _look_up(values, name) for stand_in, name in self._names.items()}
         try:
-            return _compute(self._tree, {**self._constants, **found})
+            return self._compute(values)
         except (TypeError, ArithmeticError) as error:
             raise ExpressionError(f"cannot compute {self.text!r}: {error}") from error
         except (RecursionError, MemoryError) as error:
@@ -115,8 +111,8 @@ def parse_expression(text: str) -> Expression:
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters; this one has {len(text)}")
     tokens = list(_tokens(text))
-    names: dict[str, str] = {}
-    constants: dict[str, Any] = {}
+    names: list[str] = []
+    leaves: dict[str, _Compute] = {}
     pieces: list[str] = []
     for token in tokens:
         word, stand_in = token[0], f"_{len(pieces)}"
@@ -125,11 +121,12 @@ def parse_expression(text: str) -> Expression:
             continue
         pieces.append(stand_in)
         if token["name"] and word.lower() not in _CONSTANTS:
-            names[stand_in] = word
+            names.append(word)
+            leaves[stand_in] = _looking_up(word)
         else:
-            constants[stand_in] = _constant(token)
+            leaves[stand_in] = _always(_constant(token))
     tree = _parse(text, pieces, [token.start() for token in tokens])
-    expression = Expression(text, tree, names, constants)
+    expression = Expression(text, tuple(names), _computing(tree, leaves))
     if not names:
         expression.evaluate({})
     return expression
@@ -211,43 +208,74 @@ def _check(node: ast.expr, *, depth: int) -> None:
         _check(part, depth=depth + 1)
 
 
-def _look_up(values: Any, name: str) -> Any:
-    for part in name.split("."):
-        if not isinstance(values, Mapping):
-            return None
-        values = values.get(part)
-    return values
+def _looking_up(name: str) -> _Compute:
+    first, *others = name.split(".")
+
+    def look_up(values: Mapping[str, Any]) -> Any:
+        found = values.get(first)
+        for part in others:
+            if not isinstance(found, Mapping):
+                return None
+            found = found.get(part)
+        return found
+
+    return look_up
 
 
-def _compute(node: ast.expr, found: Mapping[str, Any]) -> Any:
+def _always(value: Any) -> _Compute:
+    return lambda _values: value
+
+
+def _computing(node: ast.expr, leaves: Mapping[str, _Compute]) -> _Compute:
+    """Make a function of a checked tree; to go through the tree for each object takes several times longer."""
     match node:
         case ast.Name(id=stand_in):
-            return found[stand_in]
-        case ast.List(elts=parts):
-            return [_compute(part, found) for part in parts]
-        case ast.BoolOp(op=op, values=parts):
-            chosen = all if isinstance(op, ast.And) else any
-            return chosen(_compute(part, found) for part in parts)
+            return leaves[stand_in]
+        case ast.List(elts=elements):
+            items = _all_of(elements, leaves)
+            return lambda values: [item(values) for item in items]
+        case ast.BoolOp(op=op, values=operands):
+            parts = _all_of(operands, leaves)
+            if isinstance(op, ast.And):
+                return lambda values: all(part(values) for part in parts)
+            return lambda values: any(part(values) for part in parts)
         case ast.UnaryOp(op=op, operand=operand):
-            value = _compute(operand, found)
-            return not value if isinstance(op, ast.Not) else _calculate(op, value)
+            one = _computing(operand, leaves)
+            return (lambda values: not one(values)) if isinstance(op, ast.Not) else _calculating(op, one)
         case ast.BinOp(left=left, op=op, right=right):
-            return _calculate(op, _compute(left, found), _compute(right, found))
+            return _calculating(op, _computing(left, leaves), _computing(right, leaves))
         case ast.Compare(left=left, ops=ops, comparators=rest):
-            operands = [_compute(part, found) for part in (left, *rest)]
-            return all(
-                _compare(op, first, second)
-                for op, first, second in zip(ops, operands, operands[1:], strict=False)
-            )
+            return _comparing([_COMPARE[type(op)] for op in ops], _all_of([left, *rest], leaves))
         case _:
             raise AssertionError(f"{type(node).__name__} passed the check")
 
 
-def _calculate(op: ast.operator | ast.unaryop, *numbers: Any) -> Any:
+def _all_of(nodes: Sequence[ast.expr], leaves: Mapping[str, _Compute]) -> list[_Compute]:
+    return [_computing(node, leaves) for node in nodes]
+
+
+def _comparing(compares: Sequence[Callable[[Any, Any], bool]], operands: Sequence[_Compute]) -> _Compute:
+    if len(compares) == 1:
+        (compare,), (left, right) = compares, operands
+        return lambda values: compare(left(values), right(values))
+
+    def chain(values: Mapping[str, Any]) -> bool:
+        found = [operand(values) for operand in operands]
+        return all(map(operator.call, compares, found, found[1:]))
+
+    return chain
+
+
+def _calculating(op: ast.operator | ast.unaryop, *operands: _Compute) -> _Compute:
+    calculate = _ARITHMETIC[type(op)]
+    return lambda values: _calculated(calculate, [operand(values) for operand in operands])
+
+
+def _calculated(calculate: Callable[..., Any], numbers: Sequence[Any]) -> Any:
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise TypeError(f"arithmetic needs numbers, not {_KINDS.get(type(number), 'an object')}")
-    return _finite(_ARITHMETIC[type(op)](*numbers))
+    return _finite(calculate(*numbers))
 
 
 def _finite(number: _Number) -> _Number:
@@ -256,9 +284,15 @@ def _finite(number: _Number) -> _Number:
     return number
 
 
-def _compare(op: ast.cmpop, first: Any, second: Any) -> bool:
-    if type(op) in _EQUALITIES:
-        return bool(_EQUALITIES[type(op)](first, second))
-    if first is None or second is None:
-        return False
-    return bool(_ORDERINGS[type(op)](first, second))
+def _ordering(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
+    return lambda first, second: first is not None and second is not None and bool(compare(first, second))
+
+
+def _equality(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
+    return lambda first, second: bool(compare(first, second))
+
+
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    **{kind: _ordering(compare) for kind, compare in _ORDERINGS.items()},
+    **{kind: _equality(compare) for kind, compare in _EQUALITIES.items()},
+}
