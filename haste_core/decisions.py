@@ -79,14 +79,10 @@ def decide(
         If the function fails or its result is not in [0, 1]. Such an object gets no tier at all.
     """
     input_sha256 = fingerprint(scored, spec, policy)
-    undefined = _why_undefined(scored.features, spec)
+    undefined = why_undefined(scored.features, spec)
     if undefined is not None:
         return Decision(None, policy.undefined, f"no score: {undefined}", input_sha256, scored.features)
-    score = build(spec.function, spec.parameters)(scored)
-    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-        raise InterestingnessError(f"{spec.function} gave {score!r}, which is no score in [0, 1]")
-    if not 0 <= score <= 1:
-        raise InterestingnessError(f"{spec.function} gave {score}, which is not in [0, 1]")
+    score = as_score(build(spec.function, spec.parameters)(scored), spec)
     if tier_for is None:
         assert isinstance(policy, IntervalPolicy)
         tier_for = policy.tier_for
@@ -94,7 +90,22 @@ def decide(
     parameters = ", ".join(f"{name}={value}" for name, value in spec.parameters.items())
     reason = f"{spec.function}({parameters}) gave {score:.4f}, {policy.why(tier)}"
     tier, kept = kept_for_audit(policy, tier, for_audit=for_audit)
-    return Decision(float(score), tier, reason + kept, input_sha256, scored.features)
+    return Decision(score, tier, reason + kept, input_sha256, scored.features)
+
+
+def as_score(given: object, spec: InterestingnessSpec) -> float:
+    """Return what a function gave, if it is a score in [0, 1].
+
+    Raises
+    ------
+    InterestingnessError
+        If it is none.
+    """
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        raise InterestingnessError(f"{spec.function} gave {given!r}, which is no score in [0, 1]")
+    if not 0 <= given <= 1:
+        raise InterestingnessError(f"{spec.function} gave {given}, which is not in [0, 1]")
+    return float(given)
 
 
 def kept_for_audit(policy: Policy, tier: str, *, for_audit: bool) -> tuple[str, str]:
@@ -112,10 +123,17 @@ def size_of(features: Mapping[str, Any]) -> int:
     return size if isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63 else 0
 
 
-def _why_undefined(features: Mapping[str, Any], spec: InterestingnessSpec) -> str | None:
+def why_undefined(features: Mapping[str, Any], spec: InterestingnessSpec) -> str | None:
+    """Say why an object has no score, whatever the function says; None if it may have one.
+
+    Raises
+    ------
+    InterestingnessError
+        If that cannot be computed from these features.
+    """
     if features.get("undefined"):
         return str(features["undefined"])
-    for reason, condition in _conditions(spec.undefined_if).items():
+    for reason, condition in conditions(spec).items():
         try:
             if parse_expression(condition).evaluate(features):
                 return reason
@@ -124,8 +142,9 @@ def _why_undefined(features: Mapping[str, Any], spec: InterestingnessSpec) -> st
     return None
 
 
-def _conditions(given: str | Mapping[str, str] | None) -> Mapping[str, str]:
-    """Return conditions by the reason to give where they are true."""
+def conditions(spec: InterestingnessSpec) -> Mapping[str, str]:
+    """Return the conditions under which there is no score, by the reason to give where they are true."""
+    given = spec.undefined_if
     if isinstance(given, str):
         return {f"{given} is true for this object": given}
     return given or {}

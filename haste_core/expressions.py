@@ -227,7 +227,7 @@ def _always(value: Any) -> _Compute:
 
 
 def _computing(node: ast.expr, leaves: Mapping[str, _Compute]) -> _Compute:
-    """Make a function of a checked tree; to go through the tree for each object takes several times longer."""
+    """Make a function of a checked tree; going through the tree for each object takes much longer."""
     match node:
         case ast.Name(id=stand_in):
             return leaves[stand_in]

@@ -316,6 +316,8 @@ _MAKERS: Mapping[str, Callable[..., InterestingnessFunction]] = {
     "rest": validate_call(rest),
 }
 
+_KNOWN_BESIDE = frozenset({"metadata", "timestamp", "location", "substream_id"})
+
 BUILT_IN = frozenset(_MAKERS)
 """Names of the interestingness functions that come with the program."""
 
@@ -343,3 +345,29 @@ def built_in(name: str, parameters: Mapping[str, Any]) -> InterestingnessFunctio
     except ValidationError as error:
         said = "; ".join(str(problem) for problem in problems_of(error))
         raise InterestingnessError(f"interestingness function {name!r}: {said}") from error
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What an interestingness function looks at.
+
+    Attributes
+    ----------
+    features : frozenset of str
+        Names of features.
+    circumstances : frozenset of str
+        Of what is known beside them: ``metadata``, ``timestamp``, ``location``, ``substream_id``.
+    """
+
+    features: frozenset[str] = frozenset()
+    circumstances: frozenset[str] = frozenset()
+
+
+def read_by(name: str, parameters: Mapping[str, Any]) -> Reads:
+    """Tell what a built-in function of `QUICK` looks at; `parameters` are such as it takes."""
+    if name == "expression":
+        names = {full.split(".")[0] for full in parse_expression(str(parameters["expression"])).names}
+        return Reads(frozenset(names - _KNOWN_BESIDE), frozenset(names & _KNOWN_BESIDE))
+    if name == "precomputed":
+        return Reads(circumstances=frozenset({"metadata"}))
+    return Reads(features=frozenset({str(parameters["feature"])}))

@@ -1,0 +1,169 @@
+"""What another interestingness function says of objects, by what is recorded of them."""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from sqlalchemy.engine import Connection
+
+from haste_core.decisions import as_score, conditions, kept_for_audit, why_undefined
+from haste_core.expressions import parse_expression
+from haste_core.image_sets import ImageSetSpec, Member, MemberScore, MemberState, combined, counts
+from haste_core.interestingness import (
+    InterestingnessError,
+    Reads,
+    ScoredObject,
+    built_in,
+    number_of,
+    read_by,
+    value_of,
+)
+from haste_core.pipelines import InterestingnessSpec, Pipeline
+from haste_core.policies import IntervalPolicy
+from haste_server.store.recorded import Recorded, recorded
+
+Way: TypeAlias = tuple[str, str, int]
+"""The tier of an object, the one that it would have, and its size in bytes."""
+
+
+def tried(connection: Connection, stream_id: str, pipeline: Pipeline) -> Iterator[Way]:
+    """Tell where each object of a stream would go by the function and the intervals of another pipeline."""
+    spec, policy, image_set = pipeline.interestingness, pipeline.policy, pipeline.image_set
+    assert spec is not None
+    assert isinstance(policy, IntervalPolicy)
+    function = _Function(spec)
+    is_named = policy.audit is not None or image_set is not None or function.ranks
+    rows: Iterable[Recorded] = recorded(connection, stream_id, _wanted(spec, image_set), named=is_named)
+    if function.ranks:
+        rows = list(rows)
+        function.rank_among(rows)
+    choice = Choice(policy, stream_id)
+    if image_set is not None:
+        return _of_sets(rows, image_set, function, choice)
+    return ((row[0], _after(row, function, choice), row[2]) for row in rows)
+
+
+def _wanted(spec: InterestingnessSpec, image_set: ImageSetSpec | None) -> Reads:
+    reads = read_by(spec.function, spec.parameters)
+    names = {
+        full.split(".")[0]
+        for condition in conditions(spec).values()
+        for full in parse_expression(condition).names
+    }
+    beside = {"metadata"} if image_set is not None else set()
+    return Reads(reads.features | names | {"undefined"}, reads.circumstances | beside)
+
+
+class _Function:
+    """An interestingness function as it is tried: on rows of what is recorded."""
+
+    def __init__(self, spec: InterestingnessSpec) -> None:
+        self._spec = spec
+        self.ranks = spec.function == "quantile"
+        standing = {"standing": self._standing} if self.ranks else {}
+        self._score = built_in(spec.function, {**spec.parameters, **standing})
+        self._values: dict[str | None, float] = {}
+        self._sorted: list[float] = []
+        self._asking: str | None = None
+
+    def __call__(self, row: Recorded) -> float | None:
+        """Score an object; None if its score is undefined.
+
+        Raises
+        ------
+        InterestingnessError
+            If it cannot be scored.
+        """
+        _, _, _, _, source_id, features, beside = row
+        if why_undefined(features, self._spec) is not None:
+            return None
+        self._asking = source_id
+        scored = ScoredObject(features, **{"metadata": {}, **beside})
+        return as_score(self._score(scored), self._spec)
+
+    def rank_among(self, rows: Iterable[Recorded]) -> None:
+        """Tell the function which objects there are; of those with the same name the last one counts."""
+        feature = str(self._spec.parameters["feature"])
+        values = {row[4]: value_of(row[5], feature) for row in rows}
+        self._values = {name: value for name, value in values.items() if value is not None}
+        self._sorted = sorted(self._values.values())
+
+    def _standing(self, scored: ScoredObject, feature: str) -> tuple[int, int, int]:
+        x = number_of(scored.features, feature)
+        below = bisect.bisect_left(self._sorted, x)
+        equal = bisect.bisect_right(self._sorted, x, below) - below
+        own = self._values.get(self._asking)
+        if own is None:
+            return below, equal, len(self._sorted)
+        return below - (own < x), equal - (own == x), len(self._sorted) - 1
+
+
+class Choice:
+    """The tiers of scores, with what is kept for audit."""
+
+    def __init__(self, policy: IntervalPolicy, stream_id: str) -> None:
+        self._policy, self._stream_id = policy, stream_id
+        self._borders = [interval.lo for interval in policy.intervals[1:]]
+        self._tiers = [interval.tier for interval in policy.intervals]
+        self._audited = None if policy.audit is None else policy.lowest
+        self.undefined = policy.undefined
+
+    def tier(self, score: float | None, name: str | None) -> str:
+        """Name the tier of a score; where the policy has an audit, the object or set needs its name."""
+        if score is None:
+            return self.undefined
+        tier = self._tiers[bisect.bisect_right(self._borders, score)]
+        return self.lowest_or_kept(str(name)) if tier == self._audited else tier
+
+    def lowest_or_kept(self, name: str) -> str:
+        """Name the tier of an object, or of a set, that would go to the lowest one."""
+        for_audit = self._policy.takes_for_audit(self._stream_id, name)
+        return kept_for_audit(self._policy, self._policy.lowest, for_audit=for_audit)[0]
+
+
+def _after(row: Recorded, function: _Function, choice: Choice) -> str:
+    tier, is_pinned, _, set_key, source_id, _, _ = row
+    if is_pinned:
+        return tier
+    try:
+        return choice.tier(function(row), set_key or source_id)  # a set is kept as one
+    except InterestingnessError:  # as when it is applied: the earlier decision stays
+        return tier
+
+
+@dataclass
+class _Set:
+    """The images of a set, and what the function says of those that count, by source_id."""
+
+    rows: list[tuple[str, bool, int]] = field(default_factory=list)
+    scores: dict[str | None, MemberScore] = field(default_factory=dict)
+    has_failed: bool = False
+
+
+def _of_sets(
+    rows: Iterable[Recorded], image_set: ImageSetSpec, function: _Function, choice: Choice
+) -> Iterator[Way]:
+    sets: defaultdict[str, _Set] = defaultdict(_Set)
+    for row in rows:
+        tier, is_pinned, size_bytes, set_key, source_id, _, beside = row
+        if set_key is None:
+            yield tier, _after(row, function, choice), size_bytes
+            continue
+        one = sets[set_key]
+        one.rows.append((tier, is_pinned, size_bytes))
+        member = Member(str(source_id), beside["metadata"], MemberState.DECIDED)
+        if counts(image_set, member):
+            try:
+                one.scores[source_id] = MemberScore(member, function(row))
+            except InterestingnessError:
+                one.has_failed = True
+    for set_key, one in sets.items():
+        score = combined(image_set, list(one.scores.values()))[0]
+        stays = one.has_failed and not one.scores
+        after = choice.tier(score, set_key)
+        for tier, is_pinned, size_bytes in one.rows:
+            yield tier, tier if stays or is_pinned else after, size_bytes
