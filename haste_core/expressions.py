@@ -112,7 +112,7 @@ def parse_expression(text: str) -> Expression:
         raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters; this one has {len(text)}")
     tokens = list(_tokens(text))
     names: list[str] = []
-    leaves: dict[str, _Compute] = {}
+    leaves: dict[str, _Leaf] = {}
     pieces: list[str] = []
     for token in tokens:
         word, stand_in = token[0], f"_{len(pieces)}"
@@ -122,9 +122,10 @@ def parse_expression(text: str) -> Expression:
         pieces.append(stand_in)
         if token["name"] and word.lower() not in _CONSTANTS:
             names.append(word)
-            leaves[stand_in] = _looking_up(word)
+            leaves[stand_in] = _Leaf(_looking_up(word), name=word)
         else:
-            leaves[stand_in] = _always(_constant(token))
+            constant = _constant(token)
+            leaves[stand_in] = _Leaf(_always(constant), constant=constant)
     tree = _parse(text, pieces, [token.start() for token in tokens])
     expression = Expression(text, tuple(names), _computing(tree, leaves))
     if not names:
@@ -226,32 +227,67 @@ def _always(value: Any) -> _Compute:
     return lambda _values: value
 
 
-def _computing(node: ast.expr, leaves: Mapping[str, _Compute]) -> _Compute:
+@dataclass(frozen=True)
+class _Leaf:
+    """A name or a constant of an expression."""
+
+    compute: _Compute
+    name: str | None = None
+    constant: Any = None
+
+
+def _computing(node: ast.expr, leaves: Mapping[str, _Leaf]) -> _Compute:
     """Make a function of a checked tree; going through the tree for each object takes much longer."""
     match node:
         case ast.Name(id=stand_in):
-            return leaves[stand_in]
+            return leaves[stand_in].compute
         case ast.List(elts=elements):
             items = _all_of(elements, leaves)
             return lambda values: [item(values) for item in items]
         case ast.BoolOp(op=op, values=operands):
             parts = _all_of(operands, leaves)
-            if isinstance(op, ast.And):
-                return lambda values: all(part(values) for part in parts)
-            return lambda values: any(part(values) for part in parts)
+            return _joining(parts, until=isinstance(op, ast.Or))
         case ast.UnaryOp(op=op, operand=operand):
             one = _computing(operand, leaves)
             return (lambda values: not one(values)) if isinstance(op, ast.Not) else _calculating(op, one)
         case ast.BinOp(left=left, op=op, right=right):
             return _calculating(op, _computing(left, leaves), _computing(right, leaves))
+        case ast.Compare(left=ast.Name(id=name), ops=[op], comparators=[ast.Name(id=number)]) if (
+            type(op) in _ORDERINGS and _is_bare(leaves[name]) and leaves[number].constant is not None
+        ):
+            return _bordering(str(leaves[name].name), _ORDERINGS[type(op)], leaves[number].constant)
         case ast.Compare(left=left, ops=ops, comparators=rest):
             return _comparing([_COMPARE[type(op)] for op in ops], _all_of([left, *rest], leaves))
         case _:
             raise AssertionError(f"{type(node).__name__} passed the check")
 
 
-def _all_of(nodes: Sequence[ast.expr], leaves: Mapping[str, _Compute]) -> list[_Compute]:
+def _all_of(nodes: Sequence[ast.expr], leaves: Mapping[str, _Leaf]) -> list[_Compute]:
     return [_computing(node, leaves) for node in nodes]
+
+
+def _joining(parts: Sequence[_Compute], *, until: bool) -> _Compute:
+    def join(values: Mapping[str, Any]) -> bool:
+        for part in parts:
+            if bool(part(values)) is until:
+                return until
+        return not until
+
+    return join
+
+
+def _is_bare(leaf: _Leaf) -> bool:
+    return leaf.name is not None and "." not in leaf.name
+
+
+def _bordering(name: str, compare: Callable[[Any, Any], Any], border: Any) -> _Compute:
+    """Compare what has a plain name with a constant, as most conditions do, without asking for each."""
+
+    def is_beyond(values: Mapping[str, Any]) -> bool:
+        found = values.get(name)
+        return found is not None and bool(compare(found, border))
+
+    return is_beyond
 
 
 def _comparing(compares: Sequence[Callable[[Any, Any], bool]], operands: Sequence[_Compute]) -> _Compute:
@@ -268,14 +304,17 @@ def _comparing(compares: Sequence[Callable[[Any, Any], bool]], operands: Sequenc
 
 def _calculating(op: ast.operator | ast.unaryop, *operands: _Compute) -> _Compute:
     calculate = _ARITHMETIC[type(op)]
-    return lambda values: _calculated(calculate, [operand(values) for operand in operands])
+    if len(operands) == 1:
+        (operand,) = operands
+        return lambda values: _finite(calculate(_number(operand(values))))
+    left, right = operands
+    return lambda values: _finite(calculate(_number(left(values)), _number(right(values))))
 
 
-def _calculated(calculate: Callable[..., Any], numbers: Sequence[Any]) -> Any:
-    for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise TypeError(f"arithmetic needs numbers, not {_KINDS.get(type(number), 'an object')}")
-    return _finite(calculate(*numbers))
+def _number(value: Any) -> Any:
+    if type(value) is float or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise TypeError(f"arithmetic needs numbers, not {_KINDS.get(type(value), 'an object')}")
 
 
 def _finite(number: _Number) -> _Number:

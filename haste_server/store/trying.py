@@ -6,7 +6,7 @@ import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy.engine import Connection
 
@@ -137,11 +137,23 @@ def _after(row: Recorded, function: _Function, choice: Choice) -> str:
 
 @dataclass
 class _Set:
-    """The images of a set, and what the function says of those that count, by source_id."""
+    """The images of a set, and of those that count the channel and the score, by source_id."""
 
     rows: list[tuple[str, bool, int]] = field(default_factory=list)
-    scores: dict[str | None, MemberScore] = field(default_factory=dict)
+    scores: dict[str, tuple[Any, float | None]] = field(default_factory=dict)
     has_failed: bool = False
+
+    def combined(self, image_set: ImageSetSpec) -> float | None:
+        """Return the score of the set."""
+        scores = [
+            MemberScore(_member(source_id, channel), score)
+            for source_id, (channel, score) in self.scores.items()
+        ]
+        return combined(image_set, scores)[0]
+
+
+def _member(source_id: str, channel: Any) -> Member:
+    return Member(source_id, {"channel": channel}, MemberState.DECIDED)
 
 
 def _of_sets(
@@ -155,15 +167,14 @@ def _of_sets(
             continue
         one = sets[set_key]
         one.rows.append((tier, is_pinned, size_bytes))
-        member = Member(str(source_id), beside["metadata"], MemberState.DECIDED)
-        if counts(image_set, member):
+        channel = beside["metadata"].get("channel")
+        if counts(image_set, _member(str(source_id), channel)):
             try:
-                one.scores[source_id] = MemberScore(member, function(row))
+                one.scores[str(source_id)] = (channel, function(row))
             except InterestingnessError:
                 one.has_failed = True
     for set_key, one in sets.items():
-        score = combined(image_set, list(one.scores.values()))[0]
         stays = one.has_failed and not one.scores
-        after = choice.tier(score, set_key)
+        after = choice.tier(one.combined(image_set), set_key)
         for tier, is_pinned, size_bytes in one.rows:
             yield tier, tier if stays or is_pinned else after, size_bytes
