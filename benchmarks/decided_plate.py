@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from haste_core.decisions import Decision
+from haste_core.features.quality import QUALITY_FEATURES
 from haste_core.jobspec import parse_job_spec
 from haste_core.messages import Place
 from haste_core.pipelines import Pipeline
@@ -145,21 +146,41 @@ class DecidedPlate:
             }
 
     def _made(self, number: int) -> Made:
-        about = About(number + 1, number + 1, STREAM, _name(number), {"metadata": {}})
+        about = About(number + 1, number + 1, STREAM, _name(number), {"metadata": self._metadata(number)})
         decision = Decision(
             self.score(number), self.tier(number), "written by a benchmark", "0" * 64, self._features(number)
         )
         return Made(about, decision, self.pipeline, "enforce")
 
+    def _metadata(self, number: int) -> dict[str, Any]:
+        field = number // 4
+        return {
+            "well": f"{'ABCDEFGH'[field % 8]}{field // 8 % 12 + 1:02}",
+            "site": field // 96,
+            "channel": ("DAPI", "GFP", "Cy5", "BF")[number % 4],
+            "wanted": 1 - self.score(number),
+        }
+
     def _features(self, number: int) -> dict[str, Any]:
+        """Return what `focus-score` answers where a pipeline asks for all that it can measure."""
         score = self.score(number)
         return {
             "plls": _X0 + math.log(score / (1 - score)) / _K,
+            "signal_fraction": score,
             "empty": False,
-            "noise_lift": 0.0,
-            "speck_lift": 0.0,
-            "size_bytes": SIZE_BYTES,
+            "width": 2048,
+            "height": 2048,
+            "format": "TIFF",
+            "dtype": "uint16",
+            "bits": 16,
+            "colour": False,
+            "facts": {"channel_names": ["DAPI"], "stage_um": [1.5 * number, 2.5]},
+            **{name: (index + score) / 3 for index, name in enumerate(sorted(QUALITY_FEATURES))},
+            "noise_lift": 0.01 * score,
+            "speck_lift": 0.02 * score,
+            "pixels": "original",
             "sha256": _sha256(number),
+            "size_bytes": SIZE_BYTES,
         }
 
 

@@ -3,7 +3,8 @@
 A border is moved so that a tenth of the objects change their tier. Only these have files, so that whatever
 else was touched would fail. Measured is the time from the request to the last move, beside a bare loop
 that copies the same number of equal files in as many processes: to a temporary name, flushed, read again
-for the SHA-256, renamed, and the former file removed. A page and a preview are asked for over HTTP.
+for the SHA-256, renamed, and the former file removed. A page and previews are asked for over HTTP: of the
+moved border, and of functions whose scores nobody has computed before.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ from haste_server.catalogue import load_pipelines
 
 TIERS = ("tierA", "tierB", "tierC", "tierD", "empty")
 ASKED = 20  # times, for a page and a preview
+ASKED_SELDOM = 5  # times, for a preview of another function
+TRIED: dict[str, tuple[str, dict[str, Any]]] = {
+    "feature": ("logistic", {"feature": "signal_fraction", "k": 8, "x0": 0.5}),
+    "expression": ("expression", {"expression": "(plls - noise_lift + 3) / 3", "clip": True}),
+    "precomputed": ("precomputed", {"field": "wanted"}),
+    "quantile": ("quantile", {"feature": "signal_fraction"}),
+}
+AUDIT = {"fraction": 0.1, "tier": "tierB"}
 _TIMEOUT_S = 1200.0
 _POLL_S = 0.25  # seldom: each answer costs the server time
 
@@ -98,17 +107,20 @@ def _get(system: System, what: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def _post(system: System, what: str, policy: dict[str, Any]) -> dict[str, Any]:
+def _post(
+    system: System, what: str, policy: dict[str, Any], function: dict[str, Any] | None = None
+) -> dict[str, Any]:
     url = f"{system.server.url}/HASTE/stream/{STREAM}/{what}"
-    answer = system.http.post(url, json={"policy": policy}, timeout=120)
+    body = {"policy": policy} if function is None else {"policy": policy, "interestingness": function}
+    answer = system.http.post(url, json=body, timeout=120)
     answer.raise_for_status()
     return dict(answer.json())
 
 
-def median_s(ask: Callable[[], object]) -> float:
+def median_s(ask: Callable[[], object], *, times: int = ASKED) -> float:
     """Measure what an answer takes."""
     took = []
-    for _ in range(ASKED):
+    for _ in range(times):
         began = time.perf_counter()
         ask()
         took.append(time.perf_counter() - began)
@@ -119,6 +131,21 @@ def pages_s(system: System) -> float:
     """Measure a page in the middle of the list."""
     first = _get(system, "/images?limit=100&max=0.5")["next"]
     return median_s(lambda: _get(system, f"/images?limit=100&max=0.5&cursor={first}"))
+
+
+def previews_s(system: System, pipeline: Pipeline, policy: dict[str, Any]) -> dict[str, float]:
+    """Measure previews: of other borders, with an audit, and of other functions."""
+    spec = pipeline.interestingness
+    assert spec is not None
+    preview = partial(_post, system, "policy/preview")
+    figures = {
+        "preview_100k_s": median_s(partial(preview, policy)),
+        "preview_audit_100k_s": median_s(partial(preview, policy | {"audit": AUDIT}), times=ASKED_SELDOM),
+    }
+    for name, (function, parameters) in TRIED.items():
+        asked = spec.model_dump(mode="json") | {"function": function, "parameters": parameters}
+        figures[f"preview_{name}_100k_s"] = median_s(partial(preview, policy, asked), times=ASKED_SELDOM)
+    return figures
 
 
 def measure(size: Size) -> dict[str, float]:
@@ -139,7 +166,7 @@ def measure(size: Size) -> dict[str, float]:
             say(f"storing {size.objects} objects")
             plate.store(system.database_url)
             page_s = pages_s(system)
-            preview_s = median_s(partial(_post, system, "policy/preview", policy))
+            figures = previews_s(system, pipeline, policy)
             took_s = retier_s(system, policy, in_tier)
             _check(plate, moving, _post(system, "policy/preview", policy))
             decided_again = sum(1 for _ in plate.tiers.glob("tierD/*/*"))
@@ -147,7 +174,7 @@ def measure(size: Size) -> dict[str, float]:
     return {
         "moved_fraction": decided_again / size.objects,
         "ratio_to_copy_loop": took_s / floor_s,
-        "preview_100k_s": preview_s,
+        **figures,
         "page_100k_ms": 1000 * page_s,
         "retier_s": took_s,
         "copy_loop_s": floor_s,

@@ -77,7 +77,7 @@ class Bench:
                 {"taskSequential": ["focus-score", "tier"]},
                 source_id=f"s{site}/{name}",
                 stream_id="s",
-                metadata={"well": "A01", "site": site, "channel": name.partition(" ")[0]},
+                metadata={"well": "A01", "site": site, "channel": name.partition(" ")[0], "share": site / 4},
             )
             for name in names
         ]
@@ -287,9 +287,32 @@ def test_planes(store: SqlStore) -> None:
     assert "DAPI (2 planes), GFP (2 planes); complete" in bench.reasons()[0]
 
 
-@on_one_database
-@pytest.mark.parametrize("combine", ["reference", "mean", "max"])
-def test_a_preview_says_what_applying_does(store: SqlStore, combine: str) -> None:
+def _asking(function: str, parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"function": function, "features_from": "focus-score", "parameters": parameters, **more}
+
+
+HALVES = [{"lo": 0, "hi": 0.5, "tier": "cold"}, {"lo": 0.5, "hi": 1, "tier": "hot"}]
+AUDITED = {
+    "intervals": HALVES,
+    "undefined": "cold",
+    "audit": {"fraction": 0.5, "seed": 1, "tier": "warm"},
+}
+OTHERWISE = _asking("expression", {"expression": "1 - score"})
+TRIED: list[dict[str, Any]] = [
+    {"interestingness": OTHERWISE},
+    {"interestingness": OTHERWISE, "policy": AUDITED},
+    {"interestingness": OTHERWISE | {"undefined_if": "score > 0.8"}},
+    {"interestingness": _asking("precomputed", {"field": "share"})},
+    {"policy": AUDITED},
+]
+
+
+@pytest.mark.parametrize(
+    ("combine", "tried"),
+    [("reference", TRIED[0]), ("max", TRIED[0]), *(("mean", one) for one in TRIED)],
+    ids=["reference", "max", "mean", "audit", "undefined", "precomputed", "borders"],
+)
+def test_a_preview_says_what_applying_does(store: SqlStore, combine: str, tried: dict[str, Any]) -> None:
     image_set = {**SETS.to_json()["image_set"], "combine": combine}
     bench = Bench(store, Pipeline.parse(SETS.to_json() | {"image_set": image_set}))
     for site, scores in ((1, (0.2, 0.9, 0.3)), (2, (0.9, 0.1, 0.1)), (3, (None, 0.5, 0.9))):
@@ -297,12 +320,7 @@ def test_a_preview_says_what_applying_does(store: SqlStore, combine: str) -> Non
         bench.score(dict(zip(CHANNELS, scores, strict=True)), site=site)
     bench.decide()
     before = store.progress("s").tiers
-    new = {
-        "function": "expression",
-        "features_from": "focus-score",
-        "parameters": {"expression": "1 - score"},
-    }
-    pipeline = Pipeline.parse(store.stream("s").pipeline.to_json() | {"interestingness": new})
+    pipeline = Pipeline.parse(store.stream("s").pipeline.to_json() | tried)
     shifts = store.preview("s", pipeline)
     store.set_policy("s", pipeline)
     bench.decide()

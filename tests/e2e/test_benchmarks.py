@@ -88,7 +88,8 @@ def test_focus_pipeline(run: Run) -> None:
 
 def test_retier(run: Run) -> None:
     figures = run(retier)
-    seconds = {"preview_100k_s", "retier_s", "copy_loop_s"}
+    tried = {"audit", "feature", "expression", "precomputed", "quantile"}
+    seconds = {"preview_100k_s", "retier_s", "copy_loop_s"} | {f"preview_{name}_100k_s" for name in tried}
     assert set(figures) == {"moved_fraction", "ratio_to_copy_loop", "page_100k_ms"} | seconds
     assert figures["moved_fraction"] == 0.1
     assert all(0.0005 < figures[name] < 60 for name in seconds), figures
