@@ -192,25 +192,41 @@ def combined(spec: ImageSetSpec, scores: Sequence[MemberScore]) -> tuple[float |
     how : str
         For the decision's reason: ``DAPI gave 0.8123``.
     """
+    spoken = _spoken(spec, scores)
+    if not spoken:
+        return None, _why_none(spec, scores)
+    score, count = _of_all(spec, spoken), sum(map(len, spoken.values()))
+    if count == 1:
+        return score, f"{next(iter(spoken))} gave {score:.4f}"
+    how = "mean" if spec.combine == "reference" else spec.combine
+    parts = ", ".join(f"{channel} {_shown(planes)}" for channel, planes in spoken.items())
+    return score, f"the {how} of {parts} is {score:.4f}"
+
+
+def combined_score(spec: ImageSetSpec, scores: Iterable[MemberScore]) -> float | None:
+    """Make one score of those of a set, as `combined`, without saying how."""
+    spoken = _spoken(spec, scores)
+    return _of_all(spec, spoken) if spoken else None
+
+
+def _spoken(spec: ImageSetSpec, scores: Iterable[MemberScore]) -> dict[str, list[float]]:
+    """Collect the scores that speak for each channel."""
     by_channel: defaultdict[str, list[float]] = defaultdict(list)
     for one in scores:
         if one.score is not None:
             by_channel[one.member.shown_channel].append(one.score)
-    if not by_channel:
-        return None, _why_none(spec, scores)
     if spec.z == "best":
-        spoken = {channel: [max(planes)] for channel, planes in by_channel.items()}
-    else:
-        spoken = dict(by_channel)
+        return {channel: [max(planes)] for channel, planes in by_channel.items()}
+    return dict(by_channel)
+
+
+def _of_all(spec: ImageSetSpec, spoken: Mapping[str, Sequence[float]]) -> float:
     values = [value for planes in spoken.values() for value in planes]
-    how = "mean" if spec.combine == "reference" else spec.combine
-    score = {"min": min(values), "mean": min(max(sum(values) / len(values), 0.0), 1.0), "max": max(values)}[
-        how
-    ]
-    if len(values) == 1:
-        return score, f"{next(iter(spoken))} gave {score:.4f}"
-    parts = ", ".join(f"{channel} {_shown(planes)}" for channel, planes in spoken.items())
-    return score, f"the {how} of {parts} is {score:.4f}"
+    if spec.combine == "min":
+        return min(values)
+    if spec.combine == "max":
+        return max(values)
+    return min(max(sum(values) / len(values), 0.0), 1.0)
 
 
 def _why_none(spec: ImageSetSpec, scores: Iterable[MemberScore]) -> str:

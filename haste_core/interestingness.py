@@ -356,18 +356,24 @@ class Reads:
     features : frozenset of str
         Names of features.
     circumstances : frozenset of str
-        Of what is known beside them: ``metadata``, ``timestamp``, ``location``, ``substream_id``.
+        Of what is known beside them: ``timestamp``, ``location``, ``substream_id``; ``metadata``, if all of
+        it is looked at.
+    metadata : frozenset of str
+        Fields of the metadata.
     """
 
     features: frozenset[str] = frozenset()
     circumstances: frozenset[str] = frozenset()
+    metadata: frozenset[str] = frozenset()
 
 
 def read_by(name: str, parameters: Mapping[str, Any]) -> Reads:
     """Tell what a built-in function of `QUICK` looks at; `parameters` are such as it takes."""
     if name == "expression":
-        names = {full.split(".")[0] for full in parse_expression(str(parameters["expression"])).names}
-        return Reads(frozenset(names - _KNOWN_BESIDE), frozenset(names & _KNOWN_BESIDE))
+        paths = [full.split(".") for full in parse_expression(str(parameters["expression"])).names]
+        fields = {path[1] for path in paths if path[0] == "metadata" and len(path) > 1}
+        firsts = {path[0] for path in paths if path[0] != "metadata" or len(path) == 1}
+        return Reads(frozenset(firsts - _KNOWN_BESIDE), frozenset(firsts & _KNOWN_BESIDE), frozenset(fields))
     if name == "precomputed":
-        return Reads(circumstances=frozenset({"metadata"}))
+        return Reads(metadata=frozenset({str(parameters["field"])}))
     return Reads(features=frozenset({str(parameters["feature"])}))

@@ -47,9 +47,15 @@ def recorded(
 
 
 def _page_type(reads: Reads) -> Any:
-    features = TypedDict("features", dict.fromkeys(reads.features, Any), total=False)  # type: ignore[misc]
-    beside = TypedDict("beside", dict.fromkeys(reads.circumstances, Any), total=False)  # type: ignore[misc]
-    return list[tuple[Any, Any, Any, Any, Any, features, beside]]
+    beside = dict.fromkeys(reads.circumstances, Any)
+    if reads.metadata and "metadata" not in beside:
+        beside["metadata"] = _some("metadata", dict.fromkeys(reads.metadata, Any))
+    features = _some("features", dict.fromkeys(reads.features, Any))
+    return list[tuple[Any, Any, Any, Any, Any, features, _some("beside", beside)]]  # type: ignore[valid-type, misc]
+
+
+def _some(name: str, wanted: Mapping[str, Any]) -> Any:
+    return TypedDict(name, wanted, total=False)  # type: ignore[operator]
 
 
 def _rows(reads: Reads, *, named: bool) -> sa.Select[str]:
@@ -60,7 +66,7 @@ def _rows(reads: Reads, *, named: bool) -> sa.Select[str]:
         _json(objects.c.set_key) if named else sa.literal("null"),
         _json(decisions.c.source_id) if named else sa.literal("null"),
         sa.type_coerce(decisions.c.features, sa.Text),
-        sa.type_coerce(decisions.c.circumstances, sa.Text) if reads.circumstances else sa.literal("{}"),
+        _beside_of(reads),
     ]
     row = sa.literal("[") + columns[0]
     for column in columns[1:]:
@@ -76,6 +82,11 @@ def _rows(reads: Reads, *, named: bool) -> sa.Select[str]:
         )
         .order_by(objects.c.job_id)
     )
+
+
+def _beside_of(reads: Reads) -> sa.ColumnElement[str]:
+    is_wanted = reads.circumstances or reads.metadata
+    return sa.type_coerce(decisions.c.circumstances, sa.Text) if is_wanted else sa.literal("{}")
 
 
 def _json(value: sa.ColumnElement[str]) -> sa.ColumnElement[str]:

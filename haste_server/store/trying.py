@@ -5,14 +5,14 @@ from __future__ import annotations
 import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from sqlalchemy.engine import Connection
 
 from haste_core.decisions import as_score, conditions, kept_for_audit, why_undefined
 from haste_core.expressions import parse_expression
-from haste_core.image_sets import ImageSetSpec, Member, MemberScore, MemberState, combined, counts
+from haste_core.image_sets import ImageSetSpec, Member, MemberScore, MemberState, combined_score, counts
 from haste_core.interestingness import (
     InterestingnessError,
     Reads,
@@ -54,8 +54,8 @@ def _wanted(spec: InterestingnessSpec, image_set: ImageSetSpec | None) -> Reads:
         for condition in conditions(spec).values()
         for full in parse_expression(condition).names
     }
-    beside = {"metadata"} if image_set is not None else set()
-    return Reads(reads.features | names | {"undefined"}, reads.circumstances | beside)
+    fields = {"channel"} if image_set is not None else set[str]()
+    return replace(reads, features=reads.features | names | {"undefined"}, metadata=reads.metadata | fields)
 
 
 class _Function:
@@ -140,19 +140,19 @@ class _Set:
     """The images of a set, and of those that count the channel and the score, by source_id."""
 
     rows: list[tuple[str, bool, int]] = field(default_factory=list)
-    scores: dict[str, tuple[Any, float | None]] = field(default_factory=dict)
+    scores: dict[str, tuple[str | None, float | None]] = field(default_factory=dict)
     has_failed: bool = False
 
-    def combined(self, image_set: ImageSetSpec) -> float | None:
+    def score(self, image_set: ImageSetSpec) -> float | None:
         """Return the score of the set."""
         scores = [
             MemberScore(_member(source_id, channel), score)
             for source_id, (channel, score) in self.scores.items()
         ]
-        return combined(image_set, scores)[0]
+        return combined_score(image_set, scores)
 
 
-def _member(source_id: str, channel: Any) -> Member:
+def _member(source_id: str, channel: object) -> Member:
     return Member(source_id, {"channel": channel}, MemberState.DECIDED)
 
 
@@ -160,6 +160,7 @@ def _of_sets(
     rows: Iterable[Recorded], image_set: ImageSetSpec, function: _Function, choice: Choice
 ) -> Iterator[Way]:
     sets: defaultdict[str, _Set] = defaultdict(_Set)
+    counted: dict[str | None, bool] = {}
     for row in rows:
         tier, is_pinned, size_bytes, set_key, source_id, _, beside = row
         if set_key is None:
@@ -167,14 +168,16 @@ def _of_sets(
             continue
         one = sets[set_key]
         one.rows.append((tier, is_pinned, size_bytes))
-        channel = beside["metadata"].get("channel")
-        if counts(image_set, _member(str(source_id), channel)):
+        member = _member(str(source_id), beside["metadata"].get("channel"))
+        if member.channel not in counted:
+            counted[member.channel] = counts(image_set, member)
+        if counted[member.channel]:
             try:
-                one.scores[str(source_id)] = (channel, function(row))
+                one.scores[member.source_id] = (member.channel, function(row))
             except InterestingnessError:
                 one.has_failed = True
     for set_key, one in sets.items():
         stays = one.has_failed and not one.scores
-        after = choice.tier(one.combined(image_set), set_key)
+        after = choice.tier(one.score(image_set), set_key)
         for tier, is_pinned, size_bytes in one.rows:
             yield tier, tier if stays or is_pinned else after, size_bytes
