@@ -164,6 +164,15 @@ class _RankedPolicy(_Policy):
         return self.rest
 
     @property
+    def ranked(self) -> frozenset[str]:
+        """The tiers between which ranks alone decide, that of the audit left out."""
+        return frozenset({self.rest, *(tier for tier, _ in self._sizes(0))})
+
+    def leaves(self, tier: str) -> bool:
+        """Tell whether what a person or a tier's limits put to a tier stays there, whatever its rank."""
+        return tier in self.ranked or (self.audit is not None and tier == self.audit.tier)
+
+    @property
     @abstractmethod
     def best(self) -> str:
         """Who is kept, in words."""

@@ -233,9 +233,9 @@ class Postponed:
 
 Answer: TypeAlias = Decision | Undecidable | Postponed
 
-RankedSo: TypeAlias = tuple[str, int, bool]
-"""What a ranking follows from: SHA-256 of the pipeline, number of the stream's latest decision, and whether
-another policy is still to decide about some of its objects."""
+RankedSo: TypeAlias = tuple[str, int, int, bool]
+"""What a ranking follows from: SHA-256 of the pipeline, number of the stream's latest decision, how many
+objects there are, and whether another policy is still to decide about some of them."""
 
 
 @dataclass(frozen=True)

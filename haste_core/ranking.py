@@ -1,6 +1,7 @@
 """Which objects of a stream are the best that there is room for.
 
-Objects rank by score; of equals, the one that came first (by the number of its job) ranks higher.
+Objects rank by score; of equals, the one that came first (by the number of its job) ranks higher. An image
+set is one object here: its job is its first one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Shelf:
     is_bytes: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """An object with a score.
 

@@ -100,12 +100,12 @@ def _tier_by_own(item: Undecided, policy: OwnPolicy, score: float) -> str:
 
 def _tier_by_rank(item: Undecided, policy: RankedPolicy, score: float) -> str:
     """Leave what is known where it is, as the next revision finds out whether it belongs there."""
-    shelves = policy.shelves(item.occupied, more=1)
     if item.present is not None:
-        known = item.present in {policy.rest, *(shelf.tier for shelf in shelves)}
-        return item.present if known else policy.rest
+        return item.present if item.present in policy.ranked else policy.rest
     weight = policy.weight(size_of(item.scored.features))
-    return place(shelves, policy.rest, item.occupied, score=score, weight=weight)
+    return place(
+        policy.shelves(item.occupied, more=1), policy.rest, item.occupied, score=score, weight=weight
+    )
 
 
 class StreamsSoFar:

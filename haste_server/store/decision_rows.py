@@ -19,6 +19,8 @@ from haste_server.store.many_rows import insert_numbered, overwrite
 from haste_server.store.schema import NO_SCORE, decisions, objects
 
 SOFTWARE_VERSION = version("haste-server")
+HOLDING: frozenset[Origin] = frozenset({"recall", "retention", "quota"})
+"""Of decisions by which an object stays where a person or a tier's limits wanted it, whatever its rank."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def _object_row(made: Made, decision_id: int) -> dict[str, Any]:
         "tier": decision.tier,
         "size_bytes": size_of(decision.features),
         "pinned": about.pinned,
+        "held": made.origin in HOLDING,
         "due": made.due,
     }
 

@@ -72,10 +72,9 @@ def _by_value(spec: InterestingnessSpec, policy: IntervalPolicy) -> Tier:
 
 def _left_to_revision(policy: RankedPolicy) -> Tier:
     """Leave objects where they are, if it is a tier of a ranking: who belongs elsewhere is found out next."""
-    ranked = {policy.rest, *(shelf.tier for shelf in policy.shelves(()))}
     return sa.case(
         (objects.c.score == NO_SCORE, sa.literal(policy.undefined)),
-        (objects.c.tier.in_(sorted(ranked)), objects.c.tier),
+        (objects.c.tier.in_(sorted(policy.ranked)), objects.c.tier),
         else_=sa.literal(policy.rest),
     )
 

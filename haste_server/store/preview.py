@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from haste_core.decisions import kept_for_audit
 from haste_core.errors import InvalidError, Problem
 from haste_core.interestingness import QUICK
 from haste_core.objects import Shift
 from haste_core.pipelines import InterestingnessSpec, Pipeline
 from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
-from haste_core.ranking import Occupied, Ranked, revise
 from haste_server.store.policies_in_sql import tier_by_record
+from haste_server.store.ranked_streams import load_standings, tiers_by_policy
 from haste_server.store.records import SqlPart, pipelines_now
-from haste_server.store.schema import NO_SCORE, jobs, objects
+from haste_server.store.schema import jobs, objects
 from haste_server.store.trying import Choice, Way, tried
 
 LOWEST = ""
@@ -71,27 +69,9 @@ def _check_can_be_tried(
 
 
 def _ranked(connection: Connection, stream_id: str, policy: RankedPolicy) -> list[Shift]:
-    rows = connection.execute(_ALL, {"name": stream_id}).all()
-    pinned: defaultdict[str, list[int]] = defaultdict(list)
-    ranked = []
-    for row in rows:
-        if row.score == NO_SCORE:
-            continue
-        if row.pinned:
-            pinned[row.tier].append(row.size_bytes)
-        else:
-            ranked.append(Ranked(row.job_id, row.score, policy.weight(row.size_bytes), ""))
-    held = [Occupied(tier, len(sizes), sum(sizes), 0.0, 0.0) for tier, sizes in pinned.items()]
-    shelves = policy.shelves(held, more=len(ranked))
-    tiers = revise(shelves, policy.rest, ranked)
-
-    def tier(row: Any) -> str:
-        if row.job_id not in tiers:
-            return policy.undefined
-        for_audit = policy.takes_for_audit(stream_id, row.source_id)
-        return kept_for_audit(policy, tiers[row.job_id], for_audit=for_audit)[0]
-
-    return _shifts((row, row.tier if row.pinned else tier(row)) for row in rows)
+    standings = load_standings(connection, stream_id)
+    tiers = tiers_by_policy(connection, stream_id, standings, policy)
+    return _summed((one.tier, tiers[one.job_id], one.size_bytes) for one in standings)
 
 
 def _without_audit(pipeline: Pipeline) -> Pipeline:
@@ -137,10 +117,6 @@ def _audited(
     return _joined([*counted, *_summed(ways)])
 
 
-def _shifts(ways: Iterable[tuple[Any, str]]) -> list[Shift]:
-    return _summed((row.tier, after, row.size_bytes) for row, after in ways)
-
-
 def _summed(ways: Iterable[Way]) -> list[Shift]:
     sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for before, after, size_bytes in ways:
@@ -157,17 +133,3 @@ def _joined(shifts: Iterable[Shift]) -> list[Shift]:
         same = found.get(way, Shift(*way, 0, 0))
         found[way] = Shift(*way, same.count + one.count, same.size_bytes + one.size_bytes)
     return [found[way] for way in sorted(found)]
-
-
-_ALL = (
-    sa.select(
-        objects.c.job_id,
-        objects.c.score,
-        objects.c.tier,
-        objects.c.pinned,
-        objects.c.size_bytes,
-        jobs.c.source_id,
-    )
-    .join(jobs, jobs.c.job_id == objects.c.job_id)
-    .where(objects.c.stream_id == sa.bindparam("name"))
-)

@@ -16,6 +16,7 @@ from haste_core import lifecycle
 from haste_core.decisions import Decision, Origin, held_by_pin
 from haste_core.errors import NotFoundError
 from haste_core.interestingness import ScoredObject
+from haste_core.policies import RankedPolicy
 from haste_core.ports import StateChange, Undecided
 from haste_core.states import MOVES, Due, Phase
 from haste_server.store.deciding import last_decision
@@ -87,7 +88,7 @@ class Redeciding(SqlPart):
                 is_asked = row.due is Due.DECISION or origin == "set"
                 if not is_asked or row.stream_pipeline_sha256 != item.pipeline.sha256:
                     continue  # somebody else was quicker, or it is due again
-                kept = _earlier(row) if decision is None else decision
+                kept = _earlier(row) if decision is None or _keeps_place(row, decision, item) else decision
                 if row.pinned and decision is not None:
                     kept = held_by_pin(decision, row.tier)
                 if (kept.score, kept.tier, row.stream_mode) in _stands(row):
@@ -220,6 +221,14 @@ def _earlier(row: Row[Any]) -> Decision:
     )
 
 
+def _keeps_place(row: Row[Any], decision: Decision, item: Undecided) -> bool:
+    """Tell whether ranks leave an object where a person or a tier's limits put it."""
+    policy = item.pipeline.policy
+    if not row.held or not isinstance(policy, RankedPolicy) or decision.score is None:
+        return False
+    return decision.score == row.decision_score and policy.leaves(row.tier)
+
+
 def _stands(row: Row[Any]) -> set[tuple[float | None, str, str]]:
     """List what may be decided without a change; a decision that was carried out needs no repetition."""
     standing = {(row.decision_score, row.tier, row.mode)}
@@ -276,6 +285,7 @@ _PRESENT = (
         objects.c.set_key,
         objects.c.decision_id,
         objects.c.pinned,
+        objects.c.held,
         objects.c.due,
         decisions.c.source_id,
         decisions.c.score.label("decision_score"),

@@ -1,10 +1,12 @@
 """Streams whose policies rank their objects: what is where, and who changes places.
 
-Only objects about the borders between tiers are read: the worst of each, and the best of those below it.
+Only objects about the borders between tiers are read: the worst of each, and the best of those below it. Of
+streams with image sets, all are.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,13 +21,13 @@ from haste_core.ports import RankedSo
 from haste_core.ranking import Ranked, Shelf, revise
 from haste_core.states import Due
 from haste_server.store.deciding import last_decision, occupied_of
+from haste_server.store.ranked_streams import load_standings, tiers_by_policy, tiers_by_rank
 from haste_server.store.records import pipelines_now, read_pipeline
 from haste_server.store.redeciding import Change, Redeciding
 from haste_server.store.schema import decisions, objects, pipelines, streams
 
 BORDER = 200  # objects on each side of a border that are looked at together
-FREE_ORIGINS = ("policy", "new-policy", "revision", "unpin")
-"""Of decisions that a rank may overrule; what a person or a tier's limits wanted stays."""
+TOGETHER = 500  # objects that are written in one transaction, unless an image set has more
 
 
 class Revising(Redeciding):
@@ -46,6 +48,7 @@ class Revising(Redeciding):
                 row.stream_id: (
                     row.pipeline_sha256,
                     last_decision(connection, row.stream_id),
+                    connection.scalar(_NUMBER, {"name": row.stream_id}) or 0,
                     row.stream_id in due,
                 )
                 for row in rows
@@ -55,17 +58,57 @@ class Revising(Redeciding):
 
     def revise(self, stream_id: str, *, now: float) -> int:
         """Revise a stream about its borders; see `haste_core.ports.TaskStore.revise`."""
-        changes = self.database.read(partial(_changes, stream_id))
-        return self.redecide(changes, origin="revision", made_by=None, now=now)
+        batches = self.database.read(partial(_changes, stream_id))
+        return sum(
+            self.redecide(changes, origin="revision", made_by=None, now=now) for changes in batches if changes
+        )
 
 
-def _changes(stream_id: str, connection: Connection) -> dict[int, Change]:
-    policy = pipelines_now(connection, [stream_id])[stream_id].policy
-    if not isinstance(policy, RankedPolicy):
-        return {}  # it got another one meanwhile
+def _changes(stream_id: str, connection: Connection) -> list[dict[int, Change]]:
+    """Find who changes places, together what is to change at once."""
+    pipeline = pipelines_now(connection, [stream_id])[stream_id]
+    if not isinstance(pipeline.policy, RankedPolicy):
+        return []  # it got another one meanwhile
+    if pipeline.image_set is not None:
+        return _of_sets(connection, stream_id, pipeline.policy)
+    return [_about_borders(connection, stream_id, pipeline.policy)]
+
+
+def _of_sets(connection: Connection, stream_id: str, policy: RankedPolicy) -> list[dict[int, Change]]:
+    standings = load_standings(connection, stream_id)
+    ranks = tiers_by_rank(standings, policy)
+    tiers = tiers_by_policy(connection, stream_id, standings, policy)
+    leaving: defaultdict[str | int, dict[int, Change]] = defaultdict(dict)
+    for one in standings:
+        if one.job_id in ranks and one.tier != tiers[one.job_id]:
+            change = partial(
+                _revised,
+                policy=policy,
+                was=one.tier,
+                tier=ranks[one.job_id],
+                for_audit=tiers[one.job_id] != ranks[one.job_id],
+            )
+            leaving[one.set_key or one.job_id][one.job_id] = change
+    batches: list[dict[int, Change]] = [{}]
+    for its in leaving.values():
+        if len(batches[-1]) >= TOGETHER:
+            batches.append({})
+        batches[-1] |= its
+    return batches
+
+
+def _about_borders(connection: Connection, stream_id: str, policy: RankedPolicy) -> dict[int, Change]:
     shelves = policy.shelves(occupied_of(connection, stream_id))
-    near = {row.job_id: row for row in _near_borders(connection, stream_id, shelves, policy.rest)}
-    listed = [Ranked(row.job_id, row.score, policy.weight(row.size_bytes), row.tier) for row in near.values()]
+    near = {row.job_id: row for row in _near_borders(connection, stream_id, shelves, policy)}
+    listed = [
+        Ranked(
+            row.job_id,
+            row.score,
+            policy.weight(row.size_bytes),
+            row.tier if row.tier in policy.ranked else policy.rest,  # of the rest that is kept for audit
+        )
+        for row in near.values()
+    ]
     moved = revise([_for(shelf, listed) for shelf in shelves], policy.rest, listed)
     return {
         job_id: partial(
@@ -95,11 +138,12 @@ def _revised(
 
 
 def _near_borders(
-    connection: Connection, stream_id: str, shelves: Sequence[Shelf], rest: str
+    connection: Connection, stream_id: str, shelves: Sequence[Shelf], policy: RankedPolicy
 ) -> Iterator[sa.Row[Any]]:
-    tiers = [*(shelf.tier for shelf in shelves), rest]
-    for number, tier in enumerate(tiers):
-        if tier != rest:
+    ranked = [shelf.tier for shelf in shelves]
+    rest = [policy.rest] if policy.audit is None else [policy.rest, policy.audit.tier]
+    for number, tier in enumerate([*ranked, *rest]):
+        if tier in ranked:
             yield from _border(connection, _of_tier(stream_id, tier), best=False)
         for above in shelves[:number]:
             # Larger ones fit in there never; they must not hide those that do.
@@ -135,8 +179,8 @@ def _of_tier(stream_id: str, tier: str) -> sa.Select[Any]:
             objects.c.tier == tier,
             objects.c.score >= 0,
             objects.c.pinned.is_(False),
+            objects.c.held.is_(False),
             objects.c.due != Due.DECISION,
-            decisions.c.origin.in_(FREE_ORIGINS),
         )
     )
 
@@ -146,6 +190,7 @@ _TEXT: sa.ColumnElement[str] = sa.type_coerce(pipelines.c.pipeline, sa.Text)
 _PIPELINES = sa.select(pipelines.c.pipeline_sha256, _TEXT.label("pipeline")).where(
     sa.or_(*(_TEXT.contains(f'"{name}"') for name in ("top-k", "budget")))
 )
+_NUMBER = sa.select(sa.func.count()).where(objects.c.stream_id == sa.bindparam("name"))
 _WITH_DUE = sa.select(objects.c.stream_id).where(objects.c.due == Due.DECISION).distinct()
 _STREAMS = sa.select(streams.c.stream_id, streams.c.pipeline_sha256).where(
     streams.c.pipeline_sha256.in_(sa.bindparam("ranked", expanding=True))

@@ -239,6 +239,8 @@ objects = Table(
     Column("tier", String(100), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("pinned", Boolean, nullable=False),
+    # A person or a tier's limits put it where it is: a ranking leaves it there.
+    Column("held", Boolean, nullable=False),
     Column("due", _Code(Due), nullable=False),
     Index("ix_objects_score", "stream_id", "score", "job_id", "size_bytes"),
     Index("ix_objects_tier", "stream_id", "tier", "score", "job_id", "size_bytes"),

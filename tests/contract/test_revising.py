@@ -191,12 +191,12 @@ def test_streams_with_rankings_are_found_with_their_latest_decision(store: SqlSt
     store.create_stream("s", with_policy(TOP), "observe", now=NOW)
     store.create_stream("other", PIPELINE, "observe", now=NOW)
     sha256 = with_policy(TOP).sha256
-    assert store.ranked_streams() == {"s": (sha256, 0, False)}
+    assert store.ranked_streams() == {"s": (sha256, 0, 0, False)}
     add(store, (0.5, 1))
     [one] = store.decided("s", after=0, up_to=2**62, limit=10)
-    assert store.ranked_streams() == {"s": (sha256, one.decision_id, False)}
+    assert store.ranked_streams() == {"s": (sha256, one.decision_id, 1, False)}
     store.set_mode("s", "enforce")
-    assert store.ranked_streams() == {"s": (sha256, one.decision_id, True)}
+    assert store.ranked_streams() == {"s": (sha256, one.decision_id, 1, True)}
     store.set_policy("s", PIPELINE)
     assert store.ranked_streams() == {}
     assert store.revise("s", now=NOW) == 0
@@ -282,3 +282,18 @@ def test_the_engine_revises_a_stream_that_is_complete_by_its_next_policy(
     store.set_policy("s", with_policy(TOP | {"k": 8}))
     reviser.step()
     assert counts(store) == {"hot": 8, "cold": 12}
+
+
+def test_who_is_next_takes_the_place_of_a_job_that_is_deleted(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haste_server.engine.reviser.LOOK_EVERY_S", 0)
+    reviser = Reviser(store=store, clock=lambda: NOW)
+    store.create_stream("s", with_policy(TOP | {"k": 1}), "observe", now=NOW)
+    best, second = add(store, (0.9, 1), (0.8, 1))
+    for _ in range(3):
+        reviser.step()
+    assert tiers(store) == {best: "hot", second: "cold"}
+    store.delete(best)
+    reviser.step()
+    assert tiers(store) == {second: "hot"}

@@ -115,6 +115,7 @@ def upgrade() -> None:
     sa.Column('tier', sa.String(length=100), nullable=False),
     sa.Column('size_bytes', sa.BigInteger(), nullable=False),
     sa.Column('pinned', sa.Boolean(), nullable=False),
+    sa.Column('held', sa.Boolean(), nullable=False),
     sa.Column('due', sa.SmallInteger(), nullable=False),
     sa.ForeignKeyConstraint(['job_id'], ['jobs.job_id'], ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('job_id'),

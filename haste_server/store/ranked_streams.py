@@ -1,0 +1,168 @@
+"""All objects of a stream as a policy ranks them, image sets as one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from haste_core.decisions import kept_for_audit
+from haste_core.policies import RankedPolicy
+from haste_core.ranking import Occupied, Ranked, revise
+from haste_server.store.schema import NO_SCORE, jobs, objects
+
+
+class Standing(NamedTuple):
+    """What a ranking asks of an object.
+
+    Attributes
+    ----------
+    score : float
+        `NO_SCORE` where it is undefined.
+    tier : str
+        Where it is by its latest decision.
+    held : bool
+        Whether a person or a tier's limits put it there.
+    set_key : str, optional
+        Its image set.
+    """
+
+    job_id: int
+    score: float
+    tier: str
+    size_bytes: int
+    pinned: bool
+    held: bool
+    set_key: str | None
+
+
+@dataclass
+class _Set:
+    """An image set: its first job, its score, the bytes of what may move, and the tiers of what may not."""
+
+    first: int
+    score: float
+    size_bytes: int = 0
+    moves: bool = False
+    stays_in: set[str] = field(default_factory=set)
+
+
+def load_standings(connection: Connection, stream_id: str) -> list[Standing]:
+    """Load all objects of a stream about which was decided."""
+    return list(map(Standing._make, connection.execute(_STANDINGS, {"name": stream_id}).all()))
+
+
+def tiers_by_policy(
+    connection: Connection, stream_id: str, standings: Sequence[Standing], policy: RankedPolicy
+) -> dict[int, str]:
+    """Tell by job where each object of a stream belongs, once all is revised by a policy.
+
+    Parameters
+    ----------
+    connection : Connection
+    stream_id : str
+    standings : sequence of Standing
+        Of all objects about which was decided.
+    policy : RankedPolicy
+    """
+    by_rank = tiers_by_rank(standings, policy)
+    names = _names(connection, stream_id) if policy.audit is not None else {}
+
+    def tier(one: Standing) -> str:
+        ranked = by_rank.get(one.job_id)
+        if ranked is None:
+            return one.tier if _stays(one, policy) else policy.undefined
+        if policy.audit is None or ranked != policy.rest:
+            return ranked
+        name = one.set_key or names.get(one.job_id, "")
+        return kept_for_audit(policy, ranked, for_audit=policy.takes_for_audit(stream_id, name))[0]
+
+    return {one.job_id: tier(one) for one in standings}
+
+
+def tiers_by_rank(standings: Sequence[Standing], policy: RankedPolicy) -> dict[int, str]:
+    """Rank a stream; return by job the tiers of what has a score and may move, before any audit."""
+    scored = [one for one in standings if one.score != NO_SCORE]
+    staying = [one for one in scored if _stays(one, policy)]
+    moving = [one for one in scored if not _stays(one, policy)] if staying else scored
+    sets = _sets(moving, staying)
+    ranked = [
+        Ranked(one.job_id, one.score, policy.weight(one.size_bytes), "")
+        for one in moving
+        if one.set_key is None
+    ]
+    ranked += [Ranked(one.first, one.score, _weight(one, policy), "") for one in sets.values() if one.moves]
+    taken = _taken(staying)
+    number = len(sets) + sum(one.set_key is None for one in scored)
+    shelves = policy.shelves(taken, more=number - sum(one.count for one in taken))
+    tiers = revise(shelves, policy.rest, ranked)
+    return {
+        one.job_id: tiers[one.job_id if one.set_key is None else sets[one.set_key].first] for one in moving
+    }
+
+
+def _stays(one: Standing, policy: RankedPolicy) -> bool:
+    return one.pinned or (one.held and one.score != NO_SCORE and policy.leaves(one.tier))
+
+
+def _sets(moving: Iterable[Standing], staying: Iterable[Standing]) -> dict[str, _Set]:
+    sets: dict[str, _Set] = {}
+    for one in moving:
+        if one.set_key is not None:
+            found = _known(sets, one.set_key, one)
+            found.size_bytes += one.size_bytes
+            found.moves = True
+    for one in staying:
+        if one.set_key is not None:
+            _known(sets, one.set_key, one).stays_in.add(one.tier)
+    return sets
+
+
+def _known(sets: dict[str, _Set], key: str, one: Standing) -> _Set:
+    found = sets.setdefault(key, _Set(one.job_id, one.score))
+    found.first, found.score = min(found.first, one.job_id), max(found.score, one.score)
+    return found
+
+
+def _weight(one: _Set, policy: RankedPolicy) -> int:
+    """Tell what the rest of a set takes of a shelf: no other place where a part of it keeps one."""
+    is_there = not policy.counts_bytes and policy.highest in one.stays_in
+    return 0 if is_there else policy.weight(one.size_bytes)
+
+
+def _taken(staying: Iterable[Standing]) -> list[Occupied]:
+    found: defaultdict[str, list[Standing]] = defaultdict(list)
+    for one in staying:
+        found[one.tier].append(one)
+    return [
+        Occupied(
+            tier,
+            len({one.set_key or one.job_id for one in its}),
+            sum(one.size_bytes for one in its),
+            min(one.score for one in its),
+            max(one.score for one in its),
+        )
+        for tier, its in found.items()
+    ]
+
+
+def _names(connection: Connection, stream_id: str) -> Mapping[int, str]:
+    """Load the names of objects, by which an audit draws those that are of no set."""
+    rows = connection.execute(_NAMES, {"name": stream_id}).all()
+    return {row.job_id: row.source_id for row in rows}
+
+
+_STANDINGS = sa.select(
+    objects.c.job_id,
+    objects.c.score,
+    objects.c.tier,
+    objects.c.size_bytes,
+    objects.c.pinned,
+    objects.c.held,
+    objects.c.set_key,
+).where(objects.c.stream_id == sa.bindparam("name"))
+_NAMES = sa.select(jobs.c.job_id, jobs.c.source_id).where(jobs.c.stream_id == sa.bindparam("name"))
