@@ -17,7 +17,7 @@ from haste_core.fields import Conditions, Name
 from haste_core.findings import problems_of
 from haste_core.image_sets import ImageSetSpec
 from haste_core.interestingness import BUILT_IN, built_in
-from haste_core.policies import IntervalPolicy, Policy
+from haste_core.policies import OwnPolicy, Policy
 from haste_core.tasktree import Node, leaves
 
 MAX_ALERT_RULES = 50
@@ -90,9 +90,9 @@ class Pipeline(BaseModel):
             raise ValueError("the task 'tier' needs an interestingness function and a policy")
         if "tier" not in keys and self.image_set is not None:
             raise ValueError("an image_set is decided about by the task 'tier', which is missing")
-        if self.image_set is not None and not isinstance(self.policy, IntervalPolicy):
+        if self.image_set is not None and isinstance(self.policy, OwnPolicy):
             raise ValueError(
-                "an image_set needs a policy of intervals; others rank or judge each image alone"
+                "an image_set needs a policy of intervals, top-k or budget; your own judges each image alone"
             )
         return self
 

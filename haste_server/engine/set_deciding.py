@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from haste_core.decisions import Decision, kept_for_audit
+from haste_core.decisions import Decision, kept_for_audit, size_of
 from haste_core.image_sets import (
     ImageSetSpec,
     Member,
@@ -18,8 +19,9 @@ from haste_core.image_sets import (
     waits_until,
 )
 from haste_core.pipelines import InterestingnessSpec
-from haste_core.policies import IntervalPolicy
+from haste_core.policies import BudgetPolicy, IntervalPolicy, RankedPolicy, TopPolicy
 from haste_core.ports import Answer, Postponed, SetMember, SetName, Undecidable, Undecided
+from haste_core.ranking import Occupied, place, with_one_more
 
 Ask = Callable[[Undecided], Answer]
 
@@ -61,6 +63,7 @@ class SetsJudged:
     held: list[tuple[SetName, Sequence[SetMember], float]] = field(default_factory=list)
     job_ids: set[int] = field(default_factory=set)
     left: set[int] = field(default_factory=set)
+    _occupied: dict[str, tuple[Occupied, ...]] = field(default_factory=dict)  # with what was placed here
 
     def leave(self, members: Sequence[SetMember]) -> None:
         """Leave a set for the next turn."""
@@ -74,31 +77,50 @@ class SetsJudged:
         spec, function, policy = pipeline.image_set, pipeline.interestingness, pipeline.policy
         assert spec is not None  # since these are sets, and a pipeline that has sets
         assert function is not None  # has the task `tier`, which needs both
-        assert isinstance(policy, IntervalPolicy)  # as the pipeline has made sure
+        assert isinstance(policy, IntervalPolicy | TopPolicy | BudgetPolicy)  # as the pipeline has made sure
         latest = [one.member for one in members if one.is_latest]
         until = waits_until(spec, latest, more_come=members[0].more_come)
         if until is not None and now < until:
             self.held.append((name, members, until))
             return
-        judge = judged(members, spec, function, policy, ask)
+        judge = judged(members, spec, function, policy, ask, partial(self._tier, members, policy))
         for one in members:
             if one.member.state is MemberState.WAITING:
                 self.answered.append((one.item, judge(one)))
             elif one.member.state is MemberState.DECIDED:
                 self.again.append((one.item, judge(one)))
 
+    def _tier(
+        self, members: Sequence[SetMember], policy: IntervalPolicy | RankedPolicy, score: float | None
+    ) -> str:
+        if score is None:
+            return policy.undefined
+        if isinstance(policy, IntervalPolicy):
+            return policy.tier_for(score)
+        for one in members:  # what is known is left where it is, until the stream is revised
+            if one.item.present is not None and policy.leaves(one.item.present):
+                return one.item.present if one.item.present in policy.ranked else policy.rest
+        item = members[0].item
+        occupied = self._occupied.get(item.stream_id, item.occupied)
+        size_bytes = sum(size_of(one.item.scored.features) for one in members)
+        weight = policy.weight(size_bytes)
+        tier = place(policy.shelves(occupied, more=1), policy.rest, occupied, score=score, weight=weight)
+        self._occupied[item.stream_id] = with_one_more(occupied, tier, score=score, size_bytes=size_bytes)
+        return tier
+
 
 def judged(
     members: Sequence[SetMember],
     spec: ImageSetSpec,
     function: InterestingnessSpec,
-    policy: IntervalPolicy,
+    policy: IntervalPolicy | RankedPolicy,
     ask: Ask,
+    tier_for: Callable[[float | None], str],
 ) -> Callable[[SetMember], Answer]:
     """Score a set, and return what is decided about each of its images.
 
-    An image whose function fails is left out of the set, as if it had failed before; if all that count fail,
-    so does the set.
+    An image whose function fails is left out of the set, as if it had failed before; if it was decided about
+    then, it goes with the set all the same. If all that count fail, so does the set.
     """
     latest = [one for one in members if one.is_latest]
     asked: list[tuple[SetMember, Answer]] = []
@@ -117,7 +139,7 @@ def judged(
     seen_as = [_left_out(one) if one.item.job_id in failed else one.member for one in latest]
     score, how = combined(spec, [MemberScore(one.member, made.score, made.reason) for one, made in scored])
     told = f"{described(spec, seen_as)}; {function.function}: {how}"
-    tier = policy.tier_for(score)
+    tier = tier_for(score)
     if score is not None:
         told += f", {policy.why(tier)}"
         item = members[0].item
@@ -135,7 +157,9 @@ def judged(
     )
 
     def judge(one: SetMember) -> Answer:
-        return failed.get(one.item.job_id) or replace(decision, features=one.item.scored.features)
+        if one.member.state is MemberState.WAITING and one.item.job_id in failed:
+            return failed[one.item.job_id]
+        return replace(decision, features=one.item.scored.features)
 
     return judge
 

@@ -38,20 +38,25 @@ class Deciding(SqlPart):
             names = {job.spec.stream_id for job in found.values()}
             pipelines = pipelines_now(connection, names)
             seen = {name: last_decision(connection, name) for name in names}
-            occupied = {
-                name: occupied_of(connection, name)
-                for name, pipeline in pipelines.items()
-                if isinstance(pipeline.policy, RankedPolicy)
-            }
-            present = _tiers_of(connection, found) if occupied else {}
-            return [
-                replace(
-                    as_undecided(row.task_id, found[row.job_id], pipelines, seen),
-                    present=present.get(row.job_id),
-                    occupied=occupied.get(found[row.job_id].spec.stream_id, ()),
-                )
+            items = [
+                as_undecided(row.task_id, found[row.job_id], pipelines, seen)
                 for row in rows
                 if row.job_id in found
+            ]
+            alone = [item for item in items if not item.is_of_a_set]
+            ranked = [item for item in alone if isinstance(item.pipeline.policy, RankedPolicy)]
+            occupied = {
+                name: occupied_of(connection, name, by_set=pipelines[name].image_set is not None)
+                for name in {item.stream_id for item in ranked}
+            }
+            present = _tiers_of(connection, {item.job_id for item in ranked}) if ranked else {}
+            return [
+                replace(
+                    item,
+                    present=present.get(item.job_id),
+                    occupied=() if item.is_of_a_set else occupied.get(item.stream_id, ()),
+                )
+                for item in items
             ]
 
         return self.database.read(work)
@@ -143,11 +148,20 @@ def last_decision(connection: Connection, stream_id: str) -> int:
     return connection.scalar(_LAST_OF_STREAM, {"name": stream_id}) or 0
 
 
-def occupied_of(connection: Connection, stream_id: str) -> tuple[Occupied, ...]:
-    """Tell what a stream has in which tiers, objects without a score left out."""
+def occupied_of(connection: Connection, stream_id: str, *, by_set: bool = False) -> tuple[Occupied, ...]:
+    """Tell what a stream has in which tiers, objects without a score left out.
+
+    Parameters
+    ----------
+    connection : Connection
+    stream_id : str
+    by_set : bool
+        Whether an image set counts as one object; one that lies in two tiers counts in both.
+    """
+    wanted = _OCCUPIED_BY_SETS if by_set else _OCCUPIED
     return tuple(
         Occupied(row.tier, row.number, int(row.size_bytes), row.worst, row.best)
-        for row in connection.execute(_OCCUPIED, {"name": stream_id})
+        for row in connection.execute(wanted, {"name": stream_id})
     )
 
 
@@ -226,17 +240,25 @@ _STREAMS = (
     .order_by(streams.c.stream_id)
     .with_for_update(read=True)
 )
-_OCCUPIED = (
-    sa.select(
-        objects.c.tier,
-        sa.func.count().label("number"),
-        sa.func.sum(objects.c.size_bytes).label("size_bytes"),
-        sa.func.min(objects.c.score).label("worst"),
-        sa.func.max(objects.c.score).label("best"),
+
+
+def _occupied(number: sa.ColumnElement[int]) -> sa.Select[Any]:
+    return (
+        sa.select(
+            objects.c.tier,
+            number.label("number"),
+            sa.func.sum(objects.c.size_bytes).label("size_bytes"),
+            sa.func.min(objects.c.score).label("worst"),
+            sa.func.max(objects.c.score).label("best"),
+        )
+        .where(objects.c.stream_id == sa.bindparam("name"), objects.c.score >= 0)
+        .group_by(objects.c.tier)
     )
-    .where(objects.c.stream_id == sa.bindparam("name"), objects.c.score >= 0)
-    .group_by(objects.c.tier)
-)
+
+
+_ONE_FOR_EACH_SET = sa.func.coalesce(objects.c.set_key, sa.cast(objects.c.job_id, sa.String(20)))
+_OCCUPIED = _occupied(sa.func.count())
+_OCCUPIED_BY_SETS = _occupied(sa.func.count(_ONE_FOR_EACH_SET.distinct()))
 _TIERS = sa.select(objects.c.job_id, objects.c.tier).where(
     objects.c.job_id.in_(sa.bindparam("ids", expanding=True))
 )

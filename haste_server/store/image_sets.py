@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from haste_core.image_sets import MemberState
+from haste_core.policies import RankedPolicy
 from haste_core.ports import SetMember, SetName
 from haste_core.set_members import member_of, tier_task
 from haste_core.states import Phase
-from haste_server.store.deciding import as_undecided, last_decision
+from haste_server.store.deciding import as_undecided, last_decision, occupied_of
 from haste_server.store.records import COMPLETED_AT, SqlPart, by_stream, load_jobs, pipelines_now
-from haste_server.store.schema import jobs, streams, tasks
+from haste_server.store.schema import jobs, objects, streams, tasks
 
 
 class ImageSets(SqlPart):
@@ -56,16 +58,28 @@ def _members(
     seen = {name: last_decision(connection, name) for name in stream_ids}
     complete = set(connection.scalars(_COMPLETE, {"names": list(stream_ids)}))
     latest = {(set_of[job_id], job.spec.source_id): job_id for job_id, job in sorted(found.items())}
+    ranked = {name for name, pipeline in pipelines.items() if isinstance(pipeline.policy, RankedPolicy)}
+    occupied = {name: occupied_of(connection, name, by_set=True) for name in ranked if not lock}
+    present = _tiers_by_rank(connection, found) if ranked else {}
     members: defaultdict[SetName, list[SetMember]] = defaultdict(list)
     for job_id, job in sorted(found.items()):
         name = set_of[job_id]
         tier = tier_task(job)
         if tier is not None:
-            item = as_undecided(tier.task_id, job, pipelines, seen)
+            item = replace(
+                as_undecided(tier.task_id, job, pipelines, seen),
+                present=present.get(job_id),
+                occupied=occupied.get(name[0], ()),
+            )
             is_latest = latest[name, job.spec.source_id] == job_id
             more_come = name[0] not in complete
             members[name].append(SetMember(item, member_of(job, tier), is_latest, more_come))
     return dict(members)
+
+
+def _tiers_by_rank(connection: Connection, job_ids: Collection[int]) -> dict[int, str]:
+    """Tell where ranks have put images; those that others put somewhere are left out."""
+    return {row.job_id: row.tier for row in connection.execute(_PRESENT, {"ids": list(job_ids)})}
 
 
 def _as_seen(members: Iterable[SetMember]) -> dict[int, tuple[MemberState, bool]]:
@@ -85,6 +99,11 @@ _KEEP_STREAMS = (
     .where(streams.c.stream_id.in_(sa.bindparam("names", expanding=True)))
     .order_by(streams.c.stream_id)
     .with_for_update(read=True)
+)
+_PRESENT = sa.select(objects.c.job_id, objects.c.tier).where(
+    objects.c.job_id.in_(sa.bindparam("ids", expanding=True)),
+    objects.c.pinned.is_(False),
+    objects.c.held.is_(False),
 )
 _HOLD = (
     sa.update(tasks)

@@ -11,6 +11,7 @@ from haste_core.messages import TaskMessage
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Answer, Postponed, Undecidable, Undecided
 from haste_core.states import TaskState
+from haste_server.engine.evaluation import tier_chooser
 from haste_server.engine.evaluator import Evaluator
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, PIPELINE, claim, result_of, spec, submitted
@@ -69,7 +70,8 @@ class Bench:
         if self.is_away:
             return Postponed("the service is away", silent=self.is_silent)
         time.sleep(self.pause_s)
-        return decide(item.scored, spec=function, policy=policy, build=built_in)
+        tier_for = tier_chooser(item, policy)
+        return decide(item.scored, spec=function, policy=policy, build=built_in, tier_for=tier_for)
 
     def submit(self, *names: str, site: int = 1) -> dict[str, int]:
         specs = [
@@ -89,10 +91,13 @@ class Bench:
         self._claimed |= {message.job["source_id"]: message for message in claimed}
         for name, score in scores.items():
             state = TaskState.BAD_INPUT if score == "failed" else TaskState.DONE
-            features = {"undefined": "empty"} if score is None else {"score": score}
+            features = self.features(score)
             message = self._claimed.pop(f"s{site}/{name}")
             result = result_of(message, state, response=features, started_at=self.now, ended_at=self.now)
             self.store.record([result], now=self.now)
+
+    def features(self, score: Any) -> dict[str, Any]:
+        return {"undefined": "empty"} if score is None else {"score": score}
 
     def decide(self) -> None:
         while self.evaluator._decide_batch() or self.evaluator._redecide_batch():
