@@ -7,7 +7,7 @@ is computed from each object's recorded features; see `haste_server.store.trying
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -18,10 +18,10 @@ from haste_core.objects import Shift
 from haste_core.pipelines import InterestingnessSpec, Pipeline
 from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
 from haste_server.store.policies_in_sql import tier_by_record
-from haste_server.store.ranked_streams import load_standings, tiers_by_policy
+from haste_server.store.ranked_streams import load_standings, rescored, tiers_by_policy
 from haste_server.store.records import SqlPart, pipelines_now
 from haste_server.store.schema import jobs, objects
-from haste_server.store.trying import Choice, Way, tried
+from haste_server.store.trying import Choice, Way, new_scores, tried
 
 LOWEST = ""
 """Stands for the lowest tier of a policy, before anything of it is kept for audit."""
@@ -40,7 +40,10 @@ class Preview(SqlPart):
             present = pipelines_now(connection, [stream_id])[stream_id]
             _check_can_be_tried(spec, present.interestingness, policy)
             if isinstance(policy, RankedPolicy):
-                return _ranked(connection, stream_id, policy)
+                scores = (
+                    None if spec == present.interestingness else new_scores(connection, stream_id, pipeline)
+                )
+                return _ranked(connection, stream_id, policy, scores)
             assert isinstance(policy, IntervalPolicy)
             tier = tier_by_record(present, _without_audit(pipeline))
             if tier is None:
@@ -62,16 +65,16 @@ def _check_can_be_tried(
         what = spec.function
     if what is not None:
         what = f"{what} runs in the engine only; it cannot be tried without being applied"
-    elif spec != present and isinstance(policy, RankedPolicy):
-        what = "this policy ranks objects by the scores that they have; try it, or the function, by itself"
-    if what is not None:
         raise InvalidError([Problem("policy" if isinstance(policy, OwnPolicy) else "interestingness", what)])
 
 
-def _ranked(connection: Connection, stream_id: str, policy: RankedPolicy) -> list[Shift]:
-    standings = load_standings(connection, stream_id)
+def _ranked(
+    connection: Connection, stream_id: str, policy: RankedPolicy, scores: Mapping[int, float | None] | None
+) -> list[Shift]:
+    present = load_standings(connection, stream_id)
+    standings = present if scores is None else [rescored(one, scores, policy) for one in present]
     tiers = tiers_by_policy(connection, stream_id, standings, policy)
-    return _summed((one.tier, tiers[one.job_id], one.size_bytes) for one in standings)
+    return _summed((one.tier, tiers[one.job_id], one.size_bytes) for one in present)
 
 
 def _without_audit(pipeline: Pipeline) -> Pipeline:

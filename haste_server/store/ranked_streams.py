@@ -84,6 +84,20 @@ def tiers_by_policy(
     return {one.job_id: tier(one) for one in standings}
 
 
+def rescored(one: Standing, scores: Mapping[int, float | None], policy: RankedPolicy) -> Standing:
+    """Give an object its new score, as applying the function does.
+
+    Who has none keeps the earlier decision, and stays where it is unless ranks decide there. What was put
+    somewhere is not held there any more where the score is another one.
+    """
+    if one.job_id not in scores:
+        is_ranked = one.score != NO_SCORE and policy.leaves(one.tier)
+        return one if is_ranked else one._replace(pinned=True)
+    given = scores[one.job_id]
+    score = NO_SCORE if given is None else given
+    return one._replace(score=score, held=one.held and score == one.score)
+
+
 def tiers_by_rank(standings: Sequence[Standing], policy: RankedPolicy) -> dict[int, str]:
     """Rank a stream; return by job the tiers of what has a score and may move, before any audit."""
     scored = [one for one in standings if one.score != NO_SCORE]

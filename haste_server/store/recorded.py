@@ -15,9 +15,9 @@ from haste_server.store.schema import decisions, jobs, objects
 
 PAGE = 1000
 
-Recorded: TypeAlias = tuple[str, bool, int, str | None, str | None, Mapping[str, Any], Mapping[str, Any]]
+Recorded: TypeAlias = tuple[str, bool, int, str | None, str | None, Mapping[str, Any], Mapping[str, Any], int]
 """An object's tier, whether it is pinned, its size in bytes, its image set and source_id (None unless asked
-for), and those of its features and circumstances that are wanted."""
+for), those of its features and circumstances that are wanted, and its job."""
 
 
 def recorded(
@@ -51,7 +51,7 @@ def _page_type(reads: Reads) -> Any:
     if reads.metadata and "metadata" not in beside:
         beside["metadata"] = _some("metadata", dict.fromkeys(reads.metadata, Any))
     features = _some("features", dict.fromkeys(reads.features, Any))
-    return list[tuple[Any, Any, Any, Any, Any, features, _some("beside", beside)]]  # type: ignore[valid-type, misc]
+    return list[tuple[Any, Any, Any, Any, Any, features, _some("beside", beside), int]]  # type: ignore[valid-type, misc]
 
 
 def _some(name: str, wanted: Mapping[str, Any]) -> Any:
@@ -67,6 +67,7 @@ def _rows(reads: Reads, *, named: bool) -> sa.Select[str]:
         _json(decisions.c.source_id) if named else sa.literal("null"),
         sa.type_coerce(decisions.c.features, sa.Text),
         _beside_of(reads),
+        sa.type_coerce(objects.c.job_id, sa.Text),
     ]
     row = sa.literal("[") + columns[0]
     for column in columns[1:]:

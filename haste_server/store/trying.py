@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -36,15 +37,44 @@ def tried(connection: Connection, stream_id: str, pipeline: Pipeline) -> Iterato
     assert spec is not None
     assert isinstance(policy, IntervalPolicy)
     function = _Function(spec)
-    is_named = policy.audit is not None or image_set is not None or function.ranks
-    rows: Iterable[Recorded] = recorded(connection, stream_id, _wanted(spec, image_set), named=is_named)
-    if function.ranks:
-        rows = list(rows)
-        function.rank_among(rows)
+    rows = _rows(connection, stream_id, pipeline, function)
     choice = Choice(policy, stream_id)
     if image_set is not None:
         return _of_sets(rows, image_set, function, choice)
     return ((row[0], _after(row, function, choice), row[2]) for row in rows)
+
+
+def new_scores(connection: Connection, stream_id: str, pipeline: Pipeline) -> dict[int, float | None]:
+    """Score the objects of a stream, image sets as one; who cannot be scored is left out of the answer."""
+    spec, image_set = pipeline.interestingness, pipeline.image_set
+    assert spec is not None
+    function = _Function(spec)
+    rows = _rows(connection, stream_id, pipeline, function)
+    found: dict[int, float | None] = {}
+    if image_set is not None:
+        rows, sets = _apart(rows, image_set, function)
+        for one in sets.values():
+            if not one.stays:
+                found |= dict.fromkeys(one.job_ids, one.combined(image_set))
+    for row in rows:
+        with contextlib.suppress(InterestingnessError):
+            found[row[-1]] = function(row)
+    return found
+
+
+def _rows(
+    connection: Connection, stream_id: str, pipeline: Pipeline, function: _Function
+) -> Iterable[Recorded]:
+    spec, policy, image_set = pipeline.interestingness, pipeline.policy, pipeline.image_set
+    assert spec is not None
+    assert policy is not None
+    is_named = policy.audit is not None or image_set is not None or function.ranks
+    rows = recorded(connection, stream_id, _wanted(spec, image_set), named=is_named)
+    if not function.ranks:
+        return rows
+    kept = list(rows)
+    function.rank_among(kept)
+    return kept
 
 
 def _wanted(spec: InterestingnessSpec, image_set: ImageSetSpec | None) -> Reads:
@@ -78,7 +108,7 @@ class _Function:
         InterestingnessError
             If it cannot be scored.
         """
-        _, _, _, _, source_id, features, beside = row
+        _, _, _, _, source_id, features, beside, _ = row
         if why_undefined(features, self._spec) is not None:
             return None
         self._asking = source_id
@@ -126,7 +156,7 @@ class Choice:
 
 
 def _after(row: Recorded, function: _Function, choice: Choice) -> str:
-    tier, is_pinned, _, set_key, source_id, _, _ = row
+    tier, is_pinned, _, set_key, source_id, *_ = row
     if is_pinned:
         return tier
     try:
@@ -140,10 +170,16 @@ class _Set:
     """The images of a set, and of those that count the channel and the score, by source_id."""
 
     rows: list[tuple[str, bool, int]] = field(default_factory=list)
+    job_ids: list[int] = field(default_factory=list)
     scores: dict[str, tuple[str | None, float | None]] = field(default_factory=dict)
     has_failed: bool = False
 
-    def score(self, image_set: ImageSetSpec) -> float | None:
+    @property
+    def stays(self) -> bool:
+        """Tell whether the function fails for all images that count."""
+        return self.has_failed and not self.scores
+
+    def combined(self, image_set: ImageSetSpec) -> float | None:
         """Return the score of the set."""
         scores = [
             MemberScore(_member(source_id, channel), score)
@@ -159,15 +195,29 @@ def _member(source_id: str, channel: object) -> Member:
 def _of_sets(
     rows: Iterable[Recorded], image_set: ImageSetSpec, function: _Function, choice: Choice
 ) -> Iterator[Way]:
-    sets: defaultdict[str, _Set] = defaultdict(_Set)
+    alone, sets = _apart(rows, image_set, function)
+    for row in alone:
+        yield row[0], _after(row, function, choice), row[2]
+    for set_key, one in sets.items():
+        after = choice.tier(one.combined(image_set), set_key)
+        for tier, is_pinned, size_bytes in one.rows:
+            yield tier, tier if one.stays or is_pinned else after, size_bytes
+
+
+def _apart(
+    rows: Iterable[Recorded], image_set: ImageSetSpec, function: _Function
+) -> tuple[list[Recorded], dict[str, _Set]]:
+    """Tell objects that are alone from image sets, whose images are scored."""
+    alone, sets = [], defaultdict[str, _Set](_Set)
     counted: dict[str | None, bool] = {}
     for row in rows:
-        tier, is_pinned, size_bytes, set_key, source_id, _, beside = row
+        tier, is_pinned, size_bytes, set_key, source_id, _, beside, job_id = row
         if set_key is None:
-            yield tier, _after(row, function, choice), size_bytes
+            alone.append(row)
             continue
         one = sets[set_key]
         one.rows.append((tier, is_pinned, size_bytes))
+        one.job_ids.append(job_id)
         member = _member(str(source_id), beside["metadata"].get("channel"))
         if member.channel not in counted:
             counted[member.channel] = counts(image_set, member)
@@ -176,8 +226,4 @@ def _of_sets(
                 one.scores[member.source_id] = (member.channel, function(row))
             except InterestingnessError:
                 one.has_failed = True
-    for set_key, one in sets.items():
-        stays = one.has_failed and not one.scores
-        after = choice.tier(one.score(image_set), set_key)
-        for tier, is_pinned, size_bytes in one.rows:
-            yield tier, tier if stays or is_pinned else after, size_bytes
+    return alone, sets

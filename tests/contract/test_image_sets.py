@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from haste_core.decisions import Decision, decide
-from haste_core.interestingness import built_in
+from haste_core.interestingness import InterestingnessError, built_in
 from haste_core.messages import TaskMessage
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Answer, Postponed, Undecidable, Undecided
@@ -71,7 +71,10 @@ class Bench:
             return Postponed("the service is away", silent=self.is_silent)
         time.sleep(self.pause_s)
         tier_for = tier_chooser(item, policy)
-        return decide(item.scored, spec=function, policy=policy, build=built_in, tier_for=tier_for)
+        try:
+            return decide(item.scored, spec=function, policy=policy, build=built_in, tier_for=tier_for)
+        except InterestingnessError as error:
+            return Undecidable(str(error))
 
     def submit(self, *names: str, site: int = 1) -> dict[str, int]:
         specs = [

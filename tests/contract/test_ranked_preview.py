@@ -63,6 +63,17 @@ def shifts(before: dict[int, tuple[str, int]], after: dict[int, tuple[str, int]]
     return [Shift(*way, number[way], size[way]) for way in sorted(number)]
 
 
+def check(store: SqlStore, pipeline: Pipeline) -> None:
+    """Compare what a preview says with what applying does, object by object."""
+    before, expected = placed(store), store.preview("s", pipeline)
+    apply(store, pipeline)
+    assert expected == shifts(before, placed(store)), pipeline.policy
+
+
+def nothing_moves(store: SqlStore, pipeline: Pipeline) -> bool:
+    return all(shift.before == shift.after for shift in store.preview("s", pipeline))
+
+
 def test_a_preview_of_a_ranking_says_what_applying_it_does(store: SqlStore) -> None:
     chance = random.Random(8)
     store.create_stream("s", with_policy(TOP), "observe", now=NOW)
@@ -79,11 +90,35 @@ def test_a_preview_of_a_ranking_says_what_applying_it_does(store: SqlStore) -> N
     for job_id, tier in ((ids[5], "hot"), (ids[6], "cold"), (ids[7], "audited"), (ids[8], "nvme")):
         store.recall(job_id, tier, reason="look", made_by="eva", now=NOW)
     for policy in [*POLICIES, *POLICIES[::-1]]:
-        pipeline, before = with_policy(policy), placed(store)
-        expected = store.preview("s", pipeline)
-        apply(store, pipeline)
-        assert expected == shifts(before, placed(store)), policy
-        assert all(shift.before == shift.after for shift in store.preview("s", pipeline)), policy
+        check(store, with_policy(policy))
+        assert nothing_moves(store, with_policy(policy)), policy
+
+
+def other(policy: dict[str, Any], expression: str) -> Pipeline:
+    """Make a pipeline with another function, which fails for objects that are too small."""
+    by = {"function": "expression", "features_from": "focus-score", "parameters": {"expression": expression}}
+    return Pipeline.parse(with_policy(policy).to_json() | {"interestingness": by})
+
+
+def test_a_preview_of_a_ranking_with_another_function_says_what_applying_it_does(store: SqlStore) -> None:
+    chance = random.Random(9)
+    store.create_stream("s", with_policy(INTERVALS), "observe", now=NOW)
+    objects = [(chance.choice([None, 0.4, 0.6, chance.random()]), chance.randint(1, 1000)) for _ in range(40)]
+    ids = add(store, (0.9, 100), *objects)
+    store.pin(ids[3], "hot", reason="mine", made_by="eva", now=NOW)
+    for job_id in ids[4:12]:
+        store.recall(job_id, "hot", reason="look", made_by="eva", now=NOW)
+    # Those below 150 cannot be scored, and stay even in a tier that the policy does not know.
+    check(store, other(TOP, "(size_bytes - 150) / 1000"))
+    assert placed(store)[ids[0]][0] == "nvme"
+    for policy, expression in (
+        (TOP, "size_bytes / 1000"),
+        (BUDGET, "(size_bytes - 150) / 1000"),
+        (TOP | {"k": 9, "rest": "warm", "tier": "cold"}, "1 - size_bytes / 1000"),
+        (TOP | {"k": None, "percent": 20, "audit": AUDIT}, "size_bytes / 1000"),
+    ):
+        check(store, other(policy, expression))
+        assert nothing_moves(store, other(policy, expression)), policy
 
 
 def test_what_is_kept_for_audit_comes_back_if_it_ranks_among_the_best(store: SqlStore) -> None:

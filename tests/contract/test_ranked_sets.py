@@ -4,6 +4,8 @@ import random
 from collections import defaultdict
 from typing import Any
 
+import pytest
+
 from haste_core.pipelines import Pipeline
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, spec, submitted
@@ -45,9 +47,14 @@ class Sites(Bench):
         settle(self.store)
         return self.at()
 
-    def apply(self, policy: dict[str, Any]) -> None:
-        self.store.set_policy("s", ranked(policy))
+    def check(self, pipeline: Pipeline) -> None:
+        """Compare what a preview says with what applying does, object by object."""
+        before, expected = placed(self.store), self.store.preview("s", pipeline)
+        self.store.set_policy("s", pipeline)
         self.settle()
+        assert expected == shifts(before, placed(self.store)), pipeline.policy
+        again = self.store.preview("s", pipeline)
+        assert all(shift.before == shift.after for shift in again), pipeline.policy
 
 
 def test_the_best_sets_are_kept_whole(store: SqlStore) -> None:
@@ -102,6 +109,9 @@ def test_late_images_join_their_set_where_it_is_and_may_lift_it(store: SqlStore)
     bench.now += 61
     assert bench.settle() == {1: "hot", 2: "cold"}
     bench.add(2, 0.3, names="B")
+    assert bench.settle() == {1: "hot", 2: "cold"}
+    bench.add(2, 0.5, names="D")  # of equals the one with the first image of all
+    bench.add(1, 0.1, names="C")
     assert bench.settle() == {1: "hot", 2: "cold"}
     bench.add(2, 0.9, names="C")
     assert bench.at() == {1: "hot", 2: "cold"}
@@ -175,11 +185,23 @@ def test_a_preview_of_ranked_sets_says_what_applying_it_does(store: SqlStore) ->
         TOP | {"k": None, "percent": 30, "audit": AUDIT | {"seed": 4}},
         BUDGET | {"audit": AUDIT},
     ):
-        before = placed(store)
-        expected = store.preview("s", ranked(policy))
-        bench.apply(policy)
-        assert expected == shifts(before, placed(store)), policy
-        assert all(shift.before == shift.after for shift in store.preview("s", ranked(policy))), policy
+        bench.check(ranked(policy))
+
+
+@on_one_database
+@pytest.mark.parametrize("combine", ["max", "mean", "reference"])
+def test_a_preview_of_ranked_sets_with_another_function(store: SqlStore, combine: str) -> None:
+    chance = random.Random(4)
+    image_set = PAIRS | {"combine": combine, "channel": "A"}
+    bench = Sites(store, Pipeline.parse(ranked(TOP).to_json() | {"image_set": image_set}))
+    jobs = [bench.add(site, chance.choice([None, chance.random()]), chance.random()) for site in range(15)]
+    bench.settle()
+    store.pin(jobs[1][0], "hot", reason="mine", made_by="eva", now=NOW)
+    store.recall(jobs[2][1], "cold", reason="look", made_by="eva", now=NOW)
+    for policy, expression in ((TOP, "1 - score"), (TOP | {"k": 3}, "score - 0.2"), (BUDGET, "score / 2")):
+        function = {"function": "expression", "features_from": "focus-score"}
+        by = {"interestingness": function | {"parameters": {"expression": expression}}}
+        bench.check(Pipeline.parse(ranked(policy).to_json() | {"image_set": image_set} | by))
 
 
 @on_one_database

@@ -180,11 +180,21 @@ def test_a_preview_says_what_then_happens_with_any_policy(plate: Api, policy: di
     }
 
 
-def test_rankings_are_tried_with_the_scores_that_are_there(plate: Api) -> None:
-    body = {"interestingness": _spec(plate, function="expression", parameters={"expression": "1"})}
-    answer = plate.client.post("/HASTE/stream/plate7/policy/preview", json=body | {"policy": TOP})
-    assert answer.status_code == 400
-    assert "by the scores that they have" in answer.text
+def test_a_ranking_is_tried_with_another_function_as_it_is_applied(plate: Api) -> None:
+    body = {
+        "interestingness": _spec(plate, function="expression", parameters={"expression": "(3 + plls) / 4"}),
+        "policy": TOP,
+    }
+    expected = _preview(plate, **body)
+    assert expected["moving"] > 0
+    plate.client.post("/HASTE/stream/plate7/policy", json=body)
+    redecide_all(plate)
+    while plate.store.revise("plate7", now=NOW):
+        pass
+    tiers = plate.client.get("/HASTE/stream/plate7").json["tiers"]
+    counts = {name: tier["count"] for name, tier in tiers.items()}
+    assert counts == {name: tier["count"] for name, tier in expected["tiers"].items()}
+    assert _preview(plate, **body)["moves"] == []
 
 
 def redecide_all(api: Api) -> None:
