@@ -55,7 +55,7 @@ def new_scores(connection: Connection, stream_id: str, pipeline: Pipeline) -> di
         rows, sets = _apart(rows, image_set, function)
         for one in sets.values():
             if not one.stays:
-                found |= dict.fromkeys(one.job_ids, one.combined(image_set))
+                found |= dict.fromkeys(one.job_ids, one.score(image_set))
     for row in rows:
         with contextlib.suppress(InterestingnessError):
             found[row[-1]] = function(row)
@@ -179,7 +179,7 @@ class _Set:
         """Tell whether the function fails for all images that count."""
         return self.has_failed and not self.scores
 
-    def combined(self, image_set: ImageSetSpec) -> float | None:
+    def score(self, image_set: ImageSetSpec) -> float | None:
         """Return the score of the set."""
         scores = [
             MemberScore(_member(source_id, channel), score)
@@ -199,7 +199,7 @@ def _of_sets(
     for row in alone:
         yield row[0], _after(row, function, choice), row[2]
     for set_key, one in sets.items():
-        after = choice.tier(one.combined(image_set), set_key)
+        after = choice.tier(one.score(image_set), set_key)
         for tier, is_pinned, size_bytes in one.rows:
             yield tier, tier if one.stays or is_pinned else after, size_bytes
 

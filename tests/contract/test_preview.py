@@ -34,14 +34,14 @@ TRIED: list[tuple[str, dict[str, Any], Any]] = [
     ("expression", {"expression": "(plls + 3) / 3"}, None),
     ("expression", {"expression": "other * 2 - 0.3", "clip": True}, "empty or plls < -2"),
     ("expression", {"expression": "nested.deep.x"}, {"why": "nested.plls > 0.6 or other == true"}),
-    ("expression", {"expression": "metadata.rank / 10 + location * 0"}, None),
+    ("expression", {"expression": "metadata.rank * 0.9"}, None),
     ("expression", {"expression": "timestamp / 100", "clip": True}, "'b' in tags"),
     ("expression", {"expression": "0.3 / other", "clip": True}, "plls - other < -2.5"),
     ("precomputed", {"field": "rank"}, None),
     ("precomputed", {"field": "share"}, "other > 0.9"),
     ("quantile", {"feature": "plls", "min_objects": 2}, None),
     ("quantile", {"feature": "other", "tiers": 2, "min_objects": 0}, "empty"),
-    ("quantile", {"feature": "plls", "min_objects": 100}, None),
+    ("quantile", {"feature": "plls", "min_objects": 27}, None),  # one more than each has others
 ]
 
 
