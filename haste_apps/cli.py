@@ -39,6 +39,7 @@ from haste_apps.options import (
 )
 from haste_apps.reporting.commands import report
 from haste_apps.streams import complete, streams
+from haste_apps.trash import trash
 
 if TYPE_CHECKING:
     from haste_client import HasteClient
@@ -376,6 +377,9 @@ for command in (
     evaluate,
 ):
     app.command()(command)
+
+
+app.add_typer(trash, name="trash")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def show_job(job: JobAnswer, *, as_json: bool) -> None:
             ["PLLS", number_text(result.plls, 4)],
             ["score", number_text(result.interestingness)],
             ["tier", result.tier or "-"],
-            ["now at", job.place.url if job.place else job.source_url],
+            ["now at", _place_text(job)],
         ],
     )
     print_table(
@@ -47,6 +47,12 @@ def show_job(job: JobAnswer, *, as_json: bool) -> None:
         ],
         numbers={"id", "attempts"},
     )
+
+
+def _place_text(job: JobAnswer) -> str:
+    if job.deleted_at is not None:
+        return f"deleted at {_time_text(job.deleted_at)}"
+    return job.place.url if job.place else job.source_url
 
 
 def show_task(task: TaskAnswer, *, as_json: bool) -> None:

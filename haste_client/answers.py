@@ -95,6 +95,10 @@ class JobAnswer(_Answer):
         The tree of tasks as in the job spec, each with its state.
     response : mapping
         The handlers' answers, by task key.
+    place : Place or None
+        Where the object is now; None if it was deleted.
+    deleted_at : float or None
+        When it was deleted from a trash, in seconds since 1970.
     """
 
     job_id: int
@@ -114,6 +118,7 @@ class JobAnswer(_Answer):
     metadata: dict[str, Any] = Field(default_factory=dict)
     priority: float = 1.0
     place: Place | None = None
+    deleted_at: float | None = None
     tasks: Any = None
     response: dict[str, Any] = Field(default_factory=dict)
 
@@ -185,6 +190,13 @@ class PipelineAnswer(_Answer):
     policy: dict[str, Any] | None = None
 
 
+class DeletedTotal(_Answer):
+    """What of a stream was deleted from a trash."""
+
+    count: int = 0
+    size_bytes: int = 0
+
+
 class StreamAnswer(_Answer):
     """One acquisition: its pipeline, its mode, how far it is, and since when it is complete (else None)."""
 
@@ -195,6 +207,7 @@ class StreamAnswer(_Answer):
     completed_at: float | None = None
     progress: StreamProgress
     tiers: dict[str, TierTotal] = Field(default_factory=dict)
+    deleted: DeletedTotal = DeletedTotal()
     open_alerts: int = 0
 
 
@@ -214,6 +227,10 @@ class ImageAnswer(_Answer):
         In [0, 1]; None if undefined, see `reason`.
     tier : str
         Where the object belongs; where it is now tells `place`.
+    place : Place or None
+        None if it was deleted.
+    deleted_at : float or None
+        When it was deleted from a trash, in seconds since 1970.
     origin : str
         What made the decision: ``policy`` when it was measured, later ones such as ``new-policy`` or ``pin``.
     decided_at, timestamp : float
@@ -241,6 +258,7 @@ class ImageAnswer(_Answer):
     location: tuple[float, ...] | None = None
     place: Place | None = None
     size_bytes: int | None = None
+    deleted_at: float | None = None
 
 
 class DecisionAnswer(_Answer):
@@ -339,60 +357,3 @@ class BulkActionAnswer(_Answer):
     refused: int
     results: tuple[ActionResult, ...] | None = None
     next: str | None = None
-
-
-class CurrentTask(_Answer):
-    """A task that a worker runs just now."""
-
-    task_id: int
-    attempt: int
-    since_s: float | None = None
-    fraction: float | None = None
-    note: str | None = None
-
-
-class WorkerAnswer(_Answer):
-    """A live worker."""
-
-    worker_id: str
-    host: str
-    pid: int
-    keys: tuple[str, ...]
-    site: str
-    slots: int
-    busy: int
-    seen_s_ago: float
-    current: tuple[CurrentTask, ...] = ()
-
-
-class QueueAnswer(_Answer):
-    """The tasks of one key at one site; `message` says so where no worker takes them."""
-
-    task_key: str
-    site: str
-    ready: int
-    delayed: int
-    handed_out: int
-    oldest_ready_s: float | None = None
-    live_workers: int
-    message: str = ""
-
-
-class WorkersAnswer(_Answer):
-    """Who works, and on what tasks wait."""
-
-    workers: tuple[WorkerAnswer, ...]
-    queues: tuple[QueueAnswer, ...]
-
-
-class Readiness(_Answer):
-    """Whether the server can work: ``ok``, or why not."""
-
-    database: str
-    broker: str
-    engine: str
-
-    @property
-    def ready(self) -> bool:
-        """True if all three are."""
-        return (self.database, self.broker, self.engine) == ("ok", "ok", "ok")

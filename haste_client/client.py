@@ -15,20 +15,20 @@ from haste_client.answers import (
     JobAnswer,
     Place,
     PriorityAnswer,
-    Readiness,
     TaskAnswer,
-    WorkersAnswer,
 )
 from haste_client.bulk_actions import TaskChoice, act_on_many
 from haste_client.connection import Connection
 from haste_client.deciding import DecisionCalls
 from haste_client.directory import Selection, scan, stream_id_for
 from haste_client.errors import OutageError
+from haste_client.liveness import Readiness, WorkersAnswer
 from haste_client.naming import Naming
 from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
 from haste_client.streams import StreamCalls
 from haste_client.submission import Submission
+from haste_client.trashes import TrashCalls
 from haste_client.uploads import digest_header
 from haste_core.errors import InvalidError, Problem
 from haste_core.routing import DEFAULT_SITE
@@ -38,7 +38,7 @@ _STATE_WORDS = ("open", "done", "failed")
 _PAGE = 1000
 
 
-class HasteClient(StreamCalls, DecisionCalls, AlertCalls):
+class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls):
     """Talks with one HASTE server.
 
     Parameters

@@ -62,12 +62,15 @@ class PreviewAnswer(_Answer):
     moves : tuple of Move
     count, moving : int
         All images about which was decided, and those of them whose tier would change.
+    deleted : Amount
+        What was deleted from a trash before, and is not counted: no policy brings it back.
     """
 
     tiers: dict[str, Amount]
     moves: tuple[Move, ...]
     count: int
     moving: int
+    deleted: Amount = Amount(count=0, size_bytes=0)
 
 
 class ModeAnswer(_Answer):

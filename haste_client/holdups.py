@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from haste_client.answers import JobAnswer, Readiness, WorkersAnswer
+from haste_client.answers import JobAnswer
 from haste_client.errors import OutageError, ServerUnreachableError
+from haste_client.liveness import Readiness, WorkersAnswer
 from haste_core.states import TaskState
 
 QUIET_S, LOOK_EVERY_S = 3.0, 10.0  # without news for so long, the server is asked why; and then ever again

@@ -128,7 +128,7 @@ class Stream(StreamAnswer):
             ) from error
         rows = flat_rows(self.images(**chosen_by))
         frame = pandas.DataFrame(rows, columns=None if rows else list(COLUMNS))
-        for name in ("decided_at", "timestamp"):
+        for name in ("decided_at", "timestamp", "deleted_at"):
             frame[name] = pandas.to_datetime(frame[name], unit="s", utc=True)
         return frame
 

@@ -30,7 +30,7 @@ from haste_core.standings import Standings
 _NOT_REPEATABLE = frozenset({"rest"})  # what a service said then, it may not say now
 _SCORE_TOLERANCE = 1e-9  # another machine's exp() may differ in its last digits
 _FROM_FEATURES = frozenset({"policy", "new-policy", "set"})
-_SAME_SCORE = frozenset({"pin", "unpin", "revision", "recall", "retention", "quota"})
+_SAME_SCORE = frozenset({"pin", "unpin", "revision", "recall", "retention", "quota", "deletion"})
 
 Build = Callable[[str, Mapping[str, Any]], InterestingnessFunction]
 
@@ -279,7 +279,7 @@ def _wrong_change(record: DecisionAnswer, earlier: _Earlier) -> Iterator[str]:
         yield "its input_sha256 is not that of the decision that it supersedes"
     if record.origin in _SAME_SCORE and record.score != earlier.score:
         yield f"its score is {record.score}, that of the decision that it supersedes {earlier.score}"
-    if record.origin == "unpin" and record.tier != earlier.tier:
+    if record.origin in ("unpin", "deletion") and record.tier != earlier.tier:
         yield f"its tier is {record.tier}, that of the decision that it supersedes {earlier.tier}"
     begins = {"pin": f"pinned to {record.tier}: ", "unpin": "not pinned any more: "}.get(record.origin, "")
     if not record.reason.startswith(begins):

@@ -15,7 +15,7 @@ from haste_core.pipelines import InterestingnessSpec
 from haste_core.policies import IntervalPolicy, Policy
 
 Origin: TypeAlias = Literal[
-    "policy", "new-policy", "revision", "set", "pin", "unpin", "recall", "retention", "quota"
+    "policy", "new-policy", "revision", "set", "pin", "unpin", "recall", "retention", "quota", "deletion"
 ]
 """Why a decision was made: since an object's features came (``policy``), or later, about a known object."""
 

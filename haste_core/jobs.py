@@ -67,7 +67,8 @@ class TaskRecord(_Record):
     place : Place, optional
         Where the task left the object, if it moved or replaced it.
     leaving : Place, optional
-        What the task copied to `place` and has still to remove; its next attempt does nothing else.
+        What the task copied to `place` and has still to remove, or the place itself, if its object is to be
+        deleted; its next attempt does nothing else.
     former : Place, optional
         What it left in a tier before tasks before it were run again; removed once the same is elsewhere.
     """
@@ -95,6 +96,16 @@ class TaskRecord(_Record):
     leaving: Place | None = None
     former: Place | None = None
     decision_id: int | None = None
+
+    @property
+    def is_to_delete(self) -> bool:
+        """True if a worker has found that the object may be deleted where it is."""
+        return self.leaving is not None and self.place is not None and self.leaving.url == self.place.url
+
+    @property
+    def is_deleting(self) -> bool:
+        """True if a worker may have deleted the object, and has not told."""
+        return self.is_to_delete and self.phase is not Phase.ENDED
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,17 @@ class JobRecord(_Record):
         """The answers so far, by task key; the spec's own come first."""
         answered = {task.task_key: task.response for task in self.tasks if task.response is not None}
         return {**self.spec.response, **answered}
+
+    @property
+    def place(self) -> Place | None:
+        """Where the object is; None if it was deleted."""
+        return self.place_before(len(self.tasks)) if self.deleted_at is None else None
+
+    @property
+    def deleted_at(self) -> float | None:
+        """When the object was deleted, in seconds since 1970."""
+        places = (task.place for task in self.tasks if task.place is not None)
+        return next((place.deleted_at for place in places if place.deleted_at is not None), None)
 
     def place_for(self, position: int) -> Place:
         """Tell where a task finds the object: where it left it itself, if it runs again.
@@ -179,7 +201,8 @@ class JobRecord(_Record):
             priority=self.priority,
             created_at=self.created_at,
             ended_at=self.ended_at,
-            place=self.place_before(len(self.tasks)).model_dump(exclude_none=True),
+            place=None if self.place is None else self.place.model_dump(exclude_none=True),
+            deleted_at=self.deleted_at,
             tasks=self._show(self.spec.tasks, iter(self.tasks), held),
             response=self.responses,
         )
@@ -196,6 +219,14 @@ class JobRecord(_Record):
             return {"Task": show_task(node, next(tasks), self, held)}
         children = [self._show(child, tasks, held) for child in node.tasks]
         return {"taskSequential" if isinstance(node, Sequential) else "taskParallel": children}
+
+
+def was_deleted(job_id: int) -> str:
+    """Say that nothing can be done with an object any more."""
+    return (
+        f"the object of job {job_id} was deleted from the trash, and does not come back; if its original is "
+        "still there, delete the job and submit it anew"
+    )
 
 
 def show_task(

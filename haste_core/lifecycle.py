@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from haste_core.errors import ConflictError
-from haste_core.jobs import JobRecord, TaskRecord
+from haste_core.jobs import JobRecord, TaskRecord, was_deleted
 from haste_core.jobspec import JobSpec
 from haste_core.messages import Outcome, TaskResult
 from haste_core.readiness import Startable
@@ -230,7 +230,14 @@ def retry_task(job: JobRecord, position: int, *, now: float, rules: Rules) -> Jo
 
 
 def force_retry_task(job: JobRecord, position: int, *, now: float, rules: Rules) -> JobRecord:
-    """Run a task again whatever its state; its answer is forgotten, and what depends on it runs again too."""
+    """Run a task again whatever its state; its answer is forgotten, and what depends on it runs again too.
+
+    Raises
+    ------
+    ConflictError
+        If the object was deleted.
+    """
+    refuse_deleted(job)
     job = _invalidate_followers(job, position)
     return _asked_again(job, {position}, Event.FORCE_RETRY, now=now, rules=rules)
 
@@ -243,8 +250,9 @@ def reset_task(job: JobRecord, position: int, *, now: float, rules: Rules) -> Jo
     Raises
     ------
     ConflictError
-        If a worker has it.
+        If a worker has it, or the object was deleted.
     """
+    refuse_deleted(job)
     task = job.tasks[position]
     if not allows(Event.RESET, task.state):
         raise ConflictError(
@@ -303,6 +311,14 @@ def _make_ready(
         ready_at=now,
         order_key=_order_key(job, task, ready_at=now, rules=rules),
     )
+
+
+def refuse_deleted(job: JobRecord) -> None:
+    """Raise ConflictError if a job's object was deleted, or is being deleted."""
+    if job.deleted_at is not None:
+        raise ConflictError(was_deleted(job.job_id))
+    if any(task.is_deleting for task in job.tasks):
+        raise ConflictError(f"the object of job {job.job_id} is being deleted at this moment")
 
 
 def _order_key(job: JobRecord, task: TaskRecord, *, ready_at: float, rules: Rules) -> float:

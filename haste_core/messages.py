@@ -81,6 +81,8 @@ class Place(BaseModel):
     size_bytes : int, optional
     moved : True, optional
         The original is gone: it was removed after it had been copied.
+    deleted_at : float, optional
+        When the object was deleted there, in seconds since 1970.
     sidecars : tuple of Sidecar, optional
         Those that went with the object. None: they are where the job spec says.
     """
@@ -92,6 +94,7 @@ class Place(BaseModel):
     sha256: str | None = None
     size_bytes: int | None = None
     moved: Literal[True] | None = None
+    deleted_at: FiniteFloat | None = None
     sidecars: tuple[Sidecar, ...] | None = None
 
     def url_of_sidecar(self, source_url: str) -> str:
@@ -116,6 +119,8 @@ class DecisionNote(BaseModel):
         Of the content that the features were measured on.
     removes : bool
         The place that the object is taken from may go once its copy is recorded.
+    deletes : bool
+        The object is to be deleted from the trash in which it lies; its file, if it `removes` too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -127,6 +132,7 @@ class DecisionNote(BaseModel):
     enforce: bool
     sha256: str | None = None
     removes: bool = False
+    deletes: bool = False
 
 
 class TaskMessage(_Message):
@@ -178,7 +184,8 @@ class TaskResult(_Message):
     place : Place, optional
         Where the object is now, if the task moved or replaced it.
     leaving : Place, optional
-        What may be removed once `place` is recorded. Then the task runs again to do so.
+        What may be removed once `place` is recorded. Then the task runs again to do so. The place itself, if
+        the object is to be deleted.
     """
 
     task_id: RowId

@@ -78,12 +78,19 @@ class DecisionRecord:
 
 @dataclass(frozen=True)
 class DecidedObject:
-    """An object, its job and its latest decision."""
+    """An object, its job and its latest decision.
+
+    Attributes
+    ----------
+    deleted_at : float, optional
+        When it was deleted from a trash, in seconds since 1970.
+    """
 
     job: JobRecord
     decision: DecisionRecord
     size_bytes: int
     pinned: bool
+    deleted_at: float | None = None
 
 
 @dataclass(frozen=True)

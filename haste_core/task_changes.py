@@ -35,6 +35,8 @@ def after_success(job: JobRecord, task: TaskRecord, result: TaskResult, *, now: 
     place = result.place or task.place
     if place is not None and place.moved is not moved:
         place = place.model_copy(update={"moved": moved})
+    if place is not None and task.is_to_delete and result.response.get("deleted") == place.url:
+        place = place.model_copy(update={"deleted_at": now})
     leaving, former = _left_behind(task.former, place, result.leaving)
     if leaving is None:
         task = end(task.but(leaving=None), Event.END, TaskState.DONE, result.message, result.ended_at or now)
@@ -150,6 +152,8 @@ def _is_safe(task: TaskRecord) -> str:
     """Say where the object is if it is only left to remove it from where it was."""
     if task.leaving is None or task.place is None:
         return ""
+    if task.is_to_delete:
+        return "; it was to be deleted from the trash, which a retry does"
     return (
         f"; the object is safe: it was copied to {task.place.url} and verified. Only {task.leaving.url} is "
         "still to be removed, which a retry does"

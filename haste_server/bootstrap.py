@@ -230,6 +230,8 @@ class Server:
             alerts=store,
             pipelines=self.pipelines,
             tiers=named_tiers(self.pipelines) | frozenset(self.settings.tiers),
+            trash_store=store,
+            trashes=self.settings.trashes,
             landing=self._landing_area,
             wake=wake,
             readiness=readiness,

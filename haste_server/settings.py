@@ -206,6 +206,11 @@ class ServerSettings(BaseModel):
         }
 
     @property
+    def trashes(self) -> dict[str, float]:
+        """How many days objects stay at least in tiers that are trashes, by tier."""
+        return {name: tier.grace_days for name, tier in self.tiers.items() if isinstance(tier, TrashTier)}
+
+    @property
     def quotas(self) -> dict[str, int]:
         """How many bytes tiers may hold, by tier."""
         return {name: tier.quota for name, tier in self.tiers.items() if tier.quota is not None}

@@ -50,8 +50,14 @@ class UnusableAnswerError(PermanentError):
     """The handler answered something that JSON cannot hold."""
 
 
-def as_answer(value: Any) -> Answer:
+def as_answer(value: Any, *, deletes: bool = False) -> Answer:
     """Read what a handler returned.
+
+    Parameters
+    ----------
+    value : object
+    deletes : bool
+        Whether the object is to be deleted: then its place itself may be what is left.
 
     Raises
     ------
@@ -70,7 +76,8 @@ def as_answer(value: Any) -> Answer:
             f"the URL of the answer's place has {len(answer.place.url)} characters of at most "
             f"{MAX_URL_CHARACTERS}"
         )
-    if answer.leaving is not None and (answer.place is None or answer.leaving.url == answer.place.url):
+    stays = answer.leaving is not None and answer.place is not None and answer.leaving.url == answer.place.url
+    if answer.leaving is not None and (answer.place is None or (stays and not deletes)):
         raise UnusableAnswerError("an Answer with `leaving` has a `place`, and another one")
     return replace(
         answer, response=_plain(answer.response, "response"), message=sendable(str(answer.message))

@@ -84,7 +84,8 @@ class Executor:
         handler = self.handlers.get(message.task_key)
         if handler is None:
             raise PermanentError(f"this worker has no handler for {message.task_key!r}")
-        answer = as_answer(handler(message.job, message, context))
+        deletes = message.decision is not None and message.decision.deletes
+        answer = as_answer(handler(message.job, message, context), deletes=deletes)
         if answer.leaving is not None and answer.leaving == message.leaving:
             raise UnusableAnswerError(
                 f"the handler was to remove {answer.leaving.url}, and asks for it again"

@@ -42,7 +42,7 @@ class _Job(BaseModel):
     stream_id: str
     source_url: str
     state: int
-    place: Place
+    place: Place | None
 
 
 @contextmanager
@@ -70,7 +70,8 @@ def job_asker(settings: WorkerSettings) -> Iterator[AskJob]:
             job = _Job.model_validate_json(answer.content)
         except ValidationError as error:
             raise PermanentError(f"{url} does not answer like a HASTE server") from error
-        return JobAtServer(job.stream_id, job.source_url, job.state, job.place.url)
+        place_url = job.source_url if job.place is None else job.place.url
+        return JobAtServer(job.stream_id, job.source_url, job.state, place_url)
 
     with session_for(settings.server_url) as session:
         if settings.token is not None:

@@ -24,6 +24,7 @@ _ORIGINS: Mapping[str, str] = {
     "recall": "called back",
     "retention": "since its time in the tier was over",
     "quota": "since the tier was full",
+    "deletion": "to be deleted from the trash",
 }
 
 
@@ -55,7 +56,11 @@ def sentences(job: JobAnswer, decisions: Sequence[DecisionAnswer]) -> Iterator[s
         About it, the first one first; at least one.
     """
     last = decisions[-1]
-    yield f"{job.source_id} of stream {job.stream_id} (job {job.job_id}) belongs in {last.tier}."
+    image = f"{job.source_id} of stream {job.stream_id} (job {job.job_id})"
+    if job.deleted_at is None:
+        yield f"{image} belongs in {last.tier}."
+    else:
+        yield f"{image} is gone: it was deleted from {last.tier} at {_time_text(job.deleted_at)}."
     yield ""
     yield from _measured(last)
     yield from _scored(last)
@@ -144,7 +149,9 @@ def _whereabouts(job: JobAnswer, last: DecisionAnswer) -> Iterator[str]:
     tiering = job.response.get("tier")
     done = tiering if isinstance(tiering, Mapping) else {}
     place = job.place.url if job.place else job.source_url
-    if not done:
+    if job.deleted_at is not None:
+        yield f"It was at {done.get('deleted')}, in a trash that {last.made_by or 'somebody'} had emptied."
+    elif not done:
         yield f"It was not put to a tier yet; it is at {place}."
     elif not done.get("moved"):
         yield f"The stream only observed, so nothing was copied; it is at {place}."

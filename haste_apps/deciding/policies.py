@@ -129,6 +129,8 @@ def _show(stream_id: str, preview: PreviewAnswer, *, as_table: bool) -> None:
     if as_table:
         _show_table(preview)
     say(f"{preview.moving} of {preview.count} images of stream {stream_id} would belong in another tier.")
+    if preview.deleted.count:
+        say(f"{preview.deleted.count} more were deleted from a trash, and no policy brings them back.")
 
 
 def _show_table(preview: PreviewAnswer) -> None:

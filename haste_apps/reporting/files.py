@@ -20,7 +20,7 @@ from haste_core.errors import ConflictError, InvalidError, NotFoundError, Proble
 if TYPE_CHECKING:
     import pyarrow
 
-_TIMES = ("decided_at", "timestamp", "decision.made_at")
+_TIMES = ("decided_at", "timestamp", "deleted_at", "decision.made_at")
 _TYPES = {"index": "int64", "score": "float64", "size_bytes": "int64", "decision.supersedes": "int64"}
 """Where a column may hold nothing at all, from which its type could be told."""
 
@@ -124,8 +124,9 @@ def _summary(report: Report) -> dict[str, Any]:
                 "size_bytes": row.size_bytes,
                 "mean_score": row.mean_score,
             }
-            for row in tier_rows(report.images, report.stream.pipeline)
+            for row in tier_rows(report.kept, report.stream.pipeline)
         ],
+        "deleted": {"count": len(report.images) - len(report.kept), "size_bytes": report.deleted_bytes},
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from haste_apps.output import number_text
+from haste_apps.output import number_text, size_text
 from haste_apps.reporting.charts import draw_histogram
 from haste_apps.reporting.drawing import UNSCORED, score_colour
 from haste_apps.reporting.plates import PLATES_SHOWN, by_plate, draw_grid, draw_plate
@@ -42,7 +42,7 @@ class Report:
     ----------
     stream : StreamAnswer
     images : sequence of ImageAnswer
-        All objects of the stream that were decided about.
+        All objects of the stream that were decided about, those that were deleted since included.
     decisions : sequence of DecisionAnswer
         All that were ever made about them.
     made_at : float
@@ -62,6 +62,16 @@ class Report:
     failures: Sequence[tuple[str, str]] = ()
     warnings: Sequence[str] = ()
 
+    @property
+    def kept(self) -> list[ImageAnswer]:
+        """The images that were not deleted from a trash."""
+        return [image for image in self.images if image.deleted_at is None]
+
+    @property
+    def deleted_bytes(self) -> int:
+        """What the deleted images held."""
+        return sum(image.size_bytes or 0 for image in self.images if image.deleted_at is not None)
+
 
 def draw_page(report: Report, thumbnail: Thumbnail) -> str:
     """Write the page: histograms, table of tiers, plates, grid, thumbnails, and how it was decided.
@@ -75,18 +85,21 @@ def draw_page(report: Report, thumbnail: Thumbnail) -> str:
     environment = Environment(
         loader=PackageLoader("haste_apps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    rows = tier_rows(report.images, report.stream.pipeline)
+    kept = report.kept
+    rows = tier_rows(kept, report.stream.pipeline)
     colours = {row.tier: _colour(row) for row in rows}
-    sheets = [_sheet(row.tier, report.images, thumbnail, feature_of(report.stream.pipeline)) for row in rows]
+    sheets = [_sheet(row.tier, kept, thumbnail, feature_of(report.stream.pipeline)) for row in rows]
     return environment.get_template("report.html").render(
         report=report,
+        kept=kept,
+        deleted_size=size_text(report.deleted_bytes),
         made_at=_time_text(report.made_at),
         pipeline=report.stream.pipeline,
         feature=feature_of(report.stream.pipeline),
         rows=rows,
         colours=colours,
         histograms=_histograms(report, colours),
-        plates=_plates(report.images),
+        plates=_plates(kept),
         sheets=[sheet for sheet in sheets if sheet["count"]],
         unreadable=sum(sheet["unreadable"] for sheet in sheets),
         makings=makings(report.decisions),
@@ -114,7 +127,7 @@ def _histograms(report: Report, colours: Mapping[str, str]) -> list[Markup]:
     pipeline, feature = report.stream.pipeline, feature_of(report.stream.pipeline)
     scores: dict[str, list[float]] = {tier: [] for tier in colours}
     values: dict[str, list[float]] = {tier: [] for tier in colours}
-    for image in report.images:
+    for image in report.kept:
         if image.score is not None:
             scores[image.tier].append(image.score)
         value = None if feature is None else value_of(image.features, feature)

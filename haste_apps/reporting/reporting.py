@@ -75,7 +75,9 @@ def gather(client: HasteClient, stream_id: str, *, title: str = "", interruption
     """
     stream = client.stream(stream_id)
     with progress_bar(
-        "asking", total=2 * sum(tier.count for tier in stream.tiers.values()), shown=True
+        "asking",
+        total=2 * (sum(tier.count for tier in stream.tiers.values()) + stream.deleted.count),
+        shown=True,
     ) as bar:
 
         def heard(items: Iterable[Item]) -> Iterator[Item]:
@@ -101,7 +103,7 @@ def gather(client: HasteClient, stream_id: str, *, title: str = "", interruption
 def _page(report: Report, roots: Roots, interruption: Interruption) -> bytes:
     """Draw the page, with pictures of the images that this machine can read."""
     draw = thumbnails(roots, report.stream.pipeline)
-    with progress_bar("drawing", total=pictures_in(report.images), shown=True) as bar:
+    with progress_bar("drawing", total=pictures_in(report.kept), shown=True) as bar:
 
         def drawn(image: ImageAnswer) -> bytes | None:
             interruption.check()

@@ -84,7 +84,8 @@ class JobAnswer(BaseModel):
     source_url: str
     site: str
     priority: float
-    place: Place
+    place: Place | None = Field(description="Null if the object was deleted.")
+    deleted_at: float | None
     tasks: dict[str, Any]
     response: dict[str, Any]
 
@@ -178,6 +179,13 @@ class TierAnswer(BaseModel):
     mean_score: float | None
 
 
+class DeletedAnswer(BaseModel):
+    """What of a stream was deleted from a trash."""
+
+    count: int
+    size_bytes: int
+
+
 class StreamAnswer(BaseModel):
     """An acquisition, and how far it is."""
 
@@ -190,6 +198,7 @@ class StreamAnswer(BaseModel):
     )
     progress: ProgressAnswer
     tiers: dict[str, TierAnswer]
+    deleted: DeletedAnswer
     open_alerts: int = Field(description="Alerts that nobody has acknowledged.")
 
 

@@ -21,6 +21,7 @@ from haste_server.api import (
     priorities,
     streams,
     tasks,
+    trashes,
     workers,
 )
 from haste_server.api.origins import check_host, check_origin
@@ -75,7 +76,19 @@ def create_app(given: Services) -> HasteApp:
     given.install(app.extensions)
     register_problems(app)
     app.before_request(_admit)
-    for module in (jobs, tasks, priorities, bulk_actions, streams, objects, alerts, workers, files, health):
+    for module in (
+        jobs,
+        tasks,
+        priorities,
+        bulk_actions,
+        streams,
+        objects,
+        trashes,
+        alerts,
+        workers,
+        files,
+        health,
+    ):
         app.register_api(module.blueprint)
     return app
 

@@ -107,6 +107,12 @@ class NoPin(_Body):
     by: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
+class NewEmptying(_Body):
+    """Who asks for a trash to be emptied."""
+
+    by: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
 class PrioritiesByJob(RootModel[dict[NumericId, Priority]]):
     """Priorities by the numbers of jobs."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from haste_core.decisions import Origin
 
@@ -16,8 +16,11 @@ class ObjectAnswer(BaseModel):
     ----------
     score : float, optional
         None where it is undefined; the reason says why.
-    place : dict
-        Where it is now: ``url``, ``site``, and once it was copied ``sha256`` and ``size_bytes``.
+    place : dict, optional
+        Where it is now: ``url``, ``site``, and once it was copied ``sha256`` and ``size_bytes``. None if it
+        was deleted.
+    deleted_at : float, optional
+        When it was deleted from a trash, in seconds since 1970.
     """
 
     job_id: int
@@ -35,8 +38,9 @@ class ObjectAnswer(BaseModel):
     metadata: dict[str, Any]
     timestamp: float | None
     location: list[float]
-    place: dict[str, Any]
+    place: dict[str, Any] | None
     size_bytes: int
+    deleted_at: float | None
 
 
 class ObjectsPage(BaseModel):
@@ -95,6 +99,43 @@ class PreviewAnswer(BaseModel):
     moves: list[ShiftAnswer]
     count: int
     moving: int
+    deleted: TierSums = Field(description="What was deleted from a trash; no policy brings it back.")
+
+
+class TrashedAnswer(BaseModel):
+    """An image that lies in a trash."""
+
+    job_id: int
+    stream_id: str
+    source_id: str
+    size_bytes: int
+    trashed_at: float | None = Field(description="Null while a task has it.")
+    expires_at: float | None = Field(description="When it may be deleted, unless it is put there once more.")
+    pinned: bool
+    enforced: bool = Field(description="False: its stream only observes, so that it is not deleted.")
+    marked: bool = Field(description="Its deletion was asked for and is under way.")
+
+
+class TrashPage(BaseModel):
+    """A part of what lies in a trash; `next` is the cursor of the following part."""
+
+    tier: str
+    grace_days: float
+    images: list[TrashedAnswer]
+    next: str | None
+
+
+class EmptyingAnswer(TierSums):
+    """What is deleted, or would be.
+
+    Attributes
+    ----------
+    more : bool
+        There is more than one call asks for: ask again.
+    """
+
+    tier: str
+    more: bool
 
 
 class PolicyAnswer(BaseModel):

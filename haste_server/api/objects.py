@@ -10,6 +10,7 @@ from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import ConflictError, InvalidError, Problem
 from haste_core.interestingness import QUICK
+from haste_core.jobs import was_deleted
 from haste_core.objects import DecidedObject, DecisionRecord, ObjectFilter, Shift, tiers_of
 from haste_core.pipelines import Pipeline
 from haste_core.policies import OwnPolicy
@@ -89,7 +90,10 @@ def targets(path: StreamPath, query: TargetsQuery) -> Shown:
 )
 def preview(path: StreamPath, body: NewPolicy) -> Shown:
     """Tell what would be, if."""
-    return _summary(services().objects.preview(path.stream_id, _changed(path.stream_id, body)))
+    shifts = services().objects.preview(path.stream_id, _changed(path.stream_id, body))
+    deleted = services().trash_store.deleted(path.stream_id)
+    told = {"count": deleted.count, "size_bytes": deleted.size_bytes}
+    return {**_summary(shifts), "deleted": told}
 
 
 @blueprint.post(
@@ -135,11 +139,11 @@ def decisions_about(path: JobPath) -> Shown:
     "/job/<id:job_id>/pin",
     summary="Keep an image in a tier",
     description="Whatever the policy says, until it is unpinned.",
-    responses={200: ObjectAnswer, **documented(408, 415)},
+    responses={200: ObjectAnswer, **documented(408, 409, 415)},
 )
 def pin(path: JobPath, body: NewPin) -> Shown:
     """Pin the object of a job to a tier."""
-    present = services().objects.decision_of(path.job_id)
+    present = _present(path.job_id)
     _check_tiers(frozenset({body.tier}))
     services().objects.pin(
         path.job_id, body.tier, reason=body.reason, made_by=body.by, now=services().clock()
@@ -155,7 +159,7 @@ def pin(path: JobPath, body: NewPin) -> Shown:
 )
 def unpin(path: JobPath, body: NoPin) -> Shown:
     """Take a pin away."""
-    if not services().objects.decision_of(path.job_id).pinned:
+    if not _present(path.job_id).pinned:
         raise ConflictError(f"the image of job {path.job_id} is not pinned")
     services().objects.unpin(path.job_id, reason=body.reason, made_by=body.by, now=services().clock())
     services().wake()
@@ -173,7 +177,7 @@ def unpin(path: JobPath, body: NoPin) -> Shown:
 )
 def recall(path: JobPath, body: NewRecall) -> Shown:
     """Bring the object of a job back."""
-    present = services().objects.decision_of(path.job_id)
+    present = _present(path.job_id)
     if present.pinned:
         raise ConflictError(
             f"the image of job {path.job_id} is pinned to {present.decision.tier}; unpin it first"
@@ -186,6 +190,14 @@ def recall(path: JobPath, body: NewRecall) -> Shown:
     services().objects.recall(path.job_id, tier, reason=body.reason, made_by=body.by, now=services().clock())
     services().wake()
     return _show(services().objects.decision_of(path.job_id))
+
+
+def _present(job_id: int) -> DecidedObject:
+    """Load an object that is still there."""
+    found = services().objects.decision_of(job_id)
+    if found.deleted_at is not None:
+        raise ConflictError(was_deleted(job_id))
+    return found
 
 
 def _changed(stream_id: str, body: NewPolicy) -> Pipeline:
@@ -272,8 +284,9 @@ def _show(item: DecidedObject) -> dict[str, Any]:
         "metadata": job.spec.metadata,
         "timestamp": job.spec.timestamp,
         "location": job.spec.location,
-        "place": job.place_before(len(job.tasks)).model_dump(exclude_none=True),
+        "place": None if job.place is None else job.place.model_dump(exclude_none=True),
         "size_bytes": item.size_bytes,
+        "deleted_at": item.deleted_at,
     }
 
 

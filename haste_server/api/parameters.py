@@ -61,6 +61,24 @@ class StreamPath(BaseModel):
     stream_id: str
 
 
+class TierPath(BaseModel):
+    """The name of a tier."""
+
+    tier: str
+
+
+class EmptyingQuery(_Query):
+    """How a trash is to be emptied.
+
+    Attributes
+    ----------
+    dry_run : bool
+        Tell only what would be deleted.
+    """
+
+    dry_run: bool = False
+
+
 class AlertPath(StreamPath):
     """The number of one of a stream's alerts."""
 

@@ -19,6 +19,7 @@ from haste_core.objects import ObjectStore
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Clock
 from haste_core.stores import JobStore, StreamStore, WorkerStore
+from haste_core.trashes import TrashStore
 from haste_server.api.waiting import LiveWorkers
 
 _EXTENSION = "haste"
@@ -68,12 +69,14 @@ class Services:
 
     Attributes
     ----------
-    jobs, streams, objects, workers, alerts
+    jobs, streams, objects, workers, alerts, trash_store
         The store.
     pipelines : mapping of str to Pipeline
         Those that a stream may name.
     tiers : frozenset of str
         Those that a policy or a pin may name.
+    trashes : mapping of str to float
+        Those of them whose objects may be deleted, with the days for which they stay at least.
     landing : LandingArea
     wake : callable
         Tells the engine that tasks may be ready.
@@ -98,11 +101,13 @@ class Services:
     objects: ObjectStore
     workers: WorkerStore
     alerts: AlertStore
+    trash_store: TrashStore
     pipelines: Mapping[str, Pipeline]
     tiers: frozenset[str]
     landing: LandingArea
     wake: Callable[[], None]
     readiness: Callable[[], Readiness]
+    trashes: Mapping[str, float] = field(default_factory=dict)
     try_own_parts: Callable[[Mapping[str, Pipeline]], None] = lambda _: None
     dead_letters: Callable[[], DeadLetters | None] = lambda: None
     clock: Clock = time.time

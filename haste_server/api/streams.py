@@ -129,6 +129,7 @@ def _pipeline(name: str) -> Pipeline:
 
 def _show(stream: StreamRecord) -> dict[str, Any]:
     progress = services().streams.progress(stream.stream_id)
+    deleted = services().trash_store.deleted(stream.stream_id)
     tiers = {
         name: {"count": tier.count, "size_bytes": tier.size_bytes, "mean_score": tier.mean_score}
         for name, tier in progress.tiers.items()
@@ -148,5 +149,6 @@ def _show(stream: StreamRecord) -> dict[str, Any]:
             "to_move": progress.to_move,
         },
         "tiers": tiers,
+        "deleted": {"count": deleted.count, "size_bytes": deleted.size_bytes},
         "open_alerts": services().alerts.open_alerts(stream.stream_id),
     }

@@ -37,6 +37,8 @@ class About:
         Whether its task is the one that puts the object to its tier.
     set_key : str, optional
         Its image set.
+    held : bool
+        An earlier decision put it where it is, whatever its rank, and this one leaves it there.
     """
 
     job_id: int
@@ -48,6 +50,7 @@ class About:
     pinned: bool = False
     holds_tier: bool = True
     set_key: str | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def _object_row(made: Made, decision_id: int) -> dict[str, Any]:
         "tier": decision.tier,
         "size_bytes": size_of(decision.features),
         "pinned": about.pinned,
-        "held": made.origin in HOLDING,
+        "held": about.held or made.origin in HOLDING,
         "due": made.due,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,8 @@ from haste_core.ports import StateChange
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
 from haste_server.changes import log_changes
-from haste_server.store.leaving import may_go, needed_by_others, with_whereabouts, without_shared_sidecars
+from haste_server.store.deleting import bury, to_delete, without_late_deletions
+from haste_server.store.leaving import NOTHING, Going, what_goes, with_whereabouts
 from haste_server.store.many_rows import GivenRows, insert
 from haste_server.store.records import (
     SqlPart,
@@ -100,19 +101,13 @@ class HandOut(SqlPart):
         by_id = {task.task_id: task for job in found.values() for task in job.tasks}
         pipelines = self.plans_of(connection, (job.spec.stream_id for job in found.values()))
         notes = _decision_notes(connection, [by_id[task_id] for task_id, _ in claimed])
-        removing = [(found[job_id], by_id[task_id]) for task_id, job_id in claimed if by_id[task_id].leaving]
-        for task_id in needed_by_others(connection, removing):
-            by_id[task_id] = by_id[task_id].but(leaving=None)
-        for job, task in removing:
-            leaving = by_id[task.task_id].leaving
-            if leaving is not None and leaving.sidecars:
-                kept = without_shared_sidecars(connection, job, leaving)
-                by_id[task.task_id] = task.but(leaving=kept)
+        handed_out = [(found[job_id], by_id[task_id]) for task_id, job_id in claimed]
+        doomed = {number for number, note in notes.items() if note.deletes}
+        deleting = to_delete(connection, [task for _, task in handed_out if task.decision_id in doomed])
+        going = what_goes(connection, handed_out, pipelines, deleting)
         return [
-            _message(
-                found[job_id], by_id[task_id], pipelines[found[job_id].spec.stream_id], notes, ttl_s=ttl_s
-            )
-            for task_id, job_id in claimed
+            _message(job, task, pipelines[job.spec.stream_id], notes, going, ttl_s=ttl_s)
+            for job, task in handed_out
         ]
 
     def record(self, results: Sequence[TaskResult], *, now: float) -> list[StateChange]:
@@ -123,7 +118,7 @@ class HandOut(SqlPart):
             before = load_jobs(connection, {job_id for job_id, _ in found.values()}, lock=True)
             after = dict(before)
             history = []
-            for result in results:
+            for result in without_late_deletions(connection, results, found):
                 job_id, position = found.get(result.task_id, (0, 0))
                 if (job := after.get(job_id)) is None:
                     continue  # deleted meanwhile
@@ -144,6 +139,7 @@ class HandOut(SqlPart):
                     history.append(_history_row(result, applied.tasks[position].message, now))
             changes = [(before[job_id], after[job_id]) for job_id in before]
             save_changes(self.database, connection, changes)
+            bury(connection, changes)
             if history:
                 insert(self.database, connection, attempts, history)
             return state_changes(changes)
@@ -300,12 +296,13 @@ def _message(
     task: TaskRecord,
     pipeline: Pipeline,
     notes: dict[int, DecisionNote],
+    going: Mapping[int, Going],
     *,
     ttl_s: float,
 ) -> TaskMessage:
-    place, note = job.place_for(task.position), notes.get(task.decision_id or 0)
-    if note is not None and may_go(place, job, task, pipeline):
-        note = note.model_copy(update={"removes": True})
+    note, goes = notes.get(task.decision_id or 0), going.get(task.task_id, NOTHING)
+    if note is not None:
+        note = note.model_copy(update={"removes": goes.removes, "deletes": goes.deletes})
     return TaskMessage(
         task_id=task.task_id,
         job_id=job.job_id,
@@ -313,10 +310,10 @@ def _message(
         task_key=task.task_key,
         site=task.site,
         ttl_s=ttl_s,
-        place=place,
+        place=job.place_for(task.position),
         parameters=pipeline.parameters.get(task.task_key, {}),
         decision=note,
-        leaving=task.leaving,
+        leaving=goes.leaving,
         job=job.to_json(),
     )
 
@@ -334,6 +331,7 @@ def _decision_notes(connection: Connection, claimed: Sequence[TaskRecord]) -> di
             reason=row.reason,
             enforce=row.mode == "enforce",
             sha256=_text(row.features.get("sha256")),
+            deletes=row.origin == "deletion",
         )
         for row in rows
     }
@@ -380,6 +378,7 @@ _DECISIONS = sa.select(
     decisions.c.tier,
     decisions.c.reason,
     decisions.c.mode,
+    decisions.c.origin,
     decisions.c.features,
 ).where(decisions.c.decision_id.in_(sa.bindparam("ids", expanding=True)))
 _LEASE = (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -18,6 +20,68 @@ from haste_server.store.records import by_stream, load_jobs
 from haste_server.store.schema import jobs
 
 
+@dataclass(frozen=True)
+class Going:
+    """What an attempt is told of what goes.
+
+    Attributes
+    ----------
+    leaving : Place, optional
+        What an earlier attempt has copied, or has found that it may be deleted.
+    removes : bool
+        The place that the object is taken from may go once its copy is recorded; of an object that is
+        deleted, its file.
+    deletes : bool
+        The object is to be deleted.
+    """
+
+    leaving: Place | None = None
+    removes: bool = False
+    deletes: bool = False
+
+
+NOTHING = Going()
+
+
+def what_goes(
+    connection: Connection,
+    claimed: Collection[tuple[JobRecord, TaskRecord]],
+    pipelines: Mapping[str, Pipeline],
+    deleting: Collection[int],
+) -> dict[int, Going]:
+    """Tell by task what its next attempt is to remove, or will be; not of those that carry nothing out.
+
+    Parameters
+    ----------
+    connection : Connection
+    claimed : collection of (JobRecord, TaskRecord)
+    pipelines : mapping of str to Pipeline
+        Of their streams.
+    deleting : collection of int
+        The tasks that are to delete their objects.
+    """
+    # A deletion that was decided otherwise since has nothing to remove.
+    leaving = {
+        task.task_id: task.leaving
+        for _, task in claimed
+        if task.leaving is not None and (task.task_id in deleting or not task.is_to_delete)
+    }
+    needed = needed_by_others(connection, [pair for pair in claimed if pair[1].task_id in leaving])
+
+    def goes(job: JobRecord, task: TaskRecord) -> Going:
+        left = leaving.get(task.task_id)
+        if left is not None and left.sidecars:
+            left = without_shared_sidecars(connection, job, left)
+        if task.task_id in deleting:
+            return Going(left, task.task_id not in needed, deletes=True)
+        left = None if task.task_id in needed else left
+        place = job.place_for(task.position)
+        return Going(left, may_go(place, job, task, pipelines[job.spec.stream_id]), deletes=False)
+
+    carrying = ((job, task) for job, task in claimed if task.decision_id or task.task_id in leaving)
+    return {task.task_id: goes(job, task) for job, task in carrying}
+
+
 def may_go(place: Place, job: JobRecord, task: TaskRecord, pipeline: Pipeline) -> bool:
     """Tell whether the place that a task takes its object from may be removed once the copy is recorded."""
     if task.place is not None:  # a copy of its own, in the tier that the object leaves
@@ -30,6 +94,7 @@ def needed_by_others(connection: Connection, leaving: Collection[tuple[JobRecord
 
     A file that is submitted again in another version, or once with and once without its extension, but with
     equal content, is one file in its tier. Jobs of one original, in whatever streams, need it until they end.
+    Of several jobs that are deleting a file, the last one needs nobody's.
 
     Parameters
     ----------
@@ -44,24 +109,34 @@ def needed_by_others(connection: Connection, leaving: Collection[tuple[JobRecord
     """
     if not leaving:
         return set()
-    left = {task.task_id: (job.spec.stream_id, task.leaving.url) for job, task in leaving if task.leaving}
-    names = (
-        (job.spec.stream_id, name) for job, task in leaving for name in _sharing(job, left[task.task_id][1])
-    )
+    left = {task.task_id: (job, task.leaving.url) for job, task in leaving if task.leaving is not None}
+    names = ((job.spec.stream_id, name) for job, url in left.values() for name in _sharing(job, url))
     ids = {job_id for some in by_stream(names) for job_id in connection.scalars(_OF_SOURCES, some)}
-    others = load_jobs(connection, ids, lock=False)
-    # Their own present place is the copy.
-    present = {(job.spec.stream_id, _present_url(job)) for job in others.values()}
     keys = {"keys": [source_key(url) for _, url in left.values()]}
-    open_ids = connection.scalars(_OPEN_OF_ORIGINALS, keys).all()
-    wanted = {_present_url(job) for job in load_jobs(connection, open_ids, lock=False).values()}
-    return {task_id for task_id, place in left.items() if place in present or place[1] in wanted}
+    ids |= set(connection.scalars(_OPEN_OF_ORIGINALS, keys))
+    present: defaultdict[str, list[JobRecord]] = defaultdict(list)
+    for other in load_jobs(connection, ids, lock=False).values():
+        if other.place is not None:
+            present[other.place.url].append(other)
+    return {
+        task_id
+        for task_id, (job, url) in left.items()
+        if any(_needs(other, job) for other in present.get(url, ()))
+    }
+
+
+def _needs(other: JobRecord, job: JobRecord) -> bool:
+    """Tell whether a job needs the file where it is, which another job is to remove."""
+    if other.job_id == job.job_id or (other.spec.stream_id != job.spec.stream_id and other.ended_at):
+        return False
+    is_going, is_earlier = any(task.is_deleting for task in other.tasks), other.job_id < job.job_id
+    return not (is_going and is_earlier)
 
 
 def with_whereabouts(
     connection: Connection, job: JobRecord, task: TaskRecord, missed: TaskResult
 ) -> TaskResult:
-    """Say of a file that a task did not find which other job moved it where.
+    """Say of a file that a task did not find which other job moved it where, or deleted it.
 
     While the other one is about to remove it, it may yet get its name back, and the task is tried again.
     """
@@ -75,11 +150,14 @@ def with_whereabouts(
     for other in others.values():
         who, where = f"job {other.job_id} of stream {other.spec.stream_id!r}", _present_url(other)
         if any(_is_leaving(its, url) for its in other.tasks):
-            told = f"{missed.message}; {who} is moving it to {where} now"
+            how = "deleting it from a trash" if where == url else f"moving it to {where}"
+            told = f"{missed.message}; {who} is {how} now"
             return missed.model_copy(update={"message": told, "state": TaskState.REMOTE_TROUBLE})
         if any(_has_left(other, its, url) for its in other.tasks):
-            told = f"{missed.message}; {who} has moved it to {where}. To go on with it, submit it from there"
-            return missed.model_copy(update={"message": told})
+            how = f"moved it to {where}. To go on with it, submit it from there"
+            if other.deleted_at is not None:
+                how = "deleted it from a trash"
+            return missed.model_copy(update={"message": f"{missed.message}; {who} has {how}"})
     return missed
 
 
@@ -95,7 +173,7 @@ def _is_leaving(task: TaskRecord, url: str) -> bool:
 def _has_left(job: JobRecord, task: TaskRecord, url: str) -> bool:
     if job.spec.source_url == url and task.place is not None and task.place.moved:
         return True
-    return task.response is not None and task.response.get("removed") == url
+    return task.response is not None and url in (task.response.get("removed"), task.response.get("deleted"))
 
 
 def _present_url(job: JobRecord) -> str:
@@ -104,10 +182,11 @@ def _present_url(job: JobRecord) -> str:
 
 def without_shared_sidecars(connection: Connection, job: JobRecord, leaving: Place) -> Place:
     """Take away the sidecars that another image of the stream has there, too: ``X.xml`` is of all ``X.…``."""
-    others = load_jobs(connection, _beside(connection, job, leaving), lock=False)
+    others = load_jobs(connection, _beside(connection, job, leaving) - {job.job_id}, lock=False)
     present = {
-        other.place_before(len(other.tasks)).url_of_sidecar(url)
+        other.place.url_of_sidecar(url)
         for other in others.values()
+        if other.place is not None
         for url in other.spec.sidecars
     }
     own = tuple(sidecar for sidecar in leaving.sidecars or () if sidecar.url not in present)

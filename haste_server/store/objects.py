@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from haste_core.stores import Page
 from haste_server.store.jobs import no_job, numeric_cursor
 from haste_server.store.records import PIPELINE_TEXT, load_jobs, read_pipeline
 from haste_server.store.redeciding import Redeciding
-from haste_server.store.schema import decisions, jobs, objects, pipelines, tasks
+from haste_server.store.schema import decisions, deleted_objects, jobs, objects, pipelines, tasks
 
 
 class Objects(Redeciding):
@@ -25,10 +26,11 @@ class Objects(Redeciding):
         self, stream_id: str, wanted: ObjectFilter, *, order: ObjectOrder, cursor: str | None, limit: int
     ) -> Page[DecidedObject]:
         """List the objects of a stream about which was decided."""
-        page = _chosen(stream_id, wanted, order, cursor).limit(limit)
+        pages = [_chosen(table, stream_id, wanted, order, cursor) for table in (objects, deleted_objects)]
 
         def work(connection: Connection) -> Page[DecidedObject]:
-            rows = connection.execute(page).all()
+            found = [row for page in pages for row in connection.execute(page.limit(limit))]
+            rows = sorted(found, key=partial(_place, order))[:limit]
             last = f"{rows[-1].score!r}:{rows[-1].job_id}" if len(rows) == limit else None
             return Page(_loaded(connection, [row.job_id for row in rows]), last)
 
@@ -99,9 +101,9 @@ class Objects(Redeciding):
 
 
 def _chosen(
-    stream_id: str, wanted: ObjectFilter, order: ObjectOrder, cursor: str | None
+    table: sa.Table, stream_id: str, wanted: ObjectFilter, order: ObjectOrder, cursor: str | None
 ) -> sa.Select[tuple[int, float]]:
-    columns = objects.c
+    columns = table.c
     found = sa.select(columns.job_id, columns.score).where(columns.stream_id == stream_id)
     if wanted.tier is not None:
         found = found.where(columns.tier == wanted.tier)
@@ -122,6 +124,11 @@ def _chosen(
     return found.order_by(columns.score if rising else columns.score.desc(), columns.job_id)
 
 
+def _place(order: ObjectOrder, row: Row[Any]) -> tuple[float, int]:
+    """Tell where a row of `_chosen` stands among those of both tables."""
+    return (0.0 if order == "job" else row.score if order == "score" else -row.score), row.job_id
+
+
 def _cursor(cursor: str) -> tuple[float, int]:
     score, _, job_id = cursor.partition(":")
     try:
@@ -137,8 +144,16 @@ def _loaded(connection: Connection, job_ids: list[int]) -> list[DecidedObject]:
         return []
     found = load_jobs(connection, job_ids, lock=False)
     rows = {row.job_id: row for row in connection.execute(_WITH_DECISIONS, {"ids": job_ids})}
+    if len(rows) < len(job_ids):
+        rows |= {row.job_id: row for row in connection.execute(_DELETED, {"ids": job_ids})}
     return [
-        DecidedObject(found[job_id], _record(rows[job_id]), rows[job_id].size_bytes, rows[job_id].pinned)
+        DecidedObject(
+            found[job_id],
+            _record(rows[job_id]),
+            rows[job_id].size_bytes,
+            rows[job_id].pinned,
+            rows[job_id].deleted_at,
+        )
         for job_id in job_ids
         if job_id in found and job_id in rows
     ]
@@ -185,10 +200,18 @@ _OF_STREAM = (
     .order_by(decisions.c.decision_id)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
+_IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
 _WITH_DECISIONS = (
-    _RECORDED.add_columns(objects.c.size_bytes, objects.c.pinned)
+    _RECORDED.add_columns(objects.c.size_bytes, objects.c.pinned, sa.null().label("deleted_at"))
     .join(objects, objects.c.decision_id == decisions.c.decision_id)
-    .where(objects.c.job_id.in_(sa.bindparam("ids", expanding=True)))
+    .where(objects.c.job_id.in_(_IDS))
+)
+_DELETED = (
+    _RECORDED.add_columns(
+        deleted_objects.c.size_bytes, sa.false().label("pinned"), deleted_objects.c.deleted_at
+    )
+    .join(deleted_objects, deleted_objects.c.decision_id == decisions.c.decision_id)
+    .where(deleted_objects.c.job_id.in_(_IDS))
 )
 _carried = decisions.alias("carried")
 _UNMOVED = (

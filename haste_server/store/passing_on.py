@@ -12,10 +12,9 @@ from sqlalchemy.engine import Connection
 from haste_core.decisions import Decision
 from haste_core.states import Due
 from haste_core.tier_limits import TierLimits
+from haste_core.trashes import DAY_S
 from haste_server.store.redeciding import Redeciding
 from haste_server.store.schema import decisions, objects, streams
-
-_DAY_S = 24 * 3600.0
 
 
 class PassingOn(Redeciding):
@@ -32,7 +31,7 @@ class PassingOn(Redeciding):
     def _pass_on_old(self, tier: str, limits: TierLimits, now: float, limit: int) -> int:
         if limits.retain_days is None:
             return 0
-        wanted = {"tier": tier, "before": now - limits.retain_days * _DAY_S, "most": limit}
+        wanted = {"tier": tier, "before": now - limits.retain_days * DAY_S, "most": limit}
         job_ids = self.database.read(lambda connection: connection.scalars(_OLD, wanted).all())
         why = f"in {tier} for {limits.retain_days:g} days"
         return self._decide_on(job_ids, tier, limits.next, why, "retention", now)

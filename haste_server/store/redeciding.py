@@ -16,11 +16,13 @@ from haste_core import lifecycle
 from haste_core.decisions import Decision, Origin, held_by_pin
 from haste_core.errors import NotFoundError
 from haste_core.interestingness import ScoredObject
+from haste_core.pipelines import Pipeline
 from haste_core.policies import RankedPolicy
 from haste_core.ports import StateChange, Undecided
 from haste_core.states import MOVES, Due, Phase
 from haste_server.store.deciding import last_decision
 from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, value_of_object
+from haste_server.store.deleting import STAYS
 from haste_server.store.handout import state_changes
 from haste_server.store.records import (
     PIPELINE_TEXT,
@@ -82,23 +84,28 @@ class Redeciding(SqlPart):
         by_job = {item.job_id: (item, decision) for item, decision in answered}
 
         def work(connection: Connection) -> None:
-            made, done = [], []
-            for row in _held(connection, by_job):
+            made, done, going = [], [], []
+            for row in held(connection, by_job):
                 item, decision = by_job[row.job_id]
+                if row.is_deleting:  # too late: it is settled, and does not come again
+                    going.append({"id": row.job_id, "what": Due.NOTHING})
+                    continue
                 is_asked = row.due is Due.DECISION or origin == "set"
                 if not is_asked or row.stream_pipeline_sha256 != item.pipeline.sha256:
                     continue  # somebody else was quicker, or it is due again
-                kept = _earlier(row) if decision is None or _keeps_place(row, decision, item) else decision
-                if row.pinned and decision is not None:
-                    kept = held_by_pin(decision, row.tier)
+                keeps_place = decision is None or _keeps_place(row, decision, item)
+                kept = _kept(row, decision, keeps_place=keeps_place)
                 if (kept.score, kept.tier, row.stream_mode) in _stands(row):
                     value = value_of_object(kept, item.pipeline)
                     done.append({"id": row.job_id, "what": _due(row, kept.tier), "read": value})
                 else:
-                    made.append(_made(row, kept, origin, None, pipeline=item.pipeline))
+                    one = made_of(row, kept, origin, None, pipeline=item.pipeline)
+                    made.append(one if not keeps_place else kept_where_held(one, row))
             append(self.database, connection, made, now=now)
             if done:
                 connection.execute(_SETTLE, done)
+            if going:
+                connection.execute(_SET_DUE, going)
 
         if answered:
             self.database.write(work)
@@ -128,15 +135,15 @@ class Redeciding(SqlPart):
 
         def work(connection: Connection) -> int:
             made = []
-            for row in _held(connection, changes):
-                if row.pinned and pinned is None:
+            for row in held(connection, changes):
+                if row.is_deleting or (row.pinned and pinned is None):
                     continue
                 if row.due is Due.DECISION and origin in _BY_ITSELF:
                     continue
-                decision = changes[row.job_id](_earlier(row))
+                decision = changes[row.job_id](earlier_of(row))
                 if decision is None:
                     continue
-                one = _made(row, decision, origin, made_by, pipeline=read_pipeline(row.pipeline))
+                one = made_of(row, decision, origin, made_by, pipeline=read_pipeline(row.pipeline))
                 if pinned is not None:
                     one = replace(one, about=replace(one.about, pinned=pinned))
                 if pinned is False:  # what the policy says of it is found out next
@@ -163,9 +170,14 @@ class Redeciding(SqlPart):
         ------
         NotFoundError
             If there is no such job, or nothing was decided about it yet.
+        ConflictError
+            If it is being deleted, or was.
         """
         changed = self.redecide({job_id: change}, origin=origin, made_by=made_by, now=now, pinned=pinned)
         if not changed:
+            jobs_found = self.database.read(lambda connection: load_jobs(connection, [job_id], lock=False))
+            for job in jobs_found.values():
+                lifecycle.refuse_deleted(job)
             raise NotFoundError(f"nothing was decided yet about the object of job {job_id}, or it is pinned")
 
     def start_moves(self, *, limit: int, now: float) -> list[StateChange]:
@@ -173,10 +185,10 @@ class Redeciding(SqlPart):
 
         def work(connection: Connection) -> list[StateChange]:
             before = load_jobs(connection, _to_move(connection, limit), lock=True)
-            held = {row.job_id: row for row in _held(connection, before)}
+            present = {row.job_id: row for row in held(connection, before)}
             changes, moving = [], []
             for job_id, job in before.items():
-                row = held.get(job_id)
+                row = present.get(job_id)
                 if row is None or row.due not in MOVES:
                     continue
                 if any(task.phase is Phase.HANDED_OUT for task in job.tasks):
@@ -203,7 +215,7 @@ def _to_move(connection: Connection, limit: int) -> list[int]:
     return found
 
 
-def _held(connection: Connection, job_ids: Collection[int]) -> list[Row[Any]]:
+def held(connection: Connection, job_ids: Collection[int]) -> list[Row[Any]]:
     """Load objects with their present decisions and streams, and hold them.
 
     Their jobs come first, as everywhere: MariaDB holds these, too, when their objects are written.
@@ -214,7 +226,8 @@ def _held(connection: Connection, job_ids: Collection[int]) -> list[Row[Any]]:
     return list(connection.execute(_PRESENT, ids))
 
 
-def _earlier(row: Row[Any]) -> Decision:
+def earlier_of(row: Row[Any]) -> Decision:
+    """Read the present decision about an object that is held."""
     members = None if row.members is None else tuple(row.members)
     return Decision(
         row.decision_score, row.tier, row.reason, row.input_sha256, row.features, row.seen, members
@@ -229,13 +242,36 @@ def _keeps_place(row: Row[Any], decision: Decision, item: Undecided) -> bool:
     return decision.score == row.decision_score and policy.leaves(row.tier)
 
 
+def _kept(row: Row[Any], decision: Decision | None, *, keeps_place: bool) -> Decision:
+    """Return what is decided now: where a function failed, or ranks leave an object, as before."""
+    if row.pinned and decision is not None:
+        return held_by_pin(decision, row.tier)
+    if decision is not None and (not keeps_place or decision.tier == row.tier):
+        return decision
+    earlier = earlier_of(row)
+    return replace(earlier, reason=STAYS) if row.origin == "deletion" else earlier
+
+
+def kept_where_held(made: Made, row: Row[Any]) -> Made:
+    """Present a decision that leaves an object where a person or a tier's limits put it."""
+    return replace(made, about=replace(made.about, held=row.held))
+
+
 def _stands(row: Row[Any]) -> set[tuple[float | None, str, str]]:
-    """List what may be decided without a change; a decision that was carried out needs no repetition."""
+    """List what may be decided without a change; a decision that was carried out needs no repetition.
+
+    To delete an object never stands: who decides about it once more withdraws that.
+    """
+    if row.origin == "deletion":
+        return set()
     standing = {(row.decision_score, row.tier, row.mode)}
     return standing | {(row.decision_score, row.tier, "observe")}
 
 
-def _made(row: Row[Any], decision: Decision, origin: Origin, made_by: str | None, *, pipeline: Any) -> Made:
+def made_of(
+    row: Row[Any], decision: Decision, origin: Origin, made_by: str | None, *, pipeline: Pipeline
+) -> Made:
+    """Present a later decision about an object that is held as it is recorded."""
     about = About(
         row.job_id,
         row.task_id,
@@ -260,6 +296,10 @@ def _due(row: Row[Any], tier: str) -> Due:
 
 _IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
 _carried = decisions.alias("carried")
+# `TaskRecord.is_deleting`: of such a decision, nothing else is left to be removed.
+_IS_DELETING = sa.and_(
+    _carried.c.origin == "deletion", tasks.c.leaving.is_not(None), tasks.c.phase != Phase.ENDED
+)
 _DUE = (
     sa.select(objects.c.job_id)
     .where(objects.c.due == sa.bindparam("what", type_=objects.c.due.type))
@@ -292,6 +332,7 @@ _PRESENT = (
         decisions.c.tier,
         decisions.c.reason,
         decisions.c.mode,
+        decisions.c.origin,
         decisions.c.features,
         decisions.c.circumstances,
         decisions.c.input_sha256,
@@ -301,6 +342,7 @@ _PRESENT = (
         streams.c.pipeline_sha256.label("stream_pipeline_sha256"),
         _carried.c.tier.label("carried_tier"),
         _carried.c.mode.label("carried_mode"),
+        _IS_DELETING.label("is_deleting"),
         PIPELINE_TEXT,
     )
     .join(decisions, decisions.c.decision_id == objects.c.decision_id)

@@ -248,6 +248,24 @@ objects = Table(
     **_MYSQL,
 )
 
+# Those that were deleted from a trash stand here instead.
+deleted_objects = Table(
+    "deleted_objects",
+    metadata,
+    Column(
+        "job_id", _Id, ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("stream_id", String(100), nullable=False),
+    Column("set_key", String(200)),
+    Column("decision_id", _Id, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("tier", String(100), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("deleted_at", Double, nullable=False),
+    Index("ix_deleted_objects_score", "stream_id", "score", "job_id"),
+    **_MYSQL,
+)
+
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,

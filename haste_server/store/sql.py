@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from haste_server.store.alerting import Alerting
 from haste_server.store.alerts import Alerts
 from haste_server.store.deciding import Deciding
+from haste_server.store.emptying import Emptying
 from haste_server.store.handout import HandOut
 from haste_server.store.history import History
 from haste_server.store.image_sets import ImageSets
@@ -35,6 +36,7 @@ class SqlStore(
     Revising,
     Objects,
     PassingOn,
+    Emptying,
     Preview,
     Streams,
     Workers,

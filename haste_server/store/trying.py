@@ -41,7 +41,7 @@ def tried(connection: Connection, stream_id: str, pipeline: Pipeline) -> Iterato
     choice = Choice(policy, stream_id)
     if image_set is not None:
         return _of_sets(rows, image_set, function, choice)
-    return ((row[0], _after(row, function, choice), row[2]) for row in rows)
+    return ((tier, _after(tier, row, function, choice), row[2]) for tier, row in _present(rows))
 
 
 def new_scores(connection: Connection, stream_id: str, pipeline: Pipeline) -> dict[int, float | None]:
@@ -56,7 +56,7 @@ def new_scores(connection: Connection, stream_id: str, pipeline: Pipeline) -> di
         for one in sets.values():
             if not one.stays:
                 found |= dict.fromkeys(one.job_ids, one.score(image_set))
-    for row in rows:
+    for _, row in _present(rows):
         with contextlib.suppress(InterestingnessError):
             found[row[-1]] = function(row)
     return found
@@ -69,7 +69,9 @@ def _rows(
     assert spec is not None
     assert policy is not None
     is_named = policy.audit is not None or image_set is not None or function.ranks
-    rows = recorded(connection, stream_id, _wanted(spec, image_set), named=is_named)
+    # What was deleted has still its part in the scores of others.
+    counts_deleted = image_set is not None or function.ranks
+    rows = recorded(connection, stream_id, _wanted(spec, image_set), named=is_named, deleted=counts_deleted)
     if not function.ranks:
         return rows
     kept = list(rows)
@@ -155,8 +157,13 @@ class Choice:
         return kept_for_audit(self._policy, self._policy.lowest, for_audit=for_audit)[0]
 
 
-def _after(row: Recorded, function: _Function, choice: Choice) -> str:
-    tier, is_pinned, _, set_key, source_id, *_ = row
+def _present(rows: Iterable[Recorded]) -> Iterator[tuple[str, Recorded]]:
+    """Leave out what was deleted."""
+    return ((row[0], row) for row in rows if row[0] is not None)
+
+
+def _after(tier: str, row: Recorded, function: _Function, choice: Choice) -> str:
+    _, is_pinned, _, set_key, source_id, *_ = row
     if is_pinned:
         return tier
     try:
@@ -196,8 +203,8 @@ def _of_sets(
     rows: Iterable[Recorded], image_set: ImageSetSpec, function: _Function, choice: Choice
 ) -> Iterator[Way]:
     alone, sets = _apart(rows, image_set, function)
-    for row in alone:
-        yield row[0], _after(row, function, choice), row[2]
+    for tier, row in _present(alone):
+        yield tier, _after(tier, row, function, choice), row[2]
     for set_key, one in sets.items():
         after = choice.tier(one.score(image_set), set_key)
         for tier, is_pinned, size_bytes in one.rows:
@@ -216,8 +223,9 @@ def _apart(
             alone.append(row)
             continue
         one = sets[set_key]
-        one.rows.append((tier, is_pinned, size_bytes))
-        one.job_ids.append(job_id)
+        if tier is not None:
+            one.rows.append((tier, is_pinned, size_bytes))
+            one.job_ids.append(job_id)
         member = _member(str(source_id), beside["metadata"].get("channel"))
         if member.channel not in counted:
             counted[member.channel] = counts(image_set, member)

@@ -11,6 +11,7 @@ from haste_core.errors import PermanentError
 from haste_core.messages import DecisionNote, Place, TaskMessage
 from haste_workers.answers import Answer
 from haste_workers.context import TaskContext
+from haste_workers.deleting import delete
 from haste_workers.durable import size_of
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.imaging.formats.ome_zarr import is_zarr_folder
@@ -22,7 +23,8 @@ def tier(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Ans
     """Copy object and sidecars to a tier, verified; remove what an earlier attempt has copied.
 
     What is to be removed is only answered here (`leaving`). When that is recorded, the task comes again with
-    it. A decision of an observing stream is only told: nothing is copied.
+    it. So it is with an object that is to be deleted from a trash. A decision of an observing stream is only
+    told: nothing is copied.
 
     Raises
     ------
@@ -37,6 +39,8 @@ def tier(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Ans
         raise PermanentError(
             "this task came without a decision; has the stream's pipeline an interestingness and a policy?"
         )
+    if decision.deletes:
+        return delete(job, task, {**_told(decision), **_moved_to(task.place)}, context)
     removed = {}
     if task.leaving is not None:
         stays = remove_left(task.leaving, task.place, context)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from haste_core.errors import PermanentError
+from haste_core.trashes import DAY_S
 from haste_runtime.tiers import PosixTier, S3Tier, SwiftTier, Tier, TrashTier
 from haste_workers.naming import object_name
 from haste_workers.tiers.objects import ObjectStore, ObjectTierStorage
 from haste_workers.tiers.posix import PosixTierStorage
 from haste_workers.tiers.storage import TierStorage
-from haste_workers.tiers.trash import DAY_S, TrashTierStorage
+from haste_workers.tiers.trash import TrashTierStorage
 
 # By the scheme of their objects' URLs.
 _DRIVERS = {"file": ("posix", "trash"), "s3": ("s3",), "swift": ("swift",)}

@@ -51,6 +51,8 @@ class Api:
             objects=self.store,
             workers=self.store,
             alerts=self.store,
+            trash_store=self.store,
+            trashes={"archive": 30},
             pipelines=load_pipelines(),
             tiers=named_tiers(load_pipelines()) | {"archive"},
             landing=FolderLandingArea(self.landing_folder, site="lab1"),

@@ -376,7 +376,8 @@ def test_nothing_is_tried_where_nothing_is_decided(api: Api) -> None:
         api.client.post("/HASTE/stream/", json={"stream_id": stream_id, "pipeline": pipeline})
     body = {"policy": {"intervals": INTERVALS, "undefined": "empty"}}
     empty = api.client.post("/HASTE/stream/new/policy/preview", json=body).json
-    assert empty == {"tiers": {}, "moves": [], "count": 0, "moving": 0}
+    nothing = {"count": 0, "size_bytes": 0}
+    assert empty == {"tiers": {}, "moves": [], "count": 0, "moving": 0, "deleted": nothing}
     documented = api.client.get("/openapi/openapi.json").json["paths"]
     for address in ("policy/preview", "policy"):
         refused = api.client.post(f"/HASTE/stream/sent/{address}", json=body)

@@ -70,6 +70,18 @@ def test_it_is_said_where_the_file_is(response: dict[str, Any], said: str) -> No
     assert said in told(decision(), response=response, place={"url": "file:///x", "site": "default"})
 
 
+def test_a_deleted_image_is_said_to_be_gone() -> None:
+    response = {"tier": {"tier": "bin", "moved": True, "deleted": "file:///bin/x"}}
+    deletion = decision(
+        decision_id=2, origin="deletion", tier="bin", made_by="eva", reason="to be deleted", supersedes=1
+    )
+    text = told(decision(tier="bin"), deletion, response=response, deleted_at=1_790_000_000.0)
+    assert "A01.tif of stream plate7 (job 7) is gone: it was deleted from bin at 2026-09-2" in text
+    assert "It was at file:///bin/x, in a trash that eva had emptied." in text
+    assert "to be deleted from the trash by eva" in text
+    assert "belongs in" not in text
+
+
 def test_an_image_without_a_score_has_its_reason() -> None:
     text = told(decision(score=None, tier="empty", reason="no score: empty field"))
     assert "No score: empty field." in text

@@ -104,6 +104,24 @@ def upgrade() -> None:
     with op.batch_alter_table('workers', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_workers_seen_at'), ['seen_at'], unique=False)
 
+    op.create_table('deleted_objects',
+    sa.Column('job_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('stream_id', sa.String(length=100), nullable=False),
+    sa.Column('set_key', sa.String(length=200), nullable=True),
+    sa.Column('decision_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('score', sa.Double(), nullable=False),
+    sa.Column('tier', sa.String(length=100), nullable=False),
+    sa.Column('size_bytes', sa.BigInteger(), nullable=False),
+    sa.Column('deleted_at', sa.Double(), nullable=False),
+    sa.ForeignKeyConstraint(['job_id'], ['jobs.job_id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('job_id'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB'
+    )
+    with op.batch_alter_table('deleted_objects', schema=None) as batch_op:
+        batch_op.create_index('ix_deleted_objects_score', ['stream_id', 'score', 'job_id'], unique=False)
+
     op.create_table('objects',
     sa.Column('job_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
     sa.Column('stream_id', sa.String(length=100), nullable=False),
@@ -305,6 +323,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_objects_due')
 
     op.drop_table('objects')
+    with op.batch_alter_table('deleted_objects', schema=None) as batch_op:
+        batch_op.drop_index('ix_deleted_objects_score')
+
+    op.drop_table('deleted_objects')
     with op.batch_alter_table('workers', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_workers_seen_at'))
 

@@ -28,6 +28,15 @@ def test_the_table_of_tiers_is_the_papers_with_shares_and_sizes() -> None:
     assert rows[4][1:] == ["no score", "1", "25.0%", "2.5 kB", "-", "-"]
 
 
+def test_deleted_images_are_counted_apart() -> None:
+    gone = [image(number, 0.1, tier="bin", deleted_at=1.0, place=None) for number in (3, 4)]
+    page = page_of([image(1, 0.8), image(2, 0.9), *gone])
+    assert "2 images with a decision, 2 more deleted from a trash (18 B, not counted below)." in page.text
+    lines = re.findall(r"<tr><td class=\"word\">(.*?)</tr>", page.html)
+    assert not any("bin" in line for line in lines)
+    assert len(page.all("img")) == 2
+
+
 def test_each_score_is_counted_once_between_the_borders() -> None:
     scores = [0.0, 0.01, 0.24, 0.25, 0.5, 1.0]
     page = page_of([image(number, score) for number, score in enumerate(scores)] + [image(9, None)])

@@ -43,6 +43,15 @@ def test_tiers_are_summed_up_as_one_does_by_hand() -> None:
     assert sum(row.share for row in rows) == pytest.approx(1)
 
 
+def test_deleted_images_stand_in_the_tables_with_their_time_and_in_no_tier() -> None:
+    report = report_of([image(1, 0.8), image(2, 0.1, deleted_at=1.5)])
+    told = json.loads(as_json(report))
+    assert [(row["tier"], row["count"]) for row in told["tiers"] if row["count"]] == [("tierA", 1)]
+    assert told["deleted"] == {"count": 1, "size_bytes": 9}
+    rows = list(csv.DictReader(io.StringIO(as_csv(report).decode())))
+    assert [row["deleted_at"] for row in rows] == ["", "1.5"]
+
+
 def test_tiers_outside_the_policy_stand_between_its_intervals_and_the_undefined() -> None:
     images = [
         image(1, 0.9, tier="kept"),
