@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from haste_core.expressions import ExpressionError, parse_expression
+from haste_core.identity import identity_of
 from haste_core.interestingness import InterestingnessError, InterestingnessFunction, ScoredObject
 from haste_core.pipelines import InterestingnessSpec
 from haste_core.policies import IntervalPolicy, Policy
@@ -163,8 +164,8 @@ def fingerprint(scored: ScoredObject, spec: InterestingnessSpec, policy: Policy)
         "timestamp": scored.timestamp,
         "location": scored.location,
         "substream_id": scored.substream_id,
-        "interestingness": spec.model_dump(mode="json"),
-        "policy": policy.model_dump(mode="json", by_alias=True),
+        "interestingness": identity_of(spec),
+        "policy": identity_of(policy),
     }
     canonical = json.dumps(made_from, sort_keys=True, separators=(",", ":"), default=dict)
     return hashlib.sha256(canonical.encode()).hexdigest()

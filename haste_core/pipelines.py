@@ -15,6 +15,7 @@ from haste_core.alerts import watches_scores
 from haste_core.errors import InvalidError
 from haste_core.fields import Conditions, Name
 from haste_core.findings import problems_of
+from haste_core.identity import identity_of
 from haste_core.image_sets import ImageSetSpec
 from haste_core.interestingness import BUILT_IN, built_in
 from haste_core.policies import OwnPolicy, Policy
@@ -124,8 +125,11 @@ class Pipeline(BaseModel):
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of all that it says, in hex."""
-        written = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        """The hash of all that it says, in hex; see `haste_core.identity`."""
+        said = identity_of(self)
+        if self.policy is not None:
+            said["policy"] = identity_of(self.policy)
+        written = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(written.encode()).hexdigest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
