@@ -168,6 +168,8 @@ def move_again(
     task = job.tasks[position]
     if task.decision_id is None and task.phase is not Phase.ENDED:
         return job
+    if task.is_to_delete:  # a deletion that failed, and was given up for this decision
+        task = task.but(leaving=None)
     stands_at = now if first else now + MOVES_AFTER_S
     if task.phase is not Phase.ENDED or task.state is TaskState.CANCELLED:
         stands = _order_key(job, task, ready_at=stands_at, rules=rules)
