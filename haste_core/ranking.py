@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+DELETED = ""
+"""Stands for the tier of what was deleted."""
+
 
 @dataclass(frozen=True)
 class Shelf:
@@ -55,6 +58,8 @@ class Occupied:
 
     Attributes
     ----------
+    tier : str
+        `DELETED` for what was deleted from a trash: it takes no room, and has its part in how many there are.
     worst, best : float
         Scores.
     """

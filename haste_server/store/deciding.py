@@ -17,10 +17,11 @@ from haste_core.jobs import JobRecord
 from haste_core.pipelines import Pipeline
 from haste_core.policies import RankedPolicy
 from haste_core.ports import Answer, Decided, Postponed, StateChange, Undecidable, Undecided
-from haste_core.ranking import Occupied
+from haste_core.ranking import DELETED, Occupied
 from haste_core.states import Phase
 from haste_server.store.alerting import tell_scores
 from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append
+from haste_server.store.deleting import number_deleted
 from haste_server.store.handout import state_changes
 from haste_server.store.records import SqlPart, load_jobs, pipelines_now, save_changes
 from haste_server.store.schema import decisions, jobs, objects, streams, tasks
@@ -149,7 +150,7 @@ def last_decision(connection: Connection, stream_id: str) -> int:
 
 
 def occupied_of(connection: Connection, stream_id: str, *, by_set: bool = False) -> tuple[Occupied, ...]:
-    """Tell what a stream has in which tiers, objects without a score left out.
+    """Tell what a stream has in which tiers, and how much was deleted, objects without a score left out.
 
     Parameters
     ----------
@@ -159,10 +160,12 @@ def occupied_of(connection: Connection, stream_id: str, *, by_set: bool = False)
         Whether an image set counts as one object; one that lies in two tiers counts in both.
     """
     wanted = _OCCUPIED_BY_SETS if by_set else _OCCUPIED
-    return tuple(
+    present = tuple(
         Occupied(row.tier, row.number, int(row.size_bytes), row.worst, row.best)
         for row in connection.execute(wanted, {"name": stream_id})
     )
+    deleted = number_deleted(connection, stream_id)
+    return (*present, Occupied(DELETED, deleted, 0, 0.0, 0.0)) if deleted else present
 
 
 def _tiers_of(connection: Connection, job_ids: Collection[int]) -> dict[int, str]:

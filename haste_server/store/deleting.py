@@ -14,7 +14,7 @@ from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.messages import TaskResult
 from haste_core.states import Due
 from haste_server.store.decision_rows import HOLD_OBJECTS
-from haste_server.store.schema import decisions, deleted_objects, objects, streams
+from haste_server.store.schema import decisions, deleted_objects, jobs, objects, streams
 
 STAYS = "it stays: it was decided about anew before its deletion began"
 
@@ -61,6 +61,11 @@ def bury(connection: Connection, changes: Iterable[tuple[JobRecord, JobRecord]])
             connection.execute(_FORGET, {"id": after.job_id})
 
 
+def number_deleted(connection: Connection, stream_id: str) -> int:
+    """Count the objects with a score that were deleted; image sets of which nothing is left as one."""
+    return connection.scalar(_NUMBER, {"name": stream_id}) or 0
+
+
 def _asks_to_delete(result: TaskResult) -> bool:
     return result.leaving is not None and result.place is not None and result.leaving.url == result.place.url
 
@@ -77,6 +82,17 @@ _LATEST = (
 )
 _ENFORCED = _LATEST.join(streams, streams.c.stream_id == decisions.c.stream_id).where(
     streams.c.mode == "enforce"
+)
+_of_set = jobs.alias("of_set")
+_IS_LEFT = (
+    sa.exists()
+    .where(objects.c.job_id == _of_set.c.job_id)
+    .where(_of_set.c.stream_id == deleted_objects.c.stream_id)
+    .where(_of_set.c.set_key == deleted_objects.c.set_key)
+)
+_ENTRY = sa.func.coalesce(deleted_objects.c.set_key, sa.cast(deleted_objects.c.job_id, sa.String(20)))
+_NUMBER = sa.select(sa.func.count(_ENTRY.distinct())).where(
+    deleted_objects.c.stream_id == sa.bindparam("name"), deleted_objects.c.score >= 0, ~_IS_LEFT
 )
 _KEPT = [column.name for column in deleted_objects.c if column.name != "deleted_at"]
 _BURY = sa.insert(deleted_objects).from_select(

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from haste_core.decisions import kept_for_audit
 from haste_core.policies import RankedPolicy
 from haste_core.ranking import Occupied, Ranked, revise
+from haste_server.store.deleting import number_deleted
 from haste_server.store.schema import NO_SCORE, jobs, objects
 
 
@@ -69,7 +70,7 @@ def tiers_by_policy(
         Of all objects about which was decided.
     policy : RankedPolicy
     """
-    by_rank = tiers_by_rank(standings, policy)
+    by_rank = tiers_by_rank(standings, policy, deleted=number_deleted(connection, stream_id))
     names = _names(connection, stream_id) if policy.audit is not None else {}
 
     def tier(one: Standing) -> str:
@@ -98,8 +99,16 @@ def rescored(one: Standing, scores: Mapping[int, float | None], policy: RankedPo
     return one._replace(score=score, held=one.held and score == one.score)
 
 
-def tiers_by_rank(standings: Sequence[Standing], policy: RankedPolicy) -> dict[int, str]:
-    """Rank a stream; return by job the tiers of what has a score and may move, before any audit."""
+def tiers_by_rank(standings: Sequence[Standing], policy: RankedPolicy, *, deleted: int) -> dict[int, str]:
+    """Rank a stream; return by job the tiers of what has a score and may move, before any audit.
+
+    Parameters
+    ----------
+    standings : sequence of Standing
+    policy : RankedPolicy
+    deleted : int
+        How many were deleted, of which `percent` is a part, too.
+    """
     scored = [one for one in standings if one.score != NO_SCORE]
     staying = [one for one in scored if _stays(one, policy)]
     moving = [one for one in scored if not _stays(one, policy)] if staying else scored
@@ -111,7 +120,7 @@ def tiers_by_rank(standings: Sequence[Standing], policy: RankedPolicy) -> dict[i
     ]
     ranked += [Ranked(one.first, one.score, _weight(one, policy), "") for one in sets.values() if one.moves]
     taken = _taken(staying)
-    number = len(sets) + sum(one.set_key is None for one in scored)
+    number = len(sets) + sum(one.set_key is None for one in scored) + deleted
     shelves = policy.shelves(taken, more=number - sum(one.count for one in taken))
     tiers = revise(shelves, policy.rest, ranked)
     return {

@@ -21,6 +21,7 @@ from haste_core.ports import RankedSo
 from haste_core.ranking import Ranked, Shelf, revise
 from haste_core.states import Due
 from haste_server.store.deciding import last_decision, occupied_of
+from haste_server.store.deleting import number_deleted
 from haste_server.store.ranked_streams import load_standings, tiers_by_policy, tiers_by_rank
 from haste_server.store.records import pipelines_now, read_pipeline
 from haste_server.store.redeciding import Change, Redeciding
@@ -76,7 +77,7 @@ def _changes(stream_id: str, connection: Connection) -> list[dict[int, Change]]:
 
 def _of_sets(connection: Connection, stream_id: str, policy: RankedPolicy) -> list[dict[int, Change]]:
     standings = load_standings(connection, stream_id)
-    ranks = tiers_by_rank(standings, policy)
+    ranks = tiers_by_rank(standings, policy, deleted=number_deleted(connection, stream_id))
     tiers = tiers_by_policy(connection, stream_id, standings, policy)
     leaving: defaultdict[str | int, dict[int, Change]] = defaultdict(dict)
     for one in standings:
