@@ -93,9 +93,10 @@ def filled(store: SqlStore, present: Pipeline) -> None:
 
 
 def tiers(store: SqlStore) -> dict[int, tuple[str, int]]:
-    """Return the tier and the size of each image, by job."""
+    """Return the tier and the size of each image that is there, by job."""
     page = store.objects("s", ObjectFilter(), order="job", cursor=None, limit=100)
-    return {item.job.job_id: (item.decision.tier, item.size_bytes) for item in page.items}
+    there = [item for item in page.items if item.deleted_at is None]
+    return {item.job.job_id: (item.decision.tier, item.size_bytes) for item in there}
 
 
 def applied(store: SqlStore, changed: Pipeline) -> list[Shift]:

@@ -37,9 +37,10 @@ def _narrow_borders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def placed(store: SqlStore) -> dict[int, tuple[str, int]]:
-    """Return by job where each object is, and its size."""
+    """Return by job where each object that is there is, and its size."""
     page = store.objects("s", ObjectFilter(), order="job", cursor=None, limit=1000)
-    return {item.job.job_id: (item.decision.tier, item.size_bytes) for item in page.items}
+    there = [item for item in page.items if item.deleted_at is None]
+    return {item.job.job_id: (item.decision.tier, item.size_bytes) for item in there}
 
 
 def apply(store: SqlStore, pipeline: Pipeline) -> None:
