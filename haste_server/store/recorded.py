@@ -48,7 +48,7 @@ def recorded(
         return present
     # All of them first: a connection does not go through two answers at a time.
     gone = list(_read(connection, stream_id, reads, _rows(deleted_objects, reads, named=named)))
-    return merge(gone, present, key=lambda row: row[-1])
+    return merge(gone, present, key=lambda row: row[-1]) if gone else present
 
 
 def _read(connection: Connection, stream_id: str, reads: Reads, wanted: sa.Select[str]) -> Iterator[Recorded]:
