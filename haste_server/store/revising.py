@@ -25,7 +25,7 @@ from haste_server.store.deleting import number_deleted
 from haste_server.store.ranked_streams import load_standings, tiers_by_policy, tiers_by_rank
 from haste_server.store.records import pipelines_now, read_pipeline
 from haste_server.store.redeciding import Change, Redeciding
-from haste_server.store.schema import decisions, objects, pipelines, streams
+from haste_server.store.schema import NO_SCORE, decisions, objects, pipelines, streams
 
 BORDER = 200  # objects on each side of a border that are looked at together
 TOGETHER = 500  # objects that are written in one transaction, unless an image set has more
@@ -76,7 +76,11 @@ def _changes(stream_id: str, connection: Connection) -> list[dict[int, Change]]:
 
 
 def _of_sets(connection: Connection, stream_id: str, policy: RankedPolicy) -> list[dict[int, Change]]:
-    standings = load_standings(connection, stream_id)
+    standings = [
+        # What went on to a tier that the ranking does not know comes back only if a policy decides anew.
+        one if one.score == NO_SCORE or policy.leaves(one.tier) else one._replace(pinned=True)
+        for one in load_standings(connection, stream_id)
+    ]
     ranks = tiers_by_rank(standings, policy, deleted=number_deleted(connection, stream_id))
     tiers = tiers_by_policy(connection, stream_id, standings, policy)
     leaving: defaultdict[str | int, dict[int, Change]] = defaultdict(dict)

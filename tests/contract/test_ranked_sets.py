@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from haste_core.pipelines import Pipeline
+from haste_core.tier_limits import TierLimits
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, spec, submitted
 from tests.contract.test_image_sets import SETS, Bench, on_one_database
@@ -213,3 +214,15 @@ def test_an_image_that_is_deleted_makes_room_for_the_next_set(store: SqlStore) -
     for job_id in first:
         store.delete(job_id)
     assert bench.settle() == {2: "hot"}
+
+
+@on_one_database
+def test_a_set_that_a_full_tier_has_passed_on_does_not_come_back(store: SqlStore) -> None:
+    bench = Sites(store, ranked(TOP | {"k": 2}))
+    for site in (1, 2):
+        bench.add(site, site / 10, 0)
+    limits = TierLimits(next="archive", quota_bytes=2 * SIZE)
+    assert store.pass_on("hot", limits, now=NOW, limit=100) == 2
+    assert bench.settle() == {1: "archive", 2: "hot"}
+    bench.add(3, 0.3, 0)
+    assert bench.settle() == {1: "archive", 2: "hot", 3: "hot"}
