@@ -98,6 +98,8 @@ class Redeciding(SqlPart):
                 if (kept.score, kept.tier, row.stream_mode) in _stands(row):
                     value = value_of_object(kept, item.pipeline)
                     done.append({"id": row.job_id, "what": _due(row, kept.tier), "read": value})
+                elif keeps_place and row.held and row.origin != "deletion":
+                    made.append(_repeated(row))
                 else:
                     one = made_of(row, kept, origin, None, pipeline=item.pipeline)
                     made.append(one if not keeps_place else kept_where_held(one, row))
@@ -268,6 +270,11 @@ def _stands(row: Row[Any]) -> set[tuple[float | None, str, str]]:
     return standing | {(row.decision_score, row.tier, "observe")}
 
 
+def _repeated(row: Row[Any]) -> Made:
+    """Decide as before in the mode that the stream has now: who wanted it so wants it still."""
+    return made_of(row, earlier_of(row), row.origin, row.made_by, pipeline=read_pipeline(row.pipeline))
+
+
 def made_of(
     row: Row[Any], decision: Decision, origin: Origin, made_by: str | None, *, pipeline: Pipeline
 ) -> Made:
@@ -333,6 +340,7 @@ _PRESENT = (
         decisions.c.reason,
         decisions.c.mode,
         decisions.c.origin,
+        decisions.c.made_by,
         decisions.c.features,
         decisions.c.circumstances,
         decisions.c.input_sha256,

@@ -132,3 +132,17 @@ def test_what_is_kept_for_audit_comes_back_if_it_ranks_among_the_best(store: Sql
     settle(store)
     assert [tier for tier, _ in placed(store).values()] == ["hot", "audited"]
     assert placed(store)[second][0] == "hot"
+
+
+def test_what_was_recalled_while_a_stream_observed_stays_once_it_enforces(store: SqlStore) -> None:
+    pipeline = with_policy(TOP | {"k": 1})
+    store.create_stream("s", pipeline, "observe", now=NOW)
+    low, best = add(store, (0.1, 1), (0.9, 1))
+    store.recall(low, "hot", reason="look", made_by="eva", now=NOW)
+    settle(store)
+    store.set_mode("s", "enforce")
+    check(store, pipeline)
+    assert [placed(store)[job_id][0] for job_id in (low, best)] == ["hot", "cold"]
+    *_, again = store.decisions_about(low)
+    assert (again.mode, again.origin, again.made_by) == ("enforce", "recall", "eva")
+    assert again.reason == "recalled to hot: look"

@@ -99,6 +99,11 @@ def _fill(api: Api) -> None:
     apply(api, policy=BEST, function="logistic", parameters={"feature": "plls", "k": 4.5, "x0": -1.4})
     decide(api)
     assert api.store.revise("plate7", now=NOW) > 0
+    api.client.post("/HASTE/stream/plate7/mode", json={"mode": "observe"})
+    recall = {"tier": "tierA", "reason": "figure 3", "by": "eva"}
+    assert api.client.post(f"/HASTE/job/{jobs[3]}/recall", json=recall).status_code == 200
+    api.client.post("/HASTE/stream/plate7/mode", json={"mode": "enforce"})  # what was recalled stays so
+    decide(api)
     apply(api, policy=intervals, **QUANTILE)
     decide(api)
 
@@ -117,7 +122,7 @@ def test_what_the_server_decides_is_verified(plate: Api) -> None:
     assert verdict.differences == []
     assert set(verdict.not_verified) == {"a policy of type top-k chose the tier"}
     assert verdict.decisions == sum(verdict.origins.values()) > 40
-    assert set(verdict.origins) == {"policy", "new-policy", "revision", "pin", "unpin"}
+    assert set(verdict.origins) == {"policy", "new-policy", "revision", "recall", "pin", "unpin"}
     assert {one.tier for one in history(plate)} >= {"tierA", "tierB", "tierC", "tierD", "empty", "archive"}
 
 
