@@ -229,6 +229,7 @@ def _apart(
         member = _member(str(source_id), beside["metadata"].get("channel"))
         if member.channel not in counted:
             counted[member.channel] = counts(image_set, member)
+        one.scores.pop(member.source_id, None)  # of an earlier version, which counts no more
         if counted[member.channel]:
             try:
                 one.scores[member.source_id] = (member.channel, function(row))

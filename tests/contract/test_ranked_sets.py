@@ -226,3 +226,24 @@ def test_a_set_that_a_full_tier_has_passed_on_does_not_come_back(store: SqlStore
     assert bench.settle() == {1: "archive", 2: "hot"}
     bench.add(3, 0.3, 0)
     assert bench.settle() == {1: "archive", 2: "hot", 3: "hot"}
+
+
+@on_one_database
+def test_a_preview_knows_that_only_the_latest_version_of_an_image_counts(store: SqlStore) -> None:
+    bench = Sites(store)
+    by = {
+        "function": "expression",
+        "features_from": "focus-score",
+        "parameters": {"expression": "score - 0.2"},
+    }
+    pipeline = Pipeline.parse(SETS.to_json() | {"image_set": PAIRS, "interestingness": by})
+    store.set_policy("s", ranked(SETS.to_json()["policy"]))
+    bench.add(1, 0.9, 0.3)
+    again = {"source_version": "2", "metadata": {"well": "A01", "site": 1, "channel": "A"}}
+    submitted(
+        store, spec({"taskSequential": ["focus-score", "tier"]}, source_id="s1/A", stream_id="s", **again)
+    )
+    bench.score({"A": 0.1})  # for which the other function fails
+    bench.decide()
+    bench.check(pipeline)
+    assert bench.at() == {1: "warm"}
