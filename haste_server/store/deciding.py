@@ -164,7 +164,7 @@ def occupied_of(connection: Connection, stream_id: str, *, by_set: bool = False)
         Occupied(row.tier, row.number, int(row.size_bytes), row.worst, row.best)
         for row in connection.execute(wanted, {"name": stream_id})
     )
-    deleted = number_deleted(connection, stream_id)
+    deleted = number_deleted(connection, stream_id, by_set=by_set)
     return (*present, Occupied(DELETED, deleted, 0, 0.0, 0.0)) if deleted else present
 
 

@@ -61,9 +61,9 @@ def bury(connection: Connection, changes: Iterable[tuple[JobRecord, JobRecord]])
             connection.execute(_FORGET, {"id": after.job_id})
 
 
-def number_deleted(connection: Connection, stream_id: str) -> int:
+def number_deleted(connection: Connection, stream_id: str, *, by_set: bool) -> int:
     """Count the objects with a score that were deleted; image sets of which nothing is left as one."""
-    return connection.scalar(_NUMBER, {"name": stream_id}) or 0
+    return connection.scalar(_NUMBER_BY_SETS if by_set else _NUMBER, {"name": stream_id}) or 0
 
 
 def _asks_to_delete(result: TaskResult) -> bool:
@@ -91,9 +91,9 @@ _IS_LEFT = (
     .where(_of_set.c.set_key == deleted_objects.c.set_key)
 )
 _ENTRY = sa.func.coalesce(deleted_objects.c.set_key, sa.cast(deleted_objects.c.job_id, sa.String(20)))
-_NUMBER = sa.select(sa.func.count(_ENTRY.distinct())).where(
-    deleted_objects.c.stream_id == sa.bindparam("name"), deleted_objects.c.score >= 0, ~_IS_LEFT
-)
+_HAD_SCORES = sa.and_(deleted_objects.c.stream_id == sa.bindparam("name"), deleted_objects.c.score >= 0)
+_NUMBER = sa.select(sa.func.count()).where(_HAD_SCORES)
+_NUMBER_BY_SETS = sa.select(sa.func.count(_ENTRY.distinct())).where(_HAD_SCORES, ~_IS_LEFT)
 _KEPT = [column.name for column in deleted_objects.c if column.name != "deleted_at"]
 _BURY = sa.insert(deleted_objects).from_select(
     [*_KEPT, "deleted_at"],

@@ -70,7 +70,9 @@ def tiers_by_policy(
         Of all objects about which was decided.
     policy : RankedPolicy
     """
-    by_rank = tiers_by_rank(standings, policy, deleted=number_deleted(connection, stream_id))
+    by_set = any(one.set_key is not None for one in standings)
+    deleted = number_deleted(connection, stream_id, by_set=by_set)
+    by_rank = tiers_by_rank(standings, policy, deleted=deleted)
     names = _names(connection, stream_id) if policy.audit is not None else {}
 
     def tier(one: Standing) -> str:

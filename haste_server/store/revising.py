@@ -81,7 +81,7 @@ def _of_sets(connection: Connection, stream_id: str, policy: RankedPolicy) -> li
         one if one.score == NO_SCORE or policy.leaves(one.tier) else one._replace(pinned=True)
         for one in load_standings(connection, stream_id)
     ]
-    ranks = tiers_by_rank(standings, policy, deleted=number_deleted(connection, stream_id))
+    ranks = tiers_by_rank(standings, policy, deleted=number_deleted(connection, stream_id, by_set=True))
     tiers = tiers_by_policy(connection, stream_id, standings, policy)
     leaving: defaultdict[str | int, dict[int, Change]] = defaultdict(dict)
     for one in standings:
