@@ -131,7 +131,8 @@ def fresh(task: TaskRecord, event: Event, state: TaskState, phase: Phase) -> Tas
     is_known_elsewhere = task.leaving is None and (task.place is None or not task.place.moved)
     if task.task_key != DECIDED_KEY or (event is Event.INVALIDATE and is_known_elsewhere):
         task = task.but(place=None, leaving=None, former=_copy_of(task) or task.former)
-    return task.but(response=None, decision_id=None)
+    # What a person or a tier's limits decided is not to be decided by the policy because it failed at first.
+    return task.but(response=None, decision_id=task.decision_id if event is Event.RETRY else None)
 
 
 def _copy_of(task: TaskRecord) -> Place | None:

@@ -207,6 +207,23 @@ def test_a_cancelled_job_does_not_move(store: SqlStore) -> None:
     assert claim(store, "tier") == []
 
 
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_retry_goes_on_with_what_was_decided(store: SqlStore, end: str) -> None:
+    [job_id] = decided_stream(store, {"A01": 0.2}).values()
+    store.redecide_one(job_id, _to("warm"), origin="recall", made_by="eva", now=NOW)
+    store.start_moves(limit=10, now=NOW)
+    if end == "cancelled":
+        store.cancel_job(job_id, now=NOW)
+    else:
+        [message] = claim(store, "tier")
+        store.record([result_of(message, TaskState.ERROR, message="warm is read-only")], now=NOW)
+    store.retry_job(job_id, now=NOW)
+    assert store.undecided(limit=10, now=NOW) == []
+    [message] = carry_out(store)
+    assert message.decision is not None
+    assert (message.decision.tier, tiers_of(store)) == ("warm", {"warm": 1})
+
+
 def test_what_is_measured_anew_is_decided_about_by_its_new_features(store: SqlStore) -> None:
     store.create_stream("s", PIPELINE, "enforce", now=NOW)
     tree = {"taskSequential": ["focus-score", "tier"]}
