@@ -5,60 +5,82 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from haste_core.messages import Place, TaskMessage
-from haste_core.operators import Floodfill, Operator, Recompress
+from haste_core.operators import Operator
 from haste_runtime.removal import mark_used
 from haste_workers.answers import Answer
 from haste_workers.context import TaskContext
 from haste_workers.durable import publish, sha256_of, sync_file
 from haste_workers.handlers.parameters import HandlerParameters
-from haste_workers.imaging.encode import floodfill_file, recompress
+from haste_workers.imaging.encode import write_smaller
+from haste_workers.imaging.packing import Codec, Effort, Packing
+from haste_workers.operators import chained, make_operator
 
 _PUBLISH_TRIES = 3
 
+_MAX_STEPS = 20
+"""Of a chain: who writes more has made a mistake."""
+
+
+class _Step(BaseModel):
+    """An operator of a chain; beside its name stand its parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    operator: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"operator": value} if isinstance(value, str) else value
+
 
 class PreprocessParameters(HandlerParameters):
-    """What a pipeline may choose.
+    """What a pipeline may choose; all else is a parameter of the operator.
 
     Attributes
     ----------
-    operator : {'recompress', 'floodfill'}
-        The default loses nothing. Flood fill blackens the ground around a specimen: its result is a
-        derivative, and is marked as one.
-    threshold, bit_depth : optional
-        Of the flood fill; see `haste_core.operators.Floodfill`.
+    operator : str
+        A built-in one, or one of an installed package. The default loses nothing. Flood fill blackens the
+        ground around a specimen, threshold all that is dark: their results are derivatives, and are marked
+        as such.
+    operators : list, optional
+        In place of `operator`, several that work one after the other: names, or mappings of ``operator`` and
+        its parameters.
+    codec, effort
+        As of `haste_workers.imaging.packing.Packing`.
     """
 
-    operator: Literal["recompress", "floodfill"] = "recompress"
-    threshold: Annotated[float, Field(ge=0)] | None = None
-    bit_depth: Annotated[int, Field(ge=1, le=32)] | None = None
+    model_config = ConfigDict(extra="allow")
+
+    operator: str = "recompress"
+    operators: Annotated[list[_Step], Field(min_length=1, max_length=_MAX_STEPS)] | None = None
+    codec: Codec = "deflate"
+    effort: Effort = "fast"
 
     @model_validator(mode="after")
-    def _threshold_fits(self) -> Self:
-        if self.operator == "recompress" and (self.threshold, self.bit_depth) != (None, None):
-            raise ValueError("threshold and bit_depth are for the operator floodfill")
-        flood = self.flood
-        if flood.threshold >= 2**flood.bit_depth:
+    def _operators_stand_alone(self) -> Self:
+        if self.operators is not None and ("operator" in self.model_fields_set or self.model_extra):
             raise ValueError(
-                f"the threshold {flood.threshold:g} is above all levels of {flood.bit_depth} bits"
+                "beside operators, neither operator nor parameters of one may stand; put them in it"
             )
         return self
 
-    @property
-    def flood(self) -> Floodfill:
-        """The flood fill with the given parameters, and its own defaults for the others."""
-        flood = Floodfill()
-        if self.threshold is not None:
-            flood = replace(flood, threshold=self.threshold)
-        if self.bit_depth is not None:
-            flood = replace(flood, bit_depth=self.bit_depth)
-        return flood
+    def chosen(self) -> Operator:
+        """Make the operators that were chosen, as one.
+
+        Raises
+        ------
+        PermanentError
+            There is none of such a name here, or its parameters are wrong.
+        """
+        steps = self.operators or [_Step(operator=self.operator, **(self.model_extra or {}))]
+        return chained([make_operator(step.operator, step.model_extra or {}) for step in steps])
 
 
 def preprocess(_job: Mapping[str, Any], _task: TaskMessage, context: TaskContext) -> Answer:
@@ -70,37 +92,38 @@ def preprocess(_job: Mapping[str, Any], _task: TaskMessage, context: TaskContext
     ------
     BadInputError
         If it is no readable image, or none that the operator can work on.
+    PermanentError
+        If the parameters are wrong, or the operator fails.
     """
     parameters = PreprocessParameters.of(context)
+    operator, packing = parameters.chosen(), Packing(parameters.codec, parameters.effort)
     source = context.source_file()
     folder = context.temp_dir / "smaller"
     folder.mkdir()
-    limit_bytes = context.settings.image_limit_bytes
     cpu_began = time.process_time()
-    operator: Operator
-    if parameters.operator == "floodfill":
-        operator = parameters.flood
-        smaller = floodfill_file(source, folder, parameters.flood, max_bytes=limit_bytes)
-    else:
-        operator = Recompress()
-        smaller = recompress(source, folder, max_bytes=limit_bytes)
+    limit_bytes = context.settings.image_limit_bytes
+    smaller = write_smaller(source, folder, operator, packing, max_bytes=limit_bytes)
     cpu_s = round(time.process_time() - cpu_began, 4)
     bytes_before = source.stat().st_size
     if smaller is None:
-        told = _told(operator, bytes_before, bytes_before, cpu_s)
+        told = _told(operator, packing, bytes_before, bytes_before, cpu_s)
         return Answer(
             {**told, "lossless": True, "kept": True}, message="would not get smaller; kept as it is"
         )
     place = _kept_place(smaller, context)
-    return Answer(_told(operator, bytes_before, place.size_bytes, cpu_s), place)
+    return Answer(_told(operator, packing, bytes_before, place.size_bytes, cpu_s), place)
 
 
-def _told(operator: Operator, before: int, after: int | None, cpu_s: float) -> dict[str, Any]:
+def _told(
+    operator: Operator, packing: Packing, before: int, after: int | None, cpu_s: float
+) -> dict[str, Any]:
     return {
         "operator": operator.name,
         "parameters": dict(operator.parameters),
         "description": operator.description,
         "lossless": operator.lossless,
+        "codec": packing.codec,
+        "effort": packing.effort,
         "bytes_before": before,
         "bytes_after": after,
         "cpu_s": cpu_s,

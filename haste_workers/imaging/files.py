@@ -21,6 +21,8 @@ _FORMATS = {
     b"MM\0+": "TIFF",
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
     b"ZISRAWFILE": "CZI",
     b"\xda\xce\xbe\x0a": "ND2",
 }
@@ -49,7 +51,8 @@ def format_of(file: BinaryIO) -> str:
     Returns
     -------
     str
-        ``"TIFF"``, ``"PNG"``, ``"JPEG"``, ``"CZI"``, ``"ND2"``, ``"LIF"``, ``"MRC"``, ``"DM3"`` or ``"DM4"``.
+        ``"TIFF"``, ``"PNG"``, ``"JPEG"``, ``"JPEG XL"``, ``"CZI"``, ``"ND2"``, ``"LIF"``, ``"MRC"``,
+        ``"DM3"`` or ``"DM4"``.
 
     Raises
     ------
@@ -71,8 +74,8 @@ def format_of(file: BinaryIO) -> str:
     if _DM.match(start):
         return f"DM{start[3]}"
     raise UnreadableImageError(
-        "the file is neither TIFF, PNG, JPEG, CZI, ND2, LIF, MRC nor DM, whatever its name (it starts with "
-        f"{start[:8]!r})"
+        "the file is neither TIFF, PNG, JPEG, JPEG XL, CZI, ND2, LIF, MRC nor DM, whatever its name (it "
+        f"starts with {start[:8]!r})"
     )
 
 

@@ -8,15 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import imagecodecs
-
-from haste_workers.imaging.image import Pixels, UnreadableImageError
+from haste_workers.imaging.image import UnreadableImageError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_DATA = b"IDAT"
-
-_LEVEL = 12
-"""Of libdeflate, 1 to 12: its slowest takes no longer than zlib at 6, for 7 % fewer bytes than zlib at 9."""
+DATA = b"IDAT"
+"""Type of the chunks that hold the picture."""
 
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples a pixel by colour type."""
@@ -45,6 +41,16 @@ class PngHeader:
     bits: int
     colour_type: int
     interlaced: bool
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes from a sample to that of the next pixel, for filters: at least 1."""
+        return max(1, self.bits * _SAMPLES.get(self.colour_type, 4) // 8)
+
+    @property
+    def has_plain_samples(self) -> bool:
+        """Whether the picture is an array of whole bytes: no palette, not interlaced, 8 or 16 bits."""
+        return self.colour_type in (0, 2, 4, 6) and self.bits in (8, 16) and not self.interlaced
 
     @property
     def packed_bytes(self) -> int:
@@ -137,7 +143,7 @@ def unpacked_lines(chunks: list[Chunk]) -> bytes:
         There are more lines than the header declares, or not all of them.
     """
     expander = zlib.decompressobj()
-    packed = b"".join(data for kind, data in chunks if kind == _DATA)
+    packed = b"".join(data for kind, data in chunks if kind == DATA)
     header = png_header(chunks)
     lines = expander.decompress(packed, header.packed_bytes + 1)
     cut = not header.interlaced and len(lines) < header.packed_bytes
@@ -146,52 +152,20 @@ def unpacked_lines(chunks: list[Chunk]) -> bytes:
     return lines
 
 
-def with_lines(chunks: list[Chunk], lines: bytes) -> list[Chunk]:
-    """Replace the picture by filtered lines, packed anew; every other chunk stays.
+def with_packed(chunks: list[Chunk], packed: bytes) -> list[Chunk]:
+    """Replace the picture by one that is packed otherwise; every other chunk stays.
 
     Parameters
     ----------
     chunks : list of (bytes, bytes)
-    lines : bytes
-        As `unpacked_lines` gives them.
+    packed : bytes
+        A zlib stream of filtered lines.
 
     Returns
     -------
     list of (bytes, bytes)
     """
-    first = next(index for index, (kind, _) in enumerate(chunks) if kind == _DATA)
-    others = [(index, chunk) for index, chunk in enumerate(chunks) if chunk[0] != _DATA]
-    before = [chunk for index, chunk in others if index < first]
-    after = [chunk for index, chunk in others if index > first]
-    return [*before, (_DATA, packed_lines(lines)), *after]
-
-
-def packed_lines(lines: bytes) -> bytes:
-    """Pack filtered lines as a PNG's data chunk holds them.
-
-    Parameters
-    ----------
-    lines : bytes
-
-    Returns
-    -------
-    bytes
-        A zlib stream.
-    """
-    return bytes(imagecodecs.deflate_encode(lines, level=_LEVEL, raw=False))
-
-
-def lines_of(pixels: Pixels) -> bytes:
-    """Filter a greyscale picture's lines as libpng does for the smallest file.
-
-    Parameters
-    ----------
-    pixels : (M, N) array of uint8 or uint16
-
-    Returns
-    -------
-    bytes
-        As `unpacked_lines` gives them.
-    """
-    # Level 1: only the choice of filters is wanted, the packing is done anew.
-    return unpacked_lines(png_chunks(bytes(imagecodecs.png_encode(pixels, level=1))))
+    first = next(index for index, (kind, _) in enumerate(chunks) if kind == DATA)
+    before = [chunk for chunk in chunks[:first] if chunk[0] != DATA]
+    after = [chunk for chunk in chunks[first:] if chunk[0] != DATA]
+    return [*before, (DATA, packed), *after]

@@ -12,6 +12,7 @@ from haste_workers.imaging.choosing import Choice, chosen_planes, projected, sha
 from haste_workers.imaging.files import as_image_errors, format_of
 from haste_workers.imaging.formats.czi import open_czi
 from haste_workers.imaging.formats.dm import open_dm
+from haste_workers.imaging.formats.jxl import open_jxl
 from haste_workers.imaging.formats.lif import open_lif
 from haste_workers.imaging.formats.mdoc import with_mdoc
 from haste_workers.imaging.formats.mrc import open_mrc
@@ -33,6 +34,7 @@ _OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[OpenImage]]] = {
     "TIFF": open_tiff,
     "PNG": open_png,
     "JPEG": open_jpeg,
+    "JPEG XL": open_jxl,
     "CZI": open_czi,
     "ND2": open_nd2,
     "LIF": open_lif,
@@ -92,11 +94,11 @@ def read_image(
     Parameters
     ----------
     source : str or pathlib.Path
-        A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG, JPEG, MRC, DM3 or DM4 file;
-        with the extra ``bioio`` CZI, ND2 and LIF, with ``zarr`` a folder of OME-Zarr. What it is is told
-        by its content, not by its name. An mdoc file of SerialEM beside an MRC or TIFF adds what it tells.
-        A path, or a URL as `local_file` takes it, but handlers pass ``context.source_path()``, which keeps
-        to what the worker's settings allow.
+        A TIFF (also BigTIFF, OME-TIFF, ImageJ and MetaMorph stacks), PNG, JPEG, JPEG XL, MRC, DM3 or DM4
+        file; with the extra ``bioio`` CZI, ND2 and LIF, with ``zarr`` a folder of OME-Zarr. What it is is
+        told by its content, not by its name. An mdoc file of SerialEM beside an MRC or TIFF adds what it
+        tells. A path, or a URL as `local_file` takes it, but handlers pass ``context.source_path()``, which
+        keeps to what the worker's settings allow.
     channel, z, time, scene : optional
         As of `Choice`.
     max_bytes : int

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from tifffile import COMPRESSION, PREDICTOR, TiffFile, TiffPage, TiffTag, TiffWriter
+from tifffile import (
+    COMPRESSION,
+    PHOTOMETRIC,
+    PLANARCONFIG,
+    PREDICTOR,
+    TiffFile,
+    TiffPage,
+    TiffTag,
+    TiffWriter,
+)
 
 from haste_workers.imaging.descriptions import noted
 from haste_workers.imaging.formats.tiff import (
@@ -19,12 +28,10 @@ from haste_workers.imaging.formats.tiff import (
 )
 from haste_workers.imaging.formats.tiff_positions import own_series
 from haste_workers.imaging.image import Pixels, check_size, declared_bytes
+from haste_workers.imaging.packing import Packing
 
 Change: TypeAlias = Callable[[TiffPage, Pixels], Pixels]
 """What becomes of a page's pixels, in the page's own shape."""
-
-_LEVEL = 6
-"""Of libdeflate, 1 to 12: beyond it a noisy camera image gets slower, not smaller."""
 
 _WORTHWHILE = (
     COMPRESSION.NONE,
@@ -34,6 +41,8 @@ _WORTHWHILE = (
     COMPRESSION.ADOBE_DEFLATE,
 )
 """Codecs that the new one can beat; the others are lossy, or as good."""
+
+_IN_JXL = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
 
 _LAYOUT = frozenset(
     [
@@ -61,15 +70,23 @@ logger = logging.getLogger(__name__)
 
 
 def rewrite_tiff(
-    source: Path, target: Path, *, max_bytes: int, change: Change | None = None, note: str | None = None
+    source: Path,
+    target: Path,
+    packing: Packing,
+    *,
+    max_bytes: int,
+    change: Change | None = None,
+    note: str | None = None,
 ) -> bool:
-    """Write a TIFF with deflate and horizontal differences, which every reader knows.
+    """Write a TIFF with another codec, and horizontal differences where the codec makes none.
 
     Parameters
     ----------
     source : pathlib.Path
     target : pathlib.Path
         Is written if the answer is True, may be written if it is False.
+    packing : Packing
+        JPEG XL takes 8 and 16 bits of grey or colour; other pages are packed by deflate.
     max_bytes : int
         Limit of the decoded size of a page.
     change : callable, optional
@@ -96,7 +113,7 @@ def rewrite_tiff(
         check_page_chain(file)
     with complaints_as_errors(), TiffFile(source, _multifile=False) as old:
         pages = [page.aspage() for page in old.pages]
-        if not _movable(old, pages) or (change is None and not _improvable(pages)):
+        if not _movable(old, pages) or (change is None and not _improvable(pages, packing)):
             return False
         for page in pages:
             check_size(
@@ -107,7 +124,8 @@ def rewrite_tiff(
             check_segments(page, file_bytes=old.filehandle.size)
         with TiffWriter(target, byteorder=old.byteorder, bigtiff=old.is_bigtiff) as writer:
             for page in pages:
-                if not _write_page(writer, page, _pixels(page, change), _on_first(page, note)):
+                pixels = _pixels(page, change)
+                if not _write_page(writer, page, pixels, packing, _on_first(page, note)):
                     return False
         with TiffFile(target) as new:
             return _same(pages, [page.aspage() for page in new.pages], change, note)
@@ -133,12 +151,18 @@ def _page_movable(page: TiffPage) -> bool:
     )
 
 
-def _improvable(pages: list[TiffPage]) -> bool:
+def _improvable(pages: list[TiffPage], packing: Packing) -> bool:
     return any(
         page.compression in _WORTHWHILE
-        and not (page.compression != COMPRESSION.LZW and page.predictor == PREDICTOR.HORIZONTAL)
+        and not (
+            packing.codec == "deflate" and page.compression != COMPRESSION.LZW and _has_differences(page)
+        )
         for page in pages
     )
+
+
+def _has_differences(page: TiffPage) -> bool:
+    return bool(page.predictor == PREDICTOR.HORIZONTAL)
 
 
 def _pixels(page: TiffPage, change: Change | None) -> Pixels:
@@ -150,7 +174,34 @@ def _on_first(page: TiffPage, note: str | None) -> str | None:
     return note if page.index == 0 else None
 
 
-def _write_page(writer: TiffWriter, page: TiffPage, pixels: Pixels, note: str | None) -> bool:
+def _codec_options(page: TiffPage, pixels: Pixels, packing: Packing) -> dict[str, Any]:
+    """Return the writer's options of a page's codec."""
+    # Differences of floats are for their bits only, and not every reader undoes them.
+    predictor = PREDICTOR.HORIZONTAL if pixels.dtype.kind in "ui" else PREDICTOR.NONE
+    if packing.codec == "jxl" and _fits_jxl(page, pixels):
+        arguments = {"lossless": True, "effort": packing.jxl_efforts[0], "numthreads": 1}
+        return {
+            "compression": COMPRESSION.JPEGXL,
+            "compressionargs": arguments,
+            "rowsperstrip": page.imagelength,
+        }
+    if packing.codec == "zstd":
+        arguments = {"level": packing.zstd_level}
+        return {"compression": COMPRESSION.ZSTD, "compressionargs": arguments, "predictor": predictor}
+    arguments = {"level": packing.deflate_levels[-1]}
+    return {"compression": COMPRESSION.ADOBE_DEFLATE, "compressionargs": arguments, "predictor": predictor}
+
+
+def _fits_jxl(page: TiffPage, pixels: Pixels) -> bool:
+    together = page.samplesperpixel == 1 or page.planarconfig == PLANARCONFIG.CONTIG
+    # The writer would hand the encoder 16-bit samples in the file's byte order, which it does not take.
+    dtypes = (np.uint8, np.uint16) if page.parent.byteorder == "<" else (np.uint8,)
+    return pixels.dtype in dtypes and page.photometric in _IN_JXL and together
+
+
+def _write_page(
+    writer: TiffWriter, page: TiffPage, pixels: Pixels, packing: Packing, note: str | None
+) -> bool:
     """Write a page; False if the writer knows no way to hold it."""
     tags = page.tags
     try:
@@ -163,10 +214,7 @@ def _write_page(writer: TiffWriter, page: TiffPage, pixels: Pixels, note: str | 
             subfiletype=page.subfiletype,
             resolution=(tags.valueof(282, (1, 1)), tags.valueof(283, (1, 1))),
             resolutionunit=tags.valueof(296, _INCH if 282 in tags else _NO_UNIT),
-            compression=COMPRESSION.ADOBE_DEFLATE,
-            compressionargs={"level": _LEVEL},
-            # Differences of floats are for their bits only, and not every reader undoes them.
-            predictor=PREDICTOR.HORIZONTAL if pixels.dtype.kind in "ui" else PREDICTOR.NONE,
+            **_codec_options(page, pixels, packing),
             software=False,
             metadata=None,
             maxworkers=1,

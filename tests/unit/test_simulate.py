@@ -14,7 +14,7 @@ import pytest
 from haste_apps.simulate import SimulatedImage, cell_field, simulate, tem_tile
 from haste_core.features import measure, plls
 from haste_core.operators import Floodfill
-from haste_workers.imaging.encode import floodfill_file
+from haste_workers.imaging.encode import write_smaller
 from haste_workers.imaging.read import read_image
 
 SMALL = (256, 256)
@@ -106,7 +106,7 @@ def test_flood_fill_saves_on_tem_tiles(tmp_path: Path) -> None:
     assert written[0].file == "sweep/tile_0001.png"
     before = after = 0
     for image in written:
-        filled = floodfill_file(image.path, tmp_path / "filled", Floodfill())
+        filled = write_smaller(image.path, tmp_path / "filled", Floodfill())
         before += image.path.stat().st_size
         after += filled.stat().st_size if filled else image.path.stat().st_size
     assert 0.05 < 1 - after / before < 0.25

@@ -16,7 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from haste_core.errors import BadInputError
-from haste_workers.imaging.encode import recompress
+from haste_workers.imaging.encode import write_smaller
 from haste_workers.imaging.formats import dm, ome
 from haste_workers.imaging.image import Position, check_count
 from haste_workers.imaging.read import open_image, read_image
@@ -143,7 +143,7 @@ def test_jpeg_xr_in_a_tiff_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(tiff_bytes(field(), compression="jpegxr"))
     refused(path, "JPEG XR; export it")
-    assert recompress(path, tmp_path / "smaller") is None
+    assert write_smaller(path, tmp_path / "smaller") is None
 
 
 def test_images_of_a_dm_file_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -260,8 +261,16 @@ class TestPreprocess:
     @pytest.mark.parametrize(
         ("parameters", "said"),
         [
-            ({"operator": "sharpen"}, "operator"),
-            ({"threshold": 30}, "floodfill"),
+            ({"operator": "sharpen"}, "known here: floodfill, recompress, threshold"),
+            ({"threshold": 30}, "recompress"),
+            ({"operators": []}, "operators"),
+            ({"operators": [30]}, "operators[0]"),
+            ({"operators": [{"threshold": 30}]}, "operators[0].operator"),
+            ({"operators": ["floodfill", {"operator": "threshold", "bits": 8}]}, "bits"),
+            ({"operators": ["floodfill"], "operator": "floodfill"}, "beside operators"),
+            ({"operators": ["floodfill"], "threshold": 20}, "beside operators"),
+            ({"codec": "gif"}, "codec"),
+            ({"effort": "most"}, "effort"),
             ({"operator": "floodfill", "threshold": 300}, "300"),
             ({"operator": "floodfill", "threshold": -1}, "threshold"),
         ],
@@ -272,6 +281,45 @@ class TestPreprocess:
         result = run_task("preprocess", cells_tiff, parameters=parameters)
         assert result.state is TaskState.ERROR
         assert said in result.message
+
+    def test_a_chain_is_a_derivative_if_one_of_its_operators_is_lossy(
+        self, run_task: RunTask, data_dir: Path, tmp_path: Path
+    ) -> None:
+        path = data_dir / "grid.png"
+        image = np.random.default_rng(0).integers(0, 60, (128, 128)).astype(np.uint8)
+        image[30:90, 30:90] += 100
+        path.write_bytes(bytes(imagecodecs.png_encode(image)))
+        steps = ["floodfill", {"operator": "threshold", "threshold": 110}, "recompress"]
+        result = run_task("preprocess", path, parameters={"operators": steps, "codec": "jxl"})
+        assert result.state is TaskState.DONE, result.message
+        response = result.response
+        assert response["operator"] == "floodfill+threshold+recompress"
+        assert response["lossless"] is False
+        assert response["parameters"]["operators"][1] == {
+            "operator": "threshold",
+            "threshold": 110,
+            "bit_depth": 8,
+        }
+        smaller = self.read(tmp_path, result.place.url)
+        assert smaller.suffix == ".jxl"
+        pixels = imagecodecs.jpegxl_decode(smaller.read_bytes())
+        np.testing.assert_array_equal(pixels, np.where(image < 110, 0, image))
+        assert response["bytes_before"] == path.stat().st_size
+        assert response["bytes_after"] == smaller.stat().st_size < response["bytes_before"]
+        assert 0 < response["cpu_s"] < 10
+        both = "floodfill(threshold=30, bit_depth=8) + threshold(threshold=110, bit_depth=8)"
+        score = run_task(
+            "focus-score", result.place.url, sha256=result.place.sha256, response={"preprocess": response}
+        )
+        assert (score.response["pixels"], score.response["format"]) == (both, "JPEG XL")
+
+    def test_a_chain_without_loss_keeps_the_pixels(
+        self, run_task: RunTask, cells_tiff: Path, tmp_path: Path
+    ) -> None:
+        parameters = {"operators": ["recompress", {"operator": "recompress"}], "codec": "zstd"}
+        result = run_task("preprocess", cells_tiff, parameters=parameters)
+        assert (result.response["lossless"], result.response["codec"]) == (True, "zstd")
+        assert np.array_equal(tifffile.imread(self.read(tmp_path, result.place.url)), cells())
 
     def test_unreadable_image_is_502(self, run_task: RunTask, data_dir: Path) -> None:
         path = data_dir / "bad.tif"
