@@ -10,6 +10,7 @@ import imagecodecs
 import numpy as np
 
 from haste_core.errors import BadInputError
+from haste_workers.imaging.files import format_of
 from haste_workers.imaging.image import Pixels, UnreadableImageError, check_size
 from haste_workers.imaging.jxl_boxes import Samples, decoded_jxl, jxl_file
 from haste_workers.imaging.packing import Packing
@@ -71,43 +72,76 @@ def rewrite_png(
     ImageTooLargeError, ImageBombError
         It exceeds the limit when decoded, or unpacks out of all proportion.
     """
-    content = source.read_bytes()
+    encoded, picture = encoded_png(
+        source.read_bytes(), packing, max_bytes=max_bytes, change=change, note=note
+    )
+    target.write_bytes(encoded)
+    return np.array_equal(_read_back(target), picture)
+
+
+def encoded_png(
+    content: bytes,
+    packing: Packing,
+    *,
+    max_bytes: int,
+    change: PlaneChange | None = None,
+    note: str | None = None,
+) -> tuple[bytes, Samples]:
+    """Read a PNG and encode it anew, as `rewrite_png` does.
+
+    Parameters
+    ----------
+    content : bytes
+        A whole PNG file.
+    packing, max_bytes, change, note
+        As of `rewrite_png`.
+
+    Returns
+    -------
+    encoded : bytes
+        A whole PNG or JPEG XL file.
+    picture : array
+        What it holds: (M, N) or (M, N, S) samples; of a palette, an interlaced picture or one of less than
+        8 bits the filtered lines, (B,) of uint8.
+
+    Raises
+    ------
+    BadInputError, UnreadableImageError, ImageTooLargeError, ImageBombError
+        As `rewrite_png` does.
+    """
     chunks = png_chunks(content)
     header = png_header(chunks)
     check_size(header.packed_bytes, stored_bytes=len(content), max_bytes=max_bytes)
     if any(kind == b"acTL" for kind, _ in chunks):
         raise UnreadableImageError("the PNG is an animation")
-    if not header.has_plain_samples and change is None:
-        return _repack(chunks, target, packing)
-    samples = _changed(_samples(content, chunks), header, change)
+    picture = _picture(content, chunks)
+    if change is not None:
+        picture = _changed(picture, header, change)
     if note is not None:
         chunks.insert(1, (b"tEXt", b"Description\0" + note.encode()))
-    if packing.codec == "jxl":
-        return _write_jxl(samples, chunks, target, packing, limit_bytes=len(content))
-    target.write_bytes(png_of(samples, chunks, packing))
-    written = target.read_bytes()
-    return np.array_equal(_samples(written, png_chunks(written)), samples)
+    if packing.codec == "jxl" and header.has_plain_samples:
+        return _least_jxl(picture, chunks, packing, limit_bytes=len(content)), picture
+    return png_of(picture, chunks, packing), picture
 
 
-def _repack(chunks: list[Chunk], target: Path, packing: Packing) -> bool:
-    """Keep the lines as they were filtered, whatever they hold."""
-    lines = unpacked_lines(chunks)
-    packed = deflated(lines, packing.deflate_levels[-1])
-    target.write_bytes(png_file(with_packed(chunks, packed)))
-    return unpacked_lines(png_chunks(target.read_bytes())) == lines
-
-
-def _samples(content: bytes, chunks: list[Chunk]) -> Samples:
-    """Decode a picture to (M, N) or (M, N, S)."""
+def _picture(content: bytes, chunks: list[Chunk]) -> Samples:
+    if not png_header(chunks).has_plain_samples:
+        return np.frombuffer(unpacked_lines(chunks), np.uint8)
     if any(kind == _TRANSPARENT for kind, _ in chunks):
         content = png_file(chunk for chunk in chunks if chunk[0] in (b"IHDR", DATA, b"IEND"))
     samples: Samples = imagecodecs.png_decode(content)
     return samples
 
 
-def _changed(samples: Samples, header: PngHeader, change: PlaneChange | None) -> Samples:
-    if change is None:
-        return samples
+def _read_back(target: Path) -> Samples:
+    with target.open("rb") as file:
+        if format_of(file) == "JPEG XL":
+            return decoded_jxl(file)
+        content = file.read()
+    return _picture(content, png_chunks(content))
+
+
+def _changed(samples: Samples, header: PngHeader, change: PlaneChange) -> Samples:
     if header.colour_type != 0 or not header.has_plain_samples:
         kind = ", interlaced" if header.interlaced else ""
         raise BadInputError(needs_grey(f"a PNG of {header.bits} bits, type {header.colour_type}{kind}"))
@@ -122,40 +156,38 @@ def needs_grey(found: str) -> str:
     )
 
 
-def _lines(samples: Samples) -> Pixels:
-    """Return samples as a PNG's unfiltered lines, (M, B) of uint8."""
-    big_endian = np.ascontiguousarray(samples, samples.dtype.newbyteorder(">"))
-    return big_endian.reshape(len(samples), -1).view(np.uint8)
-
-
-def _write_jxl(
-    samples: Samples, chunks: list[Chunk], target: Path, packing: Packing, *, limit_bytes: int
-) -> bool:
+def _least_jxl(samples: Samples, chunks: list[Chunk], packing: Packing, *, limit_bytes: int) -> bytes:
     """Take the least effort that stays below the limit."""
     for effort in packing.jxl_efforts:
         packed = jxl_file(samples, chunks, effort=effort)
         if len(packed) < limit_bytes:
             break
-    target.write_bytes(packed)
-    with target.open("rb") as file:
-        return np.array_equal(decoded_jxl(file), samples)
+    return packed
 
 
-def png_of(samples: Samples, chunks: list[Chunk], packing: Packing) -> bytes:
-    """Pack samples as a PNG.
+def png_of(picture: Samples, chunks: list[Chunk], packing: Packing) -> bytes:
+    """Pack a picture as a PNG.
 
     Parameters
     ----------
-    samples : (M, N) or (M, N, S) array of uint8 or uint16
+    picture : array
+        Samples or filtered lines, as `encoded_png` returns them.
     chunks : list of (bytes, bytes)
-        Of a PNG of such samples, whose picture they take the place of.
+        Of a PNG of such a picture, which the new one takes the place of.
     packing : Packing
 
     Returns
     -------
     bytes
     """
-    pixel_bytes, levels = png_header(chunks).pixel_bytes, packing.deflate_levels
-    return png_file(
-        with_packed(chunks, packed_lines(_lines(samples), pixel_bytes=pixel_bytes, levels=levels))
-    )
+    levels = packing.deflate_levels
+    if not (header := png_header(chunks)).has_plain_samples:
+        return png_file(with_packed(chunks, deflated(picture.tobytes(), levels[-1])))
+    packed = packed_lines(_lines(picture), pixel_bytes=header.pixel_bytes, levels=levels)
+    return png_file(with_packed(chunks, packed))
+
+
+def _lines(samples: Samples) -> Pixels:
+    """Return samples as a PNG's unfiltered lines, (M, B) of uint8."""
+    big_endian = np.ascontiguousarray(samples, samples.dtype.newbyteorder(">"))
+    return big_endian.reshape(len(samples), -1).view(np.uint8)

@@ -13,7 +13,17 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks import backlog, dramatiq_peer, focus_pipeline, latency, plls, retier, system, throughput
+from benchmarks import (
+    backlog,
+    dramatiq_peer,
+    focus_pipeline,
+    latency,
+    operators,
+    plls,
+    retier,
+    system,
+    throughput,
+)
 from tests.e2e.server_process import PROC
 from tests.services.mariadb import MariaDB
 from tests.services.rabbitmq import RabbitMQ
@@ -99,6 +109,17 @@ def test_plls(run: Run) -> None:
     figures = run(plls)
     assert set(figures) == {"plls_ms", "rfft2_ms", "ratio", "max_abs_error"}
     assert figures["max_abs_error"] <= 1e-6
+
+
+def test_operators(run: Run) -> None:
+    figures = run(operators)
+    of_codecs = {f"{codec}_{what}" for codec in ("png", "jxl") for what in ("ms", "task_ms", "ratio")}
+    of_codecs |= {f"small_{name}" for name in of_codecs}
+    of_images = of_codecs | {"source_kb", "floodfill_saves"}
+    of_all = of_images | {f"soft_{name}" for name in of_images} | {"floodfill_ms", "floodfill_speedup"}
+    assert set(figures) == of_all
+    assert all(0.4 < figure < 1.3 for name, figure in figures.items() if name.endswith("ratio")), figures
+    assert all(figures[f"{name}task_ms"] > 0 for name in ("png_", "soft_jxl_"))
 
 
 def test_nothing_is_lost_stuck_or_double_after_each_was_killed() -> None:
