@@ -59,6 +59,7 @@ def test_every_page_with_commands_is_followed() -> None:
         "docs/images.md",
         "docs/interestingness.md",
         "docs/policies.md",
+        "docs/preprocessing.md",
         "docs/tiers.md",
     }
     assert {name for name in names if blocks_of(name)} - no_commands == PAGES_OF_COMMANDS
