@@ -17,7 +17,7 @@ from haste_core.filenames import ParsedName
 
 IMAGE_SUFFIXES = frozenset(
     {
-        *(".tif", ".tiff", ".png", ".jpg", ".jpeg"),
+        *(".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jxl"),
         *(".stk", ".lsm", ".czi", ".nd2", ".lif"),
         *(".mrc", ".mrcs", ".st", ".dm3", ".dm4"),
     }

@@ -10,9 +10,8 @@ import imagecodecs
 import numpy as np
 
 from haste_core.errors import BadInputError
-from haste_workers.imaging.files import format_of
 from haste_workers.imaging.image import Pixels, UnreadableImageError, check_size
-from haste_workers.imaging.jxl_boxes import Samples, decoded_jxl, jxl_file
+from haste_workers.imaging.jxl_boxes import SIGNATURE, Samples, jxl_file
 from haste_workers.imaging.packing import Packing
 from haste_workers.imaging.png_chunks import (
     DATA,
@@ -134,10 +133,10 @@ def _picture(content: bytes, chunks: list[Chunk]) -> Samples:
 
 
 def _read_back(target: Path) -> Samples:
-    with target.open("rb") as file:
-        if format_of(file) == "JPEG XL":
-            return decoded_jxl(file)
-        content = file.read()
+    content = target.read_bytes()
+    if content.startswith(SIGNATURE):
+        samples: Samples = imagecodecs.jpegxl_decode(content, numthreads=1)
+        return samples
     return _picture(content, png_chunks(content))
 
 

@@ -16,7 +16,7 @@ from haste_core.errors import BadInputError
 from haste_core.operators import Floodfill, floodfill
 from haste_workers.imaging.encode import write_smaller
 from haste_workers.imaging.image import UnreadableImageError
-from haste_workers.imaging.packing import Packing
+from haste_workers.imaging.packing import Codec, Packing
 from haste_workers.imaging.read import read_image
 from tests.unit.imaging.pictures import (
     bare_tiff,
@@ -286,3 +286,24 @@ def test_flood_fill_needs_grey_levels(tmp_path: Path, target_dir: Path, content:
         BadInputError, match=r"operators that change pixels work on greyscale|floodfill cannot work"
     ):
         write_smaller(saved(tmp_path, content), target_dir, Floodfill())
+
+
+@pytest.mark.parametrize(("codec", "encoder"), [("deflate", "deflate_encode"), ("jxl", "jpegxl_encode")])
+def test_what_a_codec_has_spoiled_is_not_kept(
+    tmp_path: Path, target_dir: Path, monkeypatch: pytest.MonkeyPatch, codec: Codec, encoder: str
+) -> None:
+    pixels = field(shape=(256, 256), dtype="uint8")
+    source = saved(tmp_path, png_bytes(pixels, compress_level=1), "tile.png")
+    encode = getattr(imagecodecs, encoder)
+
+    def spoiled(samples: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(samples, bytes):
+            return encode(samples[:-1] + bytes([samples[-1] ^ 1]), *args, **options)
+        return encode(samples ^ (np.arange(samples.size) == 99).reshape(samples.shape), *args, **options)
+
+    target = write_smaller(source, target_dir, packing=Packing(codec))
+    assert target is not None
+    target.unlink()
+    monkeypatch.setattr(imagecodecs, encoder, spoiled)
+    assert write_smaller(source, target_dir, packing=Packing(codec)) is None
+    assert list(target_dir.iterdir()) == []

@@ -160,9 +160,14 @@ def test_cut_files_and_others_are_errors(tmp_path: Path) -> None:
 
 def test_a_box_that_reaches_out_of_the_file_is_an_error() -> None:
     signature = b"\0\0\0\x0cJXL \r\n\x87\n"
-    for size in (7, 100, 2**31):
+    for size in (7, 17, 2**31):
+        found = boxes(io.BytesIO(signature + struct.pack(">I4s", size, b"jxlc") + bytes(8)))
+        assert next(found) == (b"JXL ", 8, 4)
         with pytest.raises(UnreadableImageError, match="boxes"):
-            list(boxes(io.BytesIO(signature + struct.pack(">I4s", size, b"jxlc") + bytes(8))))
+            next(found)
+    for head in (struct.pack(">I4s", 0, b"jxlc"), struct.pack(">I4sQ", 1, b"jxlc", 24)):
+        found = boxes(io.BytesIO(signature + head + bytes(8)))
+        assert list(found)[1:] == [(b"jxlc", 12 + len(head), 8)]
     many = io.BytesIO(signature + struct.pack(">I4s", 8, b"free") * 20_000)
     with pytest.raises(UnreadableImageError, match="more than"):
         list(boxes(many))
@@ -179,7 +184,11 @@ def test_a_large_one_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize(
     "shape",
-    [(1, 1), (5, 7), (64, 64), (40, 48), (8, 8, 4), (33, 47, 2), (33, 47, 3), (3, 2000), (2000, 3, 3)],
+    [
+        *((1, 1), (5, 7), (3, 2000), (2000, 3, 3), (8, 8, 4), (33, 47, 2), (33, 47, 3)),
+        # Sides in eights, and each of the ratios of width to height that have a number.
+        *((40, 56), (64, 64), (20, 24), (30, 40), (30, 45), (72, 128), (64, 80), (10, 20)),
+    ],
 )
 def test_headers_say_what_the_decoder_gives(shape: tuple[int, ...], dtype: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
