@@ -11,7 +11,7 @@ import numpy as np
 
 from haste_core.errors import BadInputError
 from haste_workers.imaging.image import Pixels, UnreadableImageError, check_size
-from haste_workers.imaging.jxl_boxes import SIGNATURE, Samples, jxl_file
+from haste_workers.imaging.jxl_boxes import SIGNATURE, Samples, jxl_file, paying_efforts
 from haste_workers.imaging.packing import Packing
 from haste_workers.imaging.png_chunks import (
     DATA,
@@ -156,8 +156,8 @@ def needs_grey(found: str) -> str:
 
 
 def _least_jxl(samples: Samples, chunks: list[Chunk], packing: Packing, *, limit_bytes: int) -> bytes:
-    """Take the least effort that stays below the limit."""
-    for effort in packing.jxl_efforts:
+    """Take the least effort that pays and stays below the limit."""
+    for effort in paying_efforts(samples, packing.jxl_efforts):
         packed = jxl_file(samples, chunks, effort=effort)
         if len(packed) < limit_bytes:
             break

@@ -28,6 +28,7 @@ from haste_workers.imaging.formats.tiff import (
 )
 from haste_workers.imaging.formats.tiff_positions import own_series
 from haste_workers.imaging.image import Pixels, check_size, declared_bytes
+from haste_workers.imaging.jxl_boxes import paying_efforts
 from haste_workers.imaging.packing import Packing
 
 Change: TypeAlias = Callable[[TiffPage, Pixels], Pixels]
@@ -179,7 +180,8 @@ def _codec_options(page: TiffPage, pixels: Pixels, packing: Packing) -> dict[str
     # Differences of floats are for their bits only, and not every reader undoes them.
     predictor = PREDICTOR.HORIZONTAL if pixels.dtype.kind in "ui" else PREDICTOR.NONE
     if packing.codec == "jxl" and _fits_jxl(page, pixels):
-        arguments = {"lossless": True, "effort": packing.jxl_efforts[0], "numthreads": 1}
+        effort = paying_efforts(pixels, packing.jxl_efforts)[0]
+        arguments = {"lossless": True, "effort": effort, "numthreads": 1}
         return {
             "compression": COMPRESSION.JPEGXL,
             "compressionargs": arguments,

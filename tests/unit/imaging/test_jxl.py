@@ -99,13 +99,35 @@ def test_more_effort_makes_less(tmp_path: Path) -> None:
     assert packed(tmp_path, content, Packing("jxl", "small")).stat().st_size < 0.97 * fast
 
 
-def test_the_least_effort_that_makes_a_file_smaller_is_taken(tmp_path: Path) -> None:
-    smooth = np.rint(field(shape=(400, 500)).astype(float) / 400).astype(np.uint8)
-    least = len(imagecodecs.jpegxl_encode(smooth, lossless=True, effort=1))
-    more = len(imagecodecs.jpegxl_encode(smooth, lossless=True, effort=2))
-    content = png_bytes(smooth, compress_level=9)
-    assert more + 400 < len(content) < least
-    assert packed(tmp_path, content).stat().st_size < more + 400
+@pytest.mark.parametrize(
+    ("pixels", "level", "paying"),
+    [
+        (field(shape=(400, 500), dtype="uint8"), 1, 1),
+        (np.random.default_rng(0).integers(0, 4, (400, 500)).astype(np.uint8), 0, 1),
+        (np.rint(field(shape=(400, 500)) / 400).astype(np.uint8), 1, 2),
+        (np.rint(field(shape=(400, 500)) / 400).astype(np.uint8), 9, 2),
+    ],
+)
+def test_the_least_effort_that_pays_is_taken(
+    tmp_path: Path, pixels: NDArray[Any], level: int, paying: int
+) -> None:
+    sizes = [len(imagecodecs.jpegxl_encode(pixels, lossless=True, effort=effort)) for effort in (1, 2)]
+    size = packed(tmp_path, png_bytes(pixels, compress_level=level)).stat().st_size
+    assert 0 < size - sizes[paying - 1] < 200
+    assert abs(sizes[0] - sizes[1]) > 200
+    source = tmp_path / "field.tif"
+    source.write_bytes(tiff_bytes(pixels))
+    target = write_smaller(source, tmp_path / "smaller", packing=JXL)
+    assert target is not None
+    assert 0 < target.stat().st_size - sizes[paying - 1] < 700
+
+
+def test_more_effort_is_taken_where_less_makes_a_file_no_smaller(tmp_path: Path) -> None:
+    pixels = field(shape=(400, 500), dtype="uint8")
+    content = png_bytes(pixels, compress_level=9)
+    least, more = (len(imagecodecs.jpegxl_encode(pixels, lossless=True, effort=effort)) for effort in (1, 2))
+    assert more + 200 < len(content) < least
+    assert 0 < packed(tmp_path, content).stat().st_size - more < 200
 
 
 @pytest.mark.parametrize("how", ["palette", "one bit", "transparent level"])
