@@ -33,7 +33,13 @@ Names = Annotated[
     ),
 ]
 Priority = Annotated[float, typer.Option("--priority", help="The higher, the earlier.")]
-Mode = Annotated[str, typer.Option("--mode", help="observe: record decisions; enforce: move images.")]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        "--mode",
+        help="observe: record decisions; enforce: move images. Default: the stream's; a new one observes.",
+    ),
+]
 JobIds = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Jobs, by their numbers.")]
 OfStream = Annotated[str | None, typer.Option("--stream", metavar="NAME", help="All of this stream.")]
 OfKey = Annotated[

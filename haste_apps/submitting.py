@@ -44,7 +44,7 @@ class SubmitOptions:
     pattern: str | None = None
     recursive: bool = True
     priority: float = 1.0
-    mode: str = "observe"
+    mode: str | None = None
     site: str = "default"
     names: str | None = None
     unparsed: str = "stop"

@@ -108,7 +108,7 @@ class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls):
         pattern: str | None = None,
         recursive: bool = True,
         priority: float | PriorityFunction = 1.0,
-        mode: str = "observe",
+        mode: str | None = None,
         site: str = DEFAULT_SITE,
         index_from: int | None = None,
         names: str | None = None,
@@ -139,8 +139,9 @@ class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls):
             The higher, the earlier. A callable ``(image: ImageView, known: Known) -> float`` is asked for
             each image as it is found, and again while `Submission.add`, `Submission.refresh` or
             `Submission.wait` learn of more images and results; what has changed is sent.
-        mode : {"observe", "enforce"}
-            Whether the stream only records what it would do with each image, or does it.
+        mode : {"observe", "enforce"}, optional
+            Whether the stream only records what it would do with each image, or does it. Default: a new
+            stream observes, one that is there keeps its mode.
         site : str
             Where the workers are that can reach the files.
         index_from : int, optional
@@ -189,7 +190,7 @@ class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls):
         stream_id: str,
         *,
         pipeline: str = "focus-tier",
-        mode: str = "observe",
+        mode: str | None = None,
         site: str = DEFAULT_SITE,
         priority: float | PriorityFunction = 1.0,
         index_from: int | None = None,

@@ -15,9 +15,12 @@ class StreamCalls(ImageCalls):
     """The calls of `HasteClient` that are about streams."""
 
     def create_stream(
-        self, stream_id: str, *, pipeline: str = "focus-tier", mode: str = "observe"
+        self, stream_id: str, *, pipeline: str = "focus-tier", mode: str | None = None
     ) -> StreamAnswer:
-        """Make a stream, or join the one that is there; raises ConflictError if that one differs."""
+        """Make a stream, or join the one that is there; raises ConflictError if that one differs.
+
+        Without a `mode`, a new stream observes, and one that is there keeps its own.
+        """
         body = {"stream_id": stream_id, "pipeline": pipeline, "mode": mode}
         return StreamAnswer.model_validate(self._connection.post("/HASTE/stream/", body))
 

@@ -271,9 +271,11 @@ class StreamStore(Protocol):
     """What the API does with streams."""
 
     def create_stream(
-        self, stream_id: str, pipeline: Pipeline, mode: Literal["observe", "enforce"], *, now: float
+        self, stream_id: str, pipeline: Pipeline, mode: Literal["observe", "enforce"] | None, *, now: float
     ) -> tuple[StreamRecord, bool]:
         """Create a stream, or find it; the second value tells whether it is new.
+
+        Without a mode, a new one observes, and one that is there may have any.
 
         Raises
         ------

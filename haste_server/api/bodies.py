@@ -62,7 +62,9 @@ class NewStream(_Body):
 
     stream_id: StreamName
     pipeline: Annotated[str, Field(max_length=100)]
-    mode: Literal["observe", "enforce"] = "observe"
+    mode: Literal["observe", "enforce"] | None = Field(
+        None, description="By default a new stream observes, and one that is there keeps its mode."
+    )
 
 
 class NewMode(_Body):

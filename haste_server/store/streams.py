@@ -24,7 +24,7 @@ class Streams(SqlPart):
     """The API's view of streams."""
 
     def create_stream(
-        self, stream_id: str, pipeline: Pipeline, mode: Mode, *, now: float
+        self, stream_id: str, pipeline: Pipeline, mode: Mode | None, *, now: float
     ) -> tuple[StreamRecord, bool]:
         """Create a stream, or find it; see `haste_core.stores.StreamStore.create_stream`."""
 
@@ -34,7 +34,7 @@ class Streams(SqlPart):
                 "stream_id": stream_id,
                 "pipeline_sha256": sha256,
                 "first_pipeline_sha256": sha256,
-                "mode": mode,
+                "mode": mode or "observe",
                 "created_at": now,
             }
             connection.execute(sa.insert(streams).values(row))
@@ -44,10 +44,10 @@ class Streams(SqlPart):
         except IntegrityError:
             there = self.stream(stream_id)
             known = (there.pipeline.sha256, there.first_pipeline_sha256)
-            if there.mode != mode or pipeline.sha256 not in known:
+            if mode not in (None, there.mode) or pipeline.sha256 not in known:
                 raise ConflictError(_difference(there, pipeline)) from None
             return there, False
-        return StreamRecord(stream_id, pipeline, mode, now, pipeline.sha256), True
+        return StreamRecord(stream_id, pipeline, mode or "observe", now, pipeline.sha256), True
 
     def stream(self, stream_id: str) -> StreamRecord:
         """Load a stream."""

@@ -227,10 +227,18 @@ def test_streams_are_joined_by_those_who_mean_the_same(store: SqlStore) -> None:
     stream, created = store.create_stream("s", PIPELINE, "observe", now=NOW)
     assert created
     assert store.create_stream("s", PIPELINE, "observe", now=NOW + 1) == (stream, False)
-    with pytest.raises(ConflictError):
+    with pytest.raises(ConflictError, match="in mode 'observe'"):
         store.create_stream("s", PIPELINE, "enforce", now=NOW)
     edited = PIPELINE.model_copy(update={"parameters": {"focus-score": {"bits": 16}}})
     with pytest.raises(ConflictError, match="'focus-tier' as it was then; since then its parameters changed"):
         store.create_stream("s", edited, "observe", now=NOW)
     assert store.stream("s").pipeline == PIPELINE
     assert [item.stream_id for item in store.streams(cursor=None, limit=10).items] == ["s"]
+
+
+def test_who_names_no_mode_joins_a_stream_in_either(store: SqlStore) -> None:
+    stream, created = store.create_stream("s", PIPELINE, None, now=NOW)
+    assert (stream.mode, created) == ("observe", True)
+    store.set_mode("s", "enforce")
+    stream, created = store.create_stream("s", PIPELINE, None, now=NOW)
+    assert (stream.mode, created) == ("enforce", False)

@@ -227,6 +227,17 @@ def test_the_command_names_the_options_that_settle_a_conflict(
     assert "--stream" in said
 
 
+def test_a_folder_is_submitted_again_to_a_stream_that_enforces_by_now(
+    server: ServerProcess, client: HasteClient, root: Path, plate: Path
+) -> None:
+    stream_id = client.submit_directory(plate).stream_id
+    client.set_mode(stream_id, "enforce")
+    run = haste("submit", str(plate), url=server.url, roots={"nas": root})
+    assert run.returncode == 0, run.stderr
+    assert "0 new images, 6 known already" in run.stderr
+    assert client.stream(stream_id).mode == "enforce"
+
+
 def test_a_stream_that_differs_is_a_conflict(client: HasteClient, plate: Path) -> None:
     client.submit_directory(plate)
     with pytest.raises(ConflictError):
