@@ -324,6 +324,9 @@ BUILT_IN = frozenset(_MAKERS)
 QUICK = BUILT_IN - {"rest"}
 """Those that wait for nothing."""
 
+ALONE = BUILT_IN - {"quantile"}
+"""Those that look at no other object."""
+
 
 def built_in(name: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:
     """Make a built-in interestingness function.

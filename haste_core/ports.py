@@ -320,6 +320,9 @@ class TaskStore(Protocol):
     def decided(self, stream_id: str, *, after: int, up_to: int, limit: int) -> list[Decided]:
         """List the decisions of a stream with numbers in (`after`, `up_to`], the first `limit` of them."""
 
+    def last_decision(self, stream_id: str) -> int:
+        """Return the number of a stream's latest decision; 0 if there is none."""
+
     def record_decisions(
         self, answered: Sequence[tuple[Undecided, Answer]], *, now: float
     ) -> list[StateChange]:

@@ -7,21 +7,21 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from queue import Empty, SimpleQueue
+from dataclasses import replace
 from typing import Literal
 
 import structlog
 
 from haste_core.decisions import Decision, size_of
 from haste_core.errors import TransientError
-from haste_core.interestingness import QUICK
+from haste_core.interestingness import ALONE, QUICK
 from haste_core.policies import OwnPolicy, RankedPolicy
 from haste_core.ports import Answer, Clock, Decided, Postponed, TaskStore, Undecidable, Undecided
 from haste_core.ranking import Occupied, with_one_more
 from haste_server.changes import log_changes
 from haste_server.engine.evaluator_child import EvaluatorChild, OthersWanted
 from haste_server.engine.set_deciding import SetsJudged, until_silence
+from haste_server.engine.slow_streams import SlowStreams, Turn
 
 log = structlog.get_logger(__name__)
 
@@ -122,53 +122,6 @@ def _is_quick(item: Undecided) -> bool:
     return spec is None or (spec.function in QUICK and not isinstance(policy, OwnPolicy))
 
 
-@dataclass(frozen=True)
-class Turn:
-    """What is to be done for a stream next."""
-
-    stream_id: str
-    items: list[Undecided]
-    redeciding: bool
-
-
-class SlowStreams:
-    """Streams that wait for a lane, and those that have one; all methods are thread-safe."""
-
-    def __init__(self) -> None:
-        self._turns: SimpleQueue[Turn | None] = SimpleQueue()
-        self._until: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    def taken(self) -> frozenset[str]:
-        """Name the streams that wait, have a lane, or rest."""
-        with self._lock:
-            now = time.monotonic()
-            self._until = {name: until for name, until in self._until.items() if until > now}
-            return frozenset(self._until)
-
-    def put(self, turn: Turn) -> None:
-        """Give a stream its next turn."""
-        with self._lock:
-            self._until[turn.stream_id] = math.inf
-        self._turns.put(turn)
-
-    def take(self, *, timeout_s: float) -> Turn | None:
-        """Wait for the turn that is next; None if there is none in this time."""
-        try:
-            return self._turns.get(timeout=timeout_s)
-        except Empty:
-            return None
-
-    def end_waiting(self) -> None:
-        """Let one `take` return at once."""
-        self._turns.put(None)
-
-    def give_back(self, stream_id: str, *, rest_s: float) -> None:
-        """End a stream's turn; its next one is after a pause."""
-        with self._lock:
-            self._until[stream_id] = time.monotonic() + rest_s
-
-
 class Lane:
     """Gives streams whose functions may be slow their turns, in a thread and a process of its own.
 
@@ -235,13 +188,32 @@ class Judge:
     def decide(self, waiting: Sequence[Undecided]) -> int:
         """Decide about objects for about a second, and tell how many of them are decided about then."""
         of_sets, alone = _apart(waiting)
-        answered = self._ask(alone)
-        self._record(answered)
-        decided = len(answered)
+        decided = self._decide_alone(alone)
         if of_sets:
             decided += self._decide_sets(of_sets)
         self._released()
         return decided
+
+    def _decide_alone(self, waiting: Sequence[Undecided]) -> int:
+        """Decide so that functions which look at others see those that were decided about just before."""
+        left = list(waiting)
+        occupied: dict[str, tuple[Occupied, ...]] = {}
+        record_by = time.monotonic() + RECORD_EVERY_S
+        while left and time.monotonic() < record_by and not self._stopping.is_set():
+            answered = self._ask(left, record_by, occupied, until=_looked_around)
+            self._record(answered)
+            left = self._as_it_is_now(left[len(answered) :], answered)
+        return len(waiting) - len(left)
+
+    def _as_it_is_now(
+        self, left: list[Undecided], answered: Sequence[tuple[Undecided, Answer]]
+    ) -> list[Undecided]:
+        """Let those that are left see the last one that was decided about, if it is of their stream."""
+        if not left or not answered or not _looked_around(*answered[-1]):
+            return left
+        stream_id = answered[-1][0].stream_id
+        seen = self._store.last_decision(stream_id)
+        return [replace(item, seen=seen) if item.stream_id == stream_id else item for item in left]
 
     def redecide(self, due: Sequence[Undecided]) -> bool:
         """Decide once more about objects for about a second, and tell whether some were put off."""
@@ -282,11 +254,14 @@ class Judge:
         ask = until_silence(self._child.ask)
         found = self._store.set_members(names)
         record_by = time.monotonic() + RECORD_EVERY_S
+        looking: set[str] = set()  # streams whose next set is to see what is decided about this one
         for name, members in found.items():
-            if time.monotonic() > record_by:
+            if time.monotonic() > record_by or name[0] in looking:
                 judged.leave(members)
                 continue
             judged.add(name, members, ask, now=now)
+            if judged.answered and _looked_around(*judged.answered[-1]):
+                looking.add(judged.answered[-1][0].stream_id)
             if self._stopping.is_set():
                 break
         _tell_postponed(judged.answered)
@@ -328,10 +303,16 @@ class Judge:
             yield decided
             after = decided[-1].decision_id
 
-    def _ask(self, waiting: Sequence[Undecided]) -> list[tuple[Undecided, Answer]]:
+    def _ask(
+        self,
+        waiting: Sequence[Undecided],
+        record_by: float | None = None,
+        occupied: dict[str, tuple[Occupied, ...]] | None = None,
+        until: Callable[[Undecided, Answer], bool] = lambda _item, _answer: False,
+    ) -> list[tuple[Undecided, Answer]]:
         answered: list[tuple[Undecided, Answer]] = []
-        record_by = time.monotonic() + RECORD_EVERY_S
-        occupied: dict[str, tuple[Occupied, ...]] = {}  # by what is decided here and not recorded yet
+        record_by = time.monotonic() + RECORD_EVERY_S if record_by is None else record_by
+        occupied = {} if occupied is None else occupied  # by what is decided since `waiting` was loaded
         for one in waiting:
             item = replace(one, occupied=occupied.get(one.stream_id, one.occupied))
             answer = self._child.ask(item)
@@ -343,7 +324,7 @@ class Judge:
             if isinstance(answer, Postponed) and answer.silent:  # not asked in vain a hundred times
                 answered += [(left, answer) for left in waiting[len(answered) :]]
                 break
-            if time.monotonic() > record_by:
+            if until(item, answer) or time.monotonic() > record_by:
                 break
         _tell_postponed(answered)
         return answered
@@ -367,6 +348,13 @@ class Judge:
 def _apart(items: Sequence[Undecided]) -> tuple[list[Undecided], list[Undecided]]:
     """Tell those that are decided about with their image sets from those that are alone."""
     return [item for item in items if item.is_of_a_set], [item for item in items if not item.is_of_a_set]
+
+
+def _looked_around(item: Undecided, answer: Answer) -> bool:
+    """Tell whether a function looked at other objects, and would look at this one next."""
+    spec = item.pipeline.interestingness
+    alone = spec is None or spec.function in ALONE
+    return not alone and isinstance(answer, Decision) and answer.seen is not None
 
 
 def _with_this(item: Undecided, decision: Decision) -> tuple[Occupied, ...]:

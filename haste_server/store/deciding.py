@@ -71,6 +71,10 @@ class Deciding(SqlPart):
             for row in rows
         ]
 
+    def last_decision(self, stream_id: str) -> int:
+        """Return the number of a stream's latest decision; see `haste_core.ports.TaskStore.last_decision`."""
+        return self.database.read(lambda connection: last_decision(connection, stream_id))
+
     def record_decisions(
         self, answered: Sequence[tuple[Undecided, Answer]], *, now: float
     ) -> list[StateChange]:

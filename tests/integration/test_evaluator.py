@@ -314,3 +314,27 @@ def test_what_is_decided_together_is_ranked_together(tmp_path: Path) -> None:
     tiers = [task.decision and task.decision.tier for task in claim(store, "tier")]
     assert tiers == ["hot"] * 3 + ["cold"] * 17
     database.close()
+
+
+@pytest.mark.parametrize("image_set", [None, {"group_by": ["site"], "expected": 1, "combine": "max"}])
+def test_what_waits_together_is_ranked_among_those_before_it(tmp_path: Path, image_set: object) -> None:
+    quantile = {
+        "function": "quantile",
+        "features_from": "focus-score",
+        "parameters": {"feature": "plls", "tiers": 4, "min_objects": 4},
+    }
+    with_quantile = PIPELINE.to_json() | {"interestingness": quantile, "image_set": image_set}
+    database = Database(f"sqlite:///{tmp_path}/haste.db")
+    upgrade(database)
+    store = SqlStore(database, Rules(), Pipeline.parse(with_quantile))
+    values = [5.0, 1.0, 9.0, 3.0, 0.0, 8.0, 4.0, 10.0]
+    for number, value in enumerate(values):
+        scored = {"focus-score": {"plls": value}}
+        submitted(store, spec("tier", source_id=f"{number}", response=scored, metadata={"site": number}))
+    evaluator = Evaluator(store=store, released=lambda: None, time_limit_s=10, clock=lambda: NOW)
+    evaluator.step()
+    evaluator.close()
+    scores = [task.decision and task.decision.score for task in claim(store, "tier")]
+    # Before four others: the highest part. Then 0 of 4, 4 of 5, 3 of 6 and 7 of 7 others are lower.
+    assert scores == [0.875, 0.875, 0.875, 0.875, 0.125, 0.875, 0.625, 0.875]
+    database.close()
