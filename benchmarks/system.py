@@ -167,10 +167,19 @@ def work_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def print_figures(benchmark: str, figures: Mapping[str, float]) -> None:
+def print_figures(benchmark: str, figures: Mapping[str, float | Mapping[str, float]]) -> None:
     """Print the line that other programs read."""
-    rounded = {name: float(f"{value:.5g}") for name, value in figures.items()}
+    rounded = {
+        name: _rounded(value)
+        if isinstance(value, int | float)
+        else {case: _rounded(v) for case, v in value.items()}
+        for name, value in figures.items()
+    }
     print(json.dumps({"benchmark": benchmark, "figures": rounded}))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.5g}")
 
 
 def say(text: str) -> None:

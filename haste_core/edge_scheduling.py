@@ -1,0 +1,212 @@
+"""What a microscope's computer does next: which image to preprocess, which to send, or nothing now.
+
+One link and a few cores work side by side. Every byte that preprocessing saves before its image is sent lets
+the link end earlier; so the cores take what saves most per CPU second, and the link what is preprocessed
+already, or else what would save least. Times are passed in; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from haste_core.estimators import Budget, Expectation, Prospects
+
+FEWEST_COMMITTED = 2  # one on the way, one at hand
+MOST_COMMITTED = 20
+_MEMORY_S = 30.0  # of the link's speed: older transfers count less and less
+_ARRIVING_S = 5.0  # without an arrival, after which no more are expected
+
+
+class Link:
+    """What is known of the link: how fast it is, and how many images it needs at hand."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[int, tuple[float, bool]] = {}
+        self._committed_bytes = 0.0
+        self._sending_since = self._seen_at = 0.0
+        self._bytes = self._busy_s = 0.0
+        self._transfer_s = self._handover_s = 0.0
+
+    @property
+    def under_way(self) -> int:
+        """Images that were handed to the link and are not through yet."""
+        return len(self._under_way)
+
+    @property
+    def bytes_per_s(self) -> float | None:
+        """Bytes that come through in a second in which there is something to send."""
+        return self._bytes / self._busy_s if self._busy_s > 0 and self._bytes > 0 else None
+
+    @property
+    def depth(self) -> int:
+        """How many images are to be at the link, so that it finds the next one when it is through with one.
+
+        What is committed raw cannot be preprocessed any more, so they are as few as cover a hand-over.
+        """
+        if not self._transfer_s:
+            return FEWEST_COMMITTED
+        needed = 1 + math.ceil(self._handover_s / self._transfer_s)
+        return min(max(needed, FEWEST_COMMITTED), MOST_COMMITTED)
+
+    def dry_after_s(self, further_bytes: float, now: float) -> float:
+        """Tell for how long the link is busy with what it was handed and further bytes, less a hand-over.
+
+        Infinite as long as its speed is not known.
+        """
+        rate = self.bytes_per_s
+        if rate is None:
+            return math.inf
+        at_hand_s = max(0.0, self._committed_bytes / rate - (now - self._sending_since))
+        return at_hand_s + further_bytes / rate - self._handover_s
+
+    def started(self, index: int, size_bytes: int, now: float) -> None:
+        """Note that an image was handed to the link."""
+        self._pass_time(now)
+        if not self._under_way:
+            self._sending_since = now
+        self._under_way[index] = (now, not self._under_way)
+        self._committed_bytes += size_bytes
+
+    def dropped(self, index: int, size_bytes: int, now: float) -> None:
+        """Note that an image did not get through."""
+        self._pass_time(now)
+        del self._under_way[index]
+        self._committed_bytes -= size_bytes
+        self._sending_since = now
+
+    def ended(self, index: int, size_bytes: int, duration_s: float, now: float) -> None:
+        """Note that an image got through: its transfer took `duration_s`."""
+        self._pass_time(now)
+        started_at, was_alone = self._under_way.pop(index)
+        self._committed_bytes -= size_bytes
+        self._sending_since = now
+        self._bytes += size_bytes
+        self._transfer_s = _drawn(self._transfer_s, duration_s)
+        if was_alone:
+            self._handover_s = _drawn(self._handover_s, max(0.0, now - started_at - duration_s))
+
+    def _pass_time(self, now: float) -> None:
+        """Count the time with something under way; what was long ago fades."""
+        passed_s = max(0.0, now - self._seen_at)
+        self._seen_at = now
+        if self._under_way:
+            faded = math.exp(-passed_s / _MEMORY_S)
+            self._bytes *= faded
+            self._busy_s = self._busy_s * faded + passed_s
+
+
+def _drawn(mean: float, newest: float) -> float:
+    return newest if not mean else mean + 0.2 * (newest - mean)
+
+
+@dataclass
+class EdgeSchedule:
+    """The images of a microscope's computer, told of what happens and asked for what is next.
+
+    Nothing changes by asking: who fills several free slots tells after each choice that it has started, and
+    what could not be claimed after all is `lost`.
+
+    All but the link's speed follows from what the store knows of each image, so a restart tells it again:
+    which have arrived, and what preprocessing did, in the order in which it did; those that were sent are
+    only `recalled`.
+
+    Attributes
+    ----------
+    cores : int
+        That preprocess at the same time, at most.
+    """
+
+    cores: int
+    link: Link = field(default_factory=Link)
+    _prospects: Prospects = field(default_factory=Prospects)
+    _sizes: dict[int, int] = field(default_factory=dict)
+    _preprocessing: set[int] = field(default_factory=set)
+    _to_send: dict[int, None] = field(default_factory=dict)  # preprocessed, or not to be; in order
+    _unsent_bytes: float = 0.0  # of all that are known
+    _waiting_bytes: float = 0.0  # of those that the link could be handed now
+    _arrived_at: float = -math.inf
+
+    def arrived(self, index: int, size_bytes: int, now: float) -> None:
+        """Note a new image, by its place in the stream and its size."""
+        self._sizes[index] = size_bytes
+        self._unsent_bytes += size_bytes
+        self._waiting_bytes += size_bytes
+        self._arrived_at = max(self._arrived_at, now)
+        self._prospects.add(index, size_bytes)
+
+    def preprocessing_started(self, index: int) -> None:
+        """Note that a core has taken an image."""
+        self._prospects.remove(index)
+        self._preprocessing.add(index)
+        self._waiting_bytes -= self._sizes[index]
+
+    def preprocessing_ended(self, index: int, *, saved_bytes: int | None, cpu_s: float) -> None:
+        """Note what preprocessing did: None if it failed, and the image goes as it is.
+
+        The CPU seconds are those of a core that was taken, reading and writing included.
+        """
+        self._preprocessing.discard(index)
+        self._to_send[index] = None
+        size_bytes = self._sizes[index]
+        if saved_bytes is not None:
+            self.recalled(index, size_bytes, saved_bytes=saved_bytes, cpu_s=cpu_s)
+            self._sizes[index] = size_bytes - saved_bytes
+            self._unsent_bytes -= saved_bytes
+        self._waiting_bytes += self._sizes[index]
+
+    def recalled(self, index: int, size_bytes: int, *, saved_bytes: int, cpu_s: float) -> None:
+        """Learn from an image that was preprocessed and sent before a restart."""
+        if size_bytes and cpu_s > 0:
+            self._prospects.learn(index, size_bytes, saved_bytes=saved_bytes, cpu_s=cpu_s)
+
+    def upload_started(self, index: int, now: float) -> None:
+        """Note that an image was handed to the link."""
+        if index in self._to_send:
+            del self._to_send[index]
+        else:
+            self._prospects.remove(index)
+        self._waiting_bytes -= self._sizes[index]
+        self.link.started(index, self._sizes[index], now)
+
+    def upload_ended(self, index: int, *, duration_s: float, now: float) -> None:
+        """Note that an image got through; of `duration_s` it was on the link itself."""
+        size_bytes = self._sizes.pop(index)
+        self._unsent_bytes -= size_bytes
+        self.link.ended(index, size_bytes, duration_s, now)
+
+    def preprocessing_lost(self, index: int) -> None:
+        """Note that an image waits again, since whoever had it is gone."""
+        self._preprocessing.discard(index)
+        self._prospects.add(index, self._sizes[index])
+        self._waiting_bytes += self._sizes[index]
+
+    def upload_lost(self, index: int, now: float) -> None:
+        """Note that an image is to be sent again; it is not preprocessed any more."""
+        self._to_send[index] = None
+        self._waiting_bytes += self._sizes[index]
+        self.link.dropped(index, self._sizes[index], now)
+
+    def expected(self, index: int) -> Expectation:
+        """Estimate what preprocessing an image that was not sent yet would do."""
+        return self._prospects.expected(index, self._sizes[index])
+
+    def next_to_preprocess(self, now: float) -> int | None:
+        """Choose the image that is worth most now; None if nothing is.
+
+        Nothing is, if all that waits beside it would be sent before it is ready: the link would run dry.
+        """
+        rate = self.link.bytes_per_s
+        budget = None if rate is None else Budget(self._unsent_bytes, rate, self.cores)
+        more_to_come = now - self._arrived_at < _ARRIVING_S
+        index = self._prospects.best(budget, under_way=self._preprocessing, more_to_come=more_to_come)
+        if index is None:
+            return None
+        dry_after_s = self.link.dry_after_s(self._waiting_bytes - self._sizes[index], now)
+        return index if self.expected(index).cpu_s <= dry_after_s else None
+
+    def next_to_upload(self) -> int | None:
+        """Choose the image to be handed to the link; None if it has enough at hand, or nothing waits."""
+        if self.link.under_way >= self.link.depth:
+            return None
+        return next(iter(self._to_send), None) if self._to_send else self._prospects.least()

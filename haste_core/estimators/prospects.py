@@ -1,0 +1,237 @@
+"""What preprocessing would save, of all images that wait."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from haste_core.estimators.cpu_seconds import CpuSeconds
+from haste_core.estimators.smooth_course import REACH, SmoothCourse
+
+_NOMINAL_WORTH = 1e5  # bytes per CPU second: any number, as long as nothing is known
+_SHORTLISTED = 64  # cells whose worth of knowing is computed
+_OPTIMISM = 2.0  # standard deviations, for the shortlist
+_WORTH_OF_KNOWING = 0.5  # its neighbours would soon be known anyhow, some by each other
+_SAMPLED = 2048  # images by which the threshold is found
+_FEW = 2  # images left to be preprocessed: nothing more to learn for
+_FEWEST_SLOTS = 1024
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What time there is for preprocessing.
+
+    Attributes
+    ----------
+    backlog_bytes : float
+        What is still to be sent.
+    bytes_per_s : float
+        Of the link.
+    cores : int
+        That preprocess.
+    """
+
+    backlog_bytes: float
+    bytes_per_s: float
+    cores: int
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What preprocessing an image is expected to do.
+
+    Attributes
+    ----------
+    saved_bytes : float
+    saved_sd_bytes : float
+        Standard deviation of it, the noise of single images included.
+    cpu_s : float
+    """
+
+    saved_bytes: float
+    saved_sd_bytes: float
+    cpu_s: float
+
+    @property
+    def saved_per_s(self) -> float:
+        """Bytes saved per CPU second."""
+        return self.saved_bytes / self.cpu_s
+
+
+class Prospects:
+    """The images that wait as they are, with what preprocessing each would save.
+
+    What an image saves per CPU second, its worth, is estimated over its index, CPU seconds per byte over that
+    worth, and bytes saved as the product. A question costs a few array operations over all that wait.
+    """
+
+    def __init__(self) -> None:
+        self._worth = SmoothCourse(_NOMINAL_WORTH)
+        self._cost = CpuSeconds()
+        self._slots: dict[int, int] = {}
+        self._used = 0
+        self._indices = np.zeros(_FEWEST_SLOTS, np.int64)
+        self._sizes = np.zeros(_FEWEST_SLOTS)
+        self._waits = np.zeros(_FEWEST_SLOTS, np.bool_)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def add(self, index: int, size_bytes: int) -> None:
+        """Let an image wait."""
+        if self._used == len(self._indices):
+            self._make_room()
+        self._worth.cover(index)
+        slot = self._used
+        self._used += 1
+        self._slots[index] = slot
+        self._indices[slot], self._sizes[slot], self._waits[slot] = index, size_bytes, True
+
+    def remove(self, index: int) -> None:
+        """Let an image wait no longer."""
+        self._waits[self._slots.pop(index)] = False
+
+    def learn(self, index: int, size_bytes: int, *, saved_bytes: int, cpu_s: float) -> None:
+        """Learn from an image that was preprocessed, whether it waited here or not."""
+        self._worth.observe(index, saved_bytes / cpu_s)
+        self._cost.observe(saved_bytes / cpu_s, cpu_s / size_bytes)
+
+    def expected(self, index: int, size_bytes: int) -> Expectation:
+        """Estimate what preprocessing an image would do."""
+        self._worth.cover(index)
+        cell = self._worth.cells(np.array([index]))
+        worth = self._worth.mean[cell]
+        variance = float(self._worth.variance[cell][0]) + self._worth.noise
+        cpu_s = float(self._cost.expected(worth)[0]) * size_bytes
+        return Expectation(
+            saved_bytes=float(worth[0]) * cpu_s, saved_sd_bytes=math.sqrt(variance) * cpu_s, cpu_s=cpu_s
+        )
+
+    def least(self) -> int | None:
+        """Choose the image whose preprocessing is worth least, the first of several alike."""
+        slots = np.flatnonzero(self._waits[: self._used])
+        if not len(slots):
+            return None
+        worths = self._worth.mean[self._worth.cells(self._indices[slots])]
+        return int(self._indices[slots[np.argmin(worths)]])
+
+    def best(self, budget: Budget | None, *, under_way: Collection[int], more_to_come: bool) -> int | None:
+        """Choose the image whose preprocessing is worth most, what it would teach included.
+
+        Knowing an image better is worth what the choice among its neighbours gains by it on average: that of
+        "Knowledge gradient" policies, where the ones that get preprocessed are those above a threshold.
+
+        Parameters
+        ----------
+        budget : Budget, optional
+            None if the link's speed is not known yet; then all may get preprocessed.
+        under_way : collection of int
+            Indices of images that are being preprocessed: what they will teach is not looked for twice.
+        more_to_come : bool
+            Whether images arrive still, so that it is of use to know what comes behind the last one.
+
+        References
+        ----------
+        .. [1] P. Frazier, W. Powell, S. Dayanik, "The Knowledge-Gradient Policy for Correlated Normal
+           Beliefs", INFORMS Journal on Computing 21(4), 599-613 (2009).
+        """
+        slots = np.flatnonzero(self._waits[: self._used])
+        if not len(slots):
+            return None
+        cells = self._worth.cells(self._indices[slots])
+        count = np.bincount(cells, minlength=len(self._worth.mean)).astype(float)
+        threshold, left = self._threshold(cells, self._sizes[slots], budget)
+        candidates = self._shortlist(np.flatnonzero(count))
+        worth = self._worth.mean[candidates]
+        if left > _FEW:
+            if more_to_come:
+                last = int(cells.max())
+                count[last + 1 : last + 1 + REACH] = self._worth.cell_size
+            known = self._worth.cells(np.array(list(under_way), np.int64))
+            worth = worth + _WORTH_OF_KNOWING * self._worth_of_knowing(candidates, count, known, threshold)
+        chosen = candidates[np.argmax(worth)]
+        return int(self._indices[slots[np.argmax(cells == chosen)]])
+
+    def _shortlist(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        if len(cells) <= _SHORTLISTED:
+            return cells
+        hope = self._worth.mean[cells] + _OPTIMISM * np.sqrt(self._worth.variance[cells])
+        return cells[np.sort(np.argpartition(hope, -_SHORTLISTED)[-_SHORTLISTED:])]
+
+    def _threshold(
+        self, cells: NDArray[np.int64], sizes: NDArray[Any], budget: Budget | None
+    ) -> tuple[float, float]:
+        """Find the worth above which there is time to preprocess, and how many images that are."""
+        step = -(-len(cells) // _SAMPLED)
+        worths = np.sort(self._worth.mean[cells[::step]])[::-1]
+        if budget is None:
+            return float(worths[-1]), float(len(cells))
+        each_s = self._cost.expected(worths) * (step * float(sizes.mean()))
+        cpu_s, saved = np.cumsum(each_s), np.cumsum(worths * each_s)
+        time_s = (budget.backlog_bytes - saved) / budget.bytes_per_s
+        count = int(np.count_nonzero(time_s * budget.cores >= cpu_s))
+        return float(worths[min(count, len(worths) - 1)]), float(count * step)
+
+    def _worth_of_knowing(
+        self,
+        candidates: NDArray[np.int64],
+        count: NDArray[Any],
+        known: NDArray[np.int64],
+        threshold: float,
+    ) -> NDArray[Any]:
+        """Tell how much more a candidate's neighbours would save on average, once it is known.
+
+        In bytes per CPU second, summed over the images that wait.
+        """
+        near = candidates[:, None] + np.arange(-REACH, REACH + 1)
+        inside = (near >= 0) & (near < len(count))
+        near = np.where(inside, near, candidates[:, None])
+        own = self._worth.covariances(candidates, candidates)
+        shared = self._worth.covariances(candidates[:, None], near)
+        if len(known):
+            own, shared = self._given(known, candidates, near, own, shared)
+        noise = self._worth.noise
+        images = np.where(inside, count[near], 0.0)
+        images[:, REACH] -= 1
+        shift = np.abs(shared) / np.sqrt(np.maximum(own, 0.0) + noise)[:, None]
+        shift = np.maximum(shift, 1e-9)
+        distance = np.abs(self._worth.mean[near] - threshold) / shift
+        gain = shift * (np.exp(-0.5 * distance**2) / math.sqrt(2 * math.pi) - distance * ndtr(-distance))
+        return np.asarray((images * gain).sum(axis=1))
+
+    def _given(
+        self,
+        known: NDArray[np.int64],
+        candidates: NDArray[np.int64],
+        near: NDArray[np.int64],
+        own: NDArray[Any],
+        shared: NDArray[Any],
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Take away what will be known from images that are under way."""
+        course = self._worth
+        among = course.covariances(known[:, None], known) + course.noise * np.eye(len(known))
+        weights = np.linalg.solve(
+            among + 1e-9 * course.nature.variance * np.eye(len(known)),
+            course.covariances(known[:, None], candidates),
+        )
+        to_near = course.covariances(known[:, None, None], near)
+        own = own - np.einsum("ka,ka->a", weights, course.covariances(known[:, None], candidates))
+        return own, shared - np.einsum("ka,kan->an", weights, to_near)
+
+    def _make_room(self) -> None:
+        """Forget the slots of images that wait no longer, and double what is left."""
+        kept = np.flatnonzero(self._waits)
+        size = max(_FEWEST_SLOTS, 2 * len(kept))
+        for name in ("_indices", "_sizes", "_waits"):
+            old = getattr(self, name)
+            new = np.zeros(size, old.dtype)
+            new[: len(kept)] = old[kept]
+            setattr(self, name, new)
+        self._used = len(kept)
+        self._slots = {int(index): slot for slot, index in enumerate(self._indices[: self._used])}

@@ -1,0 +1,177 @@
+"""A value that changes gradually from image to image, estimated with its uncertainty."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from haste_core.estimators.likelihood import Nature, correlation, most_likely, usual_variance
+
+REACH = 24
+"""Cells to either side whose covariances are kept: four lengths, beyond which less than 1 % is left."""
+
+_CELLS_PER_LENGTH = 6.0
+_MOST_CELLS = 2**16  # 13 MB of covariances
+_FEWEST_CELLS = 256
+_TILE = 2 * REACH + 1
+_EACH_UP_TO = 6  # observations: as long as each one tells much about the nature
+_FIT_AGAIN = 1.3  # times as many observations
+_LAST_FIT = 200  # observations: then the nature is known
+_ROUNDING = 1e-6  # of the variance
+
+
+class SmoothCourse:
+    """A course over index as a Gaussian process that learns its own nature.
+
+    Indices share cells of a sixth of a length, and only covariances of cells within reach of each other are
+    kept. An observation changes the cells within reach, which are computed anew from the observations about
+    them; so it costs the same, about a millisecond, however many there were and however many images wait.
+    Length, noise, level and variance are estimated anew whenever there are 1.3 times as many observations, up
+    to 200; where that changes them, all is computed anew.
+
+    Parameters
+    ----------
+    level : float
+        What values are expected before there is one.
+    """
+
+    def __init__(self, level: float) -> None:
+        self._nature = Nature(level, usual_variance(level))
+        self._indices: list[int] = []
+        self._values: list[float] = []
+        self._highest = 0
+        self._next_fit = 1
+        self._build()
+
+    @property
+    def nature(self) -> Nature:
+        """What the course is taken to be like."""
+        return self._nature
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Expected values of the cells."""
+        return self._mean
+
+    @property
+    def variance(self) -> NDArray[np.float32]:
+        """How unsure the course is in each cell, in squared units; without the noise of a single image."""
+        return self._covariance[:, REACH]
+
+    @property
+    def noise(self) -> float:
+        """Variance of a single image about the course, in squared units."""
+        return self._nature.noise * self._nature.variance
+
+    @property
+    def cell_size(self) -> int:
+        """Indices that share a cell; changes as more is known."""
+        return self._cell_size
+
+    def cells(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Find the cells of indices up to the highest one that is covered."""
+        return indices // self._cell_size
+
+    def cover(self, index: int) -> None:
+        """Make room for indices up to this one."""
+        self._highest = max(self._highest, index)
+        if self._cells_needed() > len(self._mean):
+            self._grow()
+
+    def observe(self, index: int, value: float) -> None:
+        """Learn the value of an image."""
+        self.cover(index)
+        self._indices.append(index)
+        self._values.append(value)
+        if len(self._values) == self._next_fit:
+            self._next_fit = _next_fit(len(self._values))
+            nature = most_likely(np.array(self._indices), np.array(self._values), self._nature)
+            if not nature.is_like(self._nature):
+                self._nature = nature
+                self._build()
+                return
+        cell = index // self._cell_size
+        self._sum[cell] += value
+        self._count[cell] += 1
+        self._solve(max(0, cell - REACH), cell + REACH + 1)
+
+    def covariances(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Tell how pairs of cells vary together, given all that was observed.
+
+        Parameters
+        ----------
+        first, second : arrays of cells
+            Of shapes that broadcast.
+
+        Returns
+        -------
+        array of the broadcast shape
+            In squared units; 0 for cells that are not within reach of each other.
+        """
+        offset = second - first
+        near = np.abs(offset) <= REACH
+        found = self._covariance[first, np.where(near, offset, 0) + REACH]
+        return np.where(near, found, 0.0)
+
+    def _cells_needed(self) -> int:
+        return self._highest // self._cell_size + REACH + 1
+
+    def _build(self) -> None:
+        """Start from the nature alone, and take in all observations again."""
+        self._cell_size = max(1, int(self._nature.length / _CELLS_PER_LENGTH))
+        while self._cells_needed() > _MOST_CELLS:
+            self._cell_size *= 2
+        self._correlation = correlation(np.arange(8 * _TILE) * self._cell_size, self._nature.length)
+        self._mean, self._sum, self._count = np.zeros(0), np.zeros(0), np.zeros(0, np.int64)
+        self._covariance = np.zeros((0, _TILE), np.float32)
+        self._grow()
+        cells = np.array(self._indices, np.int64) // self._cell_size
+        np.add.at(self._sum, cells, self._values)
+        np.add.at(self._count, cells, 1)
+        touched = {tile for cell in cells for tile in ((cell - REACH) // _TILE, (cell + REACH) // _TILE)}
+        for tile in touched:
+            self._solve(max(0, tile * _TILE), (tile + 1) * _TILE)
+
+    def _grow(self) -> None:
+        """Append cells of which nothing is known; those within reach of an observation are there already."""
+        if self._cells_needed() > _MOST_CELLS:
+            self._build()
+            return
+        old = len(self._mean)
+        new = max(_FEWEST_CELLS, old)
+        while new < self._cells_needed():
+            new *= 2
+        prior = self._nature.variance * self._correlation[np.abs(np.arange(-REACH, REACH + 1))]
+        self._mean = np.append(self._mean, np.full(new - old, self._nature.level))
+        self._sum = np.append(self._sum, np.zeros(new - old))
+        self._count = np.append(self._count, np.zeros(new - old, np.int64))
+        rows = np.tile(prior.astype(np.float32), (new - old, 1))
+        self._covariance = np.concatenate((self._covariance, rows))
+
+    def _solve(self, start: int, end: int) -> None:
+        """Compute the cells from `start` to before `end` from the observations about them."""
+        end = min(end, len(self._mean))
+        first = max(0, start - 2 * REACH)
+        seen = first + np.flatnonzero(self._count[first : end + 2 * REACH])
+        about = np.arange(start - REACH, end + REACH)
+        variance, count = self._nature.variance, self._count[seen]
+        among = self._correlation[np.abs(seen[:, None] - seen)]
+        among[np.diag_indices(len(seen))] += self._nature.noise / count + _ROUNDING
+        factor = linalg.cholesky(among, lower=True, check_finite=False)
+        to_all = np.column_stack(
+            (self._sum[seen] / count - self._nature.level, self._correlation[np.abs(seen[:, None] - about)])
+        )
+        solved = linalg.solve_triangular(factor, to_all, lower=True, check_finite=False)
+        white, weights = solved[:, 0], solved[:, 1:]
+        self._mean[start:end] = self._nature.level + white @ weights[:, REACH:-REACH]
+        left = self._correlation[np.abs(about[:, None] - about)] - weights.T @ weights
+        rows = np.arange(end - start)[:, None]
+        self._covariance[start:end] = variance * left[rows + REACH, rows + np.arange(_TILE)]
+
+
+def _next_fit(count: int) -> int:
+    if count < _EACH_UP_TO:
+        return count + 1
+    following = int(count * _FIT_AGAIN) + 1
+    return following if following <= _LAST_FIT else 0
