@@ -16,6 +16,8 @@ import pytest
 from benchmarks import (
     backlog,
     dramatiq_peer,
+    edge,
+    edge_courses,
     focus_pipeline,
     latency,
     operators,
@@ -120,6 +122,31 @@ def test_operators(run: Run) -> None:
     assert set(figures) == of_kinds | {"floodfill_ms", "floodfill_speedup"}
     assert all(0.4 < figure < 1.3 for name, figure in figures.items() if name.endswith("ratio")), figures
     assert all(figures[f"{name}task_ms"] > 0 for name in ("png_", "soft_jxl_"))
+
+
+def test_edge(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    rows = [f"{i / 20},470000,{60_000 if 100 < i < 160 else 5_000},0.4" for i in range(300)]
+    trace.write_text("\n".join(["arrival_s,raw_bytes,bytes_saved,preprocess_s", *rows]))
+    options = ["--quick", "--trace", str(trace), "--reverse", "--roll", "40"]
+    monkeypatch.setattr(sys, "argv", ["edge", *options])
+    edge.main()
+    said = json.loads(capsys.readouterr().out)["figures"]
+    assert set(said) == {"share", "share_paper", "share_oracle", "decision", "link_depth", "seeds"}
+    for name in ("share", "share_paper", "share_oracle"):
+        assert set(said[name]) == {"1.9/1", "6/1"}
+        assert all(0 < share < 1 for share in said[name].values()), said
+    assert said["decision"]["waiting"] == 5_000
+    assert all(0 < said["decision"][name] < 1_000 for name in ("preprocess_ms", "upload_ms", "learn_ms"))
+
+
+def test_edge_courses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["edge_courses", "--quick"])
+    edge_courses.main()
+    said = json.loads(capsys.readouterr().out)["figures"]
+    assert set(said) == {"mean_points_over_order", "least_points_over_order"}
+    assert all(set(points) == {"smooth_20", "few_40"} for points in said.values())
+    assert said["mean_points_over_order"]["smooth_20"] > 0.5
 
 
 def test_nothing_is_lost_stuck_or_double_after_each_was_killed() -> None:
