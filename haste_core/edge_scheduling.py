@@ -24,7 +24,7 @@ class Link:
     def __init__(self) -> None:
         self._under_way: dict[int, tuple[float, bool]] = {}
         self._committed_bytes = 0.0
-        self._sending_since = self._seen_at = 0.0
+        self._sending_since = 0.0
         self._bytes = self._busy_s = 0.0
         self._transfer_s = self._handover_s = 0.0
 
@@ -35,7 +35,7 @@ class Link:
 
     @property
     def bytes_per_s(self) -> float | None:
-        """Bytes that come through in a second in which there is something to send."""
+        """Bytes that came through in a second in which there was something to send, of late."""
         return self._bytes / self._busy_s if self._busy_s > 0 and self._bytes > 0 else None
 
     @property
@@ -62,7 +62,6 @@ class Link:
 
     def started(self, index: int, size_bytes: int, now: float) -> None:
         """Note that an image was handed to the link."""
-        self._pass_time(now)
         if not self._under_way:
             self._sending_since = now
         self._under_way[index] = (now, not self._under_way)
@@ -70,30 +69,22 @@ class Link:
 
     def dropped(self, index: int, size_bytes: int, now: float) -> None:
         """Note that an image did not get through."""
-        self._pass_time(now)
         del self._under_way[index]
         self._committed_bytes -= size_bytes
         self._sending_since = now
 
     def ended(self, index: int, size_bytes: int, duration_s: float, now: float) -> None:
         """Note that an image got through: its transfer took `duration_s`."""
-        self._pass_time(now)
         started_at, was_alone = self._under_way.pop(index)
         self._committed_bytes -= size_bytes
+        took_s = max(0.0, now - self._sending_since)
         self._sending_since = now
-        self._bytes += size_bytes
+        faded = math.exp(-took_s / _MEMORY_S)
+        self._bytes = self._bytes * faded + size_bytes
+        self._busy_s = self._busy_s * faded + took_s
         self._transfer_s = _drawn(self._transfer_s, duration_s)
         if was_alone:
             self._handover_s = _drawn(self._handover_s, max(0.0, now - started_at - duration_s))
-
-    def _pass_time(self, now: float) -> None:
-        """Count the time with something under way; what was long ago fades."""
-        passed_s = max(0.0, now - self._seen_at)
-        self._seen_at = now
-        if self._under_way:
-            faded = math.exp(-passed_s / _MEMORY_S)
-            self._bytes *= faded
-            self._busy_s = self._busy_s * faded + passed_s
 
 
 def _drawn(mean: float, newest: float) -> float:

@@ -119,6 +119,23 @@ def test_images_that_were_lost_or_failed_are_sent() -> None:
     assert schedule.next_to_preprocess(now=2.0) is None
 
 
+def test_what_is_lost_on_the_way_is_work_for_the_link_again() -> None:
+    schedule = a_schedule(6)
+    preprocess(schedule, 0, 50_000, 0.6)
+    upload(schedule, 0, start=0.0, end=0.225, transfer_s=0.225)
+    for index in (1, 2):
+        schedule.upload_started(index, now=0.225)
+    for index in (3, 4):
+        schedule.preprocessing_started(index)
+    assert schedule.next_to_preprocess(now=0.625) is None  # 0.1 s of the transfers left, and it takes 0.6 s
+    for index in (1, 2):
+        schedule.upload_lost(index, now=0.625)
+    assert schedule.next_to_preprocess(now=0.625) is None  # half a second of work
+    for index in (3, 4):
+        schedule.preprocessing_lost(index)
+    assert schedule.next_to_preprocess(now=0.625) is not None
+
+
 def test_files_without_bytes_and_steps_without_time_do_no_harm() -> None:
     schedule = EdgeSchedule(cores=1)
     schedule.arrived(0, 0, now=0.0)
