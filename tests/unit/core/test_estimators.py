@@ -1,5 +1,7 @@
 """Estimators of what preprocessing saves, against the same computed the long way."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,15 @@ def test_indices_may_lie_far_apart() -> None:
     low, high = course.cells(np.array([7, 10**9]))
     assert course.mean[low] < course.mean[high]
     assert len(course.mean) <= 2**16
+
+
+def test_keeps_to_one_core() -> None:
+    course = SmoothCourse(1.0)
+    began_all, began_own = time.process_time(), time.thread_time()
+    for place in range(120):
+        course.observe(place, 100 + 20 * np.sin(place / 10))
+    own_s = time.thread_time() - began_own
+    assert time.process_time() - began_all < 1.4 * own_s
 
 
 def test_the_paper_interpolates_between_four_known_images_that_save_something() -> None:
