@@ -21,7 +21,7 @@ _MOST_CELLS = 2**16  # 13 MB of covariances
 _FEWEST_CELLS = 256
 _TILE = 2 * REACH + 1
 _EACH_UP_TO = 6  # observations: as long as each one tells much about the nature
-_FIT_AGAIN = 1.3  # times as many observations
+_FIT_AGAIN = 1.12  # times as many observations
 _LAST_FIT = 200  # observations: then the nature is known
 _ROUNDING = 1e-6  # of the variance
 
@@ -32,8 +32,8 @@ class SmoothCourse:
     Indices share cells of a sixth of a length, and only covariances of cells within reach of each other are
     kept. An observation changes the cells within reach, which are computed anew from the observations about
     them; so it costs the same, about a millisecond, however many there were and however many images wait.
-    Length, noise, level and variance are estimated anew whenever there are 1.3 times as many observations, up
-    to 200; where that changes them, all is computed anew.
+    Length, noise, level and variance are estimated anew whenever there are an eighth more observations, up to
+    200; where that changes them, all is computed anew.
 
     Parameters
     ----------
