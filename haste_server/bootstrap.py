@@ -29,9 +29,11 @@ from haste_server.channels.webhook import Webhook
 from haste_server.engine import Engine, EngineSettings
 from haste_server.engine.alerting import Alerting
 from haste_server.engine.pipeline_check import check_own_parts
+from haste_server.gateway.arrivals import Arrivals
 from haste_server.gateway.landing import ROOT_NAME as LANDING_ROOT
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.superseded import LandingSweep
+from haste_server.gateway.uploads import FolderUploads
 from haste_server.processes.beacon import EngineBeacon, EngineContact
 from haste_server.processes.children import ChildProcess
 from haste_server.processes.environment import environment_of_workers
@@ -114,7 +116,7 @@ class Server:
         broker = own_workers or self._rabbitmq()
         engine = self._engine(store, broker)
         services = self._services(store, engine.wake, partial(_look, broker, engine), broker.dead_letters)
-        sweep = LandingSweep(jobs=store, landing=self._landing_area)
+        sweep = self._sweep(store, engine.wake)
         beside = [
             Part(_nothing, database.close),
             Part(engine.start, engine.stop),
@@ -144,7 +146,7 @@ class Server:
         broker = self._rabbitmq()
         store = self._store(database)
         engine = self._engine(store, broker)
-        sweep = LandingSweep(jobs=store, landing=self._landing_area)
+        sweep = self._sweep(store, engine.wake)
         beacon = EngineBeacon(
             self._beacon_file,
             wake=engine.wake,
@@ -233,6 +235,7 @@ class Server:
             trash_store=store,
             trashes=self.settings.trashes,
             landing=self._landing_area,
+            uploads=self._uploads(store, wake),
             wake=wake,
             readiness=readiness,
             try_own_parts=check_own_parts,
@@ -283,6 +286,18 @@ class Server:
             **({} if self.token is None else {"TOKEN": self.token}),
         }
         return environment_of_workers() | {f"HASTE_{name}": value for name, value in told.items()}
+
+    def _sweep(self, store: SqlStore, wake: Callable[[], None]) -> LandingSweep:
+        return LandingSweep(jobs=store, landing=self._landing_area, uploads=self._uploads(store, wake))
+
+    def _uploads(self, store: SqlStore, wake: Callable[[], None]) -> FolderUploads:
+        default_pipeline = self.pipelines[self.settings.default_pipeline]
+        return FolderUploads(
+            landing=self._landing_area,
+            arrivals=Arrivals(store, store, default_pipeline, wake, time.time),
+            max_bytes=self.settings.max_upload_bytes,
+            keep_s=self.settings.upload_keep_s,
+        )
 
     @cached_property
     def _landing_area(self) -> FolderLandingArea:

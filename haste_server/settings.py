@@ -92,6 +92,8 @@ class ServerSettings(BaseModel):
         The largest JSON body, and the largest uploaded file.
     max_uploads : int
         How many uploads are taken at a time; each holds a thread.
+    upload_keep_s : float
+        How long an upload that was broken off can be gone on with.
     threads : int
         How many requests are handled at a time, in each web process.
     web_processes : int
@@ -136,6 +138,7 @@ class ServerSettings(BaseModel):
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024 * _MIB)] = 16 * _MIB
     max_upload_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * _MIB
     max_uploads: Annotated[int, Field(ge=1)] = 24
+    upload_keep_s: Annotated[float, Field(ge=60, le=31_536_000)] = 3 * 86_400.0
     threads: Annotated[int, Field(ge=2, le=1000)] = 64
     web_processes: Annotated[int, Field(ge=1, le=64)] = 2
     shutdown_s: Annotated[float, Field(ge=0, le=3600)] = 20.0

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from haste_core.messages import Place
 from haste_server.api.problems import FieldProblem
 
-Shown = dict[str, Any] | tuple[dict[str, Any] | str, int] | tuple[dict[str, Any], int, dict[str, str]]
+Shown = dict[str, Any] | tuple[dict[str, Any] | str, int] | tuple[dict[str, Any] | str, int, dict[str, str]]
 """What a view returns: JSON, or nothing; a status other than 200; headers."""
 
 
@@ -322,6 +322,20 @@ class StoredFile(BaseModel):
     """Where an uploaded file is now."""
 
     place: Place
+
+
+class UploadAnswer(BaseModel):
+    """How an upload stands."""
+
+    upload_id: str
+    length: int
+    offset: int = Field(description="How many bytes have arrived.")
+    is_finished: bool
+    expires_at: float
+    place: Place | None = Field(
+        description="null until it is finished, or if the object has gone elsewhere since."
+    )
+    job_id: int | None = Field(description="null without a stream, or if no job was wanted.")
 
 
 class HealthAnswer(BaseModel):

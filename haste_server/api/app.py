@@ -22,6 +22,7 @@ from haste_server.api import (
     streams,
     tasks,
     trashes,
+    uploads,
     workers,
 )
 from haste_server.api.origins import check_host, check_origin
@@ -87,6 +88,7 @@ def create_app(given: Services) -> HasteApp:
         alerts,
         workers,
         files,
+        uploads,
         health,
     ):
         app.register_api(module.blueprint)

@@ -203,3 +203,37 @@ class UploadHeaders(_Headers):
             description="`sha-256=:BASE64:` (RFC 9530)",
         ),
     ] = Field(alias="Repr-Digest")
+
+
+Count = Annotated[int, Field(ge=0, lt=2**62)]
+Metadata = Annotated[str, Field(max_length=8000, description="Keys, each with its value in Base64.")]
+PieceChecksum = Annotated[str, Field(max_length=200, description="`sha256 BASE64`, or `sha1 BASE64`.")]
+
+
+class UploadPath(BaseModel):
+    """The name that the server gave to an upload."""
+
+    upload_id: str
+
+
+class CreateHeaders(_Headers):
+    """What is announced."""
+
+    upload_length: Count = Field(alias="Upload-Length")
+    upload_metadata: Metadata = Field(default="", alias="Upload-Metadata")
+    upload_checksum: PieceChecksum | None = Field(default=None, alias="Upload-Checksum")
+
+
+class AppendHeaders(_Headers):
+    """Where a piece belongs, and what it must be."""
+
+    upload_offset: Count = Field(alias="Upload-Offset")
+    upload_checksum: PieceChecksum | None = Field(default=None, alias="Upload-Checksum")
+
+
+class OverrideHeaders(_Headers):
+    """Which method is meant."""
+
+    method: Literal["PATCH", "DELETE"] = Field(alias="X-HTTP-Method-Override")
+    upload_offset: Count | None = Field(default=None, alias="Upload-Offset")
+    upload_checksum: PieceChecksum | None = Field(default=None, alias="Upload-Checksum")

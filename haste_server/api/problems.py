@@ -23,13 +23,25 @@ from haste_core.errors import (
     TransientError,
 )
 from haste_core.findings import problems_of
+from haste_core.uploads import (
+    ChecksumMismatchError,
+    UploadGoneError,
+    UploadHeldError,
+    UploadTooLargeError,
+)
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 
-_STATUS: Mapping[type[HasteError], HTTPStatus] = {
+CHECKSUM_MISMATCH = 460  # of the tus protocol
+# The kinds that are special cases of others stand before these.
+_STATUS: Mapping[type[HasteError], int] = {
+    UploadGoneError: HTTPStatus.GONE,
+    UploadHeldError: HTTPStatus.LOCKED,
+    UploadTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ChecksumMismatchError: CHECKSUM_MISMATCH,
     InvalidError: HTTPStatus.BAD_REQUEST,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
@@ -62,7 +74,7 @@ def documented(*statuses: int) -> ResponseDict:
     schema = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": _phrase(status),
             "content": {CONTENT_TYPE: {"schema": schema}},
         }
         for status in statuses
@@ -95,7 +107,7 @@ def _refused(error: HTTPException) -> Response | HTTPException:
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error  # a redirection
     kept = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-    return _document(HTTPStatus(error.code), error.description or "", headers=kept)
+    return _document(error.code, error.description or "", headers=kept)
 
 
 def _storage_trouble(error: OSError) -> Response:
@@ -118,15 +130,19 @@ def _unexpected(error: Exception) -> Response:
     return _document(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
+def _phrase(status: int) -> str:
+    return "Checksum Mismatch" if status == CHECKSUM_MISMATCH else HTTPStatus(status).phrase
+
+
 def _document(
-    status: HTTPStatus,
+    status: int,
     detail: str,
     *,
     problems: Sequence[Problem] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     document = ProblemDocument(
-        title=status.phrase,
+        title=_phrase(status),
         status=status,
         detail=detail,
         problems=None if problems is None else [FieldProblem(where=p.where, what=p.what) for p in problems],

@@ -20,6 +20,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.ports import Clock
 from haste_core.stores import JobStore, StreamStore, WorkerStore
 from haste_core.trashes import TrashStore
+from haste_core.uploads import Checksum, Upload
 from haste_server.api.waiting import LiveWorkers
 
 _EXTENSION = "haste"
@@ -39,6 +40,24 @@ class LandingArea(Protocol):
         InvalidError
             If the content does not have this SHA-256.
         """
+
+
+class Uploads(Protocol):
+    """Files that come in pieces; see `haste_core.uploads` for what goes wrong with them."""
+
+    def create(self, length: int, header: str) -> Upload:
+        """Begin an upload, or find it by its SHA-256."""
+
+    def look(self, upload_id: str) -> Upload:
+        """Tell how an upload stands."""
+
+    def append(
+        self, upload_id: str, body: IO[bytes], *, offset: int, checksum: Checksum | None = None
+    ) -> Upload:
+        """Go on with an upload; with its last byte it is finished."""
+
+    def remove(self, upload_id: str) -> None:
+        """Forget an upload."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,7 @@ class Services:
     trashes : mapping of str to float
         Those of them whose objects may be deleted, with the days for which they stay at least.
     landing : LandingArea
+    uploads : Uploads
     wake : callable
         Tells the engine that tasks may be ready.
     readiness : callable
@@ -105,6 +125,7 @@ class Services:
     pipelines: Mapping[str, Pipeline]
     tiers: frozenset[str]
     landing: LandingArea
+    uploads: Uploads
     wake: Callable[[], None]
     readiness: Callable[[], Readiness]
     trashes: Mapping[str, float] = field(default_factory=dict)

@@ -26,6 +26,7 @@ CHUNK_BYTES = 2**20
 FORGOTTEN_AFTER_S = 3600  # of silence; an upload that goes on writes at least each minute
 
 _INCOMING = ".incoming"
+_UPLOADS = ".uploads"  # no stream can be called so
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 
 
@@ -82,11 +83,42 @@ class FolderLandingArea:
         )
         return place, is_new
 
+    @property
+    def uploads_folder(self) -> Path:
+        """Where files are kept before they are whole, on the same file system."""
+        return self.folder / _UPLOADS
+
+    def place_of(self, *, stream_id: str, name: str, sha256: str, size_bytes: int) -> Place:
+        """Tell where a file is kept, or would be; only the suffix of its name counts, for readers' sake."""
+        relative = f"{stream_id}/{sha256[:2]}/{sha256}{suffix_of(name)}"
+        return Place(
+            url=f"root://{ROOT_NAME}/{relative}", site=self.site, sha256=sha256, size_bytes=size_bytes
+        )
+
+    def holds(self, place: Place) -> bool:
+        """Tell whether a file is there; then it stays for a while, and is on disk."""
+        path = self._path(place)
+        if not mark_used(path):  # an old file may be about to be removed as superseded
+            return False
+        # Who wrote it may have been killed before its name was on disk.
+        self._sync(path)
+        return True
+
+    def adopt(self, file: Path, place: Place) -> None:
+        """Move a whole file, whose bytes are on disk, to its place; the same content may be there."""
+        path = self._path(place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if mark_used(path):
+            file.unlink()
+        else:
+            file.replace(path)
+        self._sync(path)
+
     def streams(self) -> list[str]:
         """List the streams of which there are files."""
         if not self.folder.is_dir():
             return []
-        return sorted(path.name for path in self.folder.iterdir() if path.name != _INCOMING and path.is_dir())
+        return sorted(path.name for path in self.folder.iterdir() if path.name[0] != "." and path.is_dir())
 
     def unused(self, stream_id: str, *, since: float) -> Iterator[str]:
         """Find the URLs of a stream's files that were not sent since a moment (seconds since 1970)."""
@@ -97,7 +129,7 @@ class FolderLandingArea:
 
     def remove(self, url: str, *, since: float) -> bool:
         """Remove a file that `unused` has found; False if it was sent again since, or is gone."""
-        path = self.folder / url.removeprefix(f"root://{ROOT_NAME}/")
+        path = self._path_of(url)
         aside = self.folder / _INCOMING / f"{secrets.token_hex(8)}.superseded"
         return remove_unused(path, since=since, aside=aside)
 
@@ -110,6 +142,16 @@ class FolderLandingArea:
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < time.time() - FORGOTTEN_AFTER_S:
                     path.unlink()
+
+    def _path(self, place: Place) -> Path:
+        return self._path_of(place.url)
+
+    def _path_of(self, url: str) -> Path:
+        return self.folder / url.removeprefix(f"root://{ROOT_NAME}/")
+
+    def _sync(self, path: Path) -> None:
+        for folder in (path.parent, path.parent.parent, self.folder):
+            sync_folder(folder)
 
     def _write(self, body: IO[bytes], target: Path, sha256: str) -> int:
         with self._temporary_file() as file:

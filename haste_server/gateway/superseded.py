@@ -17,6 +17,7 @@ from haste_core.ports import Clock
 from haste_core.states import TaskState
 from haste_core.stores import JobFilter, JobStore
 from haste_server.gateway.landing import FolderLandingArea
+from haste_server.gateway.uploads import FolderUploads
 
 log = structlog.get_logger(__name__)
 
@@ -63,10 +64,20 @@ class LandingSweep:
     ----------
     jobs : JobStore
     landing : FolderLandingArea
+    uploads : FolderUploads, optional
+        Those that broke off are finished, or removed, at the same times.
     """
 
-    def __init__(self, *, jobs: JobStore, landing: FolderLandingArea, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        landing: FolderLandingArea,
+        uploads: FolderUploads | None = None,
+        clock: Clock = time.time,
+    ) -> None:
         self._jobs = jobs
+        self._uploads = uploads
         self._landing = landing
         self._clock = clock
         self._stopping = threading.Event()
@@ -122,8 +133,17 @@ class LandingSweep:
             self._stopping.wait(REST * (time.monotonic() - began))
 
     def _run(self) -> None:
+        self._sweep_uploads()  # a server that was killed has left some
         while not self._stopping.wait(SWEEP_EVERY_S):
+            self._sweep_uploads()
             try:
                 self.sweep()
             except Exception:  # an outage ends, and files that stay are no reason to end the thread
                 log.exception("uploads cannot be removed now", action="superseded_uploads_kept")
+
+    def _sweep_uploads(self) -> None:
+        try:
+            if self._uploads is not None:
+                self._uploads.sweep()
+        except Exception:
+            log.exception("uploads cannot be swept now", action="uploads_unswept")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from haste_core.errors import TransientError
+from haste_runtime.locks import try_lock
 
 LOCK_WAIT_S = 5.0  # a server that was killed leaves processes that notice within two seconds
 _POLL_S = 0.1
@@ -35,7 +33,7 @@ class DataFolderClaim:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file = (folder / "server.lock").open("a+b")
         deadline = time.monotonic() + LOCK_WAIT_S
-        while not _try_lock(self._file):
+        while not try_lock(self._file):
             if time.monotonic() > deadline:
                 self._file.close()
                 raise TransientError(
@@ -81,26 +79,3 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _posix_lock(file: IO[bytes]) -> None:
-    import fcntl
-
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _windows_lock(file: IO[bytes]) -> None:
-    import msvcrt
-
-    file.seek(0)
-    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-
-
-_lock: Callable[[IO[bytes]], None] = _windows_lock if os.name == "nt" else _posix_lock
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    with suppress(OSError):
-        _lock(file)
-        return True
-    return False

@@ -19,12 +19,15 @@ from haste_core.states import TaskState
 from haste_server.api.app import create_app
 from haste_server.api.services import Limits, Services
 from haste_server.catalogue import load_pipelines, named_tiers
+from haste_server.gateway.arrivals import Arrivals
 from haste_server.gateway.landing import FolderLandingArea
+from haste_server.gateway.uploads import FolderUploads
 from haste_server.store import migrate
 from haste_server.store.database import Database
 from haste_server.store.sql import SqlStore
 
 NOW = 1_790_000_000.0
+KEEP_S = 86_400.0
 LIMITS = Limits(body_bytes=200_000, upload_bytes=1_000_000, uploads=2)
 
 
@@ -42,9 +45,19 @@ class Api:
     )
     dead_letters: DeadLetters | None = None
     try_own_parts: Callable[[Mapping[str, Pipeline]], None] = lambda _: None
+    uploads: FolderUploads = field(init=False)
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
+        self.uploads = FolderUploads(
+            landing=FolderLandingArea(self.landing_folder, site="lab1"),
+            arrivals=Arrivals(
+                self.store, self.store, load_pipelines()["focus-tier"], self._wake, lambda: self.now
+            ),
+            max_bytes=LIMITS.upload_bytes,
+            keep_s=KEEP_S,
+            clock=lambda: self.now,
+        )
         services = Services(
             jobs=self.store,
             streams=self.store,
@@ -55,7 +68,8 @@ class Api:
             trashes={"archive": 30},
             pipelines=load_pipelines(),
             tiers=named_tiers(load_pipelines()) | {"archive"},
-            landing=FolderLandingArea(self.landing_folder, site="lab1"),
+            landing=self.uploads.landing,
+            uploads=self.uploads,
             wake=self._wake,
             readiness=lambda: self.readiness,
             dead_letters=lambda: self.dead_letters,

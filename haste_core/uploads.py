@@ -1,0 +1,221 @@
+"""Uploads: what a sender says about a file, and what goes wrong while it comes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import from_json, to_json
+
+from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, Problem
+from haste_core.fields import Index, JsonObject, Number, PlainText, Priority, SourceName, StreamName
+from haste_core.findings import problems_of
+from haste_core.jobspec import DEFAULT_STREAM
+from haste_core.messages import Place
+
+CHECKSUMS = ("sha256", "sha1")
+"""By which a piece of an upload can be checked."""
+
+
+class UploadGoneError(NotFoundError):
+    """The upload has expired; send the file again as a new one."""
+
+
+class UploadHeldError(ConflictError):
+    """Somebody else is sending the same upload; ask again a little later."""
+
+
+class UploadTooLargeError(HasteError):
+    """The file is larger than the server takes."""
+
+
+class ChecksumMismatchError(HasteError):
+    """What arrived is not what was sent."""
+
+
+def _list_of_numbers(value: Any) -> Any:
+    return value.split(",") if isinstance(value, str) and value else ()
+
+
+def _json(value: Any) -> Any:
+    try:
+        return from_json(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f"is no JSON: {error}") from None
+
+
+class UploadMetadata(BaseModel):
+    """What the header ``Upload-Metadata`` says about a file; other keys go into its job's metadata, as text.
+
+    Attributes
+    ----------
+    filename : str
+        What the sender calls the file. Its suffix tells readers the format.
+    stream_id : str, optional
+        The acquisition that it belongs to. Without one there is no job.
+    source_id : str, optional
+        Names the object in its stream; None: as the file.
+    sha256 : str, optional
+        Of the whole file, in hex. What arrives has to fit; and a file that is there is not sent again.
+    location : tuple of float
+        Written with commas: ``3.5,1``.
+    metadata : dict
+        Of the job; written as JSON.
+    job : str
+        ``no``: the file is kept, and nothing more is done.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    filename: Annotated[str, Field(max_length=1000)] = ""
+    stream_id: StreamName | None = None
+    source_id: SourceName | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    index: Index | None = None
+    timestamp: Number | None = None
+    location: Annotated[tuple[Number, ...], BeforeValidator(_list_of_numbers), Field(max_length=8)] = ()
+    substream_id: Annotated[PlainText, Field(max_length=100)] | None = None
+    priority: Priority = 1.0
+    metadata: Annotated[JsonObject, BeforeValidator(_json)] = Field(default_factory=dict)
+    job: Literal["yes", "no"] = "yes"
+
+    @classmethod
+    def parse(cls, header: str) -> UploadMetadata:
+        """Read the header of tus: keys, each with its value in Base64, and commas between.
+
+        Raises
+        ------
+        InvalidError
+            With every problem that it has.
+        """
+        try:
+            return cls.model_validate(_pairs(header))
+        except ValidationError as error:
+            problems = problems_of(error)
+            raise InvalidError(
+                Problem(f"Upload-Metadata.{problem.where}", problem.what) for problem in problems
+            ) from error
+
+    @property
+    def stream(self) -> str:
+        """The stream below whose name the file is kept."""
+        return self.stream_id or DEFAULT_STREAM
+
+    @property
+    def wants_job(self) -> bool:
+        """Whether the stream's tasks shall be done with the file."""
+        return self.stream_id is not None and self.job == "yes"
+
+    @property
+    def spec_fields(self) -> dict[str, Any]:
+        """What a job spec takes over."""
+        others = {**(self.model_extra or {}), "filename": self.filename}
+        return {
+            "source_id": self.source_id or self.filename,
+            "stream_id": self.stream,
+            "index": self.index,
+            "timestamp": self.timestamp,
+            "location": self.location,
+            "substream_id": self.substream_id,
+            "priority": self.priority,
+            "metadata": {**{key: value for key, value in others.items() if value}, **self.metadata},
+        }
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload as it stands.
+
+    Attributes
+    ----------
+    upload_id : str
+    length, offset : int
+        How many bytes the file has, and how many of them are on disk.
+    header : str
+        ``Upload-Metadata``, as it was sent.
+    expires_at : float
+        Seconds since 1970; until then it can be gone on with.
+    place : Place, optional
+        Of the whole file; None before it is whole, or if it was taken away since.
+    job_id : int, optional
+        Of the job that came of it.
+    is_finished : bool
+        Nothing is left to be sent or done.
+    """
+
+    upload_id: str
+    length: int
+    offset: int
+    header: str
+    expires_at: float
+    place: Place | None = None
+    job_id: int | None = None
+    is_finished: bool = False
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """What a piece of an upload must be."""
+
+    algorithm: str
+    digest: bytes
+
+    @classmethod
+    def parse(cls, header: str) -> Checksum:
+        """Read ``Upload-Checksum``: an algorithm, and the digest in Base64.
+
+        Raises
+        ------
+        InvalidError
+        """
+        algorithm, _, encoded = header.strip().partition(" ")
+        if algorithm not in CHECKSUMS:
+            offered = " or ".join(CHECKSUMS)
+            raise InvalidError([Problem("Upload-Checksum", f"should begin with {offered}, then the digest")])
+        digest = _decoded("Upload-Checksum", encoded)
+        if len(digest) != hashlib.new(algorithm, usedforsecurity=False).digest_size:
+            raise InvalidError([Problem("Upload-Checksum", f"is no {algorithm} digest in Base64")])
+        return cls(algorithm, digest)
+
+
+def metadata_header(fields: Mapping[str, Any]) -> str:
+    """Write ``Upload-Metadata``; fields that are None are left out.
+
+    Parameters
+    ----------
+    fields : mapping of str
+        Text and numbers are written as they are, all else as JSON.
+    """
+    said = {key: value for key, value in fields.items() if value is not None}
+    texts = {key: value if isinstance(value, str) else to_json(value).decode() for key, value in said.items()}
+    return ",".join(f"{key} {base64.b64encode(text.encode()).decode()}" for key, text in texts.items())
+
+
+def _pairs(header: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for item in header.split(",") if header.strip() else ():
+        key, _, encoded = item.strip().partition(" ")
+        if not key or not key.isascii() or key in pairs:
+            what = f"{item.strip()[:100]!r} is no new key with its value in Base64"
+            raise InvalidError([Problem("Upload-Metadata", what)])
+        pairs[key] = _text(f"Upload-Metadata.{key[:100]}", encoded)
+    return pairs
+
+
+def _text(where: str, encoded: str) -> str:
+    try:
+        return _decoded(where, encoded).decode()
+    except UnicodeDecodeError:
+        raise InvalidError([Problem(where, "should be text in UTF-8, encoded in Base64")]) from None
+
+
+def _decoded(where: str, encoded: str) -> bytes:
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidError([Problem(where, "is not encoded in Base64")]) from None

@@ -1,0 +1,35 @@
+"""Locks on files: held by one process at a time, and given up when it ends, however it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO
+
+_BEYOND = 2**30  # Windows keeps others from reading what is locked; nothing is that far behind
+
+
+def _posix_lock(file: IO[bytes]) -> None:
+    import fcntl
+
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _windows_lock(file: IO[bytes]) -> None:
+    import msvcrt
+
+    file.seek(_BEYOND)
+    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    file.seek(0)
+
+
+_lock: Callable[[IO[bytes]], None] = _windows_lock if os.name == "nt" else _posix_lock
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Lock an open file until it is closed; False if somebody else holds it."""
+    with suppress(OSError):
+        _lock(file)
+        return True
+    return False

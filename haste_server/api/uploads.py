@@ -1,0 +1,178 @@
+"""Uploads that can be gone on with, by the tus protocol 1.0.0: https://tus.io/protocols/resumable-upload."""
+
+from __future__ import annotations
+
+from flask import Response, request, url_for
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from werkzeug.exceptions import PreconditionFailed, UnsupportedMediaType
+from werkzeug.http import http_date
+
+from haste_core.errors import InvalidError, Problem
+from haste_core.uploads import CHECKSUMS, Checksum, Upload
+from haste_server.api.answers import Shown, UploadAnswer
+from haste_server.api.parameters import AppendHeaders, CreateHeaders, OverrideHeaders, UploadPath
+from haste_server.api.problems import CHECKSUM_MISMATCH, documented
+from haste_server.api.services import services
+
+VERSION = "1.0.0"
+EXTENSIONS = ("creation", "creation-with-upload", "checksum", "expiration", "termination")
+PIECE = "application/offset+octet-stream"
+
+blueprint = APIBlueprint(
+    "uploads",
+    __name__,
+    url_prefix="/HASTE",
+    abp_tags=[Tag(name="uploads", description="Files, by the tus protocol 1.0.0")],
+    abp_responses=documented(400, 401, 403, 408, 412, 423, 503, 507),
+)
+
+_PIECE_BODY = {
+    "required": False,
+    "content": {PIECE: {"schema": {"type": "string", "format": "binary"}}},
+}
+_APPENDED = documented(404, 409, 410, 413, 415, CHECKSUM_MISMATCH)
+
+
+@blueprint.before_request
+def _check_version() -> None:
+    if request.method not in ("OPTIONS", "GET") and request.headers.get("Tus-Resumable") != VERSION:
+        raise PreconditionFailed(f"send 'Tus-Resumable: {VERSION}', as a client of this protocol does")
+
+
+@blueprint.after_request
+def _tell_version(response: Response) -> Response:
+    response.headers["Tus-Resumable"] = VERSION
+    response.headers["Cache-Control"] = "no-store"
+    if response.status_code == PreconditionFailed.code:
+        response.headers["Tus-Version"] = VERSION
+    return response
+
+
+def offered() -> Response:
+    """Tell what of the protocol there is; clients ask by OPTIONS."""
+    headers = {
+        "Tus-Version": VERSION,
+        "Tus-Extension": ",".join(EXTENSIONS),
+        "Tus-Max-Size": str(services().limits.upload_bytes),
+        "Tus-Checksum-Algorithm": ",".join(CHECKSUMS),
+    }
+    return Response(status=204, headers=headers)
+
+
+blueprint.add_url_rule("/files/", "offered", offered, methods=["OPTIONS"], provide_automatic_options=False)
+
+
+@blueprint.post(
+    "/files/",
+    summary="Begin an upload",
+    description="With `sha256` in its metadata, one that was begun before is found: `Upload-Offset` tells "
+    "from where to go on, and is the file's length if the server has it.",
+    responses={201: UploadAnswer, **documented(409, 413, 415, CHECKSUM_MISMATCH)},
+    openapi_extensions={"requestBody": _PIECE_BODY},
+)
+def create(header: CreateHeaders) -> Shown:
+    """Begin an upload; a body is its first piece."""
+    upload = services().uploads.create(header.upload_length, header.upload_metadata)
+    if request.mimetype == PIECE and upload.offset == 0 < upload.length:
+        upload = _append(upload.upload_id, 0, header.upload_checksum)
+    location = url_for("uploads.show", upload_id=upload.upload_id)
+    return _shown(upload), 201, {"Location": location, **_headers(upload)}
+
+
+@blueprint.get(
+    "/files/<upload_id>",
+    summary="Show an upload",
+    description="HEAD tells in headers how far it is; `HASTE-Place` and `HASTE-Job-Id` what became of it.",
+    responses={200: UploadAnswer, **documented(404, 410, CHECKSUM_MISMATCH)},
+)
+def show(path: UploadPath) -> Shown:
+    """Tell how an upload stands."""
+    upload = services().uploads.look(path.upload_id)
+    return _shown(upload), 200, {**_headers(upload), "Upload-Metadata": upload.header}
+
+
+@blueprint.patch(
+    "/files/<upload_id>",
+    summary="Go on with an upload",
+    description="With the last byte the file lands, and its job is there.",
+    responses={204: None, **_APPENDED},
+    openapi_extensions={"requestBody": _PIECE_BODY},
+)
+def append(path: UploadPath, header: AppendHeaders) -> Shown:
+    """Append a piece to an upload."""
+    return _appended(path.upload_id, header)
+
+
+@blueprint.delete(
+    "/files/<upload_id>",
+    summary="Forget an upload",
+    description="A file that is whole stays, and so does its job.",
+    responses={204: None, **documented(404, 410)},
+)
+def terminate(path: UploadPath) -> Shown:
+    """Forget an upload, and what has come of it."""
+    services().uploads.remove(path.upload_id)
+    return "", 204
+
+
+@blueprint.post(
+    "/files/<upload_id>",
+    summary="Go on with an upload, or forget it",
+    description="For clients that cannot send PATCH and DELETE: they name it in `X-HTTP-Method-Override`.",
+    responses={204: None, **_APPENDED},
+    openapi_extensions={"requestBody": _PIECE_BODY},
+)
+def overridden(path: UploadPath, header: OverrideHeaders) -> Shown:
+    """Do what another method stands for."""
+    if header.method == "DELETE":
+        services().uploads.remove(path.upload_id)
+        return "", 204
+    if header.upload_offset is None:
+        raise InvalidError([Problem("Upload-Offset", "is required")])
+    return _appended(path.upload_id, header)
+
+
+def _appended(upload_id: str, header: AppendHeaders | OverrideHeaders) -> Shown:
+    if request.mimetype != PIECE:
+        raise UnsupportedMediaType(f"send a piece of the file with 'Content-Type: {PIECE}'")
+    assert header.upload_offset is not None
+    upload = _append(upload_id, header.upload_offset, header.upload_checksum)
+    return "", 204, _headers(upload)
+
+
+def _append(upload_id: str, offset: int, checksum: str | None) -> Upload:
+    request.max_content_length = services().limits.upload_bytes
+    with services().upload_slot():
+        return services().uploads.append(
+            upload_id,
+            request.stream,
+            offset=offset,
+            checksum=None if checksum is None else Checksum.parse(checksum),
+        )
+
+
+def _headers(upload: Upload) -> dict[str, str]:
+    headers = {
+        "Upload-Offset": str(upload.offset),
+        "Upload-Length": str(upload.length),
+        "Upload-Expires": http_date(upload.expires_at),
+    }
+    if upload.place is not None and upload.is_finished:
+        headers["HASTE-Place"] = upload.place.model_dump_json(exclude_none=True)
+    if upload.job_id is not None:
+        headers["HASTE-Job-Id"] = str(upload.job_id)
+    return headers
+
+
+def _shown(upload: Upload) -> dict[str, object]:
+    place = upload.place if upload.is_finished else None
+    return {
+        "upload_id": upload.upload_id,
+        "length": upload.length,
+        "offset": upload.offset,
+        "is_finished": upload.is_finished,
+        "expires_at": upload.expires_at,
+        "place": None if place is None else place.model_dump(exclude_none=True),
+        "job_id": upload.job_id,
+    }

@@ -1,0 +1,95 @@
+"""Bytes from a connection to a file: what has arrived stays, whatever becomes of the connection."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from haste_core.errors import InvalidError, Problem
+from haste_core.uploads import Checksum, ChecksumMismatchError
+
+READ_BYTES = 2**16  # of a slow connection that breaks, at most so much is lost
+
+
+def receive(
+    body: IO[bytes], path: Path, *, offset: int, limit_bytes: int, checksum: Checksum | None = None
+) -> str | None:
+    """Append a body to a file; each piece is written before the next is read.
+
+    Parameters
+    ----------
+    body : binary file
+    path : Path
+    offset : int
+        Where it begins. What the file has beyond is cut off.
+    limit_bytes : int
+        A longer body is refused, and cut off.
+    checksum : Checksum, optional
+        What the body must be. If it is something else, or breaks off, nothing of it stays.
+
+    Returns
+    -------
+    str or None
+        The SHA-256 of the file, if the body began with its first byte.
+
+    Raises
+    ------
+    ChecksumMismatchError
+    InvalidError
+        If the body is too long, or the connection broke.
+    OSError
+        If the disk is full.
+    """
+    whole = hashlib.sha256()
+    piece = hashlib.new(checksum.algorithm if checksum else "sha256", usedforsecurity=False)
+    received = 0
+    with path.open("ab", buffering=0) as file, ExitStack() as on_failure:
+        file.truncate(offset)
+        if checksum is not None:
+            on_failure.callback(file.truncate, offset)
+        for chunk in _chunks(body):
+            received += len(chunk)
+            if received > limit_bytes:
+                file.truncate(offset)
+                what = f"is longer than the {limit_bytes:,} bytes that are missing"
+                raise InvalidError([Problem("body", what)])
+            _write(file, chunk)
+            whole.update(chunk)
+            if checksum is not None:
+                piece.update(chunk)
+        if checksum is not None and piece.digest() != checksum.digest:
+            raise ChecksumMismatchError(
+                f"the {received:,} bytes have another {checksum.algorithm} than Upload-Checksum says; "
+                "they were damaged on the way: send them again"
+            )
+        on_failure.pop_all()
+    return whole.hexdigest() if offset == 0 else None
+
+
+def flush_to_disk(path: Path) -> None:
+    """Return only when a file's bytes are on disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _chunks(body: IO[bytes]) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = body.read(READ_BYTES)
+        except TimeoutError:
+            raise
+        except OSError as error:  # not to be taken for the disk's
+            raise InvalidError([Problem("body", f"the connection broke: {error}")]) from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _write(file: IO[bytes], chunk: bytes) -> None:
+    left = memoryview(chunk)
+    while left:
+        left = left[file.write(left) :]  # less than all where the disk becomes full

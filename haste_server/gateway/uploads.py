@@ -1,0 +1,353 @@
+"""Uploads that can be gone on with: kept in the landing area until they are whole, then landed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+from haste_core.errors import ConflictError, HasteError, NotFoundError
+from haste_core.messages import Place
+from haste_core.ports import Clock
+from haste_core.uploads import (
+    Checksum,
+    ChecksumMismatchError,
+    Upload,
+    UploadGoneError,
+    UploadHeldError,
+    UploadMetadata,
+    UploadTooLargeError,
+)
+from haste_server.gateway.arrivals import Arrivals
+from haste_server.gateway.landing import FolderLandingArea
+from haste_server.gateway.receiving import flush_to_disk, receive
+from haste_server.gateway.upload_records import UNKNOWN, UploadRecord, locked_record, read_record
+
+log = structlog.get_logger(__name__)
+
+FINISHED_KEPT_S = 3600.0
+"""How long a finished upload can be asked about, by senders that have not heard the answer."""
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_RECORD, _PART = ".upload", ".part"
+
+
+@dataclass(frozen=True)
+class FolderUploads:
+    """Takes files in pieces; processes and servers that share the folder take turns at each upload.
+
+    An upload is two files: its bytes, and a record of what is known, which is also its lock. So nothing is
+    lost with a process: how far an upload is, the size of the file says.
+
+    Attributes
+    ----------
+    landing : FolderLandingArea
+    arrivals : Arrivals
+        What makes jobs of finished uploads.
+    max_bytes : int
+        The largest file.
+    keep_s : float
+        How long an upload may be silent before it is removed.
+    """
+
+    landing: FolderLandingArea
+    arrivals: Arrivals
+    max_bytes: int
+    keep_s: float
+    clock: Clock = time.time
+
+    def create(self, length: int, header: str) -> Upload:
+        """Begin an upload. If the header tells its SHA-256, find it where it was begun before.
+
+        Then it may have an offset: those bytes are not needed. All of them, if the server has the file.
+
+        Parameters
+        ----------
+        length : int
+            In bytes.
+        header : str
+            ``Upload-Metadata``.
+
+        Raises
+        ------
+        InvalidError
+        UploadTooLargeError
+        UploadHeldError
+        OSError
+            If there is no space left for it.
+        """
+        said = UploadMetadata.parse(header)
+        if length > self.max_bytes:
+            raise self._too_large(f"the file has {length:,} bytes")
+        if said.wants_job:
+            self.arrivals.check(said, site=self.landing.site)
+        upload_id = secrets.token_hex(16) if said.sha256 is None else _known_by(said, length)
+        with self._made(upload_id) as record:
+            if not self._can_go_on(upload_id, record):
+                self._part(upload_id).unlink(missing_ok=True)
+                record.begin(length=length, header=header, began_at=self.clock())
+                self._use_what_is_here(record, said)
+                self._check_space(upload_id, record)
+            return self._finished_if_whole(upload_id, record)
+
+    def look(self, upload_id: str) -> Upload:
+        """Tell how an upload stands. One that is whole is finished first, if that was cut off.
+
+        Raises
+        ------
+        NotFoundError, UploadGoneError, UploadHeldError
+        """
+        upload = self._upload(upload_id, read_record(self._checked(upload_id)))
+        self._refuse_expired(upload)
+        if upload.is_finished or upload.offset < upload.length:
+            return upload
+        with self._held(upload_id) as record:
+            return self._finished_if_whole(upload_id, record)
+
+    def append(
+        self, upload_id: str, body: IO[bytes], *, offset: int, checksum: Checksum | None = None
+    ) -> Upload:
+        """Go on with an upload; with its last byte it is finished.
+
+        Raises
+        ------
+        NotFoundError, UploadGoneError, UploadHeldError
+        ConflictError
+            If it is not at this offset.
+        ChecksumMismatchError
+            If the body, or the whole file, is not what its sender says; then the body, or all, is dropped.
+        InvalidError
+            If the body is longer than what is missing, or its connection broke.
+        OSError
+            If the disk is full.
+        """
+        with self._held(upload_id) as record:
+            upload = self._upload(upload_id, record.known)
+            if offset != upload.offset:
+                raise ConflictError(f"the upload goes on at byte {upload.offset}, not at {offset}")
+            sha256 = None
+            if offset < upload.length:
+                sha256 = self._receive(body, upload, record, checksum)
+            return self._finished_if_whole(upload_id, record, sha256)
+
+    def remove(self, upload_id: str) -> None:
+        """Forget an upload; a file that has landed, and its job, stay.
+
+        Raises
+        ------
+        NotFoundError, UploadGoneError, UploadHeldError
+        """
+        with self._held(upload_id) as record:
+            self._drop(upload_id, record)
+
+    def take(self, body: IO[bytes], header: str) -> Upload:
+        """Take a whole file in one go; if it breaks off, nothing stays.
+
+        Raises
+        ------
+        InvalidError, UploadTooLargeError, OSError
+            As `create` and `append`.
+        """
+        said = UploadMetadata.parse(header)
+        if said.wants_job:
+            self.arrivals.check(said, site=self.landing.site)
+        upload_id = secrets.token_hex(16)
+        part = self._part(upload_id)
+        with self._made(upload_id) as record:
+            try:
+                sha256 = receive(body, part, offset=0, limit_bytes=self.max_bytes)
+            except BaseException:
+                self._drop(upload_id, record)
+                raise
+            record.begin(length=part.stat().st_size, header=header, began_at=self.clock())
+            return self._finished_if_whole(upload_id, record, sha256)
+
+    def sweep(self) -> None:
+        """Finish what is whole and was cut off, and remove what has expired."""
+        for path in self._folder.glob(f"*{_RECORD}"):
+            with contextlib.suppress(NotFoundError, UploadHeldError):
+                self._sweep_one(path.stem, path)
+        for part in self._folder.glob(f"*{_PART}"):
+            with contextlib.suppress(FileNotFoundError):
+                forgotten = part.stat().st_mtime + self.keep_s < self.clock()
+                if forgotten and not self._record(part.stem).exists():
+                    part.unlink()
+
+    def _sweep_one(self, upload_id: str, path: Path) -> None:
+        with locked_record(path, make=True) as record:
+            if not record.known or self._upload(upload_id, record.known).expires_at < self.clock():
+                self._drop(upload_id, record)
+                return
+            try:
+                self._finished_if_whole(upload_id, record)
+            except (HasteError, OSError) as error:  # it is tried again
+                log.warning(
+                    "upload not finished", action="upload_unfinished", upload=upload_id, why=str(error)
+                )
+
+    def _receive(
+        self, body: IO[bytes], upload: Upload, record: UploadRecord, checksum: Checksum | None
+    ) -> str | None:
+        # Killed in the middle of a checked piece, it leaves bytes that nobody has checked.
+        record.note(checked_to=None if checksum is None else upload.offset)
+        sha256 = receive(
+            body,
+            self._part(upload.upload_id),
+            offset=upload.offset,
+            limit_bytes=upload.length - upload.offset,
+            checksum=checksum,
+        )
+        record.note(checked_to=None)
+        return sha256
+
+    def _too_large(self, what: str) -> UploadTooLargeError:
+        return UploadTooLargeError(f"{what}; this server takes at most {self.max_bytes:,} (max_upload_bytes)")
+
+    def _check_space(self, upload_id: str, record: UploadRecord) -> None:
+        upload = self._upload(upload_id, record.known)
+        if shutil.disk_usage(self._folder).free < upload.length - upload.offset:
+            self._drop(upload_id, record)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder))
+
+    def _can_go_on(self, upload_id: str, record: UploadRecord) -> bool:
+        if not record.known:
+            return False
+        upload = self._upload(upload_id, record.known)
+        # What became of a finished one may have changed since: it is looked for anew.
+        return not upload.is_finished and upload.expires_at >= self.clock()
+
+    def _use_what_is_here(self, record: UploadRecord, said: UploadMetadata) -> None:
+        if said.sha256 is None:
+            return
+        place = self._place(said, said.sha256, record.known["length"])
+        if self.landing.holds(place):
+            record.add(place=place.model_dump(exclude_none=True))
+        elif said.wants_job:
+            job_id = self.arrivals.job_of(said, said.sha256)
+            if job_id is not None:  # it was here, and its object is elsewhere by now
+                record.add(job_id=job_id, finished_at=self.clock())
+
+    def _finished_if_whole(self, upload_id: str, record: UploadRecord, sha256: str | None = None) -> Upload:
+        """Let a whole file land, and submit its job.
+
+        Each step can be done again, so that whoever comes after a crash goes on where it was cut off.
+        """
+        upload = self._upload(upload_id, record.known)
+        if upload.is_finished or upload.offset < upload.length:
+            return upload
+        said = UploadMetadata.parse(upload.header)
+        place = upload.place or self._checked_place(upload, record, said, sha256)
+        part = self._part(upload_id)
+        if part.exists():
+            self.landing.adopt(part, place)
+        elif not self.landing.holds(place):
+            self._drop(upload_id, record)
+            raise UploadGoneError("the file was taken away before its upload was finished; send it again")
+        job_id = self.arrivals.submit(said, place) if said.wants_job else None
+        record.add(job_id=job_id, finished_at=self.clock())
+        return self._upload(upload_id, record.known)
+
+    def _checked_place(
+        self, upload: Upload, record: UploadRecord, said: UploadMetadata, sha256: str | None
+    ) -> Place:
+        part = self._part(upload.upload_id)
+        part.touch()  # of nothing, nothing may have been sent
+        if sha256 is None:
+            with part.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if said.sha256 not in (None, sha256):
+            self._drop(upload.upload_id, record)
+            raise ChecksumMismatchError(
+                f"the {upload.length:,} bytes that arrived have SHA-256 {sha256}, not {said.sha256}; "
+                "send the file again"
+            )
+        flush_to_disk(part)
+        place = self._place(said, sha256, upload.length)
+        record.add(place=place.model_dump(exclude_none=True))
+        return place
+
+    def _upload(self, upload_id: str, known: Mapping[str, Any]) -> Upload:
+        place = None if known.get("place") is None else Place.model_validate(known["place"])
+        finished_at = known.get("finished_at")
+        if place is not None or finished_at is not None:
+            offset, changed_at = known["length"], 0.0
+        else:
+            offset, changed_at = self._arrived(upload_id)
+            checked_to = known.get("checked_to")
+            offset = min(offset, known["length"] if checked_to is None else checked_to)
+        kept_until = max(changed_at, known["began_at"]) + self.keep_s
+        return Upload(
+            upload_id=upload_id,
+            length=known["length"],
+            offset=offset,
+            header=known["header"],
+            expires_at=kept_until if finished_at is None else finished_at + FINISHED_KEPT_S,
+            place=place,
+            job_id=known.get("job_id"),
+            is_finished=finished_at is not None,
+        )
+
+    def _arrived(self, upload_id: str) -> tuple[int, float]:
+        try:
+            status = self._part(upload_id).stat()
+        except FileNotFoundError:
+            return 0, 0.0
+        return status.st_size, status.st_mtime
+
+    @contextlib.contextmanager
+    def _held(self, upload_id: str) -> Iterator[UploadRecord]:
+        with locked_record(self._checked(upload_id)) as record:
+            self._refuse_expired(self._upload(upload_id, record.known))
+            yield record
+
+    @contextlib.contextmanager
+    def _made(self, upload_id: str) -> Iterator[UploadRecord]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with locked_record(self._record(upload_id), make=True) as record:
+            yield record
+
+    def _refuse_expired(self, upload: Upload) -> None:
+        if upload.expires_at < self.clock():
+            raise UploadGoneError("the upload has expired: send the file again as a new one")
+
+    def _checked(self, upload_id: str) -> Path:
+        if not _ID.fullmatch(upload_id):
+            raise NotFoundError(UNKNOWN)
+        return self._record(upload_id)
+
+    def _drop(self, upload_id: str, record: UploadRecord) -> None:
+        self._part(upload_id).unlink(missing_ok=True)
+        record.remove()
+
+    def _place(self, said: UploadMetadata, sha256: str, size_bytes: int) -> Place:
+        return self.landing.place_of(
+            stream_id=said.stream, name=said.filename, sha256=sha256, size_bytes=size_bytes
+        )
+
+    @property
+    def _folder(self) -> Path:
+        return self.landing.uploads_folder
+
+    def _record(self, upload_id: str) -> Path:
+        return self._folder / f"{upload_id}{_RECORD}"
+
+    def _part(self, upload_id: str) -> Path:
+        return self._folder / f"{upload_id}{_PART}"
+
+
+def _known_by(said: UploadMetadata, length: int) -> str:
+    """Name an upload by all that was said about it, so that its sender finds it again without notes."""
+    identity = json.dumps([length, said.model_dump(mode="json")], sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
