@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +30,6 @@ from haste_client.settings import load_settings
 from haste_client.streams import StreamCalls
 from haste_client.submission import Submission
 from haste_client.trashes import TrashCalls
-from haste_client.uploads import digest_header
 from haste_core.errors import InvalidError, Problem
 from haste_core.routing import DEFAULT_SITE
 
@@ -352,9 +352,12 @@ class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls):
 
     def upload_file(self, stream_id: str, name: str, path: Path) -> Place:
         """Send a file to the server's landing area, checked by its SHA-256; returns where it is there."""
-        url = f"/HASTE/files/{quote(stream_id)}/{quote(name)}"
-        answer = self._connection.put_file(url, path, headers=digest_header(path))
-        return Place.model_validate(answer["place"])
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        said = {"stream_id": stream_id, "filename": name, "sha256": sha256, "job": "no"}
+        return Place.model_validate(
+            self._connection.send_file(path, metadata=said).model_dump(exclude_none=True)
+        )
 
     def workers(self) -> WorkersAnswer:
         """Fetch who works, and what waits for whom."""

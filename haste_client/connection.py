@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import requests
 import stamina
@@ -23,7 +23,9 @@ from haste_core.errors import (
     OutcomeUnknownError,
     Problem,
 )
+from haste_core.messages import Place
 from haste_runtime.loopback import is_this_machine
+from haste_runtime.tus import send_file
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # a bulk call of 1000 jobs on a busy disk takes seconds, not minutes
@@ -36,7 +38,10 @@ _LOOK_FIRST = (
     "haste task), and ask again for what is not"
 )
 
-_TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})  # 502 and 504 are said by proxies before the server
+# 502 and 504 are said by proxies before the server; 423 where it has not noticed yet that a connection broke.
+_TRANSIENT_STATUSES = frozenset({423, 429, 502, 503, 504})
+
+_Answer = TypeVar("_Answer")
 
 
 class Connection:
@@ -141,16 +146,13 @@ class Connection:
 
         self._retrying(ask)
 
-    def put_file(self, path: str, source: Path, *, headers: Mapping[str, str]) -> Any:
-        """Send a file's bytes, streamed."""
+    def send_file(self, source: Path, *, metadata: Mapping[str, Any]) -> Place:
+        """Send a file; what has arrived when a connection breaks is not sent again."""
+        return self._retrying(
+            lambda: send_file(self._respond, source, metadata=metadata, on_sent=lambda *_: None)
+        )
 
-        def send() -> Any:
-            with source.open("rb") as body:
-                return self._call("PUT", path, data=body, headers=headers)
-
-        return self._retrying(send)
-
-    def _retrying(self, call: Callable[[], Any]) -> Any:
+    def _retrying(self, call: Callable[[], _Answer]) -> _Answer:
         for attempt in stamina.retry_context(
             on=self._wait_before_retry, attempts=None, timeout=self._patience_s, wait_max=2.0, wait_jitter=0.2
         ):
@@ -159,6 +161,9 @@ class Connection:
         raise AssertionError("stamina gives a result or raises")  # pragma: no cover
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        return _json_of(self._respond(method, path, **arguments))
+
+    def _respond(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:
             response = self._session.request(
                 method, self.url + path, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), **arguments
@@ -175,7 +180,7 @@ class Connection:
         self._has_answered = True
         if not response.ok:
             raise _error_of(response)
-        return _json_of(response)
+        return response
 
     def _by_way_of(self) -> str:
         """Name the proxy that is asked, if any: its address is what the user may have to change."""

@@ -234,7 +234,6 @@ class Server:
             tiers=named_tiers(self.pipelines) | frozenset(self.settings.tiers),
             trash_store=store,
             trashes=self.settings.trashes,
-            landing=self._landing_area,
             uploads=self._uploads(store, wake),
             wake=wake,
             readiness=readiness,

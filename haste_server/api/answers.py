@@ -318,12 +318,6 @@ class WorkersAnswer(BaseModel):
     dead_letters: DeadLettersAnswer | None = Field(description="null while broker or engine are away.")
 
 
-class StoredFile(BaseModel):
-    """Where an uploaded file is now."""
-
-    place: Place
-
-
 class UploadAnswer(BaseModel):
     """How an upload stands."""
 

@@ -14,7 +14,6 @@ from flask_openapi3.openapi import OpenAPI
 from haste_server.api import (
     alerts,
     bulk_actions,
-    files,
     health,
     jobs,
     objects,
@@ -87,7 +86,6 @@ def create_app(given: Services) -> HasteApp:
         trashes,
         alerts,
         workers,
-        files,
         uploads,
         health,
     ):

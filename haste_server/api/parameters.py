@@ -91,13 +91,6 @@ class SourcePath(BaseModel):
     source_id: str
 
 
-class FilePath(BaseModel):
-    """Where a file belongs, and what it was called; only the name's suffix is kept."""
-
-    stream_id: StreamName
-    name: str
-
-
 class PageQuery(_Query):
     """Which part of a list is wanted."""
 
@@ -191,18 +184,6 @@ class SubmissionHeaders(_Headers):
     idempotency_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None = Field(
         default=None, alias="Idempotency-Key"
     )
-
-
-class UploadHeaders(_Headers):
-    """What the content must be."""
-
-    repr_digest: Annotated[
-        str,
-        Field(
-            pattern=r"(^|,)[ \t]*sha-256=:[A-Za-z0-9+/]{43}=:",
-            description="`sha-256=:BASE64:` (RFC 9530)",
-        ),
-    ] = Field(alias="Repr-Digest")
 
 
 Count = Annotated[int, Field(ge=0, lt=2**62)]

@@ -14,7 +14,6 @@ from flask import current_app
 from haste_core.alert_stores import AlertStore
 from haste_core.dead_letters import DeadLetters
 from haste_core.errors import TransientError
-from haste_core.messages import Place
 from haste_core.objects import ObjectStore
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Clock
@@ -27,19 +26,6 @@ _EXTENSION = "haste"
 
 Readiness = Mapping[str, str]
 """``"ok"`` for database, broker and engine, or why each cannot work."""
-
-
-class LandingArea(Protocol):
-    """Where uploaded files are kept, by their content."""
-
-    def receive(self, body: IO[bytes], *, stream_id: str, name: str, sha256: str) -> tuple[Place, bool]:
-        """Store a file; the second value tells whether it is new.
-
-        Raises
-        ------
-        InvalidError
-            If the content does not have this SHA-256.
-        """
 
 
 class Uploads(Protocol):
@@ -96,7 +82,6 @@ class Services:
         Those that a policy or a pin may name.
     trashes : mapping of str to float
         Those of them whose objects may be deleted, with the days for which they stay at least.
-    landing : LandingArea
     uploads : Uploads
     wake : callable
         Tells the engine that tasks may be ready.
@@ -124,7 +109,6 @@ class Services:
     trash_store: TrashStore
     pipelines: Mapping[str, Pipeline]
     tiers: frozenset[str]
-    landing: LandingArea
     uploads: Uploads
     wake: Callable[[], None]
     readiness: Callable[[], Readiness]

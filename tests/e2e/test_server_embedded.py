@@ -1,8 +1,6 @@
 """The server in one process, with real processes: it works, survives kills, and leaves nothing behind."""
 
-import base64
 import contextlib
-import hashlib
 import os
 import signal
 import socket
@@ -202,38 +200,6 @@ def test_a_port_that_is_taken_is_told(lasting: ServerProcess, tmp_path: Path) ->
 
     assert second.returncode == 5
     assert "in use" in second.stderr
-
-
-def test_an_upload_arrives_and_one_that_breaks_off_leaves_nothing(lasting: ServerProcess) -> None:
-    content = os.urandom(3_000_000)
-    digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
-    path = "/HASTE/files/plate7/A01.tif"
-    headers = {"Repr-Digest": f"sha-256=:{digest}:"}
-    landing = lasting.data_dir / "landing"
-
-    def files() -> list[Path]:
-        return [found for found in landing.rglob("*") if found.is_file()]
-
-    address = urlsplit(lasting.url)
-    lines = [
-        f"PUT {path} HTTP/1.1",
-        "Host: localhost",
-        f"Repr-Digest: sha-256=:{digest}:",
-        "Content-Length: 3000000",
-    ]
-    head = "\r\n".join([*lines, "", ""])
-    with socket.create_connection((address.hostname, address.port)) as connection:
-        connection.sendall(head.encode() + content[:2_000_000])
-        wait_for(files)
-    wait_for(lambda: not files())
-
-    pieces = (content[start : start + 65_536] for start in range(0, len(content), 65_536))
-    in_chunks = lasting.call("PUT", path, data=pieces, headers=headers)
-    again = lasting.call("PUT", path, data=content, headers=headers)
-
-    assert (in_chunks.status_code, again.status_code) == (201, 200)
-    (stored,) = files()
-    assert stored.read_bytes() == content
 
 
 def test_with_a_token_workers_upload_and_strangers_do_nothing(

@@ -1,6 +1,5 @@
 """The API on a real store, without a web server around it."""
 
-import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from haste_core.dead_letters import DeadLetters
 from haste_core.lifecycle import Rules
@@ -68,7 +66,6 @@ class Api:
             trashes={"archive": 30},
             pipelines=load_pipelines(),
             tiers=named_tiers(load_pipelines()) | {"archive"},
-            landing=self.uploads.landing,
             uploads=self.uploads,
             wake=self._wake,
             readiness=lambda: self.readiness,
@@ -87,11 +84,6 @@ class Api:
         answer = self.client.post("/HASTE/job/", json=spec(**fields))
         assert answer.status_code == 201, answer.text
         return answer.json
-
-    def put(self, name: str, content: bytes, digest: str, *, stream: str = "plate7") -> TestResponse:
-        headers = {"Repr-Digest": digest}
-        body = io.BytesIO(content)
-        return self.client.put(f"/HASTE/files/{stream}/{name}", input_stream=body, headers=headers)
 
     def attend(self, *keys: str, site: str = "default", seen_at: float | None = None) -> None:
         presence = Presence(

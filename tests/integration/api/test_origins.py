@@ -35,7 +35,8 @@ def test_a_foreign_page_changes_nothing(api: Api, headers: dict[str, str]) -> No
         ("POST", f"job/{job_id}/delete"),
         ("POST", f"job/{job_id}/cancel"),
         ("PATCH", "priority"),
-        ("PUT", "files/plate7/A01.tif"),
+        ("POST", "files/"),
+        ("PATCH", "files/0123456789abcdef0123456789abcdef"),
     ]
 
     for method, path in changes:

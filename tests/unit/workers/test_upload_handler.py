@@ -1,86 +1,154 @@
-"""The handler of `upload`, against a real HTTP server that keeps the agreement of the landing area."""
+"""The handler of `upload`, against the real landing area behind a server that can be made to fail."""
 
-import base64
 import hashlib
 import json
+import os
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import unquote
 
 import pytest
+from werkzeug.serving import make_server
 
 from haste_core.states import TaskState
+from haste_core.uploads import UploadMetadata
+from haste_runtime.locks import try_lock
+from haste_server.api.app import create_app
+from haste_server.api.services import Services
+from haste_server.gateway.landing import FolderLandingArea
+from haste_server.gateway.uploads import FolderUploads
 from haste_workers.durable import sha256_of
+from haste_workers.handlers import upload as handler
 from tests.unit.workers.bench import RunTask
+
+NOTHING = cast(Any, None)  # no job is made of what workers send
+Environment = dict[str, Any]
 
 
 @dataclass
 class Landing:
-    """What the server was sent, and what it shall answer next."""
+    """What the server was sent, and what it shall answer next.
 
+    Attributes
+    ----------
+    cuts : list of int
+        After how many bytes of their bodies the next requests with a file are cut.
+    received_bytes : int
+        Of all files, what was sent twice counted twice.
+    """
+
+    folder: Path
     url: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
     refusal: tuple[int, dict[str, Any]] | None = None
     nonsense: bytes | None = None
-    breaks_off: bool = False
     answers_half: bool = False
+    on_creation: Callable[[], object] = lambda: None
+    cuts: list[int] = field(default_factory=list)
+    received_bytes: int = 0
+    creations: list[Environment] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.uploads = FolderUploads(
+            landing=FolderLandingArea(self.folder, site="hpc"),
+            arrivals=NOTHING,
+            max_bytes=10**9,
+            keep_s=1000,
+        )
+        services = Services(
+            jobs=NOTHING,
+            streams=NOTHING,
+            objects=NOTHING,
+            workers=NOTHING,
+            alerts=NOTHING,
+            pipelines={},
+            tiers=frozenset(),
+            uploads=self.uploads,
+            wake=lambda: None,
+            readiness=dict,
+            token="a token of some length",
+        )
+        self._application = create_app(services)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What has landed."""
+        return {
+            path.relative_to(self.folder).as_posix(): path.read_bytes()
+            for path in self.folder.glob("[!.]*/??/*")
+        }
+
+    @property
+    def said(self) -> list[UploadMetadata]:
+        """What was said about the files."""
+        return [UploadMetadata.parse(environ["HTTP_UPLOAD_METADATA"]) for environ in self.creations]
+
+    def __call__(self, environ: Environment, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ["wsgi.input"] = _Counted(environ, self)
+        if environ["REQUEST_METHOD"] == "POST":
+            self.creations.append(environ)
+            self.on_creation()
+        if self.refusal is not None:
+            status, problem = self.refusal
+            return _answer(start_response, f"{status} -", json.dumps(problem).encode())
+        if self.nonsense is not None:
+            return _answer(start_response, "200 OK", self.nonsense)
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            longer = [(name, f"{value}0") for name, value in headers if name == "Content-Length"]
+            rest = [item for item in headers if item[0] != "Content-Length"]
+            return start_response(status, rest + longer if self.answers_half else headers, *more)
+
+        return self._application(environ, start)
 
 
-def _handler(landing: Landing) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            if landing.breaks_off:
-                self.rfile.read(10)
-                self.connection.close()
-                return
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            landing.headers = dict(self.headers)
-            if landing.refusal is not None:
-                self.answer(*landing.refusal)
-            elif self.headers["Repr-Digest"] != f"sha-256=:{_digest(body)}:":
-                self.answer(400, {"detail": "the content has another SHA-256"})
-            else:
-                is_new = self.path not in landing.files
-                landing.files[self.path] = body
-                place = {
-                    "url": f"root://landing/{hashlib.sha256(body).hexdigest()}.tif",
-                    "site": "hpc",
-                    "sha256": hashlib.sha256(body).hexdigest(),
-                    "size_bytes": len(body),
-                }
-                self.answer(201 if is_new else 200, {"place": place})
+class _Counted:
+    """A body that counts what is read of it, and breaks off where it was told to."""
 
-        def answer(self, status: int, value: dict[str, Any]) -> None:
-            body = landing.nonsense or json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body) + landing.answers_half))
-            self.end_headers()
-            self.wfile.write(body)
+    def __init__(self, environ: Environment, landing: Landing) -> None:
+        self._body = environ["wsgi.input"]
+        self._socket: socket.socket = environ["werkzeug.socket"]
+        self._landing = landing
+        has_body = environ["REQUEST_METHOD"] == "PATCH"
+        self._left = landing.cuts.pop(0) if has_body and landing.cuts else None
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def read(self, size: int = -1) -> bytes:
+        if self._left == 0:
+            self._socket.shutdown(socket.SHUT_RDWR)
+            return b""
+        piece = self._body.read(size if self._left is None else min(size, self._left))
+        self._left = None if self._left is None else self._left - len(piece)
+        self._landing.received_bytes += len(piece)
+        return piece
 
-    return Handler
+    def readinto(self, buffer: Any) -> int:
+        piece = self.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
-def _digest(body: bytes) -> str:
-    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+def _answer(start_response: Callable[..., Any], status: str, body: bytes) -> list[bytes]:
+    start_response(status, [("Content-Length", str(len(body)))])
+    return [body]
+
+
+TOKEN = "a token of some length"
 
 
 @pytest.fixture
-def landing() -> Iterator[Landing]:
-    landing = Landing()
-    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(landing)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        landing.url = f"http://127.0.0.1:{server.server_port}"
-        yield landing
-        server.shutdown()
-        thread.join()
+def landing(tmp_path: Path) -> Iterator[Landing]:
+    landing = Landing(tmp_path / "landing")
+    server = make_server("127.0.0.1", 0, landing, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    landing.url = f"http://127.0.0.1:{server.server_port}"
+    yield landing
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture
@@ -90,40 +158,46 @@ def source(data_dir: Path) -> Path:
     return path
 
 
+def of(landing: Landing) -> dict[str, Any]:
+    return {"server_url": landing.url, "token": TOKEN}
+
+
 def test_file_arrives_whole_and_its_place_is_the_servers(
     run_task: RunTask, landing: Landing, source: Path
 ) -> None:
-    settings = {"server_url": f"{landing.url}/", "token": "a-token"}
+    settings = {"server_url": f"{landing.url}/", "token": TOKEN}
     result = run_task("upload", source, settings=settings, source_id="A 01/sitß1")
     assert result.state is TaskState.DONE, result.message
-    ((path, body),) = landing.files.items()
-    assert path == "/HASTE/files/plate7/A%2001/sit%C3%9F1.tif"
-    assert body == source.read_bytes()
-    assert landing.headers["Authorization"] == "Bearer a-token"
+    sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
+    assert landing.files == {f"plate7/{sha256[:2]}/{sha256}.tif": source.read_bytes()}
+    (said,) = landing.said
+    assert (said.stream_id, said.filename, said.job) == ("plate7", "A 01/sitß1.tif", "no")
     assert result.place is not None
     assert (result.place.site, result.place.size_bytes) == ("hpc", 600_000)
-    assert result.response["sha256"] == hashlib.sha256(body).hexdigest()
+    assert result.response["sha256"] == sha256
 
 
-def test_again_is_no_error(run_task: RunTask, landing: Landing, source: Path) -> None:
-    settings = {"server_url": landing.url}
-    first = run_task("upload", source, settings=settings)
-    second = run_task("upload", source, settings=settings)
+def test_again_is_no_error_and_nothing_is_sent_twice(
+    run_task: RunTask, landing: Landing, source: Path
+) -> None:
+    first = run_task("upload", source, settings=of(landing))
+    second = run_task("upload", source, settings=of(landing))
     assert (second.state, second.place) == (TaskState.DONE, first.place)
+    assert landing.received_bytes == 600_000
 
 
 def test_empty_file(run_task: RunTask, landing: Landing, data_dir: Path) -> None:
     (data_dir / "empty.tif").touch()
-    result = run_task("upload", data_dir / "empty.tif", settings={"server_url": landing.url})
+    result = run_task("upload", data_dir / "empty.tif", settings=of(landing))
     assert result.state is TaskState.DONE
     assert list(landing.files.values()) == [b""]
 
 
 def test_hostile_name_stays_below_the_stream(run_task: RunTask, landing: Landing, source: Path) -> None:
-    run_task("upload", source, settings={"server_url": landing.url}, source_id="../../jobs/..")
+    run_task("upload", source, settings=of(landing), source_id="../../jobs/..")
     ((path, _),) = landing.files.items()
-    assert path.startswith("/HASTE/files/plate7/")
-    assert ".." not in path.split("/")
+    assert path.startswith("plate7/")
+    assert ".." not in unquote(path).split("/")
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 507])
@@ -131,7 +205,7 @@ def test_trouble_of_the_server_is_tried_again(
     run_task: RunTask, landing: Landing, source: Path, status: int
 ) -> None:
     landing.refusal = (status, {"detail": "the landing area is full"})
-    result = run_task("upload", source, settings={"server_url": landing.url})
+    result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.REMOTE_TROUBLE
     assert f"{status} the landing area is full" in result.message
 
@@ -141,7 +215,7 @@ def test_refusal_is_final_and_says_why(
     run_task: RunTask, landing: Landing, source: Path, status: int
 ) -> None:
     landing.refusal = (status, {"detail": "too large for this server"})
-    result = run_task("upload", source, settings={"server_url": landing.url})
+    result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.ERROR
     assert f"{status} too large for this server" in result.message
 
@@ -149,21 +223,82 @@ def test_refusal_is_final_and_says_why(
 def test_file_that_changed_since_it_was_recorded_is_refused(
     run_task: RunTask, landing: Landing, source: Path
 ) -> None:
-    result = run_task("upload", source, settings={"server_url": landing.url}, sha256="0" * 64)
+    result = run_task("upload", source, settings=of(landing), sha256="0" * 64)
     assert result.state is TaskState.ERROR
-    assert "another SHA-256" in result.message
+    assert f"not {'0' * 64}" in result.message
     assert landing.files == {}
 
 
-def test_broken_connection_is_tried_again(run_task: RunTask, landing: Landing, source: Path) -> None:
-    landing.breaks_off = True
-    result = run_task("upload", source, settings={"server_url": landing.url})
+def test_after_a_broken_connection_the_rest_is_sent(
+    run_task: RunTask, landing: Landing, source: Path
+) -> None:
+    landing.cuts = [200_000, 150_000]
+    result = run_task("upload", source, settings=of(landing))
+    assert result.state is TaskState.DONE, result.message
+    assert list(landing.files.values()) == [source.read_bytes()]
+    assert landing.received_bytes == 600_000
+
+
+def test_connection_that_breaks_at_the_same_place_again_is_tried_later(
+    run_task: RunTask, landing: Landing, source: Path
+) -> None:
+    landing.cuts = [200_000, 0, 0]
+    result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.REMOTE_TROUBLE
+    assert "cannot be reached" in result.message
+
+    later = run_task("upload", source, settings=of(landing))
+
+    assert later.state is TaskState.DONE, later.message
+    assert landing.received_bytes == 600_000
+
+
+def test_upload_that_the_server_believes_to_be_under_way_is_waited_for(
+    run_task: RunTask, landing: Landing, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing.cuts = [200_000, 0, 0]
+    run_task("upload", source, settings=of(landing))
+    (record,) = landing.folder.glob(".uploads/*.upload")
+    with record.open("rb") as held:
+        assert try_lock(held)
+        monkeypatch.setattr(handler, "HELD_S", -1)
+        refused = run_task("upload", source, settings=of(landing))
+        assert refused.state is TaskState.REMOTE_TROUBLE
+        assert "423" in refused.message
+        monkeypatch.setattr(handler, "HELD_S", 90)
+        monkeypatch.setattr(handler.time, "sleep", lambda _: held.close())
+        result = run_task("upload", source, settings=of(landing))
+    assert result.state is TaskState.DONE, result.message
+    assert landing.received_bytes == 600_000
+
+
+def test_upload_that_was_removed_meanwhile_is_begun_anew(
+    run_task: RunTask, landing: Landing, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = FolderUploads.append
+
+    def removed(self: FolderUploads, upload_id: str, *arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(FolderUploads, "append", append)
+        self.remove(upload_id)
+        return append(self, upload_id, *arguments, **options)
+
+    monkeypatch.setattr(FolderUploads, "append", removed)
+    result = run_task("upload", source, settings=of(landing))
+    assert result.state is TaskState.DONE, result.message
+    assert list(landing.files.values()) == [source.read_bytes()]
+
+
+def test_file_that_becomes_shorter_is_sent_later(run_task: RunTask, landing: Landing, source: Path) -> None:
+    landing.on_creation = lambda: os.truncate(source, 100_000)
+    result = run_task("upload", source, settings=of(landing))
+    assert result.state is TaskState.REMOTE_TROUBLE
+    assert "shorter" in result.message
+    assert landing.files == {}
 
 
 def test_answer_that_breaks_off_is_tried_again(run_task: RunTask, landing: Landing, source: Path) -> None:
     landing.answers_half = True
-    result = run_task("upload", source, settings={"server_url": landing.url})
+    result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.REMOTE_TROUBLE
     assert "broke off" in result.message
 
@@ -188,7 +323,7 @@ def test_file_that_changes_between_hashing_and_sending_is_sent_as_it_is_then(
     run_task: RunTask, landing: Landing, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("haste_workers.handlers.upload.sha256_of", ChangedAfterHashing(source, 1))
-    result = run_task("upload", source, settings={"server_url": landing.url})
+    result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.DONE, result.message
     assert list(landing.files.values()) == [source.read_bytes()]
     assert result.response["sha256"] == sha256_of(source)
@@ -198,7 +333,7 @@ def test_file_that_goes_on_changing_is_sent_later(
     run_task: RunTask, landing: Landing, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("haste_workers.handlers.upload.sha256_of", ChangedAfterHashing(source, 9))
-    result = run_task("upload", source, settings={"server_url": landing.url})
+    result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.REMOTE_TROUBLE
     assert "still being written" in result.message
     assert landing.files == {}
@@ -210,7 +345,7 @@ def test_proxy_of_the_lab_is_not_asked_for_this_machine(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    result = run_task("upload", source, settings={"server_url": landing.url})
+    result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.DONE, result.message
 
 
@@ -222,7 +357,7 @@ def test_server_that_is_away_is_tried_again(run_task: RunTask, source: Path) -> 
 
 def test_something_else_than_a_haste_server(run_task: RunTask, landing: Landing, source: Path) -> None:
     landing.nonsense = b"<html>hello</html>"
-    result = run_task("upload", source, settings={"server_url": landing.url})
+    result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.ERROR
     assert "does not answer like a HASTE server" in result.message
 

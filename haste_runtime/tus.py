@@ -1,0 +1,116 @@
+"""Sending files to a server by the tus protocol; it knows how far it has come, the sender needs no notes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import requests
+from pydantic import ValidationError
+
+from haste_core.errors import PermanentError, TransientError
+from haste_core.messages import Place
+from haste_core.uploads import metadata_header
+
+FILES = "/HASTE/files/"
+
+Listener = Callable[[int, int], None]
+"""Is told how many bytes are sent, and of how many."""
+
+
+class Call(Protocol):
+    """Asks the server for something; raises what its refusal means."""
+
+    def __call__(
+        self, method: str, path: str, *, headers: Mapping[str, str], data: Any = None
+    ) -> requests.Response:
+        """Return the answer, whose status tells success."""
+
+
+def send_file(call: Call, source: Path, *, metadata: Mapping[str, Any], on_sent: Listener) -> Place:
+    """Send what the server does not have of a file yet, and return where it is there.
+
+    Called again after it failed, it goes on where the server lost it.
+
+    Parameters
+    ----------
+    call : Call
+    source : Path
+        A file. It is sent as long as it is now, if it grows meanwhile.
+    metadata : mapping
+        For `haste_core.uploads.UploadMetadata`; with ``sha256``, by which the server finds what it has.
+    on_sent : callable
+        Is told how many of how many bytes the server has.
+
+    Raises
+    ------
+    PermanentError
+        If no HASTE server answers.
+    TransientError
+        If the file becomes shorter.
+    """
+    with source.open("rb") as file:
+        length = os.fstat(file.fileno()).st_size
+        headers = {
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": str(length),
+            "Upload-Metadata": metadata_header(metadata),
+        }
+        answer = call("POST", FILES, headers=headers)
+        path = FILES + answer.headers.get("Location", "").rpartition("/")[2]
+        offset = _offset(answer)
+        on_sent(offset, length)
+        if offset < length:
+            headers = {
+                "Tus-Resumable": "1.0.0",
+                "Upload-Offset": str(offset),
+                "Content-Type": "application/offset+octet-stream",
+            }
+            piece = _Rest(file, offset=offset, length=length, on_sent=on_sent)
+            answer = call("PATCH", path, headers=headers, data=piece)
+        return _place(answer)
+
+
+class _Rest:
+    """What is left of a file: tells its size beforehand, and how far it is while it is read."""
+
+    def __init__(self, file: IO[bytes], *, offset: int, length: int, on_sent: Listener) -> None:
+        file.seek(offset)
+        self._file = file
+        self._offset = offset
+        self._length = length
+        self._on_sent = on_sent
+
+    def __len__(self) -> int:
+        return self._length - self._offset
+
+    def read(self, count: int = -1) -> bytes:
+        left = len(self)  # not beyond the announced length: the file may be growing
+        piece = self._file.read(left if count < 0 else min(count, left))
+        if left and count and not piece:
+            raise TransientError(
+                f"{self._file.name} became shorter while it was sent; it is sent again later"
+            )
+        self._offset += len(piece)
+        self._on_sent(self._offset, self._length)
+        return piece
+
+
+def _offset(answer: requests.Response) -> int:
+    try:
+        return int(answer.headers["Upload-Offset"])
+    except (KeyError, ValueError) as error:
+        raise _no_server(answer) from error
+
+
+def _place(answer: requests.Response) -> Place:
+    try:
+        return Place.model_validate_json(answer.headers["HASTE-Place"])
+    except (KeyError, ValidationError) as error:
+        raise _no_server(answer) from error
+
+
+def _no_server(answer: requests.Response) -> PermanentError:
+    return PermanentError(f"{answer.url} does not answer like a HASTE server")

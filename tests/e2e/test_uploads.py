@@ -1,0 +1,176 @@
+"""Uploads to a real server: clients of the protocol, kills in the middle of a file, memory."""
+
+import hashlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tusclient.client import TusClient
+
+from haste_client import HasteClient
+from haste_core.uploads import metadata_header
+from tests.e2e.plates import write_image
+from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
+
+TUS = {"Tus-Resumable": "1.0.0"}
+CONTENT = os.urandom(3_000_000)
+HALF = len(CONTENT) // 2
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with running_server(tmp_path_factory.mktemp("uploads") / "data", "--workers", "1") as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "A01_s1.tif"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def begin(server: ServerProcess, length: int = len(CONTENT), **metadata: str) -> str:
+    headers = {**TUS, "Upload-Length": str(length), "Upload-Metadata": metadata_header(metadata)}
+    answer = server.call("POST", "/HASTE/files/", headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer.headers["Location"]
+
+
+def offset(server: ServerProcess, path: str) -> int:
+    return int(server.call("HEAD", path, headers=TUS).headers["Upload-Offset"])
+
+
+def send_part(server: ServerProcess, path: str, part: bytes, *, length: int = len(CONTENT)) -> socket.socket:
+    """Send the beginning of a piece, and return the connection on which the rest could come."""
+    address = urlsplit(server.url)
+    lines = [
+        f"PATCH {path} HTTP/1.1",
+        f"Host: {address.netloc}",
+        "Tus-Resumable: 1.0.0",
+        "Upload-Offset: 0",
+        "Content-Type: application/offset+octet-stream",
+        f"Content-Length: {length}",
+    ]
+    connection = socket.create_connection((address.hostname, address.port))
+    connection.sendall("\r\n".join([*lines, "", ""]).encode() + part)
+    return connection
+
+
+def landed(server: ServerProcess, stream: str) -> list[bytes]:
+    return [path.read_bytes() for path in server.data_dir.glob(f"landing/{stream}/??/*")]
+
+
+def test_an_upload_that_breaks_off_goes_on_where_it_was(server: ServerProcess) -> None:
+    path = begin(server, stream_id="broken", job="no")
+    with send_part(server, path, CONTENT[:HALF]):
+        wait_for(lambda: offset(server, path) > HALF - 100_000)
+    wait_for(lambda: offset(server, path) == HALF)
+
+    rest = (CONTENT[start : start + 65_536] for start in range(HALF, len(CONTENT), 65_536))
+    headers = {**TUS, "Upload-Offset": str(HALF), "Content-Type": "application/offset+octet-stream"}
+    # It may hold the upload a little longer, until it notices that no more comes.
+    wait_for(lambda: server.call("PATCH", path, data=b"", headers=headers).status_code == 204)
+    in_chunks = server.call("PATCH", path, data=rest, headers=headers)
+
+    assert in_chunks.status_code == 204, in_chunks.text
+    assert landed(server, "broken") == [CONTENT]
+
+
+def test_who_is_told_that_it_is_another_offset_hears_it_before_all_is_sent(server: ServerProcess) -> None:
+    path = begin(server)
+    headers = {**TUS, "Upload-Offset": "7", "Content-Type": "application/offset+octet-stream"}
+
+    assert server.call("PATCH", path, data=CONTENT[7:], headers=headers).status_code == 409
+
+
+def test_tuspy_uploads_in_pieces_and_goes_on(server: ServerProcess, source: Path) -> None:
+    client = TusClient(f"{server.url}/HASTE/files/")
+    said = {"filename": source.name, "stream_id": "tuspy", "job": "no"}
+    with source.open("rb") as file:
+        uploader = client.uploader(
+            file_stream=file, chunk_size=1_000_000, metadata=said, upload_checksum=True
+        )
+        uploader.upload_chunk()
+        resumed = client.uploader(file_stream=file, url=uploader.url, chunk_size=700_000)
+        assert resumed.get_offset() == 1_000_000
+        resumed.upload()
+
+    assert landed(server, "tuspy") == [CONTENT]
+
+
+def test_what_tuspy_uploads_is_scored_and_tiered(server: ServerProcess, tmp_path: Path) -> None:
+    image = tmp_path / "A01.tif"
+    write_image(image)
+    sha256 = hashlib.sha256(image.read_bytes()).hexdigest()
+    said = {"filename": "A01.tif", "stream_id": "plate9", "sha256": sha256}
+    client = TusClient(f"{server.url}/HASTE/files/")
+    with image.open("rb") as file:
+        uploader = client.uploader(file_stream=file, metadata=said)
+        uploader.upload()
+        job_id = server.call("GET", urlsplit(uploader.url).path).json()["job_id"]
+        job = server.wait_for_job(job_id)
+        client.uploader(file_stream=file, metadata=said, retries=2, retry_delay=0).upload()  # nothing to send
+
+    assert job["state"] == 200, job
+    assert isinstance(job["response"]["focus-score"]["plls"], float)
+    assert server.call("GET", "/HASTE/search/A01.tif").json()["jobs"] == [job_id]
+
+
+def memory_bytes(server: ServerProcess) -> int:
+    """Return what the process that answers requests holds, and no page cache."""
+    (web,) = server.children_of(server.process.pid)
+    lines = (PROC / str(web) / "status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+
+
+@pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc")
+@pytest.mark.parametrize(
+    "size_bytes", [200 * MIB, pytest.param(4096 * MIB, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
+def test_memory_does_not_grow_with_the_file_and_others_are_answered_meanwhile(
+    server: ServerProcess, tmp_path: Path, size_bytes: int
+) -> None:
+    sparse = tmp_path / "large.tif"
+    with sparse.open("wb") as file:
+        file.truncate(size_bytes)
+    begin(server, length=5)  # what is loaded with the first upload, is
+    before, most = memory_bytes(server), 0
+    with HasteClient(server.url) as client:
+        sending = threading.Thread(target=client.upload_file, args=("large", sparse.name, sparse))
+        sending.start()
+        while sending.is_alive():
+            assert server.call("GET", "/HASTE/jobs/").status_code == 200
+            most = max(most, memory_bytes(server))
+            time.sleep(0.05)
+
+    (file,) = server.data_dir.glob("landing/large/??/*")
+    assert file.stat().st_size == size_bytes
+    file.unlink()
+    assert 0 < most < before + 50 * MIB
+
+
+def test_after_a_kill_in_mid_file_the_rest_is_sent(server: ServerProcess, source: Path) -> None:
+    """Stands last: the server is another one afterwards."""
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    path = begin(server, filename=source.name, stream_id="killed", job="no", sha256=sha256)
+    with send_part(server, path, CONTENT[:HALF]):
+        wait_for(lambda: offset(server, path) > HALF - 100_000)
+        server.kill_all()
+    server.url_file.unlink()
+    with running_server(server.data_dir, "--workers", "1") as restarted:
+        restarted.wait_until_ready()
+        assert offset(restarted, path) > HALF - 100_000
+        with HasteClient(restarted.url) as client:
+            place = client.upload_file("killed", source.name, source)
+
+        assert place.sha256 == sha256
+        assert landed(restarted, "killed") == [CONTENT]
+        assert offset(restarted, path) == len(CONTENT)  # by the same upload
