@@ -239,6 +239,7 @@ class Server:
             readiness=readiness,
             try_own_parts=check_own_parts,
             dead_letters=dead_letters,
+            agent_tags=self.settings.agent_tags,
             token=self.token,
             limits=Limits(
                 body_bytes=self.settings.max_body_bytes,
@@ -317,10 +318,11 @@ def build(settings: ServerSettings) -> Server:
     """
     pipelines = load_pipelines(settings.pipelines_dir)
     check_own_parts(pipelines)
-    if settings.default_pipeline not in pipelines:
-        known = ", ".join(sorted(pipelines))
-        what = f"there is no pipeline {settings.default_pipeline!r} (known: {known})"
-        raise InvalidError([Problem("default_pipeline", what)])
+    tags = {f"agent_tags.{tag}": name for tag, name in settings.agent_tags.items()}
+    for setting, name in {"default_pipeline": settings.default_pipeline, **tags}.items():
+        if name not in pipelines:
+            known = ", ".join(sorted(pipelines))
+            raise InvalidError([Problem(setting, f"there is no pipeline {name!r} (known: {known})")])
     return Server(settings, pipelines, settings.read_token())
 
 

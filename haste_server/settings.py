@@ -66,6 +66,8 @@ class ServerSettings(BaseModel):
         Pipelines of your own, beside those that come with the server; one YAML file each.
     default_pipeline : str
         Of streams that are named by a job before somebody created them.
+    agent_tags : dict of str
+        Which pipeline starts for what the original HASTE agent sends, by the agent's tag.
     handlers : dict of str
         Your own handlers for its own workers, ``module:function`` by task key.
     workers : int
@@ -120,6 +122,7 @@ class ServerSettings(BaseModel):
     landing_dir: LocalPath | None = None
     pipelines_dir: LocalPath | None = None
     default_pipeline: str = "focus-tier"
+    agent_tags: dict[str, str] = Field(default_factory=dict)
     handlers: dict[Name, HandlerReference] = Field(default_factory=dict)
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         default_factory=lambda: min(os.cpu_count() or 1, 256)

@@ -332,6 +332,12 @@ class UploadAnswer(BaseModel):
     job_id: int | None = Field(description="null without a stream, or if no job was wanted.")
 
 
+class AgentAnswer(BaseModel):
+    """What the original gateway answered."""
+
+    result: Literal["OK!"]
+
+
 class HealthAnswer(BaseModel):
     """The server answers."""
 

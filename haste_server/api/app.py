@@ -12,6 +12,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
 from haste_server.api import (
+    agent,
     alerts,
     bulk_actions,
     health,
@@ -26,7 +27,7 @@ from haste_server.api import (
 )
 from haste_server.api.origins import check_host, check_origin
 from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
-from haste_server.api.requests import IdConverter, StrictRequest, check_token
+from haste_server.api.requests import IdConverter, StrictRequest, check_password, check_token
 from haste_server.api.services import Services, services
 
 
@@ -87,6 +88,7 @@ def create_app(given: Services) -> HasteApp:
         alerts,
         workers,
         uploads,
+        agent,
         health,
     ):
         app.register_api(module.blueprint)
@@ -98,6 +100,8 @@ def _admit() -> None:
     token = services().token
     if token is None:
         check_host(request)
+    elif request.endpoint in agent.ENDPOINTS:
+        check_password(request.authorization, token=token)
     elif request.path.startswith("/HASTE"):
         check_token(request.headers.get("Authorization", ""), token=token)
     check_origin(request)

@@ -218,3 +218,21 @@ class OverrideHeaders(_Headers):
     method: Literal["PATCH", "DELETE"] = Field(alias="X-HTTP-Method-Override")
     upload_offset: Count | None = Field(default=None, alias="Upload-Offset")
     upload_checksum: PieceChecksum | None = Field(default=None, alias="Upload-Checksum")
+
+
+class AgentPath(BaseModel):
+    """The stream that the agent has made up: a time and its tag."""
+
+    stream_id: StreamName
+
+
+class AgentHeaders(_Headers):
+    """What the original agent says about an image: its path, its tag, and when it was sent."""
+
+    original_filename: Annotated[str, Field(min_length=1, max_length=1000)] = Field(
+        alias="X-HASTE-original_filename"
+    )
+    tag: Annotated[str, Field(min_length=1, max_length=100)] = Field(alias="X-HASTE-tag")
+    unixtime: Annotated[float, Field(ge=0, le=LATEST_TIME)] | None = Field(
+        default=None, alias="X-HASTE-unixtime"
+    )

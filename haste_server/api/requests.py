@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from flask import Request
-from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.datastructures import Authorization, WWWAuthenticate
 from werkzeug.exceptions import RequestEntityTooLarge, Unauthorized, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
@@ -92,6 +92,21 @@ def check_token(authorization: str, *, token: str) -> None:
         raise Unauthorized(
             "this server asks for a token: send 'Authorization: Bearer TOKEN', or set HASTE_TOKEN",
             www_authenticate=WWWAuthenticate("bearer", {"realm": "HASTE"}),
+        )
+
+
+def check_password(shown: Authorization | None, *, token: str) -> None:
+    """Refuse a request that does not show the token as the password of any user, or as `check_token` asks.
+
+    Raises
+    ------
+    Unauthorized
+    """
+    password = None if shown is None else shown.token if shown.type == "bearer" else shown.password
+    if not hmac.compare_digest((password or "").encode("utf-8", "replace"), token.encode()):
+        raise Unauthorized(
+            "this server asks for its token: give it as the password, with any user name",
+            www_authenticate=WWWAuthenticate("basic", {"realm": "HASTE Cloud"}),
         )
 
 

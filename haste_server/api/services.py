@@ -45,6 +45,9 @@ class Uploads(Protocol):
     def remove(self, upload_id: str) -> None:
         """Forget an upload."""
 
+    def take(self, body: IO[bytes], header: str) -> Upload:
+        """Take a whole file in one go."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -91,6 +94,8 @@ class Services:
         Tries to make the functions and policies of users that pipelines name; raises InvalidError.
     dead_letters : callable
         Tells which messages nobody could read; None while that is not known.
+    agent_tags : mapping of str to str
+        The pipelines that the original agent's tags start.
     clock : callable
     token : str, optional
         What clients must show; None lets everybody in.
@@ -115,6 +120,7 @@ class Services:
     trashes: Mapping[str, float] = field(default_factory=dict)
     try_own_parts: Callable[[Mapping[str, Pipeline]], None] = lambda _: None
     dead_letters: Callable[[], DeadLetters | None] = lambda: None
+    agent_tags: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = time.time
     token: str | None = field(default=None, repr=False)
     limits: Limits = Limits()

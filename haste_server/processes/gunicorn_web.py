@@ -89,6 +89,10 @@ class _WebServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "keepalive": KEEPALIVE_S,
             "graceful_timeout": round(DRAIN_S + listening.shutdown_s + KILL_MARGIN_S),
             "logger_class": _QuietLogger,
+            # Names with "_" are dropped, as those with "-" could be meant. The original agent sends this one.
+            "forwarder_headers": "X-HASTE-ORIGINAL_FILENAME",
+            "forwarded_allow_ips": "*",
+            "secure_scheme_headers": {},
             "control_socket_disable": True,
             "when_ready": self._bound,
             "post_fork": self._forked,

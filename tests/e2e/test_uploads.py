@@ -7,13 +7,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 from tusclient.client import TusClient
 
 from haste_client import HasteClient
 from haste_core.uploads import metadata_header
+from tests.e2e.documentation import blocks_of
 from tests.e2e.plates import write_image
 from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
 
@@ -25,7 +28,9 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with running_server(tmp_path_factory.mktemp("uploads") / "data", "--workers", "1") as running:
+    data_dir = tmp_path_factory.mktemp("uploads") / "data"
+    environment = {"HASTE_AGENT_TAGS": '{"lab1": "focus-tier"}'}
+    with running_server(data_dir, "--workers", "1", environment=environment) as running:
         running.wait_until_ready()
         yield running
 
@@ -106,22 +111,50 @@ def test_tuspy_uploads_in_pieces_and_goes_on(server: ServerProcess, source: Path
     assert landed(server, "tuspy") == [CONTENT]
 
 
-def test_what_tuspy_uploads_is_scored_and_tiered(server: ServerProcess, tmp_path: Path) -> None:
-    image = tmp_path / "A01.tif"
-    write_image(image)
-    sha256 = hashlib.sha256(image.read_bytes()).hexdigest()
-    said = {"filename": "A01.tif", "stream_id": "plate9", "sha256": sha256}
-    client = TusClient(f"{server.url}/HASTE/files/")
-    with image.open("rb") as file:
-        uploader = client.uploader(file_stream=file, metadata=said)
-        uploader.upload()
-        job_id = server.call("GET", urlsplit(uploader.url).path).json()["job_id"]
-        job = server.wait_for_job(job_id)
-        client.uploader(file_stream=file, metadata=said, retries=2, retry_delay=0).upload()  # nothing to send
+def test_what_is_uploaded_as_the_documentation_says_is_scored_and_tiered(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "A01_s1.tif")
+    monkeypatch.chdir(tmp_path)
+    (program,) = (block.text for block in blocks_of("docs/uploads.md") if block.language == "python")
+    names: dict[str, Any] = {}
+    exec(program.replace("http://127.0.0.1:5510", server.url), names)
+
+    job_id = server.call("GET", urlsplit(names["uploader"].url).path).json()["job_id"]
+    job = server.wait_for_job(job_id)
 
     assert job["state"] == 200, job
+    assert (job["stream_id"], job["source_id"]) == ("plate7", "A01_s1.tif")
     assert isinstance(job["response"]["focus-score"]["plls"], float)
-    assert server.call("GET", "/HASTE/search/A01.tif").json()["jobs"] == [job_id]
+
+
+def test_tuspy_goes_on_where_there_is_nothing_to_send(server: ServerProcess, source: Path) -> None:
+    said = {"filename": source.name, "stream_id": "twice", "sha256": hashlib.sha256(CONTENT).hexdigest()}
+    client = TusClient(f"{server.url}/HASTE/files/")
+    for _ in range(2):
+        with source.open("rb") as file:
+            client.uploader(file_stream=file, metadata=said, retries=2, retry_delay=0).upload()
+
+    assert len(server.call("GET", "/HASTE/jobs/?stream_id=twice").json()["jobs"]) == 1
+
+
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_the_original_agent_is_understood(server: ServerProcess, in_chunks: bool) -> None:
+    headers = {
+        "X-HASTE-original_filename": f"/Users/ben/source/{in_chunks}.png",
+        "X-HASTE-tag": "lab1",
+        "X-HASTE-unixtime": str(time.time()),
+    }
+    stream = "2019_03_29__11_18_21_lab1"
+    image = iter([CONTENT[:HALF], CONTENT[HALF:]]) if in_chunks else CONTENT
+    answer = requests.post(
+        f"{server.url}/stream/{stream}", data=image, headers=headers, auth=("haste", "pass"), timeout=10
+    )
+
+    assert (answer.status_code, answer.json()) == (200, {"result": "OK!"})
+    assert landed(server, stream) == [CONTENT]
+    jobs = server.call("GET", f"/HASTE/jobs/?stream_id={stream}").json()["jobs"]
+    assert f"Users/ben/source/{in_chunks}.png" in {job["source_id"] for job in jobs}
 
 
 def memory_bytes(server: ServerProcess) -> int:

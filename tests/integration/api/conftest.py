@@ -72,6 +72,7 @@ class Api:
             dead_letters=lambda: self.dead_letters,
             try_own_parts=self.try_own_parts,
             clock=lambda: self.now,
+            agent_tags={"lab1": "full", "lab 2 é": "focus-tier"},
             token=self.token,
             limits=LIMITS,
         )
