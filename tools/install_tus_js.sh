@@ -13,7 +13,7 @@ if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
         echo "The test with tus-js-client needs node and npm: install them, for example from https://nodejs.org" >&2
         exit 1
     fi
-    echo "Installing node and npm for the tests; this takes a minute" >&2
+    echo "Installing node and npm for the tests; this takes minutes" >&2
     if ! { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
         --no-upgrade -o DPkg::Lock::Timeout=300 install nodejs npm; } >"$log" 2>&1; then
         cat "$log" >&2

@@ -27,7 +27,7 @@ from haste_server.api import (
 )
 from haste_server.api.origins import check_host, check_origin
 from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
-from haste_server.api.requests import IdConverter, StrictRequest, check_password, check_token
+from haste_server.api.requests import IdConverter, StrictRequest, bound_silence, check_password, check_token
 from haste_server.api.services import Services, services
 
 
@@ -105,6 +105,4 @@ def _admit() -> None:
     elif request.path.startswith("/HASTE"):
         check_token(request.headers.get("Authorization", ""), token=token)
     check_origin(request)
-    connection = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(services().limits.silence_s)
+    bound_silence(services().limits.silence_s)

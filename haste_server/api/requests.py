@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from flask import Request
+from flask import Request, request
 from werkzeug.datastructures import Authorization, WWWAuthenticate
 from werkzeug.exceptions import RequestEntityTooLarge, Unauthorized, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
@@ -49,6 +49,13 @@ class IdConverter(BaseConverter):
     def to_python(self, value: str) -> int:
         """Read the number."""
         return int(value)
+
+
+def bound_silence(silence_s: float) -> None:
+    """Let the present request's body fail if nothing of it comes for so long; a later one begins anew."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(silence_s)
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:

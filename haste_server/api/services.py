@@ -63,12 +63,15 @@ class Limits:
         At a time; each holds one of the server's threads.
     silence_s : float
         How long a client may send nothing in the middle of a body.
+    upload_silence_s : float
+        The same of an upload: it can be gone on with, but only when its broken connection is given up.
     """
 
     body_bytes: int = 16 * 2**20
     upload_bytes: int = 64 * 2**30
     uploads: int = 24
     silence_s: float = 60.0
+    upload_silence_s: float = 20.0
 
 
 @dataclass(frozen=True)

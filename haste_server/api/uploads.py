@@ -13,6 +13,7 @@ from haste_core.uploads import CHECKSUMS, Checksum, Upload
 from haste_server.api.answers import Shown, UploadAnswer
 from haste_server.api.parameters import AppendHeaders, CreateHeaders, OverrideHeaders, UploadPath
 from haste_server.api.problems import CHECKSUM_MISMATCH, documented
+from haste_server.api.requests import bound_silence
 from haste_server.api.services import services
 
 VERSION = "1.0.0"
@@ -142,7 +143,9 @@ def _appended(upload_id: str, header: AppendHeaders | OverrideHeaders) -> Shown:
 
 
 def _append(upload_id: str, offset: int, checksum: str | None) -> Upload:
-    request.max_content_length = services().limits.upload_bytes
+    limits = services().limits
+    request.max_content_length = limits.upload_bytes
+    bound_silence(limits.upload_silence_s)
     with services().upload_slot():
         return services().uploads.append(
             upload_id,

@@ -178,12 +178,21 @@ class FolderUploads:
         """Finish what is whole and was cut off, and remove what has expired."""
         for path in self._folder.glob(f"*{_RECORD}"):
             with contextlib.suppress(NotFoundError, UploadHeldError):
-                self._sweep_one(path.stem, path)
+                if not self._can_wait(path):
+                    self._sweep_one(path.stem, path)
         for part in self._folder.glob(f"*{_PART}"):
             with contextlib.suppress(FileNotFoundError):
                 forgotten = part.stat().st_mtime + self.keep_s < self.clock()
                 if forgotten and not self._record(part.stem).exists():
                     part.unlink()
+
+    def _can_wait(self, path: Path) -> bool:
+        """Tell whether nothing is to be done about an upload, without keeping its sender out."""
+        try:
+            upload = self._upload(path.stem, read_record(path))
+        except NotFoundError:
+            return False
+        return upload.expires_at >= self.clock() and (upload.is_finished or upload.offset < upload.length)
 
     def _sweep_one(self, upload_id: str, path: Path) -> None:
         with locked_record(path, make=True) as record:

@@ -26,7 +26,7 @@ _TRY_LATER = frozenset({408, 425, 429})
 _GO_ON = frozenset({404, 409, 410})  # the upload is not as it was: asked again, the server tells how it is
 _HELD = 423
 _OTHER_CONTENT = 460
-HELD_S = 90.0  # longer than the server takes to notice that a connection has gone silent
+HELD_S = 60.0  # longer than the server waits for a connection that has gone silent
 _ASK_EVERY_S = 2.0
 
 

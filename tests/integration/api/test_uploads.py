@@ -290,6 +290,17 @@ def test_an_upload_is_for_one_at_a_time(tus: Tus, api: Api) -> None:
     assert tus.patch(url, CONTENT, 0).status_code == 204
 
 
+def test_another_server_on_the_same_folder_goes_on(tus: Tus, api: Api) -> None:
+    url = tus.begin(stream_id="plate7", filename="A01.tif")
+    tus.patch(url, CONTENT[:HALF], 0)
+    other = Tus(Api(api.store, api.landing_folder))
+
+    assert other.offset(url) == HALF
+    assert other.patch(url, CONTENT[HALF:], HALF).status_code == 204
+    assert tus.api.client.get(url).json == other.api.client.get(url).json
+    assert landed(api)[0].read_bytes() == CONTENT
+
+
 def test_an_upload_can_be_given_up(tus: Tus, api: Api) -> None:
     url = tus.begin()
     tus.patch(url, CONTENT[:HALF], 0)

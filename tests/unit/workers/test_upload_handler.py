@@ -265,7 +265,7 @@ def test_upload_that_the_server_believes_to_be_under_way_is_waited_for(
         refused = run_task("upload", source, settings=of(landing))
         assert refused.state is TaskState.REMOTE_TROUBLE
         assert "423" in refused.message
-        monkeypatch.setattr(handler, "HELD_S", 90)
+        monkeypatch.setattr(handler, "HELD_S", 60)
         monkeypatch.setattr(handler.time, "sleep", lambda _: held.close())
         result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.DONE, result.message
