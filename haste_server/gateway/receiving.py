@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -25,11 +24,11 @@ def receive(
     body : binary file
     path : Path
     offset : int
-        Where it begins. What the file has beyond is cut off.
+        The file's size.
     limit_bytes : int
         A longer body is refused, and cut off.
     checksum : Checksum, optional
-        What the body must be. If it is something else, or breaks off, nothing of it stays.
+        What the body must be. If it is something else, or breaks off, what came of it has to be cut off.
 
     Returns
     -------
@@ -47,10 +46,7 @@ def receive(
     whole = hashlib.sha256()
     piece = hashlib.new(checksum.algorithm if checksum else "sha256", usedforsecurity=False)
     received = 0
-    with path.open("ab", buffering=0) as file, ExitStack() as on_failure:
-        file.truncate(offset)
-        if checksum is not None:
-            on_failure.callback(file.truncate, offset)
+    with path.open("ab", buffering=0) as file:
         for chunk in _chunks(body):
             received += len(chunk)
             if received > limit_bytes:
@@ -66,7 +62,6 @@ def receive(
                 f"the {received:,} bytes have another {checksum.algorithm} than Upload-Checksum says; "
                 "they were damaged on the way: send them again"
             )
-        on_failure.pop_all()
     return whole.hexdigest() if offset == 0 else None
 
 

@@ -209,11 +209,14 @@ class FolderUploads:
     def _receive(
         self, body: IO[bytes], upload: Upload, record: UploadRecord, checksum: Checksum | None
     ) -> str | None:
-        # Killed in the middle of a checked piece, it leaves bytes that nobody has checked.
+        part = self._part(upload.upload_id)
+        part.touch()
+        # A piece that breaks off, or is damaged, leaves bytes that are not as their checksum says.
+        os.truncate(part, upload.offset)
         record.note(checked_to=None if checksum is None else upload.offset)
         sha256 = receive(
             body,
-            self._part(upload.upload_id),
+            part,
             offset=upload.offset,
             limit_bytes=upload.length - upload.offset,
             checksum=checksum,
