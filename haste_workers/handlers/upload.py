@@ -27,7 +27,7 @@ _GO_ON = frozenset({404, 409, 410})  # the upload is not as it was: asked again,
 _HELD = 423
 _OTHER_CONTENT = 460
 HELD_S = 60.0  # longer than the server waits for a connection that has gone silent
-_ASK_EVERY_S = 2.0
+_ASK_EVERY_S = 0.5
 
 
 class _InterruptedError(TransientError):
