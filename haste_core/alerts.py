@@ -323,14 +323,13 @@ def _judge_tier(rule: TierNearlyFull, fills: Fills, stood: Standing) -> Raised |
         return Raised(rule.rule, "", details) if stood.raised else None
     if fill.percent < rule.percent - (REARM_PERCENT if stood.raised else 0.0):
         return None
-    free_bytes = fill.size_bytes - fill.used_bytes
     remedy = {
         "disk": "Make room, or give the tier a larger disk, before images cannot be stored any more",
         "quota": "Raise it, or those with the lowest scores go on to the next tier",
     }
     message = (
-        f"The {fill.of} of the tier {rule.tier} is {fill.percent:.0f} % full, {free_bytes / 1e9:.1f} GB are "
-        f"free. {remedy[fill.of]}"
+        f"The {fill.of} of the tier {rule.tier} is {fill.percent:.0f} % full, {_room(fill)}. "
+        f"{remedy[fill.of]}"
     )
     details |= {
         "percent": round(fill.percent, 1),
@@ -338,6 +337,12 @@ def _judge_tier(rule: TierNearlyFull, fills: Fills, stood: Standing) -> Raised |
         "size_bytes": fill.size_bytes,
     }
     return Raised(rule.rule, message, details)
+
+
+def _room(fill: Fill) -> str:
+    free_bytes = fill.size_bytes - fill.used_bytes
+    size, unit = (abs(free_bytes) / 1e9, "GB") if abs(free_bytes) >= 1e8 else (abs(free_bytes) / 1e6, "MB")
+    return f"{size:.1f} {unit} are free" if free_bytes >= 0 else f"{size:.1f} {unit} too many"
 
 
 def _images(number: int) -> str:

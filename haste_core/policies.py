@@ -124,8 +124,8 @@ class IntervalPolicy(_Policy):
                 raise ValueError(f"[{interval.lo}, {interval.hi}) is empty")
         for lower, upper in itertools.pairwise(ordered):
             if lower.hi != upper.lo:
-                what = "gap" if lower.hi < upper.lo else "overlap"
-                raise ValueError(f"there is a {what} between {lower.hi} and {upper.lo}")
+                what = "a gap" if lower.hi < upper.lo else "an overlap"
+                raise ValueError(f"there is {what} between {lower.hi} and {upper.lo}")
         self._check_audit(ordered[0].tier)
         return self.model_copy(update={"intervals": tuple(ordered)})
 

@@ -21,7 +21,7 @@ def job_of(client: HasteClient, words: Sequence[str]) -> int:
     InvalidError
         If it is neither.
     NotFoundError
-        If the stream has no such image.
+        If there is no such stream, or it has no such image.
     """
     match list(words):
         case [number] if number.isdecimal():
@@ -29,6 +29,7 @@ def job_of(client: HasteClient, words: Sequence[str]) -> int:
         case [stream_id, source_id]:
             ids = [job.job_id for job in client.jobs(stream_id=stream_id, source_id=source_id)]
             if not ids:
+                client.stream(stream_id)  # says so if there is none
                 raise NotFoundError(
                     f"stream {stream_id!r} has no image {source_id!r}; `haste jobs --stream {stream_id}` "
                     "lists those that it has"

@@ -32,7 +32,8 @@ from haste_workers.tiers.storage import StoredObject, not_covered
 
 # Inside the root, so that the final rename stays on one file system. No stream's name starts with a dot.
 STAGING = ".haste-incoming"
-_PERMANENT_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG})
+_MAY_NOT_WRITE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_RIGHTS = "let the worker's user write there (and read the file), then `haste retry` it"
 
 
 class PosixTierStorage:
@@ -221,7 +222,9 @@ class PosixTierStorage:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return TransientError(f"the disk of the tier {self._root} is full; {source.name} waits for space")
         said = f"{source.name} cannot be put to the tier {self._root}: {error.strerror or error}"
-        return PermanentError(said) if error.errno in _PERMANENT_ERRNOS else TransientError(said)
+        if error.errno in _MAY_NOT_WRITE:
+            return PermanentError(f"{said}; {_RIGHTS}")
+        return PermanentError(said) if error.errno == errno.ENAMETOOLONG else TransientError(said)
 
 
 def _checked(sha256: str, expected: str | None, source: Path) -> str:

@@ -41,6 +41,8 @@ class Client:
         self.given.append(wanted)
 
     def stream(self, stream_id: str) -> SimpleNamespace:
+        if stream_id == "plate":
+            raise NotFoundError(f"there is no stream {stream_id!r}")
         return self._stream
 
     def jobs(self, *, stream_id: str, source_id: str) -> list[SimpleNamespace]:
@@ -155,6 +157,8 @@ def test_an_image_is_named_by_its_job_or_its_stream() -> None:
     assert job_of(client, ["plate7", "A01.tif"]) == 12  # its latest version
     with pytest.raises(NotFoundError, match=r"no image 'B02\.tif'"):
         job_of(client, ["plate7", "B02.tif"])
+    with pytest.raises(NotFoundError, match="no stream 'plate'"):
+        job_of(client, ["plate", "A01.tif"])
     for words in ([], ["A01.tif"], ["plate7", "A01.tif", "x"]):
         with pytest.raises(InvalidError, match="as in: plate7"):
             job_of(client, words)

@@ -270,6 +270,23 @@ def test_a_tier_is_told_when_it_is_nearly_full_and_again_after_there_was_room() 
     assert told[0][1].startswith("The disk of the tier hot is 90 % full, 100.0 GB are free. Make room")
 
 
+@pytest.mark.parametrize(
+    ("used_bytes", "size_bytes", "said"),
+    [
+        (7_676_296, 6_000_000, "The quota of the tier hot is 128 % full, 1.7 MB too many. Raise it, or"),
+        (5_700_000, 6_000_000, "The quota of the tier hot is 95 % full, 0.3 MB are free. Raise it, or"),
+        (3 * 10**12, 2 * 10**12, "The quota of the tier hot is 150 % full, 1000.0 GB too many. Raise it, or"),
+    ],
+)
+def test_a_quota_is_told_in_fitting_units_also_if_it_is_exceeded(
+    used_bytes: int, size_bytes: int, said: str
+) -> None:
+    stream = Watched(FULL)
+    stream.fills = {"hot": Fill(used_bytes, size_bytes, "quota")}
+    [told] = stream.after(1)
+    assert told.message.startswith(said)
+
+
 def test_a_tier_that_cannot_be_measured_for_a_moment_changes_nothing() -> None:
     stream = Watched(FULL)
     told = []

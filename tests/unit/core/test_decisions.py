@@ -48,8 +48,8 @@ def test_intervals_hold_their_lower_end_and_the_last_its_upper(score: float | No
 @pytest.mark.parametrize(
     ("intervals", "complaint"),
     [
-        ([(0, 0.5), (0.6, 1)], "gap between 0.5 and 0.6"),
-        ([(0, 0.6), (0.5, 1)], "overlap between 0.6 and 0.5"),
+        ([(0, 0.5), (0.6, 1)], "there is a gap between 0.5 and 0.6"),
+        ([(0, 0.6), (0.5, 1)], "there is an overlap between 0.6 and 0.5"),
         ([(0.1, 1)], "from 0 to 1"),
         ([(0, 1.01)], "from 0 to 1"),
         ([(0, 0), (0, 1)], "is empty"),

@@ -90,8 +90,8 @@ class TestTrouble:
             (errno.EDQUOT, TransientError, "is full"),
             (errno.EIO, TransientError, "cannot be put"),
             (errno.ESTALE, TransientError, "cannot be put"),
-            (errno.EROFS, PermanentError, "Read-only"),
-            (errno.EACCES, PermanentError, "Permission denied"),
+            (errno.EROFS, PermanentError, "Read-only .* write there .* then `haste retry` it"),
+            (errno.EACCES, PermanentError, "Permission denied; let the worker's user"),
         ],
     )
     @pytest.mark.parametrize("step", ["stage_copy", "publish", "make_durable_folder"])
