@@ -65,6 +65,7 @@ class Landing:
             objects=NOTHING,
             workers=NOTHING,
             alerts=NOTHING,
+            trash_store=NOTHING,
             pipelines={},
             tiers=frozenset(),
             uploads=self.uploads,
