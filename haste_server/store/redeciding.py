@@ -16,10 +16,11 @@ from haste_core import lifecycle
 from haste_core.decisions import Decision, Origin, held_by_pin
 from haste_core.errors import NotFoundError
 from haste_core.interestingness import ScoredObject
+from haste_core.messages import Outcome
 from haste_core.pipelines import Pipeline
 from haste_core.policies import RankedPolicy
 from haste_core.ports import StateChange, Undecided
-from haste_core.states import MOVES, Due, Phase
+from haste_core.states import MOVES, Due, Phase, TaskState
 from haste_server.store.deciding import last_decision
 from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, value_of_object
 from haste_server.store.deleting import STAYS
@@ -32,7 +33,7 @@ from haste_server.store.records import (
     read_pipeline,
     save_changes,
 )
-from haste_server.store.schema import decisions, jobs, objects, pipelines, streams, tasks
+from haste_server.store.schema import attempts, decisions, jobs, objects, pipelines, streams, tasks
 
 Change = Callable[[Decision], Decision | None]
 
@@ -314,9 +315,24 @@ _DUE = (
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
 _HANDED_OUT = sa.exists().where(tasks.c.job_id == objects.c.job_id, tasks.c.phase == Phase.HANDED_OUT)
+_earlier_attempts = attempts.alias("earlier")
+_LAST_DONE = (
+    sa.select(sa.func.coalesce(sa.func.max(_earlier_attempts.c.attempt), 0))
+    .where(_earlier_attempts.c.task_id == tasks.c.task_id, _earlier_attempts.c.state == TaskState.DONE)
+    .correlate(tasks)
+    .scalar_subquery()
+)
+# What an attempt has copied that nobody heard of again is found by the next one only if it has the same tier.
+_MAY_HAVE_COPIED = sa.exists().where(
+    tasks.c.task_id == objects.c.task_id,
+    tasks.c.phase != Phase.ENDED,
+    attempts.c.task_id == tasks.c.task_id,
+    attempts.c.outcome.in_((Outcome.LOST, Outcome.CRASHED)),
+    attempts.c.attempt > _LAST_DONE,
+)
 _TO_MOVE = (
     sa.select(objects.c.job_id)
-    .where(objects.c.due == sa.bindparam("what", type_=objects.c.due.type), ~_HANDED_OUT)
+    .where(objects.c.due == sa.bindparam("what", type_=objects.c.due.type), ~_HANDED_OUT, ~_MAY_HAVE_COPIED)
     .order_by(objects.c.job_id)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )

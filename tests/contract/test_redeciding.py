@@ -8,7 +8,7 @@ import pytest
 
 from haste_core.decisions import Decision
 from haste_core.errors import NotFoundError
-from haste_core.messages import Place, TaskMessage
+from haste_core.messages import Outcome, Place, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
 from haste_core.states import TaskState
 from haste_server.store.decision_rows import HOLD_OBJECTS
@@ -222,6 +222,24 @@ def test_a_retry_goes_on_with_what_was_decided(store: SqlStore, end: str) -> Non
     [message] = carry_out(store)
     assert message.decision is not None
     assert (message.decision.tier, tiers_of(store)) == ("warm", {"warm": 1})
+
+
+def test_what_a_lost_attempt_may_have_copied_is_recorded_before_the_object_goes_elsewhere(
+    store: SqlStore,
+) -> None:
+    [job_id] = decided_stream(store, {"A01": 0.2}).values()
+    store.redecide_one(job_id, _to("warm"), origin="recall", made_by="eva", now=NOW)
+    store.start_moves(limit=10, now=NOW)
+    [copying] = claim(store, "tier")
+    lost = TaskResult(task_id=copying.task_id, attempt=copying.attempt, worker_id="", outcome=Outcome.LOST)
+    store.record([lost], now=NOW)
+    store.redecide_one(job_id, _to("cold"), origin="recall", made_by="eva", now=NOW)
+    store.release_due(now=NOW + 100)
+    moved = []
+    for _ in range(2):
+        store.start_moves(limit=10, now=NOW)
+        moved += [(one.place.url, one.decision and one.decision.tier) for one in carry_out(store)]
+    assert moved == [("file:///hot/A01", "warm"), ("file:///warm/A01", "cold")]
 
 
 def test_what_is_measured_anew_is_decided_about_by_its_new_features(store: SqlStore) -> None:
