@@ -21,13 +21,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="decides about the load and the storm")
+    parser.add_argument("--pause", type=float, default=5.0, help="the longest between two kills, in seconds")
     parser.add_argument("--embedded", action="store_true")
     parser.add_argument("--servers", type=int, default=1, help="on one MariaDB and RabbitMQ")
     parser.add_argument("--quick", action="store_true", help="four kills, embedded: a smoke run")
     parser.add_argument("--folder", type=Path, help="for logs and data that stay")
     options = parser.parse_args()
     if options.quick:
-        options.kills, options.embedded = 4, True  # each victim once
+        options.kills, options.pause, options.embedded = 4, 1.0, True  # each victim once
     with nullcontext(options.folder) if options.folder else work_folder() as folder:
         figures = _storm(options, folder)
         if not options.embedded:
@@ -41,7 +42,7 @@ def _storm(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     if options.embedded:
         site = Embedded(folder / "storm")
     with site:
-        proof = prove(site, kills=options.kills, seed=options.seed, tell=say)
+        proof = prove(site, kills=options.kills, seed=options.seed, pause_s=options.pause, tell=say)
     say(str(proof.verdict))
     return proof.figures
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from haste_server.store.database import Database
+from haste_server.store.migrate import upgrade
 from tests.services.given import GivenServerError, check_given_servers
 from tests.services.mariadb import MariaDB, create_database, drop_database
 from tests.services.programs import (
@@ -134,3 +136,13 @@ def shared_dir() -> Path:
     if not _SHARED_DIR.is_dir():
         pytest.skip(f"no folder {_SHARED_DIR.name} beside the project")
     return _SHARED_DIR
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a database without rows: to copy it is quicker than to make it."""
+    path = tmp_path_factory.mktemp("empty") / "haste.sqlite3"
+    database = Database(f"sqlite:///{path}")
+    upgrade(database)
+    database.close()
+    return path

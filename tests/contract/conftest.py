@@ -1,5 +1,6 @@
 """The stores, brokers and tiers that contract suites run on."""
 
+import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,8 +35,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
     """Return an empty store, once on each database."""
     rules = Rules(RetryPolicy(max_attempts=3, max_lost=2, base_delay_s=10), ageing_per_s=0.001)
     if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path}/haste.db")
-        upgrade(database)
+        empty = request.getfixturevalue("empty_database")
+        database = Database(f"sqlite:///{shutil.copy(empty, tmp_path)}")
         yield SqlStore(database, rules, PIPELINE)
         database.close()
     else:  # emptied, since MariaDB takes longer to make and drop the tables than most tests

@@ -21,7 +21,6 @@ from haste_server.catalogue import load_pipelines, named_tiers
 from haste_server.gateway.arrivals import Arrivals
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.uploads import FolderUploads
-from haste_server.store import migrate
 from haste_server.store.database import Database
 from haste_server.store.sql import SqlStore
 
@@ -118,16 +117,6 @@ def spec(**fields: Any) -> dict[str, Any]:
     """Make a job spec."""
     wanted = {"source_url": "root://nas/plate7/A01.tif", "source_id": "A01", "tasks": "focus-score"}
     return wanted | fields
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file of a database without rows: to copy it is quicker than to make it."""
-    path = tmp_path_factory.mktemp("empty") / "haste.sqlite3"
-    database = Database(f"sqlite:///{path}")
-    migrate.upgrade(database)
-    database.close()
-    return path
 
 
 @pytest.fixture
