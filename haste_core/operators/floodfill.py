@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,22 +66,4 @@ class Floodfill(Darkening):
     """`floodfill` as an operator."""
 
     name: ClassVar[str] = "floodfill"
-
-    def apply(self, image: Pixels) -> Pixels:
-        """Return the image after flood fill.
-
-        Parameters
-        ----------
-        image : (M, N) array of an unsigned integer dtype
-
-        Returns
-        -------
-        (M, N) array
-            Of the same dtype.
-
-        Raises
-        ------
-        ValueError
-            As `floodfill` does.
-        """
-        return floodfill(image, self.threshold, bit_depth=self.bit_depth)
+    darkened: ClassVar[Callable[..., Pixels]] = staticmethod(floodfill)

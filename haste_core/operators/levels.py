@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -83,6 +83,8 @@ class Darkening:
 
     name: ClassVar[str]
     lossless: ClassVar[bool] = False
+    darkened: ClassVar[Callable[..., Pixels]]
+    """The function that does it, of an image, `threshold` and `bit_depth`."""
 
     def __post_init__(self) -> None:
         _check_scale(self.threshold, self.bit_depth)
@@ -96,3 +98,22 @@ class Darkening:
     def description(self) -> str:
         """Name and parameters in one line."""
         return f"{self.name}(threshold={self.threshold:g}, bit_depth={self.bit_depth})"
+
+    def apply(self, image: Pixels) -> Pixels:
+        """Return the image with what is dark at 0.
+
+        Parameters
+        ----------
+        image : (M, N) array of an unsigned integer dtype
+
+        Returns
+        -------
+        (M, N) array
+            Of the same dtype.
+
+        Raises
+        ------
+        ValueError
+            `image` is not (M, N) of unsigned integers.
+        """
+        return type(self).darkened(image, self.threshold, bit_depth=self.bit_depth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -44,22 +45,4 @@ class Threshold(Darkening):
     """`darkened` as an operator."""
 
     name: ClassVar[str] = "threshold"
-
-    def apply(self, image: Pixels) -> Pixels:
-        """Return the image with all dark pixels at 0.
-
-        Parameters
-        ----------
-        image : (M, N) array of an unsigned integer dtype
-
-        Returns
-        -------
-        (M, N) array
-            Of the same dtype.
-
-        Raises
-        ------
-        ValueError
-            As `darkened` does.
-        """
-        return darkened(image, self.threshold, bit_depth=self.bit_depth)
+    darkened: ClassVar[Callable[..., Pixels]] = staticmethod(darkened)
