@@ -25,6 +25,13 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201
 
 
+def without_nothing(value: Any) -> Any:
+    """Leave out of JSON, at all depths, the fields of objects that are null: what nobody has said."""
+    if isinstance(value, dict):
+        return {name: without_nothing(item) for name, item in value.items() if item is not None}
+    return [without_nothing(item) for item in value] if isinstance(value, list) else value
+
+
 def print_line(text: str) -> None:
     """Print one line of data on stdout."""
     print(text, flush=True)  # noqa: T201

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
+import yaml
+from pydantic import SecretStr, TypeAdapter
 
 from haste_runtime.configuration import Gathered, gather
 from haste_server.settings import ServerSettings
 
 _PASSWORD = re.compile(r":.*@")
+_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def load_settings(config: Path | None = None, **command_line: Any) -> Gathered[ServerSettings]:
@@ -26,17 +29,23 @@ def load_settings(config: Path | None = None, **command_line: Any) -> Gathered[S
 
 
 def explain(gathered: Gathered[ServerSettings]) -> str:
-    """Write all settings with their origins, secrets hidden; one a line."""
+    """Write all settings as YAML with their origins as comments, secrets hidden; one a line."""
     lines = []
     for name in ServerSettings.model_fields:
         shown = _hide_secrets(getattr(gathered.settings, name))
-        lines.append(f"{name}: {shown}  # {gathered.origins.get(name, 'default')}")
+        lines.append(f"{name}: {_in_one_line(shown)}  # {gathered.origins.get(name, 'default')}")
     return "\n".join(lines)
 
 
-def _hide_secrets(value: Any) -> str:
+def _in_one_line(value: Any) -> str:
+    plain = _ANYTHING.dump_python(value, mode="json", exclude_defaults=True)
+    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf)
+    return text.strip().removesuffix("\n...")
+
+
+def _hide_secrets(value: Any) -> Any:
     if not isinstance(value, SecretStr):
-        return str({name: str(item) for name, item in value.items()} if isinstance(value, dict) else value)
+        return value
     scheme, is_url, rest = value.get_secret_value().partition("://")
     # The password may hold any character, so it ends at the last @.
     return f"{scheme}://{_PASSWORD.sub(':***@', rest)}" if is_url else "***"

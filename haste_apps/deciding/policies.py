@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from haste_apps.deciding.asking import agreed
-from haste_apps.output import print_json, print_line, print_table, say, size_text
+from haste_apps.output import print_json, print_line, print_table, say, size_text, without_nothing
 from haste_client import HasteClient
 from haste_client.deciding import PreviewAnswer
 from haste_core.errors import ConflictError, InvalidError, Problem
@@ -37,7 +37,7 @@ def show_policy(client: HasteClient, stream_id: str, *, as_json: bool) -> None:
     if as_json:
         print_json(present)
     else:
-        print_line(yaml.safe_dump(present, sort_keys=False, allow_unicode=True).rstrip())
+        print_line(yaml.safe_dump(without_nothing(present), sort_keys=False, allow_unicode=True).rstrip())
 
 
 def change_policy(

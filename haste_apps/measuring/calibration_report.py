@@ -12,7 +12,7 @@ import yaml
 from haste_apps.measuring.calibration import Calibration
 from haste_apps.measuring.histogram import Bin, bar, histogram
 from haste_apps.measuring.samples import left_out_text
-from haste_apps.output import print_table, say
+from haste_apps.output import print_table, say, without_nothing
 
 
 def say_calibration(made: Calibration) -> None:
@@ -93,6 +93,7 @@ def as_yaml(made: Calibration, directory: Path) -> str:
     """Write the pipeline as a file for `--pipelines-dir`, with what it was made from."""
     # A folder's name may hold a line break.
     comment = " ".join(f"# Fitted by `haste calibrate {directory}` to {_fitted_to(made)}.".split())
-    pipeline = {name: value for name, value in made.pipeline.to_json().items() if value}
+    said = without_nothing(made.pipeline.to_json())
+    pipeline = {name: value for name, value in said.items() if value}
     text = yaml.safe_dump(pipeline, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
     return f"{comment}\n{text}".rstrip()

@@ -33,7 +33,11 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", metavar="FILE", dir_okay=False, help="Default: STREAM.html, .csv, .json or .parquet."
+            "--output",
+            metavar="FILE",
+            dir_okay=False,
+            allow_dash=True,
+            help="- is stdout. Default: STREAM.html, .csv, .json or .parquet.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,

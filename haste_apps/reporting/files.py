@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,8 @@ from haste_core.errors import ConflictError, InvalidError, NotFoundError, Proble
 
 if TYPE_CHECKING:
     import pyarrow
+
+STDOUT = Path("-")
 
 _TIMES = ("decided_at", "timestamp", "deleted_at", "decision.made_at")
 _TYPES = {"index": "int64", "score": "float64", "size_bytes": "int64", "decision.supersedes": "int64"}
@@ -92,6 +95,8 @@ def check_free(path: Path, *, force: bool) -> None:
     NotFoundError
         If its folder is not.
     """
+    if path == STDOUT:
+        return
     if not path.parent.is_dir():
         raise NotFoundError(f"there is no folder {path.parent}; make it, or choose another --output")
     if not force and os.path.lexists(path):
@@ -99,7 +104,11 @@ def check_free(path: Path, *, force: bool) -> None:
 
 
 def write_whole(path: Path, content: bytes, *, force: bool) -> None:
-    """Write a file that appears when it is complete."""
+    """Write a file that appears when it is complete, or to stdout."""
+    if path == STDOUT:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
     check_free(path, force=force)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -9,13 +9,14 @@ from typing import TypeVar
 
 from haste_apps.interruption import Interruption
 from haste_apps.output import print_json, say
-from haste_apps.reporting.files import as_csv, as_json, as_parquet, check_free, write_whole
+from haste_apps.reporting.files import STDOUT, as_csv, as_json, as_parquet, check_free, write_whole
 from haste_apps.reporting.page import Report, draw_page, pictures_in
 from haste_apps.reporting.thumbnails import thumbnails
 from haste_apps.suspicions import suspicions
 from haste_client import HasteClient, Result
 from haste_client.answers import ImageAnswer
 from haste_client.progress import progress_bar
+from haste_core.errors import InvalidError, Problem
 from haste_core.routing import Roots
 
 Item = TypeVar("Item")
@@ -40,6 +41,7 @@ def write_report(
     stream_id : str
     format_ : {"html", "csv", "json", "parquet"}
     path : Path
+        ``-`` is stdout.
     force : bool
         Replace a file that is there.
     as_json : bool
@@ -50,12 +52,17 @@ def write_report(
     ------
     ConflictError
         If the file is there, and is not to be replaced.
+    InvalidError
+        If both the report and the JSON object would go to stdout.
     """
+    if as_json and path == STDOUT:
+        raise InvalidError([Problem("--json", "goes to stdout, as does the report: choose another --output")])
     check_free(path, force=force)
     report = gather(client, stream_id, interruption=interruption)
     content = _written(report, format_, client.roots, interruption)
     write_whole(path, content, force=force)
-    say(f"{len(report.images)} images of stream {stream_id} in {path}")
+    where = "" if path == STDOUT else f" in {path}"
+    say(f"{len(report.images)} images of stream {stream_id}{where}")
     if as_json:
         print_json({"stream_id": stream_id, "file": str(path), "images": len(report.images)})
 

@@ -174,11 +174,21 @@ def test_secrets_are_not_shown(url: str, shown: str) -> None:
     explanation = explain(loaded)
 
     assert f"database_url: {shown}  # command line" in explanation
-    assert "token: ***  # command line" in explanation
+    assert "token: '***'  # command line" in explanation
     assert "0123456789abcdef" not in explanation
     assert "secret" not in repr(loaded)
     for name in ServerSettings.model_fields:
         assert f"\n{name}: " in f"\n{explanation}"
+
+
+def test_an_explanation_is_a_file_of_settings(tmp_path: Path) -> None:
+    tiers = {"tierA": {"root": "/mnt/a", "quota": 5, "next": "old"}, "old": {"driver": "trash"}}
+    loaded = load_settings(tiers=tiers, data_dir=tmp_path)
+    config = tmp_path / "server.yaml"
+    config.write_text(explain(loaded))
+
+    assert "tiers: {tierA: {quota: 5, next: old, root: /mnt/a}, old: {driver: trash}}" in config.read_text()
+    assert load_settings(config).settings == loaded.settings
 
 
 def test_the_shipped_file_is_the_default_and_names_every_setting() -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import io
 import json
@@ -151,6 +152,13 @@ def test_a_file_is_replaced_only_if_that_was_asked_for(tmp_path: Path) -> None:
     assert path.read_bytes() == b"third"
     with pytest.raises(NotFoundError, match="there is no folder"):
         write_whole(tmp_path / "none" / "report.csv", b"", force=True)
+
+
+def test_a_dash_is_stdout(capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
+    with contextlib.chdir(tmp_path):
+        write_whole(Path("-"), b"a,b\n", force=False)
+    assert capfdbinary.readouterr().out == b"a,b\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_library_that_is_missing_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
