@@ -28,10 +28,10 @@ _UNFINISHED_SUFFIXES = (".tmp", ".temp", ".part", ".partial", ".crdownload", "~"
 _UNFINISHED_PREFIXES = (".", "~")  # also what macOS (._A01.tif) and editors leave beside the images
 _FOREIGN_FOLDERS = frozenset({"@eadir", "#recycle", "$recycle.bin"})  # thumbnails and bins of NAS devices
 
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"\d+")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """A file, or a container, as it was seen at one moment.
 
@@ -322,9 +322,9 @@ def trouble_with_name(source_id: str) -> str | None:
     return None
 
 
-def _natural_key(source_id: str) -> tuple[list[tuple[int, str]], str]:
-    parts = _DIGITS.split(source_id.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part], source_id
+def _natural_key(source_id: str) -> tuple[str, str]:
+    # One text, not a list of its parts: a folder may hold 100,000 names.
+    return _DIGITS.sub(lambda digits: f"\0{int(digits[0]):020}", source_id.lower()), source_id
 
 
 def stream_id_for(directory: PurePath) -> str:

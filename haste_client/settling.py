@@ -17,12 +17,13 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 RENAMED_REST_S = 0.3
 
 
-@dataclass
+@dataclass(slots=True)
 class _Watched:
     """A file of which the present version has not been reported yet."""
 
     file: ImageFile
     unchanged_since_s: float
+    seen_at_s: float
     renamed: bool = False
     lacks: str = ""
     pause_s: float = _FIRST_PAUSE_S
@@ -51,10 +52,10 @@ class Unfinished:
 class Settling:
     """Tells of each version of each file, once, that it is complete.
 
-    A file is complete when its size and time of change, and those of its sidecars, have stood still for
-    `settle_s`, or for `RENAMED_REST_S` since it was renamed to its name, and the structure of the image is
-    all there. That a writer closes a file shortens nothing: programs open and close a stack for each page
-    that they append.
+    A file is complete when it was seen twice with the same size and time of change, its own and those of
+    its sidecars, and `settle_s` between, or `RENAMED_REST_S` if it was renamed to its name, and the
+    structure of the image is all there. That a writer closes a file shortens nothing: programs open and
+    close a stack for each page that they append.
 
     Parameters
     ----------
@@ -75,9 +76,9 @@ class Settling:
             return
         watched = self._watched.get(file.source_id)
         if watched is None or not watched.file.looks_like(file):
-            self._watched[file.source_id] = _Watched(file, now_s)
+            self._watched[file.source_id] = _Watched(file, now_s, now_s)
         else:
-            watched.file = file
+            watched.file, watched.seen_at_s = file, now_s
 
     def renamed(self, file: ImageFile, now_s: float) -> None:
         """Note that the file has been given this name, in this very version."""
@@ -113,19 +114,32 @@ class Settling:
             if entry.lacks
         ]
 
-    @property
-    def waiting(self) -> list[str]:
-        """The source_ids of files whose present version has not been found complete."""
-        return list(self._watched)
+    def to_look_at(self, now_s: float, *, at_most: int) -> list[str]:
+        """Name files that another look would tell about: first those that may be complete by now.
+
+        A folder may hold so many that are waiting that looking at all of them takes longer than they rest.
+        """
+        due = (name for name, entry in self._watched.items() if self._may_be_complete(entry, now_s))
+        chosen = dict.fromkeys(itertools.islice(due, at_most))
+        if len(chosen) < at_most:
+            others = (name for name in self._watched if name not in chosen)
+            chosen |= dict.fromkeys(itertools.islice(others, at_most - len(chosen)))
+        return list(chosen)
 
     @property
     def at_rest(self) -> bool:
         """True if every file is complete, or was looked into and found to lack something."""
         return all(entry.lacks for entry in self._watched.values())
 
+    def _may_be_complete(self, entry: _Watched, now_s: float) -> bool:
+        return now_s - entry.unchanged_since_s >= self._rest_s(entry) and now_s >= entry.check_at_s
+
+    def _rest_s(self, entry: _Watched) -> float:
+        return min(self.settle_s, RENAMED_REST_S) if entry.renamed else self.settle_s
+
     def _is_complete(self, entry: _Watched, now_s: float) -> bool:
-        rest_s = min(self.settle_s, RENAMED_REST_S) if entry.renamed else self.settle_s
-        if now_s - entry.unchanged_since_s < rest_s or now_s < entry.check_at_s:
+        rested_s = entry.seen_at_s - entry.unchanged_since_s
+        if rested_s < self._rest_s(entry) or now_s < entry.check_at_s:
             return False
         try:
             lacks = self.examine(entry.file.path)

@@ -127,7 +127,7 @@ class FolderWatch:
         if now_s >= self._scan_at_s:
             self._look_at_all_that_is_there(now_s)
         else:
-            for source_id in self._settling.waiting:
+            for source_id in self._settling.to_look_at(now_s, at_most=BATCH_SIZE):
                 self._look_at_one(source_id, now_s)
         self._follow_hints(now_s)
         return self._settling.complete(now_s, at_most=BATCH_SIZE)

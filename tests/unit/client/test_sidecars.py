@@ -95,7 +95,9 @@ def test_an_image_rests_as_long_as_its_sidecar() -> None:
     settling.saw(seen(None), 100.0)
     settling.saw(seen(1), 101.0)
     settling.saw(seen(2), 102.5)
+    settling.saw(seen(2), 104.4)
     assert settling.complete(104.4, at_most=9) == []
+    settling.saw(seen(2), 104.5)
     assert settling.complete(104.5, at_most=9) == [seen(2)]
     settling.saw(seen(3), 110.0)  # too late: it would be the same job
     assert settling.complete(200.0, at_most=9) == []
