@@ -52,6 +52,13 @@ class Move(Amount):
     after: str
 
 
+class Unscored(_Answer):
+    """Images that a function cannot score, and why not, for the most of them; earlier decisions stay."""
+
+    count: int = 0
+    reason: str | None = None
+
+
 class PreviewAnswer(_Answer):
     """What another function or policy would do.
 
@@ -62,15 +69,27 @@ class PreviewAnswer(_Answer):
     moves : tuple of Move
     count, moving : int
         All images about which was decided, and those of them whose tier would change.
+    unscored : Unscored
+        Those of all images that the function cannot score.
     deleted : Amount
         What was deleted from a trash before, and is not counted: no policy brings it back.
+    warnings : tuple of str
+        What is probably misspelt: names that the function looks at, but no image has.
     """
 
     tiers: dict[str, Amount]
     moves: tuple[Move, ...]
     count: int
     moving: int
+    unscored: Unscored = Unscored()
     deleted: Amount = Amount(count=0, size_bytes=0)
+    warnings: tuple[str, ...] = ()
+
+
+class AppliedPolicy(PipelineAnswer):
+    """The pipeline of a stream with its new function and policy; `warnings` as in `PreviewAnswer`."""
+
+    warnings: tuple[str, ...] = ()
 
 
 class ModeAnswer(_Answer):
@@ -118,11 +137,11 @@ class DecisionCalls(ImageCalls):
         *,
         interestingness: Mapping[str, Any] | None = None,
         policy: Mapping[str, Any] | None = None,
-    ) -> PipelineAnswer:
+    ) -> AppliedPolicy:
         """Decide by them from now on, also about what was decided before; see `preview_policy`."""
         body = _given(interestingness=interestingness, policy=policy)
         answer = self._connection.post(_stream(stream_id, "policy"), body)
-        return PipelineAnswer.model_validate(answer["pipeline"])
+        return AppliedPolicy.model_validate({**answer["pipeline"], "warnings": answer.get("warnings", ())})
 
     def decisions_about(self, job_id: int) -> list[DecisionAnswer]:
         """List all decisions about the object of a job, the first one first.

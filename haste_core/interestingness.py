@@ -286,10 +286,17 @@ def number_of(values: Mapping[str, Any], name: str) -> float:
     InterestingnessError
         If there is no finite number of this name.
     """
-    value = _finite(values.get(name))
+    given = values.get(name)
+    value = _finite(given)
     if value is None:
-        raise InterestingnessError(f"the object has no number {name!r} (it is {values.get(name)!r})")
+        instead = "" if given is None else f" (it is {given!r})"
+        raise InterestingnessError(no_number(name) + instead)
     return value
+
+
+def no_number(name: str) -> str:
+    """Say that an object cannot be scored because a feature is missing."""
+    return f"the object has no number {name!r}"
 
 
 def _number_at(values: Any, name: str) -> float | None:

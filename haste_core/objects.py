@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from haste_core.decisions import Origin
+from haste_core.interestingness import ScoredObject
 from haste_core.jobs import JobRecord
 from haste_core.pipelines import Pipeline
 from haste_core.stores import Page
@@ -103,6 +104,24 @@ class Shift:
     size_bytes: int
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """What another function or policy would do.
+
+    Attributes
+    ----------
+    shifts : sequence of Shift
+    unscored : int
+        How many of the objects the function cannot score; the earlier decisions about them stay.
+    why_unscored : str, optional
+        Why not, for the most of them.
+    """
+
+    shifts: Sequence[Shift]
+    unscored: int = 0
+    why_unscored: str | None = None
+
+
 class ObjectStore(Protocol):
     """What the API does with objects and decisions. Unknown ids raise NotFoundError."""
 
@@ -120,7 +139,7 @@ class ObjectStore(Protocol):
     def decisions(self, stream_id: str, *, cursor: str | None, limit: int) -> Page[DecisionRecord]:
         """List the decisions of a stream in their order."""
 
-    def preview(self, stream_id: str, pipeline: Pipeline) -> list[Shift]:
+    def preview(self, stream_id: str, pipeline: Pipeline) -> Foreseen:
         """Tell what the interestingness function and the policy of another pipeline would do.
 
         Raises
@@ -128,6 +147,9 @@ class ObjectStore(Protocol):
         InvalidError
             If that cannot be told here.
         """
+
+    def scored_last(self, stream_id: str) -> list[ScoredObject]:
+        """Return some of the stream's objects that have a score, as they were when it was made last."""
 
     def unmoved(self, stream_id: str) -> tuple[int, int]:
         """Count the objects, and their bytes, that were not put to the tier that was decided last."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +57,18 @@ def change_policy(
     if preview is not None:
         _show(stream_id, preview, as_table=not as_json)
     applied = apply and (yes or agreed("Decide by it from now on?"))
+    told = {} if preview is None else preview.model_dump(mode="json")
     if applied:
-        client.set_policy(stream_id, **wanted)
+        given = client.set_policy(stream_id, **wanted)
+        if preview is None:
+            _warn(given.warnings)
+            told = {"warnings": list(given.warnings)}
         is_enforced = client.stream(stream_id).mode == "enforce"
         follows = "moves" if is_enforced else "is noted, since it only observes"
         say(f"Stream {stream_id} decides by it now; what belongs in another tier {follows}.")
     else:
         say("Nothing was changed" + ("." if apply else "; --apply does it."))
     if as_json:
-        told = {} if preview is None else preview.model_dump(mode="json")
         print_json({**told, "applied": applied})
     return ExitCode.WORK_FAILED if apply and not applied else ExitCode.DONE
 
@@ -129,8 +132,18 @@ def _show(stream_id: str, preview: PreviewAnswer, *, as_table: bool) -> None:
     if as_table:
         _show_table(preview)
     say(f"{preview.moving} of {preview.count} images of stream {stream_id} would belong in another tier.")
+    unscored = preview.unscored
+    if unscored.count:
+        of_them = f"{unscored.count} of {preview.count} images cannot be scored by this function"
+        say(f"Warning: {of_them}, and earlier decisions about them stay: {unscored.reason}.")
+    _warn(preview.warnings)
     if preview.deleted.count:
         say(f"{preview.deleted.count} more were deleted from a trash, and no policy brings them back.")
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        say(f"Warning: {warning}")
 
 
 def _show_table(preview: PreviewAnswer) -> None:

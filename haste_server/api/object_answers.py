@@ -92,6 +92,13 @@ class ShiftAnswer(BaseModel):
     size_bytes: int
 
 
+class UnscoredAnswer(BaseModel):
+    """Images that a function cannot score; the earlier decisions about them stay."""
+
+    count: int
+    reason: str | None = Field(description="Why not, for the most of them.")
+
+
 class PreviewAnswer(BaseModel):
     """What another function or policy would do."""
 
@@ -99,7 +106,9 @@ class PreviewAnswer(BaseModel):
     moves: list[ShiftAnswer]
     count: int
     moving: int
+    unscored: UnscoredAnswer
     deleted: TierSums = Field(description="What was deleted from a trash; no policy brings it back.")
+    warnings: list[str] = Field(description="Names the function looks at, but no image has.")
 
 
 class TrashedAnswer(BaseModel):
@@ -143,6 +152,7 @@ class PolicyAnswer(BaseModel):
 
     stream_id: str
     pipeline: dict[str, Any]
+    warnings: list[str] = Field(description="Names the function looks at, but no image has.")
 
 
 class DecisionAnswer(BaseModel):

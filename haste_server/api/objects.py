@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_openapi3.blueprint import APIBlueprint
@@ -14,6 +14,7 @@ from haste_core.jobs import was_deleted
 from haste_core.objects import DecidedObject, DecisionRecord, ObjectFilter, Shift, tiers_of
 from haste_core.pipelines import Pipeline
 from haste_core.policies import OwnPolicy
+from haste_core.unknown_names import unknown_names
 from haste_server.api.answers import Shown
 from haste_server.api.bodies import NewPin, NewPolicy, NewRecall, NoPin
 from haste_server.api.object_answers import (
@@ -90,10 +91,15 @@ def targets(path: StreamPath, query: TargetsQuery) -> Shown:
 )
 def preview(path: StreamPath, body: NewPolicy) -> Shown:
     """Tell what would be, if."""
-    shifts = services().objects.preview(path.stream_id, _changed(path.stream_id, body))
+    changed = _changed(path.stream_id, body)
+    foreseen = services().objects.preview(path.stream_id, changed)
     deleted = services().trash_store.deleted(path.stream_id)
-    told = {"count": deleted.count, "size_bytes": deleted.size_bytes}
-    return {**_summary(shifts), "deleted": told}
+    return {
+        **_summary(foreseen.shifts),
+        "unscored": {"count": foreseen.unscored, "reason": foreseen.why_unscored},
+        "deleted": {"count": deleted.count, "size_bytes": deleted.size_bytes},
+        "warnings": _warnings(path.stream_id, changed),
+    }
 
 
 @blueprint.post(
@@ -108,7 +114,8 @@ def apply_policy(path: StreamPath, body: NewPolicy) -> Shown:
     services().try_own_parts({changed.name: changed})
     stream = services().streams.set_policy(path.stream_id, changed)
     services().wake()
-    return {"stream_id": path.stream_id, "pipeline": stream.pipeline.to_json()}
+    warnings = _warnings(path.stream_id, changed)
+    return {"stream_id": path.stream_id, "pipeline": stream.pipeline.to_json(), "warnings": warnings}
 
 
 @blueprint.get(
@@ -245,7 +252,14 @@ def _check_tiers(tiers: frozenset[str]) -> None:
         raise InvalidError([Problem("tier", what)])
 
 
-def _summary(shifts: list[Shift]) -> dict[str, Any]:
+def _warnings(stream_id: str, changed: Pipeline) -> list[str]:
+    """Tell what is probably misspelt; it may be right for images that are still to come."""
+    spec = changed.interestingness
+    assert spec is not None
+    return unknown_names(spec, services().objects.scored_last(stream_id))
+
+
+def _summary(shifts: Sequence[Shift]) -> dict[str, Any]:
     moving = [shift for shift in shifts if shift.before != shift.after]
     return {
         "tiers": {

@@ -11,12 +11,15 @@ from sqlalchemy.engine import Connection, Row
 
 from haste_core.decisions import Decision
 from haste_core.errors import InvalidError, NotFoundError, Problem
+from haste_core.interestingness import ScoredObject
 from haste_core.objects import DecidedObject, DecisionRecord, ObjectFilter, ObjectOrder
 from haste_core.stores import Page
 from haste_server.store.jobs import no_job, numeric_cursor
 from haste_server.store.records import PIPELINE_TEXT, load_jobs, read_pipeline
 from haste_server.store.redeciding import Redeciding
 from haste_server.store.schema import decisions, deleted_objects, jobs, objects, pipelines, tasks
+
+LAST = 200  # decisions, as examples of what a stream's objects have
 
 
 class Objects(Redeciding):
@@ -64,6 +67,13 @@ class Objects(Redeciding):
         rows = self.database.read(lambda connection: connection.execute(_OF_STREAM, wanted).all())
         following = str(rows[-1].decision_id) if len(rows) == limit else None
         return Page([_record(row) for row in rows], following)
+
+    def scored_last(self, stream_id: str) -> list[ScoredObject]:
+        """Return objects of the latest decisions that have a score."""
+        rows = self.database.read(lambda connection: connection.execute(_LAST, {"name": stream_id}).all())
+        return [
+            ScoredObject(features=row.features, **row.circumstances) for row in rows if row.score is not None
+        ]
 
     def unmoved(self, stream_id: str) -> tuple[int, int]:
         """Count what was not put to its tier; see `haste_core.objects.ObjectStore.unmoved`."""
@@ -199,6 +209,12 @@ _OF_STREAM = (
     )
     .order_by(decisions.c.decision_id)
     .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_LAST = (
+    sa.select(decisions.c.score, decisions.c.features, decisions.c.circumstances)
+    .where(decisions.c.stream_id == sa.bindparam("name"))
+    .order_by(decisions.c.decision_id.desc())
+    .limit(LAST)
 )
 _IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
 _WITH_DECISIONS = (

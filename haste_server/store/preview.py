@@ -6,21 +6,21 @@ is computed from each object's recorded features; see `haste_server.store.trying
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from haste_core.errors import InvalidError, Problem
-from haste_core.interestingness import QUICK
-from haste_core.objects import Shift
+from haste_core.interestingness import QUICK, no_number
+from haste_core.objects import Foreseen, Shift
 from haste_core.pipelines import InterestingnessSpec, Pipeline
 from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
 from haste_server.store.policies_in_sql import tier_by_record
 from haste_server.store.ranked_streams import load_standings, rescored, tiers_by_policy
 from haste_server.store.records import SqlPart, pipelines_now
-from haste_server.store.schema import jobs, objects
+from haste_server.store.schema import NO_SCORE, jobs, objects
 from haste_server.store.trying import Choice, Way, new_scores, tried
 
 LOWEST = ""
@@ -30,29 +30,48 @@ LOWEST = ""
 class Preview(SqlPart):
     """What would be, if."""
 
-    def preview(self, stream_id: str, pipeline: Pipeline) -> list[Shift]:
+    def preview(self, stream_id: str, pipeline: Pipeline) -> Foreseen:
         """Tell what another function and policy would do; see `haste_core.objects.ObjectStore.preview`."""
         spec, policy = pipeline.interestingness, pipeline.policy
         assert spec is not None
         assert policy is not None
 
-        def work(connection: Connection) -> list[Shift]:
+        def work(connection: Connection) -> Foreseen:
             present = pipelines_now(connection, [stream_id])[stream_id]
             _check_can_be_tried(spec, present.interestingness, policy)
+            is_known = spec == present.interestingness
+            failed: Counter[str] = Counter()  # objects, by why the function cannot score them
             if isinstance(policy, RankedPolicy):
-                scores = (
-                    None if spec == present.interestingness else new_scores(connection, stream_id, pipeline)
-                )
-                return _ranked(connection, stream_id, policy, scores)
+                scores = None if is_known else new_scores(connection, stream_id, pipeline, failed)
+                return _foreseen(_ranked(connection, stream_id, policy, scores), failed)
             assert isinstance(policy, IntervalPolicy)
             tier = tier_by_record(present, _without_audit(pipeline))
             if tier is None:
-                return _summed(tried(connection, stream_id, pipeline))
+                return _foreseen(_summed(tried(connection, stream_id, pipeline, failed)), failed)
+            if not is_known:
+                failed = _without_value(connection, stream_id, spec)
             if policy.audit is None:
-                return _counted(connection, stream_id, tier)
-            return _audited(connection, stream_id, tier, policy)
+                return _foreseen(_counted(connection, stream_id, tier), failed)
+            return _foreseen(_audited(connection, stream_id, tier, policy), failed)
 
         return self.database.read(work)
+
+
+def _foreseen(shifts: list[Shift], failed: Counter[str]) -> Foreseen:
+    if not failed:
+        return Foreseen(shifts)
+    ((why, _),) = failed.most_common(1)
+    return Foreseen(shifts, failed.total(), why)
+
+
+def _without_value(connection: Connection, stream_id: str, spec: InterestingnessSpec) -> Counter[str]:
+    """Count what has no value of the feature that a function of `tier_by_record` looks at."""
+    number = connection.scalar(
+        sa.select(sa.func.count()).where(
+            objects.c.stream_id == stream_id, objects.c.value.is_(None), objects.c.score != NO_SCORE
+        )
+    )
+    return +Counter({no_number(str(spec.parameters["feature"])): number or 0})
 
 
 def _check_can_be_tried(

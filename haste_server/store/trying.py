@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -31,12 +31,15 @@ Way: TypeAlias = tuple[str, str, int]
 """The tier of an object, the one that it would have, and its size in bytes."""
 
 
-def tried(connection: Connection, stream_id: str, pipeline: Pipeline) -> Iterator[Way]:
-    """Tell where each object of a stream would go by the function and the intervals of another pipeline."""
+def tried(connection: Connection, stream_id: str, pipeline: Pipeline, failed: Counter[str]) -> Iterator[Way]:
+    """Tell where each object of a stream would go by the function and the intervals of another pipeline.
+
+    Those that the function cannot score are counted in `failed`, by the reason.
+    """
     spec, policy, image_set = pipeline.interestingness, pipeline.policy, pipeline.image_set
     assert spec is not None
     assert isinstance(policy, IntervalPolicy)
-    function = _Function(spec)
+    function = _Function(spec, failed)
     rows = _rows(connection, stream_id, pipeline, function)
     choice = Choice(policy, stream_id)
     if image_set is not None:
@@ -44,11 +47,16 @@ def tried(connection: Connection, stream_id: str, pipeline: Pipeline) -> Iterato
     return ((tier, _after(tier, row, function, choice), row[2]) for tier, row in _present(rows))
 
 
-def new_scores(connection: Connection, stream_id: str, pipeline: Pipeline) -> dict[int, float | None]:
-    """Score the objects of a stream, image sets as one; who cannot be scored is left out of the answer."""
+def new_scores(
+    connection: Connection, stream_id: str, pipeline: Pipeline, failed: Counter[str]
+) -> dict[int, float | None]:
+    """Score the objects of a stream, image sets as one; who cannot be scored is left out of the answer.
+
+    Those that the function cannot score are counted in `failed`, by the reason.
+    """
     spec, image_set = pipeline.interestingness, pipeline.image_set
     assert spec is not None
-    function = _Function(spec)
+    function = _Function(spec, failed)
     rows = _rows(connection, stream_id, pipeline, function)
     found: dict[int, float | None] = {}
     if image_set is not None:
@@ -93,8 +101,9 @@ def _wanted(spec: InterestingnessSpec, image_set: ImageSetSpec | None) -> Reads:
 class _Function:
     """An interestingness function as it is tried: on rows of what is recorded."""
 
-    def __init__(self, spec: InterestingnessSpec) -> None:
+    def __init__(self, spec: InterestingnessSpec, failed: Counter[str]) -> None:
         self._spec = spec
+        self._failed = failed
         self.ranks = spec.function == "quantile"
         standing = {"standing": self._standing} if self.ranks else {}
         self._score = built_in(spec.function, {**spec.parameters, **standing})
@@ -108,14 +117,19 @@ class _Function:
         Raises
         ------
         InterestingnessError
-            If it cannot be scored.
+            If it cannot be scored, which is counted unless it was deleted.
         """
-        _, _, _, _, source_id, features, beside, _ = row
-        if why_undefined(features, self._spec) is not None:
-            return None
-        self._asking = source_id
-        scored = ScoredObject(features, **{"metadata": {}, **beside})
-        return as_score(self._score(scored), self._spec)
+        tier, _, _, _, source_id, features, beside, _ = row
+        try:
+            if why_undefined(features, self._spec) is not None:
+                return None
+            self._asking = source_id
+            scored = ScoredObject(features, **{"metadata": {}, **beside})
+            return as_score(self._score(scored), self._spec)
+        except InterestingnessError as error:
+            if tier is not None:
+                self._failed[str(error)] += 1
+            raise
 
     def rank_among(self, rows: Iterable[Recorded]) -> None:
         """Tell the function which objects there are; of those with the same name the last one counts."""
@@ -164,12 +178,11 @@ def _present(rows: Iterable[Recorded]) -> Iterator[tuple[str, Recorded]]:
 
 def _after(tier: str, row: Recorded, function: _Function, choice: Choice) -> str:
     _, is_pinned, _, set_key, source_id, *_ = row
-    if is_pinned:
-        return tier
     try:
-        return choice.tier(function(row), set_key or source_id)  # a set is kept as one
+        after = choice.tier(function(row), set_key or source_id)  # a set is kept as one
     except InterestingnessError:  # as when it is applied: the earlier decision stays
         return tier
+    return tier if is_pinned else after
 
 
 @dataclass

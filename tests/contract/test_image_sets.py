@@ -329,7 +329,7 @@ def test_a_preview_says_what_applying_does(store: SqlStore, combine: str, tried:
     bench.decide()
     before = store.progress("s").tiers
     pipeline = Pipeline.parse(store.stream("s").pipeline.to_json() | tried)
-    shifts = store.preview("s", pipeline)
+    shifts = store.preview("s", pipeline).shifts
     store.set_policy("s", pipeline)
     bench.decide()
     after = {tier: found.count for tier, found in store.progress("s").tiers.items() if found.count}

@@ -90,14 +90,14 @@ def test_what_the_database_counts_is_what_would_be_decided(
         way = (item.decision.tier, decide(scored, spec=ask, policy=how, build=built_in).tier)
         ways[way] = ways.get(way, 0) + 1
     expected = [Shift(*way, count, 10 * count) for way, count in sorted(ways.items())]
-    assert sorted(plate.preview("s", other), key=lambda shift: (shift.before, shift.after)) == expected
+    assert sorted(plate.preview("s", other).shifts, key=lambda shift: (shift.before, shift.after)) == expected
 
 
 def test_what_a_new_function_cannot_score_is_tried_by_that_function(plate: SqlStore) -> None:
     present = policy([0.25, 0.5], feature="sharpness")
     plate.set_policy("s", present)
     plate.redecided([(item, None) for item in plate.to_redecide(limit=100)], now=NOW)
-    tried = plate.preview("s", policy([0.25, 0.5], feature="sharpness", k=-9.0, x0=-5.0))
+    tried = plate.preview("s", policy([0.25, 0.5], feature="sharpness", k=-9.0, x0=-5.0)).shifts
     assert tried
     assert {(shift.before, shift.after) for shift in tried if shift.before != shift.after} == set()
 

@@ -99,8 +99,8 @@ def tiers(store: SqlStore) -> dict[int, tuple[str, int]]:
     return {item.job.job_id: (item.decision.tier, item.size_bytes) for item in there}
 
 
-def applied(store: SqlStore, changed: Pipeline) -> list[Shift]:
-    """Apply it as the engine does, and tell what has become of each image."""
+def applied(store: SqlStore, changed: Pipeline) -> tuple[list[Shift], int]:
+    """Apply it as the engine does, tell what has become of each image, and how many could not be scored."""
     before = tiers(store)
     store.set_policy("s", changed)
     so_far = StreamsSoFar(
@@ -116,7 +116,8 @@ def applied(store: SqlStore, changed: Pipeline) -> list[Shift]:
     for job_id, (tier, size_bytes) in tiers(store).items():
         ways[before[job_id][0], tier] += 1
         sizes[before[job_id][0], tier] += size_bytes
-    return [Shift(*way, ways[way], sizes[way]) for way in sorted(ways)]
+    failed = sum(not isinstance(answer, Decision) for _, answer in answers)
+    return [Shift(*way, ways[way], sizes[way]) for way in sorted(ways)], failed
 
 
 @pytest.fixture(autouse=True)
@@ -131,9 +132,29 @@ def test_each_function_is_tried_as_it_is_applied(store: SqlStore, audit: dict[st
     for tried in TRIED:
         changed = pipeline(*tried, audit=audit)
         expected = store.preview("s", changed)
-        assert applied(store, changed) == expected, tried
-        moving += sum(shift.count for shift in expected if shift.before != shift.after)
-        settled = store.preview("s", changed)
+        assert applied(store, changed) == (expected.shifts, expected.unscored), tried
+        assert (expected.why_unscored is not None) == (expected.unscored > 0)
+        moving += sum(shift.count for shift in expected.shifts if shift.before != shift.after)
+        settled = store.preview("s", changed).shifts
         assert all(shift.before == shift.after for shift in settled), tried
         assert sum(shift.count for shift in settled) == 30
     assert moving > 100
+
+
+@pytest.mark.parametrize("policy", [{}, {"type": "top-k", "k": 2, "tier": "t2", "rest": "t1"}])
+def test_what_cannot_be_scored_is_counted_with_the_reason(store: SqlStore, policy: dict[str, Any]) -> None:
+    filled(store, pipeline())
+    misspelt = pipeline(parameters={"feature": "plsl", "k": 4.5, "x0": -1.4})
+    if policy:
+        misspelt = Pipeline.parse(misspelt.to_json() | {"policy": {**policy, "undefined": "t0"}})
+    found = store.preview("s", misspelt)
+    assert found.unscored == 27  # three of thirty have no score, whatever the function
+    assert found.why_unscored == "the object has no number 'plsl'"
+
+
+def test_the_objects_that_were_scored_last_are_examples(store: SqlStore) -> None:
+    filled(store, pipeline())
+    found = store.scored_last("s")
+    assert len(found) == 29  # 27 images, and two decisions more by which they were pinned
+    assert all("plls" in one.features and "metadata" in one.circumstances for one in found)
+    assert store.scored_last("nobody's") == []

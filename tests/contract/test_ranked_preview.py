@@ -66,13 +66,13 @@ def shifts(before: dict[int, tuple[str, int]], after: dict[int, tuple[str, int]]
 
 def check(store: SqlStore, pipeline: Pipeline) -> None:
     """Compare what a preview says with what applying does, object by object."""
-    before, expected = placed(store), store.preview("s", pipeline)
+    before, expected = placed(store), store.preview("s", pipeline).shifts
     apply(store, pipeline)
     assert expected == shifts(before, placed(store)), pipeline.policy
 
 
 def nothing_moves(store: SqlStore, pipeline: Pipeline) -> bool:
-    return all(shift.before == shift.after for shift in store.preview("s", pipeline))
+    return all(shift.before == shift.after for shift in store.preview("s", pipeline).shifts)
 
 
 def test_a_preview_of_a_ranking_says_what_applying_it_does(store: SqlStore) -> None:

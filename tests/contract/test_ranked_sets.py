@@ -50,11 +50,11 @@ class Sites(Bench):
 
     def check(self, pipeline: Pipeline) -> None:
         """Compare what a preview says with what applying does, object by object."""
-        before, expected = placed(self.store), self.store.preview("s", pipeline)
+        before, expected = placed(self.store), self.store.preview("s", pipeline).shifts
         self.store.set_policy("s", pipeline)
         self.settle()
         assert expected == shifts(before, placed(self.store)), pipeline.policy
-        again = self.store.preview("s", pipeline)
+        again = self.store.preview("s", pipeline).shifts
         assert all(shift.before == shift.after for shift in again), pipeline.policy
 
 

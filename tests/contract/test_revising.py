@@ -222,8 +222,8 @@ def test_an_audit_that_comes_later_takes_its_share_of_what_is_there(store: SqlSt
     store.create_stream("s", with_policy(TOP | {"k": 1}), "observe", now=NOW)
     add(store, *((number / 20, 1) for number in range(20)))
     settle(store)
-    expected = {shift.after: 0 for shift in store.preview("s", audited)}
-    for shift in store.preview("s", audited):
+    expected = {shift.after: 0 for shift in store.preview("s", audited).shifts}
+    for shift in store.preview("s", audited).shifts:
         expected[shift.after] += shift.count
     store.set_policy("s", audited)
     due = [(item, evaluate(item, StreamsSoFar(lambda _: []))) for item in store.to_redecide(limit=100)]

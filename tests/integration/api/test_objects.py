@@ -139,6 +139,25 @@ def test_another_policy_is_tried_without_moving_anything(plate: Api) -> None:
     assert images(plate) == before
 
 
+def test_a_misspelt_feature_is_told_by_preview_and_policy(plate: Api) -> None:
+    body = {"interestingness": _spec(plate, parameters={"feature": "plsl", "k": 4.5, "x0": -1.4})}
+    found = _preview(plate, **body)
+    assert found["moving"] == 0
+    assert found["unscored"] == {"count": 5, "reason": "the object has no number 'plsl'"}
+    (warning,) = found["warnings"]
+    assert "logistic looks at 'plsl'" in warning
+    assert "did you mean 'plls'?" in warning
+    answer = plate.client.post("/HASTE/stream/plate7/policy", json=body)
+    assert answer.json["warnings"] == [warning]
+
+
+def test_a_function_that_fits_gives_no_warning(plate: Api) -> None:
+    body = {"interestingness": _spec(plate, parameters={"feature": "plls", "k": 4.0, "x0": -1.4})}
+    found = _preview(plate, **body)
+    assert (found["unscored"], found["warnings"]) == ({"count": 0, "reason": None}, [])
+    assert plate.client.post("/HASTE/stream/plate7/policy", json=body).json["warnings"] == []
+
+
 @pytest.mark.parametrize(
     ("function", "parameters"),
     [
@@ -377,7 +396,15 @@ def test_nothing_is_tried_where_nothing_is_decided(api: Api) -> None:
     body = {"policy": {"intervals": INTERVALS, "undefined": "empty"}}
     empty = api.client.post("/HASTE/stream/new/policy/preview", json=body).json
     nothing = {"count": 0, "size_bytes": 0}
-    assert empty == {"tiers": {}, "moves": [], "count": 0, "moving": 0, "deleted": nothing}
+    assert empty == {
+        "tiers": {},
+        "moves": [],
+        "count": 0,
+        "moving": 0,
+        "unscored": {"count": 0, "reason": None},
+        "deleted": nothing,
+        "warnings": [],
+    }
     documented = api.client.get("/openapi/openapi.json").json["paths"]
     for address in ("policy/preview", "policy"):
         refused = api.client.post(f"/HASTE/stream/sent/{address}", json=body)

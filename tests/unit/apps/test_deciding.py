@@ -11,7 +11,7 @@ import yaml
 
 from haste_apps.deciding.asking import agreed, job_of
 from haste_apps.deciding.policies import change_policy, read_policy, show_policy
-from haste_client.deciding import Move, PreviewAnswer
+from haste_client.deciding import Move, PreviewAnswer, Unscored
 from haste_core.errors import ConflictError, InvalidError, NotFoundError, Problem
 from haste_core.pipelines import Pipeline
 from haste_runtime.exit_codes import ExitCode
@@ -37,8 +37,9 @@ class Client:
     def preview_policy(self, stream_id: str, **wanted: Any) -> PreviewAnswer:
         return self.preview
 
-    def set_policy(self, stream_id: str, **wanted: Any) -> None:
+    def set_policy(self, stream_id: str, **wanted: Any) -> SimpleNamespace:
         self.given.append(wanted)
+        return SimpleNamespace(warnings=("it looks at 'plsl'",))
 
     def stream(self, stream_id: str) -> SimpleNamespace:
         if stream_id == "plate":
@@ -107,6 +108,23 @@ def test_a_preview_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert "2 of 5 images of stream plate7" in told.err
 
 
+def test_what_cannot_be_scored_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    client = Client()
+    unscored = Unscored(count=4, reason="the object has no number 'plsl'")
+    client.preview = client.preview.model_copy(
+        update={"unscored": unscored, "warnings": ("it looks at 'plsl'; did you mean 'plls'?",)}
+    )
+    change(client)
+    told = capsys.readouterr().err
+    assert "Warning: 4 of 5 images cannot be scored by this function" in told
+    assert "stay: the object has no number 'plsl'." in told
+    assert told.count("did you mean 'plls'?") == 1
+    change(client, apply=True, yes=True, as_json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["unscored"] == {"count": 4, "reason": "the object has no number 'plsl'"}
+    assert shown["warnings"] == ["it looks at 'plsl'; did you mean 'plls'?"]
+
+
 def test_it_is_applied_when_that_was_said(capsys: pytest.CaptureFixture[str]) -> None:
     client = Client()
     assert change(client, apply=True, yes=True, as_json=True) is ExitCode.DONE
@@ -124,7 +142,11 @@ def test_what_can_only_be_applied_is_applied_without_a_preview(capsys: pytest.Ca
         change(client)
     assert change(client, apply=True, yes=True) is ExitCode.DONE
     assert len(client.given) == 1
-    assert "not known: interestingness: quantile is tried for at most" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "not known: interestingness: quantile is tried for at most" in told
+    assert "Warning: it looks at 'plsl'" in told
+    assert change(client, apply=True, yes=True, as_json=True) is ExitCode.DONE
+    assert json.loads(capsys.readouterr().out) == {"warnings": ["it looks at 'plsl'"], "applied": True}
 
 
 def test_nobody_to_ask_means_no(monkeypatch: pytest.MonkeyPatch) -> None:
