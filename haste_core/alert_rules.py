@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from haste_core.fields import Number, PlainText, Strict
-from haste_core.policies import TierName
+from haste_core.fields import Number, PlainText, Strict, TierName
+from haste_core.findings import unwritten
 
 SUBSTREAM = "substream_id"
 
@@ -93,6 +94,24 @@ class TierNearlyFull(Strict):
 
 
 ScoreRule = LowScores | WellBelow
+
+
+def _rule_of(value: Any) -> str:
+    rule = value.get("rule") if isinstance(value, Mapping) else getattr(value, "rule", None)
+    return unwritten(str(rule))
+
+
 AlertRule = Annotated[
-    LowScores | WellBelow | Silence | Finished | TierNearlyFull, Field(discriminator="rule")
+    Annotated[LowScores, Tag(unwritten("low-scores"))]
+    | Annotated[WellBelow, Tag(unwritten("well-below"))]
+    | Annotated[Silence, Tag(unwritten("silence"))]
+    | Annotated[Finished, Tag(unwritten("finished"))]
+    | Annotated[TierNearlyFull, Tag(unwritten("tier-nearly-full"))],
+    Discriminator(
+        _rule_of,
+        custom_error_type="alert_rule",
+        custom_error_message=(
+            "the rule of an alert is low-scores, well-below, silence, finished or tier-nearly-full"
+        ),
+    ),
 ]

@@ -4,16 +4,63 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Tag,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from haste_core.expressions import parse_expression
+from haste_core.findings import unwritten
 from haste_core.routing import SOURCE_SCHEMES, normalise_name
 
-_STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Form:
+    """Text of a certain form, as an annotation of a field.
+
+    Attributes
+    ----------
+    pattern : str
+        A regular expression for the whole text; the schema shows it.
+    unlike : str
+        What to say of a text that is unlike it, after the text itself.
+    """
+
+    pattern: str
+    unlike: str
+
+    def _check(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"{text[:100]!r} {self.unlike}")
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check what is text."""
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Show the pattern."""
+        return {**handler(schema), "pattern": f"^{self.pattern}$"}
 
 
 def _not_a_bool(value: Any) -> Any:
@@ -29,15 +76,6 @@ def _plain_text(text: str) -> str:
     if _CONTROL_CHARACTERS.search(stripped):
         raise ValueError("may not contain control characters")
     return stripped
-
-
-def _stream_name(name: str) -> str:
-    if not _STREAM_NAME.fullmatch(name):
-        raise ValueError(
-            f"{name[:100]!r} is not the name of a stream: at most 100 letters, digits, '.', '-' and '_', "
-            "a letter or digit first"
-        )
-    return name
 
 
 def _safe_relative_name(name: str) -> str:
@@ -85,7 +123,11 @@ def _readable_conditions(conditions: str | dict[str, str]) -> str | dict[str, st
 Name = Annotated[str, AfterValidator(normalise_name)]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 StreamName = Annotated[
-    str, AfterValidator(_stream_name), Field(json_schema_extra={"pattern": f"^{_STREAM_NAME.pattern}$"})
+    str,
+    Form(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
+        "is not the name of a stream: at most 100 letters, digits, '.', '-' and '_', a letter or digit first",
+    ),
 ]
 SourceName = Annotated[PlainText, Field(max_length=255), AfterValidator(_safe_relative_name)]
 Number = Annotated[FiniteFloat, BeforeValidator(_not_a_bool)]
@@ -93,7 +135,18 @@ Index = Annotated[int, BeforeValidator(_not_a_bool), Field(ge=0, lt=2**62)]
 Priority = Annotated[Number, Field(ge=-1e9, le=1e9)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_plain_json)]
 Condition = Annotated[str, AfterValidator(_readable_expression)]
-Conditions = Annotated[str | dict[str, str], AfterValidator(_readable_conditions)]
+Conditions = Annotated[
+    Annotated[str, Tag(unwritten("one"))] | Annotated[dict[str, str], Tag(unwritten("several"))],
+    Discriminator(lambda value: unwritten("several" if isinstance(value, Mapping) else "one")),
+    AfterValidator(_readable_conditions),
+]
+TierName = Annotated[
+    str,
+    Form(
+        r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}",
+        "is not the name of a tier: at most 100 letters, digits, '-' and '_', a letter or digit first",
+    ),
+]
 SourceUrl = Annotated[PlainText, Field(max_length=2000), AfterValidator(_unmistakable_url)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from haste_core.errors import Problem
 
 _SHOWN_CHARACTERS = 60
+_KEY = "[key]"  # ends pydantic's path to a name in an object that is itself wrong
 
 _PLAIN = {
     "extra_forbidden": "is not a field that is known here",
@@ -30,6 +31,12 @@ _PLAIN = {
     "model_type": "should be an object: names with values",
     "list_type": "should be a list",
     "tuple_type": "should be a list",
+    "sequence_str": "should be a list",
+    "missing_keyword_only_argument": "is required",
+    "callable_type": "is not a field that is known here",
+    "unexpected_keyword_argument": "is not a field that is known here",
+    "byte_size": "should be a number of bytes, or text such as 500 GB",
+    "byte_size_unit": "should be a number of bytes, or text such as 500 GB",
 }
 _BOUNDS = {
     "greater_than": ("gt", "it should be more than"),
@@ -82,12 +89,26 @@ def _shown(given: Any) -> str:
 
 def problems_of(error: ValidationError) -> list[Problem]:
     """Tell pydantic's findings in the words and paths of the JSON that the user wrote."""
-    return [Problem(_path(finding["loc"]), wording(finding)) for finding in error.errors(include_url=False)]
+    findings = [one for one in error.errors(include_url=False) if not _is_only_counted(one)]
+    return [Problem(_path(finding["loc"]), wording(finding)) for finding in findings]
+
+
+def unwritten(form: str) -> str:
+    """Mark the tag of a form in a union: it stands in pydantic's paths, but not in what the user wrote."""
+    return f"<{form}>"
+
+
+def _is_only_counted(finding: ErrorDetails) -> bool:
+    """Tell whether a list is said to be too short because some of its items are wrong, which is said, too."""
+    given, least = finding["input"], finding.get("ctx", {}).get("min_length", 0)
+    return finding["type"] == "too_short" and isinstance(given, Sized) and len(given) >= least
 
 
 def _path(location: tuple[int | str, ...]) -> str:
     path: list[str] = []
     for part in location:
+        if part == _KEY or (isinstance(part, str) and part == unwritten(part[1:-1])):
+            continue
         if isinstance(part, int):
             path[-1:] = [f"{path[-1] if path else ''}[{part}]"]
         elif not path or path[-1] != part:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from haste_core.fields import Number, PlainText
+from haste_core.findings import unwritten
 
 MAX_KEY_CHARACTERS = 200
 MAX_EXPECTED = 10_000
@@ -27,6 +28,15 @@ class ExpectedMembers(BaseModel):
 
     channels: tuple[_FieldName, ...] = Field(min_length=1, max_length=100)
     planes: int = Field(default=1, ge=1, le=MAX_EXPECTED)
+
+
+_Expected = Annotated[
+    Annotated[int, Field(ge=1, le=MAX_EXPECTED), Tag(unwritten("number"))]
+    | Annotated[ExpectedMembers, Tag(unwritten("members"))],
+    Discriminator(
+        lambda value: unwritten("members" if isinstance(value, Mapping | ExpectedMembers) else "number")
+    ),
+]
 
 
 class ImageSetSpec(BaseModel):
@@ -54,7 +64,7 @@ class ImageSetSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     group_by: tuple[_FieldName, ...] = Field(min_length=1, max_length=8)
-    expected: Annotated[int, Field(ge=1, le=MAX_EXPECTED)] | ExpectedMembers
+    expected: _Expected
     channel: _FieldName | None = None
     combine: Literal["reference", "min", "mean", "max"] = "reference"
     z: Literal["best", "all"] = "best"

@@ -9,19 +9,25 @@ from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from haste_core.alert_rules import AlertRule
 from haste_core.alerts import watches_scores
-from haste_core.errors import InvalidError
-from haste_core.fields import Conditions, Name
+from haste_core.errors import InvalidError, Problem
+from haste_core.fields import Conditions, Form, Name
 from haste_core.findings import problems_of
 from haste_core.identity import identity_of
 from haste_core.image_sets import ImageSetSpec
-from haste_core.interestingness import BUILT_IN, built_in
+from haste_core.interestingness import BUILT_IN, InterestingnessError, built_in
 from haste_core.policies import OwnPolicy, Policy
 from haste_core.tasktree import Node, leaves
 
 MAX_ALERT_RULES = 50
+
+_NAME_FORM = Form(
+    r"[a-z0-9][a-z0-9_-]{0,99}",
+    "is not the name of a pipeline: at most 100 small letters, digits, '-' and '_', a letter or digit first",
+)
 
 
 class InterestingnessSpec(BaseModel):
@@ -52,8 +58,25 @@ class InterestingnessSpec(BaseModel):
     @model_validator(mode="after")
     def _is_well_called(self) -> Self:
         if self.function in BUILT_IN:
-            built_in(self.function, self.parameters)
+            try:
+                built_in(self.function, self.parameters)
+            except InterestingnessError as error:
+                raise self._badly_called(error) from error
         return self
+
+    def _badly_called(self, error: InterestingnessError) -> ValidationError:
+        """Tell pydantic which parameters are wrong, and how."""
+        cause = error.__cause__
+        problems = problems_of(cause) if isinstance(cause, ValidationError) else [Problem("", str(error))]
+        found = [
+            InitErrorDetails(
+                type=PydanticCustomError("parameter", "{what}", {"what": problem.what}),
+                loc=("parameters", problem.where) if problem.where else ("parameters",),
+                input=self.parameters,
+            )
+            for problem in problems
+        ]
+        return ValidationError.from_exception_data(type(self).__name__, found)
 
 
 class Pipeline(BaseModel):
@@ -75,7 +98,7 @@ class Pipeline(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
+    name: Annotated[str, _NAME_FORM]
     description: str
     tasks: Node
     parameters: dict[Name, dict[str, JsonValue]] = Field(default_factory=dict)

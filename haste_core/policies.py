@@ -24,9 +24,9 @@ from pydantic import (
     model_validator,
 )
 
+from haste_core.fields import TierName
+from haste_core.findings import unwritten
 from haste_core.ranking import Occupied, Shelf
-
-TierName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
 
 
 class Audit(BaseModel):
@@ -368,14 +368,14 @@ def _check_ranked(ranked: Sequence[str], rest: str, undefined: str) -> None:
 
 def _type_of(value: Any) -> str:
     kind = value.get("type", "intervals") if isinstance(value, dict) else getattr(value, "type", "intervals")
-    return str(kind)
+    return unwritten(str(kind))
 
 
 Policy = Annotated[
-    Annotated[IntervalPolicy, Tag("intervals")]
-    | Annotated[TopPolicy, Tag("top-k")]
-    | Annotated[BudgetPolicy, Tag("budget")]
-    | Annotated[OwnPolicy, Tag("own")],
+    Annotated[IntervalPolicy, Tag(unwritten("intervals"))]
+    | Annotated[TopPolicy, Tag(unwritten("top-k"))]
+    | Annotated[BudgetPolicy, Tag(unwritten("budget"))]
+    | Annotated[OwnPolicy, Tag(unwritten("own"))],
     Discriminator(
         _type_of,
         custom_error_type="policy_type",

@@ -23,7 +23,8 @@ from pydantic import (
 
 from haste_core.errors import InvalidError
 from haste_core.fields import Condition, Name, Priority, Strict
-from haste_core.findings import problems_of
+from haste_core.findings import problems_of, unwritten
+from haste_core.routing import normalise_name
 
 MAX_TASKS = 100
 MAX_DEPTH = 10
@@ -66,7 +67,7 @@ class Task(Strict):
     @classmethod
     def _unwrap(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return {"task_key": value}
+            return {"task_key": normalise_name(value)}  # here, since the user wrote no field `task_key`
         inner = _only_value(value)
         if isinstance(inner, Mapping):
             return {key: item for key, item in inner.items() if key not in _ANSWERED_FIELDS}
@@ -121,7 +122,9 @@ class Parallel(Strict):
 
 
 def _class_name(value: Any) -> str | None:
-    if isinstance(value, str | Task):
+    if isinstance(value, str):
+        return _BARE
+    if isinstance(value, Task):
         return "Task"
     if isinstance(value, Sequential):
         return "taskSequential"
@@ -132,6 +135,7 @@ def _class_name(value: Any) -> str | None:
     return None
 
 
+_BARE = unwritten("KEY")
 _CLASS_NAMES = {
     "task": "Task",
     "tasksequential": "taskSequential",
@@ -145,6 +149,7 @@ def _only_value(value: Any) -> Any:
 
 Node = Annotated[
     Annotated[Task, Tag("Task")]
+    | Annotated[Task, Tag(_BARE)]
     | Annotated[Sequential, Tag("taskSequential")]
     | Annotated[Parallel, Tag("taskParallel")],
     Discriminator(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import from_json, to_json
 
 from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, Problem
-from haste_core.fields import Index, JsonObject, Number, PlainText, Priority, SourceName, StreamName
+from haste_core.fields import Form, Index, JsonObject, Number, PlainText, Priority, SourceName, StreamName
 from haste_core.findings import problems_of
 from haste_core.jobspec import DEFAULT_STREAM
 from haste_core.messages import Place
@@ -75,7 +75,7 @@ class UploadMetadata(BaseModel):
     filename: Annotated[str, Field(max_length=1000)] = ""
     stream_id: StreamName | None = None
     source_id: SourceName | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Annotated[str, Form(r"[0-9a-f]{64}", "is no SHA-256: 64 digits 0 to 9 and a to f")] | None = None
     index: Index | None = None
     timestamp: Number | None = None
     location: Annotated[tuple[Number, ...], BeforeValidator(_list_of_numbers), Field(max_length=8)] = ()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import Field
-
 from haste_core.errors import InvalidError, Problem
+from haste_core.fields import Form
 
-HandlerReference = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+HandlerReference = Annotated[
+    str,
+    Form(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "names no function, as lab.counting:count_cells does"),
+]
 """A function that does tasks: ``module:function``."""
 
 

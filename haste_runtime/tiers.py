@@ -21,7 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from haste_core.policies import TierName
+from haste_core.fields import TierName
+from haste_core.findings import unwritten
 from haste_runtime.folders import LocalPath
 from haste_runtime.s3 import S3Connection
 from haste_runtime.swift import SwiftConnection
@@ -189,14 +190,15 @@ class SwiftTier(SwiftConnection, PassingOn):
 
 
 def _driver_of(tier: Any) -> Any:
-    return tier.get("driver", "posix") if isinstance(tier, Mapping) else getattr(tier, "driver", None)
+    driver = tier.get("driver", "posix") if isinstance(tier, Mapping) else getattr(tier, "driver", None)
+    return unwritten(str(driver))
 
 
 Tier = Annotated[
-    Annotated[PosixTier, Tag("posix")]
-    | Annotated[TrashTier, Tag("trash")]
-    | Annotated[S3Tier, Tag("s3")]
-    | Annotated[SwiftTier, Tag("swift")],
+    Annotated[PosixTier, Tag(unwritten("posix"))]
+    | Annotated[TrashTier, Tag(unwritten("trash"))]
+    | Annotated[S3Tier, Tag(unwritten("s3"))]
+    | Annotated[SwiftTier, Tag(unwritten("swift"))],
     Discriminator(
         _driver_of,
         custom_error_type="tier_driver",

@@ -19,8 +19,7 @@ from pydantic import (
 )
 
 from haste_core.errors import InvalidError, Problem
-from haste_core.fields import Name
-from haste_core.policies import TierName
+from haste_core.fields import Name, TierName
 from haste_core.routing import DEFAULT_SITE
 from haste_core.tier_limits import TierLimits
 from haste_runtime.folders import LocalPath

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
-from haste_core.fields import Name, Priority, StreamName
+from haste_core.fields import Name, Priority, StreamName, TierName
 from haste_core.jobspec import JobSpec
 from haste_core.pipelines import InterestingnessSpec
-from haste_core.policies import Policy, TierName
+from haste_core.policies import Policy
 from haste_server.api.parameters import NumericCursor, NumericId, StateFilter
 
 MAX_BULK = 1000

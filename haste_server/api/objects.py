@@ -237,11 +237,11 @@ def _changed(stream_id: str, body: NewPolicy) -> Pipeline:
         there = str(present.policy.move).lower()
         what = f"has to stay {there}: only the server's pipeline files say whether originals are removed"
         raise InvalidError([Problem("policy.move", what)])
-    _check_tiers(policy.tiers - present.policy.tiers)
+    _check_tiers(policy.tiers - present.policy.tiers, "policy")
     return changed
 
 
-def _check_tiers(tiers: frozenset[str]) -> None:
+def _check_tiers(tiers: frozenset[str], where: str = "tier") -> None:
     unknown = sorted(tiers - services().tiers)
     if unknown:
         known = ", ".join(sorted(services().tiers))
@@ -249,7 +249,7 @@ def _check_tiers(tiers: frozenset[str]) -> None:
             f"there is no tier {unknown[0]!r} here (known: {known}); "
             "tiers are set up in the server's configuration"
         )
-        raise InvalidError([Problem("tier", what)])
+        raise InvalidError([Problem(where, what)])
 
 
 def _warnings(stream_id: str, changed: Pipeline) -> list[str]:

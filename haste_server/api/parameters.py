@@ -14,14 +14,14 @@ from pydantic import (
     WrapValidator,
 )
 
-from haste_core.fields import StreamName
+from haste_core.fields import Form, StreamName, TierName
 from haste_core.objects import ObjectOrder
-from haste_core.policies import TierName
 from haste_core.states import TaskState
 from haste_server.api.requests import MAX_ID
 
 MAX_PAGE = 1000
 MAX_SOURCES_PAGE = 10_000
+NO_CURSOR = "is no cursor of this list: send `next` of the answer before, as it stands"
 LATEST_TIME = 1e11  # seconds since 1970: the year 5138
 
 
@@ -34,7 +34,10 @@ def _known_state(value: Any, judge: ValidatorFunctionWrapHandler) -> Any:
 
 
 NumericId = Annotated[int, Field(ge=0, le=MAX_ID)]
-NumericCursor = Annotated[str, Field(pattern=r"^\d{1,18}$", description="`next` of the page before.")]
+NumericCursor = Annotated[
+    str, Form(r"[0-9]{1,18}", NO_CURSOR), Field(description="`next` of the page before.")
+]
+ScoreCursor = Annotated[str, Form(r"-?[0-9](\.[0-9]{1,20})?(e-?[0-9]{1,3})?:[0-9]{1,18}", NO_CURSOR)]
 PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE)]
 StateFilter = Annotated[Literal["open", "done", "failed"] | TaskState, WrapValidator(_known_state)]
 
@@ -120,7 +123,7 @@ class SourcesQuery(_Query):
 class StreamsQuery(_Query):
     """Which part of the list of streams is wanted."""
 
-    cursor: StreamName | None = None
+    cursor: Annotated[str, Form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", NO_CURSOR)] | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 100
 
 
@@ -139,7 +142,7 @@ class ObjectsQuery(_Query):
     min: Annotated[float, Field(ge=0, le=1)] | None = None
     max: Annotated[float, Field(ge=0, le=1)] | None = None
     order: ObjectOrder = "-score"
-    cursor: Annotated[str, Field(pattern=r"^-?\d(\.\d{1,20})?(e-?\d{1,3})?:\d{1,18}$")] | None = None
+    cursor: ScoreCursor | None = None
     limit: PageSize = 100
 
 
@@ -164,7 +167,7 @@ class JobsQuery(_Query):
     source_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     state: StateFilter | None = None
     ended_since: Annotated[float, Field(ge=0, le=LATEST_TIME)] | None = None
-    cursor: Annotated[str, Field(pattern=r"^(\d{1,12}(\.\d{1,12})?:)?\d{1,18}$")] | None = None
+    cursor: Annotated[str, Form(r"([0-9]{1,12}(\.[0-9]{1,12})?:)?[0-9]{1,18}", NO_CURSOR)] | None = None
     limit: PageSize = 100
 
 
@@ -181,9 +184,13 @@ class _Headers(BaseModel):
 class SubmissionHeaders(_Headers):
     """A repeated call with the same key and body answers as the first one did."""
 
-    idempotency_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")] | None = Field(
-        default=None, alias="Idempotency-Key"
-    )
+    idempotency_key: (
+        Annotated[
+            str,
+            Form(r"[\x21-\x7e]{1,255}", "is no key: at most 255 ASCII letters, digits and signs, no blanks"),
+        ]
+        | None
+    ) = Field(default=None, alias="Idempotency-Key")
 
 
 Count = Annotated[int, Field(ge=0, lt=2**62)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
 from haste_core.errors import BadInputError
 from haste_core.features import measure
@@ -24,6 +24,18 @@ from haste_workers.imaging.read import read_image
 ORIGINAL_PIXELS = "original"
 
 
+def _either(what: str) -> WrapValidator:
+    """Say of what is neither of two forms what both are, in place of a problem for each."""
+
+    def judge(value: Any, judged: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return judged(value)
+        except ValidationError:
+            raise ValueError(f"should be {what}") from None
+
+    return WrapValidator(judge)
+
+
 class FocusScoreParameters(HandlerParameters):
     """What a pipeline may ask of ``focus-score`` beside the slope.
 
@@ -39,8 +51,8 @@ class FocusScoreParameters(HandlerParameters):
         Of the detector's converter: for `saturated_fraction`.
     """
 
-    channel: Index | str | None = None
-    z: Index | Literal["best", "max"] = "best"
+    channel: Annotated[Index | str, _either("a channel's name or its number from 0")] | None = None
+    z: Annotated[Index | Literal["best", "max"], _either("best, max, or a plane's number from 0")] = "best"
     time: Index | None = None
     scene: Index | None = None
     features: tuple[str, ...] = ()

@@ -244,10 +244,10 @@ def test_another_policy_is_applied_and_the_engine_woken(plate: Api) -> None:
     [
         ({}, "", "give an interestingness function"),
         ({"policy": {"intervals": INTERVALS[:1], "undefined": "empty"}}, "policy", "from 0 to 1"),
-        ({"policy": {"intervals": INTERVALS, "undefined": "moon"}}, "tier", "no tier 'moon' here (known:"),
+        ({"policy": {"intervals": INTERVALS, "undefined": "moon"}}, "policy", "no tier 'moon' here (known:"),
         ({"policy": {"intervals": INTERVALS, "undefined": "empty", "move": True}}, "policy.move", "false"),
         ({"interestingness": {"function": "os:system", "features_from": "focus-score"}}, "", "may be named"),
-        ({"interestingness": {"function": "logistic", "features_from": "x"}}, "", "logistic"),
+        ({"interestingness": {"function": "logistic", "features_from": "x"}}, "", "is required"),
         ({"interestingness": ASKING}, "", "no function 'rest' that may be named here"),
         ({"policy": OWN}, "policy", "no policy of a package"),
     ],

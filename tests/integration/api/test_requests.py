@@ -46,6 +46,24 @@ MALFORMED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("/HASTE/stream/plate7/images?tier=a+b", "is not the name of a tier: at most 100 letters, digits"),
+        ("/HASTE/stream/plate7/images?cursor=x", "is no cursor of this list"),
+        ("/HASTE/stream/plate7/decisions?cursor=-1", "is no cursor of this list"),
+        ("/HASTE/jobs/?cursor=x", "is no cursor of this list"),
+        ("/HASTE/stream/?cursor=a+b", "is no cursor of this list"),
+    ],
+)
+def test_forms_of_names_and_cursors_are_told_in_words(api: Api, path: str, what: str) -> None:
+    answer = api.client.get(path)
+    assert answer.status_code == 400
+    (problem,) = answer.json["problems"]
+    assert what in problem["what"]
+    assert "[" not in problem["what"]
+
+
 @pytest.mark.parametrize(("method", "path"), BODY_CALLS)
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_bodies_are_refused(api: Api, method: str, path: str, name: str) -> None:

@@ -334,12 +334,12 @@ def test_a_stream_rests_when_only_a_new_image_can_change_something(
 @pytest.mark.parametrize(
     ("rule", "where", "what"),
     [
-        ({**LOW, "consecutive": 0}, "alerts[0].low-scores.consecutive", "least"),
-        ({**LOW, "below": 1.5}, "alerts[0].low-scores.below", "most"),
-        ({**LOW, "url": "http://x"}, "alerts[0].low-scores.url", "not a field"),
-        ({**WELL, "percent": 0}, "alerts[0].well-below.percent", "more than"),
-        ({"rule": "silence"}, "alerts[0].silence.for_s", "required"),
-        ({**FULL, "tier": "../x"}, "alerts[0].tier-nearly-full.tier", "form"),
+        ({**LOW, "consecutive": 0}, "alerts[0].consecutive", "least"),
+        ({**LOW, "below": 1.5}, "alerts[0].below", "most"),
+        ({**LOW, "url": "http://x"}, "alerts[0].url", "not a field"),
+        ({**WELL, "percent": 0}, "alerts[0].percent", "more than"),
+        ({"rule": "silence"}, "alerts[0].for_s", "required"),
+        ({**FULL, "tier": "../x"}, "alerts[0].tier", "name of a tier"),
         ({"rule": "boredom"}, "alerts[0]", "low-scores"),
         ({"consecutive": 3}, "alerts[0]", "rule"),
     ],

@@ -15,6 +15,7 @@ class Form(BaseModel):
     number: Annotated[FiniteFloat, Field(ge=0, le=10)] = 0
     whole: Annotated[int, Field(gt=0, lt=10)] = 1
     many: Annotated[tuple[int, ...], Field(max_length=2)] = ()
+    some: Annotated[tuple[int, ...], Field(min_length=1)] = (1,)
     named: Annotated[dict[str, int], Field(max_length=1)] = {}
     choice: Literal["observe", "enforce"] = "observe"
     flag: bool = False
@@ -40,6 +41,7 @@ class Form(BaseModel):
         ("whole", 1.5, "should be a whole number, without a fraction"),
         ("many", [1, 2, 3], "has 3 entries; at most 2 are possible"),
         ("many", "x", "should be a list"),
+        ("some", [], "may not be empty"),
         ("named", {"a": 1, "b": 2}, "has 2 entries; at most 1 are possible"),
         ("named", [], "should be an object: names with values"),
         ("choice", "x" * 100, f"is '{'x' * 59}…; it should be 'observe' or 'enforce'"),
@@ -61,3 +63,9 @@ def test_the_form_of_a_stream_s_name_is_told_in_words(name: str) -> None:
         Form.model_validate({"stream": name})
     (problem,) = problems_of(caught.value)
     assert "at most 100 letters, digits" in problem.what
+
+
+def test_a_list_with_a_wrong_item_is_not_called_empty() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Form.model_validate({"some": ["x"]})
+    assert [problem.where for problem in problems_of(caught.value)] == ["some[0]"]

@@ -1,5 +1,6 @@
 """Interestingness functions that come with the program."""
 
+import re
 import statistics
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from haste_core.findings import problems_of
 from haste_core.interestingness import (
     InterestingnessError,
     ScoredObject,
@@ -81,8 +83,11 @@ def test_parameters_that_do_not_fit_are_refused_where_the_pipeline_is_read(
 ) -> None:
     with pytest.raises(InterestingnessError, match=reason):
         built_in(name, parameters)
-    with pytest.raises(ValidationError, match=reason):
+    with pytest.raises(ValidationError) as caught:
         InterestingnessSpec(function=name, features_from="focus-score", parameters=parameters)
+    said = "; ".join(str(problem) for problem in problems_of(caught.value))
+    assert said.startswith("parameters")
+    assert re.search(reason, said)
 
 
 def test_precomputed_takes_what_was_submitted() -> None:

@@ -158,7 +158,7 @@ def test_policies_survive_the_round_trip(policy: dict[str, Any]) -> None:
         (TOP | {"k": None, "percent": 100.1}, "percent: is 100.1"),
         (TOP | {"rest": "hot"}, "'hot' is named twice"),
         (TOP | {"undefined": "hot"}, "what has no score needs another tier"),
-        (TOP | {"tier": "../hot"}, "tier: is '../hot'"),
+        (TOP | {"tier": "../hot"}, "'../hot' is not the name of a tier"),
         (BUDGET | {"rest": "warm"}, "'warm' is named twice"),
         (BUDGET | {"budgets": []}, "budgets: may not be empty"),
         (BUDGET | {"budgets": [{"tier": "hot", "bytes": 0}]}, "bytes: is 0"),
