@@ -49,6 +49,14 @@ class StagedFile:
     size_bytes: int
 
 
+def has_new_content(path: Path, *, since: str) -> BadInputError:
+    """Say that an object is not the one that was recorded, and what to do."""
+    return BadInputError(
+        f"{path} has changed since {since}: its SHA-256 is not the one that was recorded. Submit it again, "
+        "and its new content becomes a job of its own; or put the former file back, and retry this job"
+    )
+
+
 def sha256_of(path: Path) -> str:
     r"""Hash an object's content without holding it in memory.
 

@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
-from haste_core.errors import BadInputError
 from haste_core.features import measure
 from haste_core.features.quality import QUALITY_FEATURES, QualityOptions, measure_quality
 from haste_core.messages import TaskMessage
 from haste_workers.context import TaskContext
-from haste_workers.durable import sha256_of, size_of
+from haste_workers.durable import has_new_content, sha256_of, size_of
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.imaging.choosing import Index
 from haste_workers.imaging.files import as_image_errors
@@ -99,9 +98,7 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
         sha256, size_bytes = sha256_of(path), size_of(path)
     scored = score_file(path, asked, max_bytes=context.settings.image_limit_bytes)
     if task.place.sha256 not in (None, sha256):
-        raise BadInputError(
-            f"{path} has changed since it was put there: its SHA-256 is not what was recorded"
-        )
+        raise has_new_content(path, since="it was put there")
     return {
         **scored,
         "pixels": _pixels(job.get("response", {})),

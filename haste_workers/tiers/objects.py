@@ -12,8 +12,15 @@ from tempfile import TemporaryDirectory
 from typing import Protocol, Self
 from urllib.parse import unquote
 
-from haste_core.errors import BadInputError, PermanentError, SourceMissingError
-from haste_workers.durable import CONTAINER_SUFFIX, SUMS_SUFFIX, listed_files, sha256_of, sums_of
+from haste_core.errors import PermanentError, SourceMissingError
+from haste_workers.durable import (
+    CONTAINER_SUFFIX,
+    SUMS_SUFFIX,
+    has_new_content,
+    listed_files,
+    sha256_of,
+    sums_of,
+)
 from haste_workers.naming import marked, stored_name
 from haste_workers.removing import has_changed
 from haste_workers.tiers.storage import StoredObject, not_covered
@@ -71,10 +78,7 @@ class SourceFile:
                     break
                 yield piece
             if file.read(1) or digest.hexdigest() != self.sha256:
-                raise BadInputError(
-                    f"{self.path} has changed since it was decided about: its SHA-256 is not the one "
-                    "that was recorded"
-                )
+                raise has_new_content(self.path, since="it was decided about")
         yield piece
 
 
@@ -103,9 +107,7 @@ class SourceContainer:
         """
         container = cls(path, sums_of(path))
         if sha256 not in (None, container.sha256):
-            raise BadInputError(
-                f"{path} has changed since it was decided about: its SHA-256 is not the one that was recorded"
-            )
+            raise has_new_content(path, since="it was decided about")
         return container
 
     @property

@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from haste_core.errors import BadInputError, PermanentError, SourceMissingError, TransientError
+from haste_core.errors import PermanentError, SourceMissingError, TransientError
 from haste_core.routing import file_url, path_from_file_url
 from haste_workers.durable import (
     CONTAINER_SUFFIX,
     CopyDamagedError,
     StagedFile,
     discard,
+    has_new_content,
     make_durable_folder,
     publish,
     remove_stale_parts,
@@ -229,7 +230,5 @@ class PosixTierStorage:
 
 def _checked(sha256: str, expected: str | None, source: Path) -> str:
     if expected not in (None, sha256):
-        raise BadInputError(
-            f"{source} has changed since it was decided about: its SHA-256 is not the one that was recorded"
-        )
+        raise has_new_content(source, since="it was decided about")
     return sha256

@@ -99,7 +99,8 @@ def test_file_that_changed_after_it_was_scored_is_not_put(
     decided = decision().model_copy(update={"sha256": earlier})
     result = run_task("tier", source, settings=tiers, decision=decided)
     assert result.state is TaskState.BAD_INPUT
-    assert "has changed" in result.message
+    assert "has changed since it was decided about" in result.message
+    assert "Submit it again, and its new content becomes a job of its own" in result.message
     assert not list((tmp_path / "tiers").rglob("*.tif"))
 
 
