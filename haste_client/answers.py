@@ -24,12 +24,22 @@ class Sidecar(_Answer):
 
 
 class Place(_Answer):
-    """Where an object is now."""
+    """Where an object is now.
+
+    Attributes
+    ----------
+    moved : bool
+        The original is gone: it was removed after it had been copied.
+    moved_at : float, optional
+        When it was removed, in seconds since 1970.
+    """
 
     url: str
     site: str
     sha256: str | None = None
     size_bytes: int | None = None
+    moved: bool = False
+    moved_at: float | None = None
     sidecars: tuple[Sidecar, ...] = ()
 
 

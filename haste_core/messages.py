@@ -81,6 +81,8 @@ class Place(BaseModel):
     size_bytes : int, optional
     moved : True, optional
         The original is gone: it was removed after it had been copied.
+    moved_at : float, optional
+        When it was removed, in seconds since 1970.
     deleted_at : float, optional
         When the object was deleted there, in seconds since 1970.
     sidecars : tuple of Sidecar, optional
@@ -94,6 +96,7 @@ class Place(BaseModel):
     sha256: str | None = None
     size_bytes: int | None = None
     moved: Literal[True] | None = None
+    moved_at: FiniteFloat | None = None
     deleted_at: FiniteFloat | None = None
     sidecars: tuple[Sidecar, ...] | None = None
 

@@ -31,10 +31,10 @@ def leased(task: TaskRecord, *, until: float) -> TaskRecord:
 
 def after_success(job: JobRecord, task: TaskRecord, result: TaskResult, *, now: float) -> TaskRecord:
     """End a task, or let it run again to remove what it has left behind."""
-    moved = _is_moved(job, task, result)
+    moved, moved_at = _moved_original(job, task, result, now=now)
     place = result.place or task.place
-    if place is not None and place.moved is not moved:
-        place = place.model_copy(update={"moved": moved})
+    if place is not None and (place.moved, place.moved_at) != (moved, moved_at):
+        place = place.model_copy(update={"moved": moved, "moved_at": moved_at})
     if place is not None and task.is_to_delete and result.response.get("deleted") == place.url:
         place = place.model_copy(update={"deleted_at": now})
     leaving, former = _left_behind(task.former, place, result.leaving)
@@ -56,11 +56,14 @@ def _left_behind(
     return (former, None) if leaving is None else (leaving, former)
 
 
-def _is_moved(job: JobRecord, task: TaskRecord, result: TaskResult) -> Literal[True] | None:
-    """Tell whether the original is gone after an attempt that did all it had to do."""
-    was_moved = task.place is not None and task.place.moved
+def _moved_original(
+    job: JobRecord, task: TaskRecord, result: TaskResult, *, now: float
+) -> tuple[Literal[True] | None, float | None]:
+    """Tell whether the original is gone after an attempt that did all it had to do, and since when."""
+    if task.place is not None and task.place.moved:
+        return True, task.place.moved_at
     is_moved = task.leaving is not None and result.response.get("removed") == job.spec.source_url
-    return True if was_moved or is_moved else None
+    return (True, result.ended_at or now) if is_moved else (None, None)
 
 
 def after_failure(

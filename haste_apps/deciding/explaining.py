@@ -10,7 +10,9 @@ from haste_apps.deciding.asking import job_of
 from haste_apps.output import print_json, print_line
 from haste_client import HasteClient
 from haste_client.answers import DecisionAnswer, JobAnswer
+from haste_core.errors import NotFoundError
 from haste_core.interestingness import value_of
+from haste_core.states import TaskState
 
 _ASIDE = frozenset({"width", "height", "bits", "colour", "planes", "size_bytes"})  # measured is the rest
 
@@ -37,7 +39,11 @@ def explain(client: HasteClient, words: Sequence[str], *, as_json: bool) -> None
         If there is no such job, or nothing was decided about its image yet.
     """
     job = client.job(job_of(client, words))
-    decisions = client.decisions_about(job.job_id)
+    try:
+        decisions = client.decisions_about(job.job_id)
+    except NotFoundError as error:
+        said = " ".join(_tasks(job))
+        raise NotFoundError(f"{error}. {said}".rstrip(". ")) from error
     if as_json:
         shown = {"job": job.model_dump(mode="json")}
         print_json({**shown, "decisions": [decision.model_dump(mode="json") for decision in decisions]})
@@ -68,6 +74,8 @@ def sentences(job: JobAnswer, decisions: Sequence[DecisionAnswer]) -> Iterator[s
     yield from _placed(last) if pin is None else _pinned(last, pin)
     yield ""
     yield from _whereabouts(job, last)
+    yield from _original(job)
+    yield from _tasks(job)
     yield ""
     yield "All decisions about it:"
     for decision in decisions:
@@ -159,6 +167,30 @@ def _whereabouts(job: JobAnswer, last: DecisionAnswer) -> Iterator[str]:
         yield f"It still is in {done.get('tier')}, at {place}; `haste job {job.job_id}` tells how far it is."
     else:
         yield f"It was copied to {last.tier} and the copy verified; it is at {place}."
+
+
+def _original(job: JobAnswer) -> Iterator[str]:
+    """Say that the original is gone, since when, and which task has removed it."""
+    place = job.place
+    if place is None or not place.moved:
+        return
+    task = next((task for task in job.task_list() if task.task_key == "tier"), None)
+    by = f" by its task tier ({task.task_id})" if task is not None else ""
+    when = f" at {_time_text(place.moved_at)}" if place.moved_at is not None else ""
+    yield f"The original, {job.source_url}, was removed{by}{when}: the policy says `move: true`."
+
+
+def _tasks(job: JobAnswer) -> Iterator[str]:
+    """Repeat what tasks say of themselves: why one failed, what one waits for, what it left undone."""
+    for task in job.task_list():
+        state, said = TaskState(task.task_state), task.task_msg.rstrip(". ")
+        if state.failed:
+            when = f" at {_time_text(task.ended_at)}" if task.ended_at is not None else ""
+            yield f"Its task {task.task_key} ({task.task_id}) failed{when} ({state.value}): {said}."
+        elif said and not state.ended:
+            yield f"Its task {task.task_key} ({task.task_id}) is not done yet: {said}."
+        elif said and state is TaskState.DONE:
+            yield f"Its task {task.task_key} ({task.task_id}) is done, and says: {said}."
 
 
 def _story(decision: DecisionAnswer) -> str:

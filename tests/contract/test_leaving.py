@@ -66,7 +66,7 @@ def test_what_a_task_leaves_is_recorded_with_the_place_and_removed_by_its_next_a
     done = store.job(first.job_id)
     assert done.state is TaskState.DONE
     assert done.tasks[0].leaving is None
-    assert done.to_json()["place"] == job.to_json()["place"] | {"moved": True}
+    assert done.to_json()["place"] == job.to_json()["place"] | {"moved": True, "moved_at": NOW + 1}
     assert [attempt.state for attempt in store.attempts(first.task_id)] == [TaskState.DONE] * 2
 
 
@@ -166,7 +166,9 @@ def test_what_is_another_jobs_place_stays(store: SqlStore, named: list[dict[str,
     store.record([result_of(again, place=again.place)], now=NOW)
     assert store.job(first).state is TaskState.DONE
     assert store.job(first).tasks[0].leaving is None
-    assert store.job(second.job_id).tasks[0].place == second.place.model_copy(update={"moved": True})
+    assert store.job(second.job_id).tasks[0].place == second.place.model_copy(
+        update={"moved": True, "moved_at": NOW + 1}
+    )
 
 
 def test_an_original_that_another_version_has_yet_to_read_stays(store: SqlStore) -> None:

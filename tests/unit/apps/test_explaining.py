@@ -1,12 +1,14 @@
 """`haste explain` says what is recorded, for each way in which an image can have come to its tier."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from haste_apps.deciding.explaining import sentences
+from haste_apps.deciding.explaining import explain, sentences
 from haste_client.answers import DecisionAnswer, JobAnswer
+from haste_core.errors import NotFoundError
 
 LOGISTIC = {"function": "logistic", "features_from": "focus-score"}
 LOGISTIC |= {"parameters": {"feature": "plls", "k": 4.5, "x0": -1.4}}
@@ -80,6 +82,55 @@ def test_a_deleted_image_is_said_to_be_gone() -> None:
     assert "It was at file:///bin/x, in a trash that eva had emptied." in text
     assert "to be deleted from the trash by eva" in text
     assert "belongs in" not in text
+
+
+def test_a_failed_task_says_why() -> None:
+    tier = {"task_key": "tier", "task_id": 12, "job_id": 7, "task_state": 503, "ended_at": 1_790_000_000.0}
+    tier |= {"task_msg": "tier tierA is full: 3 MB are left, the image has 8 MB"}
+    tasks = {
+        "taskSequential": [{"Task": {**tier, "task_key": "focus-score", "task_state": 200, "task_msg": ""}}]
+    }
+    tasks["taskSequential"].append({"Task": tier})
+    text = told(decision(mode="enforce"), tasks=tasks, state=503)
+    assert "Its task tier (12) failed at 2026-09-2" in text
+    assert "(503): tier tierA is full: 3 MB are left, the image has 8 MB." in text
+    assert "focus-score (12)" not in text
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (201, "Its task tier (12) is not done yet: the tier is full (attempt 1; tried again in 4 s)."),
+        (200, "Its task tier (12) is done, and says: the tier is full (attempt 1; tried again in 4 s)."),
+    ],
+)
+def test_what_a_task_says_is_told(state: int, said: str) -> None:
+    message = "the tier is full (attempt 1; tried again in 4 s)"
+    task = {"task_key": "tier", "task_id": 12, "job_id": 7, "task_state": state, "task_msg": message}
+    assert said in told(decision(), tasks={"Task": task})
+
+
+def test_an_original_that_was_removed_is_said_to_be_gone() -> None:
+    response = {"tier": {"tier": "tierA", "moved": True, "removed": "root://n/A01.tif"}}
+    task = {"task_key": "tier", "task_id": 12, "job_id": 7, "task_state": 200}
+    place = {"url": "file:///hot/x", "site": "default", "moved": True, "moved_at": 1_790_000_000.0}
+    text = told(decision(), response=response, place=place, tasks={"Task": task})
+    assert "The original, root://n/A01.tif, was removed by its task tier (12) at 2026-09-2" in text
+    assert "`move: true`" in text
+    assert "The original" not in told(decision(), response=response, place={**place, "moved": False})
+
+
+def test_why_nothing_was_decided_is_said_where_a_task_has_failed() -> None:
+    task = {"task_key": "focus-score", "task_id": 11, "job_id": 7, "task_state": 502, "task_msg": "no image."}
+
+    def nothing(_job_id: int) -> list[DecisionAnswer]:
+        raise NotFoundError("nothing was decided yet about the object of job 7")
+
+    client: Any = SimpleNamespace(job=lambda _: job(tasks={"Task": task}), decisions_about=nothing)
+    with pytest.raises(
+        NotFoundError, match=r"of job 7\. Its task focus-score \(11\) failed \(502\): no image$"
+    ):
+        explain(client, ["7"], as_json=False)
 
 
 def test_an_image_without_a_score_has_its_reason() -> None:

@@ -293,7 +293,7 @@ def test_removing_ends_the_task_and_is_remembered() -> None:
     done = run(between_halves(), TIER, response={"tier": "A", "removed": ORIGINAL}, place=COPY)
     assert done.state is TaskState.DONE
     assert done.tasks[TIER].leaving is None
-    assert done.tasks[TIER].place == Place(url=COPY.url, site="lab", moved=True)
+    assert done.tasks[TIER].place == Place(url=COPY.url, site="lab", moved=True, moved_at=1000)
     assert done.responses["tier"] == {"tier": "A", "removed": ORIGINAL}
 
 
