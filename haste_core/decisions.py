@@ -88,10 +88,18 @@ def decide(
         assert isinstance(policy, IntervalPolicy)
         tier_for = policy.tier_for
     tier = tier_for(score)
-    parameters = ", ".join(f"{name}={value}" for name, value in spec.parameters.items())
-    reason = f"{spec.function}({parameters}) gave {score:.4f}, {policy.why(tier)}"
+    reason = f"{call_text(spec.function, spec.parameters)} gave {score:.4f}, {policy.why(tier)}"
     tier, kept = kept_for_audit(policy, tier, for_audit=for_audit)
     return Decision(score, tier, reason + kept, input_sha256, scored.features)
+
+
+def call_text(function: str, parameters: Mapping[str, Any]) -> str:
+    """Write a function with its parameters as a call; words without quotes, all else as in JSON."""
+    written = (
+        f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in parameters.items()
+    )
+    return f"{function}({', '.join(written)})"
 
 
 def as_score(given: object, spec: InterestingnessSpec) -> float:

@@ -10,6 +10,7 @@ from haste_apps.deciding.asking import job_of
 from haste_apps.output import print_json, print_line
 from haste_client import HasteClient
 from haste_client.answers import DecisionAnswer, JobAnswer
+from haste_core.decisions import call_text
 from haste_core.errors import NotFoundError
 from haste_core.interestingness import value_of
 from haste_core.states import TaskState
@@ -101,7 +102,7 @@ def _scored(decision: DecisionAnswer) -> Iterator[str]:
     if decision.score is None:
         return
     function, parameters = spec.get("function", "?"), spec.get("parameters") or {}
-    called = f"{function}({', '.join(f'{name}={value}' for name, value in parameters.items())})"
+    called = call_text(function, parameters)
     yield f"Its score is {decision.score:.4f}, by {called}{_how(decision, str(function), parameters)}."
 
 

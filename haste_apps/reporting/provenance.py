@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+from pydantic import ValidationError
+
 from haste_client.answers import DecisionAnswer, ImageAnswer
+from haste_core.decisions import call_text
+from haste_core.identity import identity_of
+from haste_core.policies import IntervalPolicy, policy_adapter
 
 _COLUMNS = ("made_at", "mode", "origin", "made_by", "software_version", "input_sha256", "supersedes")
 
@@ -115,18 +122,32 @@ def function_text(spec: Mapping[str, Any] | None) -> str:
     """Write an interestingness function with its parameters as a call."""
     if not spec:
         return "-"
-    parameters = ", ".join(f"{name}={value}" for name, value in (spec.get("parameters") or {}).items())
-    return f"{spec.get('function', '?')}({parameters})"
+    return call_text(str(spec.get("function", "?")), spec.get("parameters") or {})
 
 
 def policy_text(policy: Mapping[str, Any] | None) -> str:
-    """Write a policy in a line: its intervals, or its settings."""
+    """Write a policy in a line: its intervals, and what else it says, as in a pipeline file."""
     if not policy:
         return "-"
-    intervals = policy.get("intervals") or ()
-    parts = [f"{one['tier']} from {one['lo']:g}" for one in reversed(intervals)]
-    parts += [f"{name}: {value}" for name, value in policy.items() if name != "intervals"]
+    said = _said(policy)
+    parts = [f"{one['tier']} from {one['lo']:g}" for one in reversed(said.pop("intervals", ()))]
+    parts += [f"{name}: {_as_yaml(value)}" for name, value in said.items()]
     return ", ".join(parts)
+
+
+def _said(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what a policy says only because it is so by default."""
+    try:
+        said = identity_of(policy_adapter.validate_python(policy))
+    except ValidationError:  # of a later version
+        said = {name: value for name, value in policy.items() if value is not None}
+    if said.get("type") == IntervalPolicy.model_fields["type"].default:
+        del said["type"]
+    return said
+
+
+def _as_yaml(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).split("\n")[0]
 
 
 def _columns(decision: DecisionAnswer | None) -> dict[str, Any]:
