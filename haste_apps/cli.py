@@ -40,6 +40,7 @@ from haste_apps.options import (
 from haste_apps.reporting.commands import report
 from haste_apps.streams import complete, streams
 from haste_apps.trash import trash
+from haste_runtime.standard_output import run_for_reader
 
 if TYPE_CHECKING:
     from haste_client import HasteClient
@@ -382,5 +383,10 @@ for command in (
 app.add_typer(trash, name="trash")
 
 
+def main() -> None:
+    """Run the program ``haste``."""
+    run_for_reader(app, errors_too=True)
+
+
 if __name__ == "__main__":
-    app()
+    main()

@@ -13,3 +13,4 @@ class ExitCode(IntEnum):
     USAGE = 2  # what was asked for cannot be done
     TRY_AGAIN = 5  # server, broker or database are away; a later run continues
     INTERRUPTED = 130  # Ctrl-C, as shells have it
+    NOBODY_READS = 141  # whoever read its output is gone (SIGPIPE), as shells have it

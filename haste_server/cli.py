@@ -17,6 +17,7 @@ import typer
 
 from haste_core.errors import HasteError, InvalidError, TransientError
 from haste_runtime.exit_codes import ExitCode
+from haste_runtime.standard_output import run_for_reader
 
 if TYPE_CHECKING:
     from haste_runtime.configuration import Gathered
@@ -237,5 +238,10 @@ def _explained() -> Iterator[None]:
         raise typer.Exit(ExitCode.USAGE) from error
 
 
+def main() -> None:
+    """Run the program ``haste-server``."""
+    run_for_reader(app)
+
+
 if __name__ == "__main__":
-    app()
+    main()

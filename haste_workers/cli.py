@@ -12,6 +12,7 @@ import typer
 
 from haste_core.errors import InvalidError
 from haste_runtime.exit_codes import ExitCode
+from haste_runtime.standard_output import run_for_reader
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -80,5 +81,10 @@ def work(
     raise typer.Exit(ExitCode.DONE if ended_well else ExitCode.TRY_AGAIN)
 
 
+def main() -> None:
+    """Run the program ``haste-worker``."""
+    run_for_reader(app)
+
+
 if __name__ == "__main__":
-    app()
+    main()

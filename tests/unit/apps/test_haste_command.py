@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,48 @@ def test_help_imports_nothing_heavy(program: str) -> None:
     heavy |= {"matplotlib", "tifffile", "yaml"}
     assert heavy & modules == set()
     assert "Exit codes" in shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        ("haste_apps.cli", ["--help"]),
+        ("haste_apps.cli", ["simulate", "images", "--count", "2", "--size", "32", "--rate", "99", "--json"]),
+        ("haste_server.cli", ["--help"]),
+        ("haste_server.cli", ["--data-dir", "data", "check-config"]),
+        ("haste_workers.cli", ["--help"]),
+    ],
+)
+def test_a_program_whose_output_nobody_reads_ends_silently(
+    tmp_path: Path, program: str, arguments: list[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", program, *arguments]
+    run = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False, cwd=tmp_path
+    )
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_errors_that_nobody_reads_end_a_command_as_well() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "haste_apps.cli", "jobs", "--server", "nonsense"]
+    run = subprocess.run(command, stdout=writer, stderr=writer, timeout=60, check=False)
+    os.close(writer)
+    assert run.returncode == 141
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+def test_a_program_without_any_output_does_its_work(tmp_path: Path) -> None:
+    command = f"exec {sys.executable} -m haste_apps.cli simulate . --count 2 --size 32 --rate 99 >&- 2>&-"
+    run = subprocess.run(["/bin/sh", "-c", command], timeout=60, check=False, cwd=tmp_path)
+    assert run.returncode == 0
+    assert len(list(tmp_path.rglob("*.tif"))) == 2
 
 
 def test_help_names_every_command() -> None:
