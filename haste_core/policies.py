@@ -169,8 +169,18 @@ class _RankedPolicy(_Policy):
         return frozenset({self.rest, *(tier for tier, _ in self._sizes(0))})
 
     def leaves(self, tier: str) -> bool:
-        """Tell whether what a person or a tier's limits put to a tier stays there, whatever its rank."""
+        """Tell whether what a person put to a tier stays there, whatever its rank."""
         return tier in self.ranked or (self.audit is not None and tier == self.audit.tier)
+
+    def leaves_aside(self, tier: str, *, counts_in: str, by_rank: str) -> bool:
+        """Tell whether an object stays where a tier's limits sent it on to, by what its rank gives it now.
+
+        It does if that is the tier that it was sent on from, or a lower one while it is in none of these.
+        """
+        order = [*(shelf for shelf, _ in self._sizes(0)), self.rest]
+        was = order.index(counts_in if counts_in in order else self.rest)  # an audit keeps some of the rest
+        now = order.index(by_rank)
+        return tier != counts_in and (now == was or (now > was and not self.leaves(tier)))
 
     @property
     @abstractmethod

@@ -154,7 +154,7 @@ def last_decision(connection: Connection, stream_id: str) -> int:
 
 
 def occupied_of(connection: Connection, stream_id: str, *, by_set: bool = False) -> tuple[Occupied, ...]:
-    """Tell what a stream has in which tiers, and how much was deleted, objects without a score left out.
+    """Tell what of a stream counts in which tiers, and how much was deleted; what has no score is left out.
 
     Parameters
     ----------
@@ -173,9 +173,9 @@ def occupied_of(connection: Connection, stream_id: str, *, by_set: bool = False)
 
 
 def _tiers_of(connection: Connection, job_ids: Collection[int]) -> dict[int, str]:
-    """Tell where objects are that were decided about before, as when their task was asked for anew."""
+    """Tell where objects count that were decided about before, as when their task was asked for anew."""
     rows = connection.execute(_TIERS, {"ids": list(job_ids)})
-    return {row.job_id: row.tier for row in rows}
+    return {row.job_id: row.counts_in for row in rows}
 
 
 def _found(connection: Connection, limit: int, now: float, without: Collection[str]) -> list[sa.Row[Any]]:
@@ -252,21 +252,21 @@ _STREAMS = (
 def _occupied(number: sa.ColumnElement[int]) -> sa.Select[Any]:
     return (
         sa.select(
-            objects.c.tier,
+            objects.c.counts_in.label("tier"),
             number.label("number"),
             sa.func.sum(objects.c.size_bytes).label("size_bytes"),
             sa.func.min(objects.c.score).label("worst"),
             sa.func.max(objects.c.score).label("best"),
         )
         .where(objects.c.stream_id == sa.bindparam("name"), objects.c.score >= 0)
-        .group_by(objects.c.tier)
+        .group_by(objects.c.counts_in)
     )
 
 
 _ONE_FOR_EACH_SET = sa.func.coalesce(objects.c.set_key, sa.cast(objects.c.job_id, sa.String(20)))
 _OCCUPIED = _occupied(sa.func.count())
 _OCCUPIED_BY_SETS = _occupied(sa.func.count(_ONE_FOR_EACH_SET.distinct()))
-_TIERS = sa.select(objects.c.job_id, objects.c.tier).where(
+_TIERS = sa.select(objects.c.job_id, objects.c.counts_in).where(
     objects.c.job_id.in_(sa.bindparam("ids", expanding=True))
 )
 _LAST_OF_STREAM = sa.select(sa.func.max(decisions.c.decision_id)).where(

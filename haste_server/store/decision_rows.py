@@ -19,8 +19,8 @@ from haste_server.store.many_rows import insert_numbered, overwrite
 from haste_server.store.schema import NO_SCORE, decisions, objects
 
 SOFTWARE_VERSION = version("haste-server")
-HOLDING: frozenset[Origin] = frozenset({"recall", "retention", "quota"})
-"""Of decisions by which an object stays where a person or a tier's limits wanted it, whatever its rank."""
+HOLDING: frozenset[Origin] = frozenset({"recall"})
+"""Of decisions by which an object stays where a person wanted it, whatever its rank."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class About:
         Its image set.
     held : bool
         An earlier decision put it where it is, whatever its rank, and this one leaves it there.
+    counts_in : str, optional
+        The tier in which it takes room by its rank, if that is not the one that it is put to.
     """
 
     job_id: int
@@ -51,6 +53,7 @@ class About:
     holds_tier: bool = True
     set_key: str | None = None
     held: bool = False
+    counts_in: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def _object_row(made: Made, decision_id: int) -> dict[str, Any]:
         "score": NO_SCORE if decision.score is None else decision.score,
         "value": value_of_object(decision, made.pipeline),
         "tier": decision.tier,
+        "counts_in": about.counts_in or decision.tier,
         "size_bytes": size_of(decision.features),
         "pinned": about.pinned,
         "held": about.held or made.origin in HOLDING,

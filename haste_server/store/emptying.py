@@ -16,8 +16,9 @@ from haste_core.stores import Page
 from haste_core.trashes import Amount, TrashedObject
 from haste_server.store.decision_rows import Made, append
 from haste_server.store.jobs import numeric_cursor
+from haste_server.store.later_decisions import earlier_of, kept_where_put, made_of
 from haste_server.store.records import read_pipeline
-from haste_server.store.redeciding import Redeciding, earlier_of, held, kept_where_held, made_of
+from haste_server.store.redeciding import Redeciding, held
 from haste_server.store.schema import decisions, deleted_objects, objects, streams, tasks
 
 BATCH = 200  # objects that are held together
@@ -74,7 +75,7 @@ class Emptying(Redeciding):
             asked = {"tier": tier, "before": before, "ids": job_ids}
             sizes = {row.job_id: row.size_bytes for row in connection.execute(_STILL, asked)}
             made = [
-                replace(kept_where_held(_deletion(row, reason, made_by), row), due=Due.MOVE)
+                replace(kept_where_put(_deletion(row, reason, made_by), row), due=Due.MOVE)
                 for row in rows
                 if row.job_id in sizes
             ]

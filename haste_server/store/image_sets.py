@@ -100,7 +100,7 @@ _KEEP_STREAMS = (
     .order_by(streams.c.stream_id)
     .with_for_update(read=True)
 )
-_PRESENT = sa.select(objects.c.job_id, objects.c.tier).where(
+_PRESENT = sa.select(objects.c.job_id, objects.c.counts_in.label("tier")).where(
     objects.c.job_id.in_(sa.bindparam("ids", expanding=True)),
     objects.c.pinned.is_(False),
     objects.c.held.is_(False),

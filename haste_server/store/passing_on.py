@@ -73,12 +73,12 @@ class PassingOn(Redeciding):
 
 _IN_TIER = objects.join(streams, streams.c.stream_id == objects.c.stream_id)
 _STORED = sa.and_(objects.c.tier == sa.bindparam("tier"), streams.c.mode == "enforce")
-_MAY_GO = sa.and_(_STORED, objects.c.pinned.is_(False), objects.c.due == Due.NOTHING)
+_MAY_GO = sa.and_(_STORED, objects.c.pinned.is_(False))
 _MOST = sa.bindparam("most", type_=sa.Integer)
 _OLD = (
     sa.select(objects.c.job_id)
     .select_from(_IN_TIER.join(decisions, decisions.c.decision_id == objects.c.decision_id))
-    .where(_MAY_GO, decisions.c.made_at < sa.bindparam("before"))
+    .where(_MAY_GO, objects.c.due == Due.NOTHING, decisions.c.made_at < sa.bindparam("before"))
     .order_by(objects.c.job_id)
     .limit(_MOST)
 )
@@ -88,7 +88,8 @@ _BYTES = (
 _LOWEST = (
     sa.select(objects.c.job_id, objects.c.size_bytes)
     .select_from(_IN_TIER)
-    .where(_MAY_GO, objects.c.size_bytes > 0)
-    .order_by(objects.c.score, objects.c.job_id)
+    # What is about to come counts already: if it has the lowest score, no better one goes on in its place.
+    .where(_MAY_GO, objects.c.due.in_((Due.NOTHING, Due.MOVE)), objects.c.size_bytes > 0)
+    .order_by(objects.c.score, objects.c.job_id.desc())  # of equals, the first is the better one
     .limit(_MOST)
 )

@@ -71,10 +71,11 @@ def _by_value(spec: InterestingnessSpec, policy: IntervalPolicy) -> Tier:
 
 
 def _left_to_revision(policy: RankedPolicy) -> Tier:
-    """Leave objects where they are, if it is a tier of a ranking: who belongs elsewhere is found out next."""
+    """Leave objects where they are, if they count in a ranking: who belongs elsewhere is found out next."""
+    ranked = sorted(policy.ranked)
     return sa.case(
         (objects.c.score == NO_SCORE, sa.literal(policy.undefined)),
-        (objects.c.tier.in_(sorted(policy.ranked)), objects.c.tier),
+        (sa.or_(objects.c.tier.in_(ranked), objects.c.counts_in.in_(ranked)), objects.c.tier),
         else_=sa.literal(policy.rest),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -27,9 +27,11 @@ class Standing(NamedTuple):
     tier : str
         Where it is by its latest decision.
     held : bool
-        Whether a person or a tier's limits put it there.
+        Whether a person put it there.
     set_key : str, optional
         Its image set.
+    counts_in : str
+        Where it takes room by its rank: the same tier, or the one whose limits sent it on.
     """
 
     job_id: int
@@ -39,6 +41,7 @@ class Standing(NamedTuple):
     pinned: bool
     held: bool
     set_key: str | None
+    counts_in: str
 
 
 @dataclass
@@ -79,6 +82,8 @@ def tiers_by_policy(
         ranked = by_rank.get(one.job_id)
         if ranked is None:
             return one.tier if _stays(one, policy) else policy.undefined
+        if leaves_aside(one, ranked, policy):
+            return one.tier
         if policy.audit is None or ranked != policy.rest:
             return ranked
         name = one.set_key or names.get(one.job_id, "")
@@ -87,18 +92,30 @@ def tiers_by_policy(
     return {one.job_id: tier(one) for one in standings}
 
 
+def leaves_aside(one: Standing | sa.Row[Any], by_rank: str, policy: RankedPolicy) -> bool:
+    """Tell whether an object stays where a tier's limits sent it on to; see `RankedPolicy`."""
+    was_sent_on = one.counts_in != one.tier
+    return was_sent_on and policy.leaves_aside(one.tier, counts_in=one.counts_in, by_rank=by_rank)
+
+
+def seen_by(policy: RankedPolicy, one: Standing) -> Standing:
+    """Let an object count where it is, if a ranking does not know the tier in which it counts."""
+    is_known = one.counts_in == one.tier or policy.leaves(one.counts_in)
+    return one if is_known else one._replace(counts_in=one.tier)
+
+
 def rescored(one: Standing, scores: Mapping[int, float | None], policy: RankedPolicy) -> Standing:
     """Give an object its new score, as applying the function does.
 
     Who has none keeps the earlier decision, and stays where it is unless ranks decide there. What was put
-    somewhere is not held there any more where the score is another one.
+    somewhere, or sent on, is not held there any more where the score is another one.
     """
     if one.job_id not in scores:
-        is_ranked = one.score != NO_SCORE and policy.leaves(one.tier)
+        is_ranked = one.score != NO_SCORE and policy.leaves(one.counts_in)
         return one if is_ranked else one._replace(pinned=True)
     given = scores[one.job_id]
     score = NO_SCORE if given is None else given
-    return one._replace(score=score, held=one.held and score == one.score)
+    return one if score == one.score else one._replace(score=score, held=False, counts_in=one.tier)
 
 
 def tiers_by_rank(standings: Sequence[Standing], policy: RankedPolicy, *, deleted: int) -> dict[int, str]:
@@ -143,7 +160,7 @@ def _sets(moving: Iterable[Standing], staying: Iterable[Standing]) -> dict[str, 
             found.moves = True
     for one in staying:
         if one.set_key is not None:
-            _known(sets, one.set_key, one).stays_in.add(one.tier)
+            _known(sets, one.set_key, one).stays_in.add(one.counts_in)
     return sets
 
 
@@ -162,7 +179,7 @@ def _weight(one: _Set, policy: RankedPolicy) -> int:
 def _taken(staying: Iterable[Standing]) -> list[Occupied]:
     found: defaultdict[str, list[Standing]] = defaultdict(list)
     for one in staying:
-        found[one.tier].append(one)
+        found[one.counts_in].append(one)
     return [
         Occupied(
             tier,
@@ -189,5 +206,6 @@ _STANDINGS = sa.select(
     objects.c.pinned,
     objects.c.held,
     objects.c.set_key,
+    objects.c.counts_in,
 ).where(objects.c.stream_id == sa.bindparam("name"))
 _NAMES = sa.select(jobs.c.job_id, jobs.c.source_id).where(jobs.c.stream_id == sa.bindparam("name"))

@@ -13,18 +13,27 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from haste_core import lifecycle
-from haste_core.decisions import Decision, Origin, held_by_pin
+from haste_core.decisions import Decision, Origin
 from haste_core.errors import NotFoundError
 from haste_core.interestingness import ScoredObject
 from haste_core.messages import Outcome
-from haste_core.pipelines import Pipeline
-from haste_core.policies import RankedPolicy
 from haste_core.ports import StateChange, Undecided
 from haste_core.states import MOVES, Due, Phase, TaskState
 from haste_server.store.deciding import last_decision
-from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append, value_of_object
-from haste_server.store.deleting import STAYS
+from haste_server.store.decision_rows import HOLD_OBJECTS, append, value_of_object
 from haste_server.store.handout import state_changes
+from haste_server.store.later_decisions import (
+    due_of,
+    earlier_of,
+    kept_where_put,
+    made_of,
+    repeated,
+    sent_on,
+    standing,
+    stays_where_put,
+    was_put,
+    what_is_kept,
+)
 from haste_server.store.records import (
     PIPELINE_TEXT,
     SqlPart,
@@ -37,10 +46,10 @@ from haste_server.store.schema import attempts, decisions, jobs, objects, pipeli
 
 Change = Callable[[Decision], Decision | None]
 
-_ASKED_FOR = ("pin", "recall")
-"""Origins of what a person waits for."""
+_SENT_ON = ("quota", "retention")
+"""Origins of what a tier's limits want."""
 
-_BY_ITSELF = ("revision", "quota", "retention")
+_BY_ITSELF = ("revision", *_SENT_ON)
 """Origins of what the server decides without being asked; another policy is asked first."""
 
 
@@ -94,16 +103,16 @@ class Redeciding(SqlPart):
                 is_asked = row.due is Due.DECISION or origin == "set"
                 if not is_asked or row.stream_pipeline_sha256 != item.pipeline.sha256:
                     continue  # somebody else was quicker, or it is due again
-                keeps_place = decision is None or _keeps_place(row, decision, item)
-                kept = _kept(row, decision, keeps_place=keeps_place)
-                if (kept.score, kept.tier, row.stream_mode) in _stands(row):
+                keeps_place = decision is None or stays_where_put(row, decision, item)
+                kept = what_is_kept(row, decision, keeps_place=keeps_place)
+                if (kept.score, kept.tier, row.stream_mode) in standing(row):
                     value = value_of_object(kept, item.pipeline)
-                    done.append({"id": row.job_id, "what": _due(row, kept.tier), "read": value})
-                elif keeps_place and row.held and row.origin != "deletion":
-                    made.append(_repeated(row))
+                    done.append({"id": row.job_id, "what": due_of(row, kept.tier), "read": value})
+                elif keeps_place and was_put(row) and row.origin != "deletion":
+                    made.append(kept_where_put(repeated(row), row))
                 else:
                     one = made_of(row, kept, origin, None, pipeline=item.pipeline)
-                    made.append(one if not keeps_place else kept_where_held(one, row))
+                    made.append(one if not keeps_place else kept_where_put(one, row))
             append(self.database, connection, made, now=now)
             if done:
                 connection.execute(_SETTLE, done)
@@ -138,7 +147,10 @@ class Redeciding(SqlPart):
 
         def work(connection: Connection) -> int:
             made = []
-            for row in held(connection, changes):
+            rows = held(connection, changes)
+            streams_of = {row.stream_id for row in rows} if origin in _SENT_ON else ()
+            present = pipelines_now(connection, streams_of) if streams_of else {}
+            for row in rows:
                 if row.is_deleting or (row.pinned and pinned is None):
                     continue
                 if row.due is Due.DECISION and origin in _BY_ITSELF:
@@ -149,6 +161,8 @@ class Redeciding(SqlPart):
                 one = made_of(row, decision, origin, made_by, pipeline=read_pipeline(row.pipeline))
                 if pinned is not None:
                     one = replace(one, about=replace(one.about, pinned=pinned))
+                if row.stream_id in present:
+                    one = sent_on(one, row, present[row.stream_id].policy)
                 if pinned is False:  # what the policy says of it is found out next
                     one = replace(one, due=Due.DECISION)
                 made.append(one)
@@ -229,79 +243,6 @@ def held(connection: Connection, job_ids: Collection[int]) -> list[Row[Any]]:
     return list(connection.execute(_PRESENT, ids))
 
 
-def earlier_of(row: Row[Any]) -> Decision:
-    """Read the present decision about an object that is held."""
-    members = None if row.members is None else tuple(row.members)
-    return Decision(
-        row.decision_score, row.tier, row.reason, row.input_sha256, row.features, row.seen, members
-    )
-
-
-def _keeps_place(row: Row[Any], decision: Decision, item: Undecided) -> bool:
-    """Tell whether ranks leave an object where a person or a tier's limits put it."""
-    policy = item.pipeline.policy
-    if not row.held or not isinstance(policy, RankedPolicy) or decision.score is None:
-        return False
-    return decision.score == row.decision_score and policy.leaves(row.tier)
-
-
-def _kept(row: Row[Any], decision: Decision | None, *, keeps_place: bool) -> Decision:
-    """Return what is decided now: where a function failed, or ranks leave an object, as before."""
-    if row.pinned and decision is not None:
-        return held_by_pin(decision, row.tier)
-    if decision is not None and (not keeps_place or decision.tier == row.tier):
-        return decision
-    earlier = earlier_of(row)
-    return replace(earlier, reason=STAYS) if row.origin == "deletion" else earlier
-
-
-def kept_where_held(made: Made, row: Row[Any]) -> Made:
-    """Present a decision that leaves an object where a person or a tier's limits put it."""
-    return replace(made, about=replace(made.about, held=row.held))
-
-
-def _stands(row: Row[Any]) -> set[tuple[float | None, str, str]]:
-    """List what may be decided without a change; a decision that was carried out needs no repetition.
-
-    To delete an object never stands: who decides about it once more withdraws that.
-    """
-    if row.origin == "deletion":
-        return set()
-    standing = {(row.decision_score, row.tier, row.mode)}
-    return standing | {(row.decision_score, row.tier, "observe")}
-
-
-def _repeated(row: Row[Any]) -> Made:
-    """Decide as before in the mode that the stream has now: who wanted it so wants it still."""
-    return made_of(row, earlier_of(row), row.origin, row.made_by, pipeline=read_pipeline(row.pipeline))
-
-
-def made_of(
-    row: Row[Any], decision: Decision, origin: Origin, made_by: str | None, *, pipeline: Pipeline
-) -> Made:
-    """Present a later decision about an object that is held as it is recorded."""
-    about = About(
-        row.job_id,
-        row.task_id,
-        row.stream_id,
-        row.source_id,
-        row.circumstances,
-        supersedes=row.decision_id,
-        pinned=row.pinned,
-        set_key=row.set_key,
-    )
-    due = _due(row, decision.tier)
-    if due is Due.MOVE and origin in _ASKED_FOR:
-        due = Due.MOVE_FIRST
-    return Made(about, decision, pipeline, row.stream_mode, origin, made_by, due)
-
-
-def _due(row: Row[Any], tier: str) -> Due:
-    """Tell whether an object is not where the decision about it wants it."""
-    carried_out = row.carried_tier == tier and row.carried_mode == "enforce"
-    return Due.MOVE if row.stream_mode == "enforce" and not carried_out else Due.NOTHING
-
-
 _IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
 _carried = decisions.alias("carried")
 # `TaskRecord.is_deleting`: of such a decision, nothing else is left to be removed.
@@ -349,6 +290,7 @@ _PRESENT = (
         objects.c.decision_id,
         objects.c.pinned,
         objects.c.held,
+        objects.c.counts_in,
         objects.c.due,
         decisions.c.source_id,
         decisions.c.score.label("decision_score"),

@@ -237,13 +237,16 @@ objects = Table(
     Column("score", Double, nullable=False),
     Column("value", Double),
     Column("tier", String(100), nullable=False),
+    # The tier in which it takes room by its rank: the same one, unless that tier's limits sent it on.
+    Column("counts_in", String(100), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("pinned", Boolean, nullable=False),
-    # A person or a tier's limits put it where it is: a ranking leaves it there.
+    # A person put it where it is: a ranking leaves it there.
     Column("held", Boolean, nullable=False),
     Column("due", _Code(Due), nullable=False),
     Index("ix_objects_score", "stream_id", "score", "job_id", "size_bytes"),
     Index("ix_objects_tier", "stream_id", "tier", "score", "job_id", "size_bytes"),
+    Index("ix_objects_rank", "stream_id", "counts_in", "score", "job_id", "size_bytes"),
     Index("ix_objects_due", "due", "job_id"),
     **_MYSQL,
 )

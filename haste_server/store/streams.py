@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from haste_core.errors import ConflictError, NotFoundError
 from haste_core.pipelines import Pipeline
+from haste_core.policies import RankedPolicy
 from haste_core.states import MOVES, Due, Phase, TaskState
 from haste_core.stores import Page, Source, StreamProgress, StreamRecord, TierCount
 from haste_server.store.jobs import numeric_cursor
@@ -127,6 +128,8 @@ class Streams(SqlPart):
             else:
                 connection.execute(changed.values(pipeline_sha256=sha256))
                 connection.execute(due)
+            if isinstance(pipeline.policy, RankedPolicy):
+                connection.execute(_out_of_place(stream_id, pipeline.policy))
 
         self.database.write(work)
         return self.stream(stream_id)
@@ -148,6 +151,20 @@ class Streams(SqlPart):
 
 def _scores_alike(present: Pipeline, other: Pipeline) -> bool:
     return present.interestingness == other.interestingness
+
+
+def _out_of_place(stream_id: str, policy: RankedPolicy) -> sa.Update:
+    """Let what was sent on from a tier that a ranking does not know count where it is."""
+    known = sorted(policy.ranked) if policy.audit is None else sorted(policy.ranked | {policy.audit.tier})
+    return (
+        sa.update(objects)
+        .where(
+            objects.c.stream_id == stream_id,
+            objects.c.counts_in != objects.c.tier,
+            objects.c.counts_in.not_in(known),
+        )
+        .values(counts_in=objects.c.tier)
+    )
 
 
 def _difference(there: StreamRecord, pipeline: Pipeline) -> str:

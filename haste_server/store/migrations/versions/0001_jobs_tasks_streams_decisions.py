@@ -131,6 +131,7 @@ def upgrade() -> None:
     sa.Column('score', sa.Double(), nullable=False),
     sa.Column('value', sa.Double(), nullable=True),
     sa.Column('tier', sa.String(length=100), nullable=False),
+    sa.Column('counts_in', sa.String(length=100), nullable=False),
     sa.Column('size_bytes', sa.BigInteger(), nullable=False),
     sa.Column('pinned', sa.Boolean(), nullable=False),
     sa.Column('held', sa.Boolean(), nullable=False),
@@ -143,6 +144,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('objects', schema=None) as batch_op:
         batch_op.create_index('ix_objects_due', ['due', 'job_id'], unique=False)
+        batch_op.create_index('ix_objects_rank', ['stream_id', 'counts_in', 'score', 'job_id', 'size_bytes'], unique=False)
         batch_op.create_index('ix_objects_score', ['stream_id', 'score', 'job_id', 'size_bytes'], unique=False)
         batch_op.create_index('ix_objects_tier', ['stream_id', 'tier', 'score', 'job_id', 'size_bytes'], unique=False)
 
@@ -320,6 +322,7 @@ def downgrade() -> None:
     with op.batch_alter_table('objects', schema=None) as batch_op:
         batch_op.drop_index('ix_objects_tier')
         batch_op.drop_index('ix_objects_score')
+        batch_op.drop_index('ix_objects_rank')
         batch_op.drop_index('ix_objects_due')
 
     op.drop_table('objects')
