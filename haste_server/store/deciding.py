@@ -15,7 +15,7 @@ from haste_core.decisions import Decision, held_by_pin
 from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.jobs import JobRecord
 from haste_core.pipelines import Pipeline
-from haste_core.policies import RankedPolicy
+from haste_core.policies import BudgetPolicy, RankedPolicy
 from haste_core.ports import Answer, Decided, Postponed, StateChange, Undecidable, Undecided
 from haste_core.ranking import DELETED, Occupied
 from haste_core.states import Phase
@@ -46,10 +46,7 @@ class Deciding(SqlPart):
             ]
             alone = [item for item in items if not item.is_of_a_set]
             ranked = [item for item in alone if isinstance(item.pipeline.policy, RankedPolicy)]
-            occupied = {
-                name: occupied_of(connection, name, by_set=pipelines[name].image_set is not None)
-                for name in {item.stream_id for item in ranked}
-            }
+            occupied = occupied_of_streams(connection, {item.stream_id for item in ranked}, pipelines)
             present = _tiers_of(connection, {item.job_id for item in ranked}) if ranked else {}
             return [
                 replace(
@@ -153,23 +150,49 @@ def last_decision(connection: Connection, stream_id: str) -> int:
     return connection.scalar(_LAST_OF_STREAM, {"name": stream_id}) or 0
 
 
-def occupied_of(connection: Connection, stream_id: str, *, by_set: bool = False) -> tuple[Occupied, ...]:
+def occupied_of_streams(
+    connection: Connection, names: Collection[str], pipelines: Mapping[str, Pipeline]
+) -> dict[str, tuple[Occupied, ...]]:
+    """Tell of all these streams that have rankings what counts in which of their tiers."""
+    found = {}
+    for name in names:
+        policy, by_set = pipelines[name].policy, pipelines[name].image_set is not None
+        if isinstance(policy, RankedPolicy):
+            found[name] = occupied_of(connection, name, policy, by_set=by_set)
+    return found
+
+
+def occupied_of(
+    connection: Connection, stream_id: str, policy: RankedPolicy, *, by_set: bool = False
+) -> tuple[Occupied, ...]:
     """Tell what of a stream counts in which tiers, and how much was deleted; what has no score is left out.
 
     Parameters
     ----------
     connection : Connection
     stream_id : str
+    policy : RankedPolicy
     by_set : bool
-        Whether an image set counts as one object; one that lies in two tiers counts in both.
+        Whether an image set counts as one object, where the policy asks for numbers; one that counts in two
+        tiers counts in both.
     """
-    wanted = _OCCUPIED_BY_SETS if by_set else _OCCUPIED
+    sets = _sets_of(connection, stream_id, policy) if by_set else {}
     present = tuple(
-        Occupied(row.tier, row.number, int(row.size_bytes), row.worst, row.best)
-        for row in connection.execute(wanted, {"name": stream_id})
+        Occupied(row.tier, sets.get(row.tier, row.number), int(row.size_bytes), row.worst, row.best)
+        for row in connection.execute(_OCCUPIED, {"name": stream_id})
     )
     deleted = number_deleted(connection, stream_id, by_set=by_set)
     return (*present, Occupied(DELETED, deleted, 0, 0.0, 0.0)) if deleted else present
+
+
+def _sets_of(connection: Connection, stream_id: str, policy: RankedPolicy) -> dict[str, int]:
+    """Count the image sets in the tiers whose numbers a policy asks for: all their images are read for it."""
+    if isinstance(policy, BudgetPolicy):
+        return {}
+    wanted = _SETS
+    if policy.percent is None:
+        wanted = _SETS.where(objects.c.counts_in == policy.tier).with_hint(objects, *BY_RANK)
+    return {row.counts_in: row.number for row in connection.execute(wanted, {"name": stream_id})}
 
 
 def _tiers_of(connection: Connection, job_ids: Collection[int]) -> dict[int, str]:
@@ -249,23 +272,26 @@ _STREAMS = (
 )
 
 
-def _occupied(number: sa.ColumnElement[int]) -> sa.Select[Any]:
-    return (
-        sa.select(
-            objects.c.counts_in.label("tier"),
-            number.label("number"),
-            sa.func.sum(objects.c.size_bytes).label("size_bytes"),
-            sa.func.min(objects.c.score).label("worst"),
-            sa.func.max(objects.c.score).label("best"),
-        )
-        .where(objects.c.stream_id == sa.bindparam("name"), objects.c.score >= 0)
-        .group_by(objects.c.counts_in)
+_RANKED = sa.and_(objects.c.stream_id == sa.bindparam("name"), objects.c.score >= 0)
+_OCCUPIED = (
+    sa.select(
+        objects.c.counts_in.label("tier"),
+        sa.func.count().label("number"),
+        sa.func.sum(objects.c.size_bytes).label("size_bytes"),
+        sa.func.min(objects.c.score).label("worst"),
+        sa.func.max(objects.c.score).label("best"),
     )
-
-
+    .where(_RANKED)
+    .group_by(objects.c.counts_in)
+)
+# Else MariaDB walks through the better ones of all tiers, in the order of the scores.
+BY_RANK = ("FORCE INDEX (ix_objects_rank)", "mysql")
 _ONE_FOR_EACH_SET = sa.func.coalesce(objects.c.set_key, sa.cast(objects.c.job_id, sa.String(20)))
-_OCCUPIED = _occupied(sa.func.count())
-_OCCUPIED_BY_SETS = _occupied(sa.func.count(_ONE_FOR_EACH_SET.distinct()))
+_SETS = (
+    sa.select(objects.c.counts_in, sa.func.count(_ONE_FOR_EACH_SET.distinct()).label("number"))
+    .where(_RANKED)
+    .group_by(objects.c.counts_in)
+)
 _TIERS = sa.select(objects.c.job_id, objects.c.counts_in).where(
     objects.c.job_id.in_(sa.bindparam("ids", expanding=True))
 )

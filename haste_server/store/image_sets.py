@@ -14,7 +14,7 @@ from haste_core.policies import RankedPolicy
 from haste_core.ports import SetMember, SetName
 from haste_core.set_members import member_of, tier_task
 from haste_core.states import Phase
-from haste_server.store.deciding import as_undecided, last_decision, occupied_of
+from haste_server.store.deciding import as_undecided, last_decision, occupied_of_streams
 from haste_server.store.records import COMPLETED_AT, SqlPart, by_stream, load_jobs, pipelines_now
 from haste_server.store.schema import jobs, objects, streams, tasks
 
@@ -59,7 +59,7 @@ def _members(
     complete = set(connection.scalars(_COMPLETE, {"names": list(stream_ids)}))
     latest = {(set_of[job_id], job.spec.source_id): job_id for job_id, job in sorted(found.items())}
     ranked = {name for name, pipeline in pipelines.items() if isinstance(pipeline.policy, RankedPolicy)}
-    occupied = {name: occupied_of(connection, name, by_set=True) for name in ranked if not lock}
+    occupied = {} if lock else occupied_of_streams(connection, ranked, pipelines)
     present = _tiers_by_rank(connection, found) if ranked else {}
     members: defaultdict[SetName, list[SetMember]] = defaultdict(list)
     for job_id, job in sorted(found.items()):

@@ -21,7 +21,7 @@ from haste_core.policies import RankedPolicy
 from haste_core.ports import RankedSo
 from haste_core.ranking import Ranked, Shelf, revise
 from haste_core.states import Due
-from haste_server.store.deciding import last_decision, occupied_of
+from haste_server.store.deciding import BY_RANK, last_decision, occupied_of
 from haste_server.store.deleting import number_deleted
 from haste_server.store.ranked_streams import (
     Standing,
@@ -137,7 +137,7 @@ def _of_sets(connection: Connection, stream_id: str, policy: RankedPolicy) -> _R
 
 
 def _about_borders(connection: Connection, stream_id: str, policy: RankedPolicy) -> _Revision:
-    shelves = policy.shelves(occupied_of(connection, stream_id))
+    shelves = policy.shelves(occupied_of(connection, stream_id, policy))
     near = {row.job_id: row for row in _near_borders(connection, stream_id, shelves, policy)}
     listed = [
         Ranked(
@@ -232,6 +232,7 @@ def _of_tier(stream_id: str, tier: str) -> sa.Select[Any]:
             decisions.c.source_id,
         )
         .join(decisions, decisions.c.decision_id == objects.c.decision_id)
+        .with_hint(objects, *BY_RANK)
         .where(
             objects.c.stream_id == stream_id,
             objects.c.counts_in == tier,
