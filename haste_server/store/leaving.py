@@ -41,6 +41,8 @@ class Going:
 
 
 NOTHING = Going()
+MOST_OPEN = 1000  # open jobs of the originals of one claim that are looked at
+MOST_OPEN_OF_ONE = 100  # with more, an original stays: one of them needs it
 
 
 def what_goes(
@@ -112,8 +114,8 @@ def needed_by_others(connection: Connection, leaving: Collection[tuple[JobRecord
     left = {task.task_id: (job, task.leaving.url) for job, task in leaving if task.leaving is not None}
     names = ((job.spec.stream_id, name) for job, url in left.values() for name in _sharing(job, url))
     ids = {job_id for some in by_stream(names) for job_id in connection.scalars(_OF_SOURCES, some)}
-    keys = {"keys": [source_key(url) for _, url in left.values()]}
-    ids |= set(connection.scalars(_OPEN_OF_ORIGINALS, keys))
+    of_originals, crowded = _open_of_originals(connection, {source_key(url) for _, url in left.values()})
+    ids |= of_originals
     present: defaultdict[str, list[JobRecord]] = defaultdict(list)
     for other in load_jobs(connection, ids, lock=False).values():
         if other.place is not None:
@@ -121,8 +123,21 @@ def needed_by_others(connection: Connection, leaving: Collection[tuple[JobRecord
     return {
         task_id
         for task_id, (job, url) in left.items()
-        if any(_needs(other, job) for other in present.get(url, ()))
+        if source_key(url) in crowded or any(_needs(other, job) for other in present.get(url, ()))
     }
+
+
+def _open_of_originals(connection: Connection, keys: Collection[int]) -> tuple[set[int], set[int]]:
+    """Find the open jobs of originals; and the originals that have too many of them to look at each."""
+    found = connection.scalars(_OPEN_OF_ORIGINALS, {"keys": list(keys), "most": MOST_OPEN}).all()
+    if len(found) < MOST_OPEN:
+        return set(found), set()
+    of_each = {
+        key: connection.scalars(_OPEN_OF_ORIGINALS, {"keys": [key], "most": MOST_OPEN_OF_ONE}).all()
+        for key in keys
+    }
+    crowded = {key for key, job_ids in of_each.items() if len(job_ids) == MOST_OPEN_OF_ONE}
+    return {job_id for job_ids in of_each.values() for job_id in job_ids}, crowded
 
 
 def _needs(other: JobRecord, job: JobRecord) -> bool:
@@ -228,6 +243,8 @@ _OF_SOURCES = sa.select(jobs.c.job_id).where(
     jobs.c.source_id.in_(sa.bindparam("names", expanding=True)),
 )
 _OF_ORIGINAL = sa.select(jobs.c.job_id).where(jobs.c.source_key == sa.bindparam("key")).limit(100)
-_OPEN_OF_ORIGINALS = sa.select(jobs.c.job_id).where(
-    jobs.c.source_key.in_(sa.bindparam("keys", expanding=True)), jobs.c.ended_at.is_(None)
+_OPEN_OF_ORIGINALS = (
+    sa.select(jobs.c.job_id)
+    .where(jobs.c.source_key.in_(sa.bindparam("keys", expanding=True)), jobs.c.ended_at.is_(None))
+    .limit(sa.bindparam("most", type_=sa.Integer))
 )

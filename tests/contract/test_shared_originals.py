@@ -6,6 +6,7 @@ import pytest
 
 from haste_core.messages import TaskMessage
 from haste_core.states import TaskState
+from haste_server.store import leaving
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, claim, result_of, spec, submitted
 from tests.contract.test_leaving import ORIGINAL, copied, handed_out
@@ -38,9 +39,23 @@ def test_an_original_goes_where_no_other_job_wants_it(store: SqlStore) -> None:
     [ended] = submitted(store, spec(stream_id="t"))
     submitted(store, spec(stream_id="t", source_url="root://nas/y.tif"))
     store.cancel_job(ended, now=NOW)
-    leaving = copied(store, handed_out(store))
+    left = copied(store, handed_out(store))
     [second] = claim(store, "tier")
-    assert second.leaving == leaving
+    assert second.leaving == left
+
+
+@pytest.mark.parametrize(("others", "stays"), [(2, True), (1, False)])
+def test_an_original_with_too_many_open_jobs_to_look_at_each_stays(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch, others: int, stays: bool
+) -> None:
+    monkeypatch.setattr(leaving, "MOST_OPEN", 2)
+    monkeypatch.setattr(leaving, "MOST_OPEN_OF_ONE", 3)
+    # They have moved what they were to move already, which is not looked at any more.
+    monkeypatch.setattr(leaving, "_needs", lambda *_: False)
+    copied(store, handed_out(store))
+    submitted(store, *(spec(stream_id="t", source_id=f"as {number}") for number in range(others)))
+    [second] = claim(store, "tier")
+    assert (second.leaving is None) is stays
 
 
 def test_a_task_that_comes_too_late_tells_where_its_file_is(store: SqlStore) -> None:
