@@ -211,7 +211,8 @@ class Redeciding(SqlPart):
                 if any(task.phase is Phase.HANDED_OUT for task in job.tasks):
                     continue  # its result comes first, or that of one that reads the object where it is
                 position = next(task.position for task in job.tasks if task.task_id == row.task_id)
-                first = row.due is Due.MOVE_FIRST
+                # New images wait for the room that a full tier makes.
+                first = row.due is Due.MOVE_FIRST or row.origin == "quota"
                 moved = lifecycle.move_again(
                     job, position, row.decision_id, first=first, now=now, rules=self.rules
                 )

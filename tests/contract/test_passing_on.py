@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from haste_core.decisions import Decision
 from haste_core.errors import NotFoundError
 from haste_core.objects import ObjectFilter
 from haste_core.tier_limits import TierLimits
 from haste_server.engine.keeper import Keeper
 from haste_server.store.sql import SqlStore
-from tests.contract.store_bench import NOW
-from tests.contract.test_redeciding import THIRDS, carry_out, decided_stream
+from tests.contract.store_bench import NOW, claim, spec, submitted
+from tests.contract.test_redeciding import THIRDS, _response, carry_out, decided_stream
 
 DAY_S = 86_400.0
 SCORES = {"A01": 0.75, "A02": 0.25, "A03": 0.5, "A04": 0.125}  # 103 bytes each
@@ -43,6 +44,19 @@ def test_the_lowest_scores_go_on_until_the_quota_is_kept(store: SqlStore) -> Non
     [_, last] = store.decisions_about(jobs["A02"])
     assert (last.origin, last.made_by, last.score, last.tier) == ("quota", None, 0.25, "cold")
     assert "more than its quota of 250 bytes" in last.reason
+
+
+def test_what_a_full_tier_passes_on_does_not_wait_like_what_a_period_does(store: SqlStore) -> None:
+    decided_stream(store, {"A01": 0.25, "A02": 0.25, "B01": 0.25})
+    assert pass_on(store, TierLimits("cold", quota_bytes=210)) == 1
+    assert len(store.start_moves(limit=10, now=NOW)) == 1
+    assert pass_on(store, TierLimits("cold", retain_days=1), now=NOW + 2 * DAY_S) == 2
+    store.start_moves(limit=10, now=NOW)
+    submitted(store, spec("tier", source_id="new", stream_id="s", response=_response("new")))
+    [item] = store.undecided(limit=10, now=NOW)
+    store.record_decisions([(item, Decision(0.25, "hot", "first", "f" * 64, {}))], now=NOW + 1)
+    found = [message.job["source_id"] for message in claim(store, "tier", now=NOW + 2)]
+    assert found == ["B01", "new", "A01", "A02"]  # of equal scores the last one goes on
 
 
 def test_what_is_within_its_quota_stays(store: SqlStore) -> None:
