@@ -362,20 +362,23 @@ class TaskStore(Protocol):
     def revise(self, stream_id: str, *, now: float) -> int:
         """Decide otherwise about objects that their rank wants elsewhere; tell about how many.
 
-        That are some about the borders between tiers; all are where they belong when it tells 0.
+        That are some about the borders between tiers, with those that only count elsewhere in the ranking;
+        all are where they belong when it tells 0.
         """
 
     def start_moves(self, *, limit: int, now: float) -> list[StateChange]:
         """Have the `tier` tasks of objects run again that later decisions are to move.
 
-        What a person pinned or recalled comes first; all else stands behind what was just scored.
+        What a person pinned or recalled comes first, and what a full tier passes on does not wait; all else
+        stands behind what was just scored.
         """
 
     def pass_on(self, tier: str, limits: TierLimits, *, now: float, limit: int) -> int:
         """Decide that objects of enforcing streams go on from a tier, at most `limit`; tell how many.
 
         Those that were there for long enough; or else, while the tier is to hold more than its quota, those
-        with the lowest scores. Never pinned ones, nor those that are about to move.
+        with the lowest scores. Never pinned ones, nor those that a person has recalled and that are on their
+        way. By their rank they still take room in the tier that they leave.
         """
 
     def save_presence(self, presences: Sequence[Presence], *, now: float) -> None:

@@ -1,7 +1,10 @@
 """Tiers of rankings that pass objects on, since they are full or for a time's sake, on every database."""
 
 import random
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -169,6 +172,40 @@ def test_a_pinned_object_is_never_sent_on_and_takes_its_room(store: SqlStore) ->
     store.pin(ranks[7], "hot", reason="control", made_by="eva", now=NOW)
     keep_limits(store, QUOTA)
     assert in_tier(store, "hot") == {*ranks[:3], ranks[7]}
+
+
+def test_what_is_decided_at_the_same_time_by_several_comes_out_the_same(store: SqlStore) -> None:
+    store.create_stream("s", with_policy(TOP_8), "enforce", now=NOW)
+    known: dict[int, float] = {}
+    is_over = threading.Event()
+
+    def bring() -> None:
+        for start in range(0, len(MIXED), 4):
+            some = MIXED[start : start + 4]
+            known.update(zip(add(store, *((score, SIZE) for score in some)), some, strict=True))
+
+    def look(work: Callable[[], object]) -> None:
+        while not is_over.is_set():
+            work()
+
+    works = (
+        partial(store.revise, "s", now=NOW),
+        partial(store.revise, "s", now=NOW),
+        partial(store.pass_on, "hot", QUOTA, now=NOW, limit=2),
+        partial(store.start_moves, limit=10, now=NOW),
+    )
+    with ThreadPoolExecutor() as pool:
+        looking = [pool.submit(look, work) for work in works]
+        try:
+            bring()
+        finally:
+            is_over.set()
+        for one in looking:
+            one.result()
+    keep_limits(store, QUOTA)
+    ranks = by_rank(known)
+    assert in_tier(store, "hot") == set(ranks[:HELD])
+    assert set(ranks[HELD:KEPT]) <= in_tier(store, "warm")
 
 
 def send_on(store: SqlStore, chance: random.Random) -> None:
