@@ -25,8 +25,13 @@ class RunFailedError(HasteError):
 
 
 @contextmanager
-def explained_errors() -> Iterator[None]:
+def explained_errors(program: str = "haste") -> Iterator[None]:
     """Turn the errors that a user can act on into one line on stderr and an exit code.
+
+    Parameters
+    ----------
+    program : str
+        As the line begins.
 
     Raises
     ------
@@ -36,19 +41,19 @@ def explained_errors() -> Iterator[None]:
     try:
         yield
     except TransientError as error:
-        _leave(f"{error} (a later run continues)", ExitCode.TRY_AGAIN, error)
+        _leave(program, f"{error} (a later run continues)", ExitCode.TRY_AGAIN, error)
     except OutcomeUnknownError as error:
-        _leave(str(error), ExitCode.TRY_AGAIN, error)
+        _leave(program, str(error), ExitCode.TRY_AGAIN, error)
     except RunFailedError as error:
-        _leave(str(error), error.exit_code, error)
+        _leave(program, str(error), error.exit_code, error)
     except PermanentError as error:
-        _leave(str(error), ExitCode.WORK_FAILED, error)
+        _leave(program, str(error), ExitCode.WORK_FAILED, error)
     except (HasteError, OSError) as error:
-        _leave(str(error), ExitCode.USAGE, error)
+        _leave(program, str(error), ExitCode.USAGE, error)
     except KeyboardInterrupt as error:
-        _leave("interrupted", ExitCode.INTERRUPTED, error)
+        _leave(program, "interrupted", ExitCode.INTERRUPTED, error)
 
 
-def _leave(message: str, code: ExitCode, cause: BaseException) -> None:
-    print(f"haste: {message}", file=sys.stderr)  # noqa: T201 - this is the command's voice
+def _leave(program: str, message: str, code: ExitCode, cause: BaseException) -> None:
+    print(f"{program}: {message}", file=sys.stderr)  # noqa: T201 - this is the command's voice
     raise typer.Exit(code) from cause

@@ -222,10 +222,11 @@ class StreamAnswer(_Answer):
 
 
 class PipelineName(_Answer):
-    """One pipeline that the server offers."""
+    """One pipeline that the server offers; `tags` are those of HASTE agents that start it."""
 
     name: str
     description: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class ImageAnswer(_Answer):

@@ -355,9 +355,9 @@ class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls):
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         said = {"stream_id": stream_id, "filename": name, "sha256": sha256, "job": "no"}
-        return Place.model_validate(
-            self._connection.send_file(path, metadata=said).model_dump(exclude_none=True)
-        )
+        place = self._connection.send_file(path, metadata=said).place
+        assert place is not None  # no job was asked for, so it is where it was sent to
+        return Place.model_validate(place.model_dump(exclude_none=True))
 
     def workers(self) -> WorkersAnswer:
         """Fetch who works, and what waits for whom."""

@@ -14,7 +14,13 @@ from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 from urllib3.util import parse_url
 
-from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
+from haste_client.errors import (
+    AccessDeniedError,
+    CertificateError,
+    OutageError,
+    ServerError,
+    ServerUnreachableError,
+)
 from haste_core.errors import (
     ConflictError,
     HasteError,
@@ -23,9 +29,9 @@ from haste_core.errors import (
     OutcomeUnknownError,
     Problem,
 )
-from haste_core.messages import Place
 from haste_runtime.loopback import is_this_machine
-from haste_runtime.tus import send_file
+from haste_runtime.sessions import certificate_trouble, use_own_way
+from haste_runtime.tus import Sent, send_file
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # a bulk call of 1000 jobs on a busy disk takes seconds, not minutes
@@ -56,14 +62,27 @@ class Connection:
     retry_for_s : float
         How long a call goes on trying while the server is unreachable or has an outage; until its first
         answer, at most `FIRST_ANSWER_S`.
+    ca_file : Path, optional
+        Certificates of the authorities to trust. None: the system's, or those of ``REQUESTS_CA_BUNDLE``.
+    proxy : str, optional
+        By way of which the server is asked. None: as the environment says.
     """
 
-    def __init__(self, url: str, *, token: str | None = None, retry_for_s: float = 15.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        retry_for_s: float = 15.0,
+        ca_file: Path | None = None,
+        proxy: str | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
         self._retry_for_s = retry_for_s
         self._has_answered = False
         self._session = requests.Session()
         self._session.trust_env = not is_this_machine(self.url)
+        use_own_way(self._session, self.url, ca_file=ca_file, proxy=proxy)
         self._session.headers["Accept"] = "application/json"
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
@@ -146,7 +165,7 @@ class Connection:
 
         self._retrying(ask)
 
-    def send_file(self, source: Path, *, metadata: Mapping[str, Any]) -> Place:
+    def send_file(self, source: Path, *, metadata: Mapping[str, Any]) -> Sent:
         """Send a file; what has arrived when a connection breaks is not sent again."""
         return self._retrying(
             lambda: send_file(self._respond, source, metadata=metadata, on_sent=lambda *_: None)
@@ -168,6 +187,8 @@ class Connection:
             response = self._session.request(
                 method, self.url + path, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), **arguments
             )
+        except requests.exceptions.SSLError as error:
+            raise CertificateError(self.url, certificate_trouble(error)) from error
         except (
             requests.ConnectionError,
             requests.Timeout,

@@ -105,6 +105,8 @@ class Selection:
         folder if it contains a ``/``. Default: all names with the suffix of an image, in any case.
     recursive : bool
         Look into sub-folders, too.
+    suffixes : frozenset of str, optional
+        In place of a pattern: those of the files that count, such as ``.tif``, lower case.
     sidecars : SidecarRules
         Which files belong to images.
     """
@@ -112,11 +114,14 @@ class Selection:
     pattern: str | None = None
     recursive: bool = True
     sidecars: SidecarRules = DEFAULT_RULES
+    suffixes: frozenset[str] | None = None
     _matches: Callable[[str], object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.pattern is None:
-            matches: Callable[[str], object] = _has_image_suffix
+        if self.suffixes is not None:
+            matches: Callable[[str], object] = self._has_chosen_suffix
+        elif self.pattern is None:
+            matches = _has_image_suffix
         else:
             matches = re.compile(fnmatch.translate(self.pattern)).match
         object.__setattr__(self, "_matches", matches)
@@ -129,6 +134,9 @@ class Selection:
         ):
             return False
         return bool(self._matches(source_id if "/" in (self.pattern or "") else name))
+
+    def _has_chosen_suffix(self, name: str) -> bool:
+        return PurePath(name).suffix.lower() in (self.suffixes or ())
 
     def takes_folder(self, name: str) -> bool:
         """Tell whether a sub-folder of this name is looked into."""

@@ -40,5 +40,15 @@ class AccessDeniedError(HasteError):
     """The token is missing, wrong, or does not allow this."""
 
 
+class CertificateError(HasteError):
+    """The server's certificate cannot be trusted, or is for another name; asking again would not help."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"the certificate of {url} cannot be trusted: {reason}; name the file of the authority that "
+            "signed it (REQUESTS_CA_BUNDLE), or check the server's name"
+        )
+
+
 class ServerError(PermanentError):
     """The server failed on this very request; asking again would not help."""

@@ -41,7 +41,11 @@ class Gathered(Generic[Settings]):
 
 
 def gather(
-    model: type[Settings], config: Path | None = None, command_line: dict[str, Any] | None = None
+    model: type[Settings],
+    config: Path | None = None,
+    command_line: dict[str, Any] | None = None,
+    *,
+    prefix: str = ENVIRONMENT_PREFIX,
 ) -> Gathered[Settings]:
     """Gather settings: command line, then environment (``HASTE_…``), then YAML file, then defaults.
 
@@ -54,6 +58,8 @@ def gather(
         The YAML file.
     command_line : dict, optional
         Settings by name; None means "not given".
+    prefix : str
+        Of the names in the environment.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def gather(
     origins = dict.fromkeys(from_file, str(config))
 
     class Sources(model, BaseSettings):  # type: ignore[misc,valid-type] # a class made of another
-        model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+        model_config = SettingsConfigDict(env_prefix=prefix, extra="forbid", frozen=True)
 
         @classmethod
         def settings_customise_sources(
@@ -80,7 +86,7 @@ def gather(
 
     try:
         for name in EnvSettingsSource(Sources)():
-            origins[name] = f"environment {ENVIRONMENT_PREFIX}{name.upper()}"
+            origins[name] = f"environment {prefix}{name.upper()}"
         gathered = Sources(**given)
     except ValidationError as error:
         raise InvalidError(problems_of(error)) from error

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import requests
-from pydantic import ValidationError
 
 from haste_core.errors import PermanentError, TransientError
 from haste_core.messages import Place
@@ -20,6 +20,22 @@ Listener = Callable[[int, int], None]
 """Is told how many bytes are sent, and of how many."""
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What the server has made of a file.
+
+    Attributes
+    ----------
+    place : Place, optional
+        Where it is there. None if it was there before, has a job, and is elsewhere by now.
+    job_id : int, optional
+        Of the server's job; None if none was wanted.
+    """
+
+    place: Place | None
+    job_id: int | None
+
+
 class Call(Protocol):
     """Asks the server for something; raises what its refusal means."""
 
@@ -29,8 +45,8 @@ class Call(Protocol):
         """Return the answer, whose status tells success."""
 
 
-def send_file(call: Call, source: Path, *, metadata: Mapping[str, Any], on_sent: Listener) -> Place:
-    """Send what the server does not have of a file yet, and return where it is there.
+def send_file(call: Call, source: Path, *, metadata: Mapping[str, Any], on_sent: Listener) -> Sent:
+    """Send what the server does not have of a file yet, and return what it has made of it.
 
     Called again after it failed, it goes on where the server lost it.
 
@@ -70,7 +86,7 @@ def send_file(call: Call, source: Path, *, metadata: Mapping[str, Any], on_sent:
             }
             piece = _Rest(file, offset=offset, length=length, on_sent=on_sent)
             answer = call("PATCH", path, headers=headers, data=piece)
-        return _place(answer)
+        return _sent(answer)
 
 
 class _Rest:
@@ -105,10 +121,16 @@ def _offset(answer: requests.Response) -> int:
         raise _no_server(answer) from error
 
 
-def _place(answer: requests.Response) -> Place:
+def _sent(answer: requests.Response) -> Sent:
+    place, job_id = answer.headers.get("HASTE-Place"), answer.headers.get("HASTE-Job-Id")
+    if place is None and job_id is None:
+        raise _no_server(answer)
     try:
-        return Place.model_validate_json(answer.headers["HASTE-Place"])
-    except (KeyError, ValidationError) as error:
+        return Sent(
+            place=None if place is None else Place.model_validate_json(place),
+            job_id=None if job_id is None else int(job_id),
+        )
+    except ValueError as error:
         raise _no_server(answer) from error
 
 

@@ -27,6 +27,7 @@ from haste_runtime.folders import LocalPath
 from haste_runtime.options import HandlerReference
 from haste_runtime.s3 import S3Connection
 from haste_runtime.tiers import Tier, told_apart
+from haste_workers.destination import Destination
 from haste_workers.fetching import DOWNLOAD_LIMIT_BYTES
 
 WORK_ROOT = "work"
@@ -55,6 +56,9 @@ class WorkerSettings(BaseModel):
         The server that `upload` sends to, for example ``https://haste.example.org``.
     token : SecretStr, optional
         API token for that server.
+    destination : Destination, optional
+        Another server for `upload` to send to, which is not the one that hands out tasks: that of the lab,
+        where this worker belongs to a microscope's computer.
     site : str
         Where this worker stands; it takes the tasks whose objects can be reached from there.
     keys : tuple of str
@@ -96,6 +100,7 @@ class WorkerSettings(BaseModel):
     broker_url: SecretStr | None = None
     server_url: str | None = None
     token: SecretStr | None = None
+    destination: Destination | None = None
     site: Name = DEFAULT_SITE
     keys: Names = ()
     handlers: dict[Name, HandlerReference] = Field(default_factory=dict)

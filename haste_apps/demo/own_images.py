@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from haste_apps.demo.outcome import show_end
-from haste_apps.demo.server import EmbeddedServer
 from haste_apps.demo.workspace import prepare_work_dir
+from haste_apps.embedded import EmbeddedServer
 from haste_apps.interruption import Interruption
 from haste_apps.output import as_called, say
 from haste_apps.reporting.reporting import write_page

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from haste_apps.demo.microscope import Microscope, read_truth
 from haste_apps.demo.outcome import show_end
-from haste_apps.demo.server import EmbeddedServer
 from haste_apps.demo.stages import StageDisplay
 from haste_apps.demo.verdict import Truth, faults, mean_defocus_by_tier
 from haste_apps.demo.workspace import prepare_work_dir
+from haste_apps.embedded import EmbeddedServer
 from haste_apps.exits import RunFailedError
 from haste_apps.interruption import Interruption
 from haste_apps.output import as_called, say

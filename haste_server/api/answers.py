@@ -148,10 +148,11 @@ class PrioritiesChanged(BaseModel):
 
 
 class PipelineSummary(BaseModel):
-    """A pipeline that streams may name."""
+    """A pipeline that streams may name; `tags` are those of HASTE agents that start it."""
 
     name: str
     description: str
+    tags: list[str]
 
 
 class PipelinesAnswer(BaseModel):

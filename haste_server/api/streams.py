@@ -115,8 +115,17 @@ def sources(path: StreamPath, query: SourcesQuery) -> Shown:
 @blueprint.get("/pipelines/", summary="List the pipelines", responses={200: PipelinesAnswer})
 def pipelines() -> Shown:
     """List the pipelines that streams may name."""
-    offered = services().pipelines.values()
-    return {"pipelines": [{"name": item.name, "description": item.description} for item in offered]}
+    tags = services().agent_tags
+    return {
+        "pipelines": [
+            {
+                "name": item.name,
+                "description": item.description,
+                "tags": sorted(tag for tag, name in tags.items() if name == item.name),
+            }
+            for item in services().pipelines.values()
+        ]
+    }
 
 
 def _pipeline(name: str) -> Pipeline:

@@ -7,7 +7,7 @@ import os
 _OF_THE_SERVER = frozenset(
     {"HASTE_DATABASE_URL", "HASTE_BROKER_URL", "HASTE_TOKEN", "HASTE_ALERT_WEBHOOKS", "HASTE_ALERT_EMAIL"}
 )
-_OF_WORKERS = frozenset({"HASTE_S3_BUCKETS"})
+_OF_WORKERS = frozenset({"HASTE_S3_BUCKETS", "HASTE_DESTINATION"})
 
 
 def environment_of_workers() -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from haste_core.errors import TransientError
 from haste_core.messages import Place, TaskMessage
 from haste_core.operators import Operator
 from haste_runtime.removal import mark_used
@@ -92,6 +93,8 @@ def preprocess(_job: Mapping[str, Any], _task: TaskMessage, context: TaskContext
     ------
     BadInputError
         If it is no readable image, or none that the operator can work on.
+    TransientError
+        If the object changes meanwhile.
     PermanentError
         If the parameters are wrong, or the operator fails.
     """
@@ -100,18 +103,29 @@ def preprocess(_job: Mapping[str, Any], _task: TaskMessage, context: TaskContext
     source = context.source_file()
     folder = context.temp_dir / "smaller"
     folder.mkdir()
+    before = _state_of(source)
     cpu_began = time.process_time()
+    source_sha256 = sha256_of(source)
     limit_bytes = context.settings.image_limit_bytes
     smaller = write_smaller(source, folder, operator, packing, max_bytes=limit_bytes)
     cpu_s = round(time.process_time() - cpu_began, 4)
+    if _state_of(source) != before:
+        raise TransientError(f"{source} was written to while it was read; it is preprocessed again later")
     bytes_before = source.stat().st_size
     if smaller is None:
         told = _told(operator, packing, bytes_before, bytes_before, cpu_s)
         return Answer(
-            {**told, "lossless": True, "kept": True}, message="would not get smaller; kept as it is"
+            {**told, "source_sha256": source_sha256, "lossless": True, "kept": True},
+            message="would not get smaller; kept as it is",
         )
     place = _kept_place(smaller, context)
-    return Answer(_told(operator, packing, bytes_before, place.size_bytes, cpu_s), place)
+    told = _told(operator, packing, bytes_before, place.size_bytes, cpu_s)
+    return Answer({**told, "source_sha256": source_sha256}, place)
+
+
+def _state_of(source: Path) -> tuple[int, int]:
+    status = source.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _told(

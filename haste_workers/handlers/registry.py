@@ -79,7 +79,7 @@ def choose_handlers(settings: WorkerSettings) -> dict[str, str]:
 
 def _lacking(known: Mapping[str, str], settings: WorkerSettings) -> dict[str, str]:
     lacking = {}
-    if settings.server_url is None and known["upload"] == BUILT_IN["upload"]:
+    if settings.server_url is None and settings.destination is None and known["upload"] == BUILT_IN["upload"]:
         lacking["upload"] = "upload needs the server to send to: give --server-url or HASTE_SERVER_URL"
     if not settings.programs and known["command"] == BUILT_IN["command"]:
         lacking["command"] = (

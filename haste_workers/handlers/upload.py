@@ -1,41 +1,52 @@
-"""Task ``upload``: sends the object to the server's landing area."""
+"""Task ``upload``: sends the object to the server, or to another one, which makes it a job of its own."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
 
-import requests
+from pydantic import model_validator
 
 from haste_core.errors import PermanentError, TransientError
+from haste_core.fields import StreamName
 from haste_core.messages import Place, TaskMessage
 from haste_core.uploads import ChecksumMismatchError
-from haste_runtime.tus import send_file
+from haste_runtime.tus import Sent
 from haste_workers.answers import Answer
 from haste_workers.context import TaskContext
+from haste_workers.destination import Destination
 from haste_workers.durable import sha256_of
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.naming import object_name
-from haste_workers.web import session_for
+from haste_workers.sending import Sender, wait_for
 
-_TIMEOUTS_S = (10.0, 120.0)  # to connect; for the server to write the file to disk and answer
-_TRY_LATER = frozenset({408, 425, 429})
-_GO_ON = frozenset({404, 409, 410})  # the upload is not as it was: asked again, the server tells how it is
-_HELD = 423
-_OTHER_CONTENT = 460
-HELD_S = 60.0  # longer than the server waits for a connection that has gone silent
-_ASK_EVERY_S = 0.5
+_joined: set[tuple[str, str, str]] = set()
+"""Streams that this process has joined: by server, name and tag."""
 
 
-class _InterruptedError(TransientError):
-    """The server has to be asked how far the upload is."""
+class UploadParameters(HandlerParameters):
+    """What a pipeline may choose.
 
+    Attributes
+    ----------
+    job : bool
+        Whether the server makes the object a job of its own.
+    stream_id : str, optional
+        The server's stream; None: the one of the same name.
+    tag : str, optional
+        Says by which of its pipelines the server makes the stream, if it is not there (its ``agent_tags``).
+    """
 
-class _HeldError(TransientError):
-    """Somebody sends this upload: an attempt before, whose connection the server believes to be alive."""
+    job: bool = False
+    stream_id: StreamName | None = None
+    tag: str | None = None
+
+    @model_validator(mode="after")
+    def _all_for_jobs(self) -> Self:
+        if not self.job and (self.stream_id is not None or self.tag is not None):
+            raise ValueError("stream_id and tag are for jobs: say job: true")
+        return self
 
 
 def upload(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Answer:
@@ -52,125 +63,141 @@ def upload(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> 
     PermanentError
         If the server refuses the object.
     """
-    HandlerParameters.of(context)
-    if context.settings.server_url is None:
-        raise PermanentError("upload needs the server to send to: start the worker with --server-url")
+    parameters = UploadParameters.of(context)
+    destination = _destination(context)
     path = context.source_file()
+    errand = _Errand(path, parameters, destination, context)
     sha256 = task.place.sha256 or sha256_of(path)
     try:
-        place = _send(path, sha256, context)
+        sent = errand.run(sha256)
     except ChecksumMismatchError as error:
         if task.place.sha256 is not None:
             raise PermanentError(str(error)) from error
-        sha256, place = _send_as_it_is_now(path, sha256, context, refused=error)
-    if place.sha256 not in (None, sha256):
-        raise TransientError(
-            f"{context.settings.server_url}: the server has stored something else than what was sent"
-        )
-    return Answer({"url": place.url, "sha256": sha256, "size_bytes": path.stat().st_size}, place)
+        sha256, sent = _send_as_it_is_now(errand, sha256, refused=error)
+    return _answer(sent, sha256, errand)
 
 
-def _send(path: Path, sha256: str, context: TaskContext) -> Place:
-    """Send the object, and go on after each interruption as long as it is farther than at the last one."""
-    name = object_name(context.source_id, suffix=path.suffix)
-    said = {"stream_id": context.stream_id, "filename": name.as_posix(), "sha256": sha256, "job": "no"}
-    gives_up_at = time.monotonic() + HELD_S
-    begun_at = -1
-    while True:
-        with session_for(str(context.settings.server_url)) as session:
-            sending = _Sending(session, context)
-            try:
-                return send_file(sending.call, path, metadata=said, on_sent=sending.on_sent)
-            except _HeldError:
-                if time.monotonic() > gives_up_at:
-                    raise
-                time.sleep(_ASK_EVERY_S)
-            except _InterruptedError:
-                if sending.begun_at <= begun_at:
-                    raise
-                begun_at = sending.begun_at
+class _Errand:
+    """One file, what is said about it, and whom it goes to."""
+
+    def __init__(
+        self, path: Path, parameters: UploadParameters, destination: Destination, context: TaskContext
+    ) -> None:
+        self.path = path
+        self.parameters = parameters
+        self.destination = destination
+        self.context = context
+        self._sender = Sender(destination, self._told)
+
+    def run(self, sha256: str) -> Sent:
+        """Send the file, and wait for the server as long as it is to be waited for."""
+
+        def note(what: str) -> None:
+            self.context.progress(None, what)
+
+        return wait_for(lambda: self._run(sha256), patience_s=self.destination.patience_s, note=note)
+
+    @property
+    def stream_id(self) -> str:
+        """The stream at the server."""
+        return self.parameters.stream_id or self.context.stream_id
+
+    def origin(self, sha256: str) -> dict[str, Any]:
+        """Tell what the file was made from, and how, if it is no more as the microscope wrote it."""
+        job, place = self.context.message.job, self.context.message.place
+        if place.url == job["source_url"]:
+            return {"original_sha256": sha256, "original_bytes": self.path.stat().st_size}
+        made = job["response"].get("preprocess", {})
+        return {
+            "original_sha256": made.get("source_sha256"),
+            "original_bytes": made.get("bytes_before"),
+            "operator": made.get("operator"),
+            "parameters": made.get("parameters"),
+            "lossless": made.get("lossless"),
+            "codec": made.get("codec"),
+        }
+
+    def _run(self, sha256: str) -> Sent:
+        if self.parameters.job:
+            self._join()
+        return self._sender.send(self.path, self._said(sha256))
+
+    def _join(self) -> None:
+        tag = self.parameters.tag
+        key = (self.destination.url, self.stream_id, tag or "")
+        if tag is not None and key not in _joined:
+            self._sender.join(self.stream_id, tag)
+            _joined.add(key)
+
+    def _said(self, sha256: str) -> dict[str, Any]:
+        context = self.context
+        if not self.parameters.job:
+            name = object_name(context.source_id, suffix=self.path.suffix).as_posix()
+            return {"stream_id": context.stream_id, "filename": name, "sha256": sha256, "job": "no"}
+        job = context.message.job
+        edge = {"tag": self.parameters.tag, "source_url": job["source_url"], **self.origin(sha256)}
+        return {
+            "stream_id": self.stream_id,
+            "source_id": context.source_id,
+            "filename": _name(context.source_id, self.path),
+            "sha256": sha256,
+            "index": job.get("index"),
+            "timestamp": job.get("timestamp"),
+            "location": ",".join(map(repr, job.get("location") or ())) or None,
+            "substream_id": job.get("substream_id"),
+            "metadata": {**(job.get("metadata") or {}), "edge": edge},
+        }
+
+    def _told(self, sent_bytes: int, size_bytes: int) -> None:
+        self.context.progress(min(1.0, sent_bytes / max(1, size_bytes)), "sending")
+
+
+def _destination(context: TaskContext) -> Destination:
+    settings = context.settings
+    if settings.destination is not None:
+        return settings.destination
+    if settings.server_url is None:
+        raise PermanentError("upload needs the server to send to: start the worker with --server-url")
+    # Its own server is asked again by the task's next attempt, and other workers may have more luck.
+    return Destination(url=settings.server_url, token=settings.token, patience_s=0)
+
+
+def _name(source_id: str, path: Path) -> str:
+    """Name a file as the microscope did, but for a suffix that tells what it is now."""
+    name = PurePosixPath(source_id)
+    return name.name if name.suffix.lower() == path.suffix.lower() else name.with_suffix(path.suffix).name
 
 
 def _send_as_it_is_now(
-    path: Path, announced: str, context: TaskContext, *, refused: ChecksumMismatchError
-) -> tuple[str, Place]:
+    errand: _Errand, announced: str, *, refused: ChecksumMismatchError
+) -> tuple[str, Sent]:
     """Send again a file that was written to between hashing and sending; return its hash and place."""
+    path = errand.path
     sha256 = sha256_of(path)
     if sha256 == announced:
         raise PermanentError(str(refused)) from refused
     try:
-        return sha256, _send(path, sha256, context)
+        return sha256, errand.run(sha256)
     except ChecksumMismatchError as error:
         if sha256_of(path) != sha256:
             raise TransientError(f"{path} is still being written; it is sent again later") from error
         raise PermanentError(str(error)) from error
 
 
-class _Sending:
-    """One try to send a file.
-
-    Attributes
-    ----------
-    begun_at : int
-        How many bytes the server had before; -1 before it was asked.
-    """
-
-    def __init__(self, session: requests.Session, context: TaskContext) -> None:
-        self._session = session
-        self._context = context
-        self.begun_at = -1
-
-    def on_sent(self, sent_bytes: int, size_bytes: int) -> None:
-        self.begun_at = sent_bytes if self.begun_at < 0 else self.begun_at
-        self._context.progress(min(1.0, sent_bytes / max(1, size_bytes)), "sending")
-
-    def call(
-        self, method: str, path: str, *, headers: Mapping[str, str], data: Any = None
-    ) -> requests.Response:
-        settings = self._context.settings
-        url = f"{settings.server_url}{path}"
-        token = {} if settings.token is None else _authorization(settings.token.get_secret_value())
-        try:
-            answer = self._session.request(
-                method,
-                url,
-                data=data,
-                headers={**headers, **token},
-                timeout=_TIMEOUTS_S,
-                allow_redirects=False,
-            )
-        except (requests.ConnectionError, requests.Timeout) as error:
-            raise _InterruptedError(
-                f"the server {settings.server_url} cannot be reached now: {error}"
-            ) from error
-        except requests.RequestException as error:
-            raise _InterruptedError(f"the answer of {settings.server_url} broke off: {error}") from error
-        _check(answer, goes_on=method == "PATCH")
-        return answer
-
-
-def _authorization(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-def _check(answer: requests.Response, *, goes_on: bool) -> None:
-    """Refuse an answer that is no success, by the error that it means."""
-    status = answer.status_code
-    if status == _HELD:
-        raise _HeldError(f"the server cannot take the file now: {_detail(answer)}")
-    if goes_on and status in _GO_ON:
-        raise _InterruptedError(f"the server cannot take the file now: {_detail(answer)}")
-    if status in _TRY_LATER or status >= 500:
-        raise TransientError(f"the server cannot take the file now: {_detail(answer)}")
-    if status == _OTHER_CONTENT:
-        raise ChecksumMismatchError(f"the server refused the file: {_detail(answer)}")
-    if status not in (200, 201, 204):
-        raise PermanentError(f"the server refused the file: {_detail(answer)}")
-
-
-def _detail(answer: requests.Response) -> str:
-    """Read what the server says, in a problem document or in its status line."""
-    detail = ""
-    with suppress(ValueError, AttributeError):  # no JSON, or no object
-        detail = str(answer.json().get("detail") or "")
-    return f"{answer.status_code} {detail or answer.reason}"
+def _answer(sent: Sent, sha256: str, errand: _Errand) -> Answer:
+    server, size_bytes = errand.destination.url, errand.path.stat().st_size
+    place = sent.place
+    if place is None:  # it has been there before, and its object is elsewhere by now: the job tells where
+        site = errand.context.settings.site
+        place = Place(
+            url=f"{server}/HASTE/job/{sent.job_id}", site=site, sha256=sha256, size_bytes=size_bytes
+        )
+    if place.sha256 not in (None, sha256):
+        raise TransientError(f"{server}: the server has stored something else than what was sent")
+    response: dict[str, Any] = {"url": place.url, "sha256": sha256, "size_bytes": size_bytes}
+    if errand.parameters.job:
+        if sent.job_id is None:
+            raise TransientError(f"{server}: the server has stored the file, but made no job of it")
+        response |= {"server": server, "stream_id": errand.stream_id, "job_id": sent.job_id}
+        response |= errand.origin(sha256)
+    return Answer(response, place)

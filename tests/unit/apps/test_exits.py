@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from haste_apps.demo import server
-from haste_apps.demo.server import EmbeddedServer
+from haste_apps import embedded
 from haste_apps.demo.simulated import DemoStuckError
+from haste_apps.embedded import EmbeddedServer
 from haste_apps.exits import explained_errors
 from haste_client import ServerError
 from haste_core.errors import InvalidError, OutcomeUnknownError, Problem, TransientError
@@ -33,7 +33,7 @@ def test_exit_code_says_what_a_script_may_do(error: BaseException, code: int) ->
 def test_server_that_does_not_start_is_no_wrong_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(server.sys, "executable", "/bin/false" if sys.platform != "win32" else "where")
+    monkeypatch.setattr(embedded.sys, "executable", "/bin/false" if sys.platform != "win32" else "where")
     started = EmbeddedServer(tmp_path / "s", roots={})
     with pytest.raises(typer.Exit) as ended, explained_errors(), started:
         started.wait_until_ready(time.sleep)

@@ -22,8 +22,8 @@ from haste_server.api.app import create_app
 from haste_server.api.services import Services
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.uploads import FolderUploads
+from haste_workers import sending
 from haste_workers.durable import sha256_of
-from haste_workers.handlers import upload as handler
 from tests.unit.workers.bench import RunTask
 
 NOTHING = cast(Any, None)  # no job is made of what workers send
@@ -265,12 +265,12 @@ def test_upload_that_the_server_believes_to_be_under_way_is_waited_for(
         deadline = time.monotonic() + 10
         while not try_lock(held):  # the server has yet to notice that the last connection was cut
             assert time.monotonic() < deadline
-        monkeypatch.setattr(handler, "HELD_S", -1)
+        monkeypatch.setattr(sending, "HELD_S", -1)
         refused = run_task("upload", source, settings=of(landing))
         assert refused.state is TaskState.REMOTE_TROUBLE
         assert "423" in refused.message
-        monkeypatch.setattr(handler, "HELD_S", 60)
-        monkeypatch.setattr(handler.time, "sleep", lambda _: held.close())
+        monkeypatch.setattr(sending, "HELD_S", 60)
+        monkeypatch.setattr(sending.time, "sleep", lambda _: held.close())
         result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.DONE, result.message
     assert landing.received_bytes == 600_000

@@ -1,4 +1,4 @@
-"""An embedded server for as long as a block of code runs."""
+"""An embedded server of a program's own, for as long as a block of code runs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _READY_S = 1.0  # one try to ask it; the next try waits no longer than needed
 _LAST_LINES = 15
 
 
-class DemoServerError(RunFailedError):
-    """The demo's own server did not start, or has ended."""
+class OwnServerError(RunFailedError):
+    """The program's own server did not start, or has ended."""
 
     exit_code = ExitCode.TRY_AGAIN
 
@@ -35,6 +35,12 @@ class EmbeddedServer:
     data_dir : Path
     roots : mapping of str to Path
         The folders that it may read, by name.
+    environment : mapping of str, optional
+        More of its settings, as ``HASTE_…``.
+    token : str, optional
+        What it is to be shown; None: nothing.
+    whose : str
+        The program, as messages call it.
 
     Attributes
     ----------
@@ -42,7 +48,15 @@ class EmbeddedServer:
         Where it answers, after `wait_until_ready`.
     """
 
-    def __init__(self, data_dir: Path, *, roots: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        roots: Mapping[str, Path],
+        environment: Mapping[str, str] | None = None,
+        token: str | None = None,
+        whose: str = "demo",
+    ) -> None:
         self._data_dir = data_dir
         self._url_file = data_dir / "url"
         self._log = data_dir / "server.log"
@@ -51,13 +65,18 @@ class EmbeddedServer:
             *("--parent", str(os.getpid())),  # should we be killed, it ends by itself
             *(part for name, path in roots.items() for part in ("--root", f"{name}={path}")),
         ]
+        self._environment = {**(environment or {}), **({} if token is None else {"HASTE_TOKEN": token})}
+        self._token = token
+        self._whose = whose
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
     def __enter__(self) -> Self:
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        # What a lab has set up for its own server must not lead the demo to its database and broker.
+        self._url_file.unlink(missing_ok=True)  # of one that was killed
+        # What a lab has set up for its own server must not lead this one to its database and broker.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
+        environment |= self._environment
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "haste_server.cli", *self._arguments],
@@ -75,10 +94,10 @@ class EmbeddedServer:
         self.stop()
 
     def check(self) -> None:
-        """Raise DemoServerError, with the last lines of its log, if the server has ended."""
+        """Raise OwnServerError, with the last lines of its log, if the server has ended."""
         if self._process is not None and self._process.poll() is not None:
-            raise DemoServerError(
-                f"the demo's server ended with code {self._process.returncode}:\n{self.last_words()}"
+            raise OwnServerError(
+                f"the {self._whose}'s server ended with code {self._process.returncode}:\n{self.last_words()}"
             )
 
     def last_words(self) -> str:
@@ -107,7 +126,7 @@ class EmbeddedServer:
 
         Raises
         ------
-        DemoServerError
+        OwnServerError
             If it has ended.
         ServerUnreachableError
             If it takes too long.
@@ -117,7 +136,7 @@ class EmbeddedServer:
             self.check()
             if time.monotonic() > deadline:
                 raise ServerUnreachableError(
-                    "the demo's own address",
+                    f"the {self._whose}'s own address",
                     f"it did not start within {START_TIMEOUT_S:g} s:\n{self.last_words()}",
                 )
             pause(0.05)
@@ -127,7 +146,7 @@ class EmbeddedServer:
         if not self.url:
             return False
         try:
-            with HasteClient(self.url, retry_for_s=_READY_S) as client:
+            with HasteClient(self.url, self._token, retry_for_s=_READY_S) as client:
                 return client.check_ready().ready
         except TransientError:
             return False

@@ -1,0 +1,196 @@
+"""The agent at work: finds images, hands them to its own server, and follows them to the lab's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from haste_apps.agent.display import Display
+from haste_apps.agent.following import Following
+from haste_apps.agent.own_server import PIPELINE, OwnServer, local_stream_id
+from haste_apps.agent.settings import AgentSettings
+from haste_apps.embedded import OwnServerError
+from haste_apps.interruption import Interruption
+from haste_client import HasteClient, ImageFile, Submission
+from haste_client.answers import JobAnswer
+from haste_client.directory import Selection
+from haste_client.settling import Unfinished
+from haste_client.watching import FolderWatch
+from haste_core.errors import TransientError
+from haste_runtime.exit_codes import ExitCode
+
+UNFINISHED_AFTER_S = 30.0
+_LOOK_EVERY_S = 1.0
+_POLL_S = 0.5
+_RESTART_PAUSE_S = 2.0
+_MOST_RESTARTS = 5  # without one that stayed up
+_STEADY_S = 60.0
+
+
+class Acquisition:
+    """One run of the agent.
+
+    Parameters
+    ----------
+    settings : AgentSettings
+    display : Display
+    interruption : Interruption
+    once : bool
+        End when all that is there is sent.
+    """
+
+    def __init__(
+        self, settings: AgentSettings, display: Display, interruption: Interruption, *, once: bool
+    ) -> None:
+        self._settings = settings
+        self._display = display
+        self._interruption = interruption
+        self._once = once
+        self._began_at = time.time()
+
+    @property
+    def stopped(self) -> ExitCode:
+        """The exit code of a run that was told to end."""
+        return ExitCode.INTERRUPTED if self._once else ExitCode.DONE
+
+    def run(self) -> ExitCode:
+        """Work until all is sent, if that is wanted, or until the program is told to end.
+
+        Raises
+        ------
+        OwnServerError
+            If the agent's own server dies again and again.
+        """
+        failures = 0
+        while True:
+            began_s = time.monotonic()
+            try:
+                with OwnServer(self._settings) as server:
+                    server.wait_until_ready(self._interruption.pause)
+                    with server.connect() as client:
+                        return self._work(client, server)
+            except (OwnServerError, TransientError) as error:
+                failures = 0 if time.monotonic() - began_s > _STEADY_S else failures + 1
+                if failures >= _MOST_RESTARTS:
+                    raise
+                self._display.say(f"{error}\nStarting it again.")
+                self._interruption.pause(_RESTART_PAUSE_S)
+
+    def _work(self, client: HasteClient, server: OwnServer) -> ExitCode:
+        settings = self._settings
+        selection = Selection(
+            suffixes=frozenset(settings.include) if settings.include else None, sidecars=client.sidecars
+        )
+        sending = _Sending(client, settings, self._display, since=self._began_at)
+        incomplete: list[Unfinished] = []
+        with FolderWatch(
+            settings.path,
+            selection=selection,
+            settle_s=settings.settle_s,
+            poll_s=_POLL_S,
+            already=sending.knows,
+        ) as folder:
+            look_at_s = 0.0
+            while not self._interruption.heard.is_set():
+                files = folder.look()
+                sending.add(files)
+                self._tell(folder)
+                if files or time.monotonic() >= look_at_s:
+                    server.check()
+                    incomplete = folder.unfinished()
+                    sending.look(incomplete=len(incomplete))
+                    look_at_s = time.monotonic() + _LOOK_EVERY_S
+                    if self._once and not files and folder.at_rest and not sending.waiting:
+                        return sending.outcome(incomplete)
+                if not files:
+                    folder.wait()
+        return self.stopped
+
+    def _tell(self, folder: FolderWatch) -> None:
+        display = self._display
+        away = f"{folder.trouble}. Waiting for it; what was found is sent meanwhile."
+        if folder.trouble:
+            display.say_once(away)
+        display.say_once(folder.events_trouble)
+        for problem in folder.unreadable:
+            display.say_once(str(problem))
+        for entry in folder.unfinished():
+            if entry.unchanged_s >= UNFINISHED_AFTER_S:
+                display.say_once(f"{entry.file.source_id} is not complete and not sent: {entry.lacks}")
+
+
+class _Sending:
+    """The images on their way through the agent's own server."""
+
+    def __init__(
+        self, client: HasteClient, settings: AgentSettings, display: Display, *, since: float
+    ) -> None:
+        self._display = display
+        self._since = since
+        current = client.create_stream(local_stream_id(settings), pipeline=PIPELINE)
+        earlier = [stream for stream in client.streams() if _is_for(settings, stream.pipeline.parameters)]
+        self._submissions = {
+            stream.stream_id: Submission(client, stream, roots=client.roots, site="default")
+            for stream in [current, *(one for one in earlier if one.stream_id != current.stream_id)]
+        }
+        self._submission = self._submissions[current.stream_id]
+        for (
+            stream_id
+        ) in self._submissions:  # what failed may be possible by now: a larger disk, another token
+            client.retry_jobs(stream_id=stream_id, state="failed")
+        self._following = Following(client, list(self._submissions))
+        self._problems = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many images are on their way."""
+        return self._following.status.waiting
+
+    def knows(self, file: ImageFile) -> bool:
+        """Tell whether this very version was found before, also with another operator."""
+        return any(submission.knows(file) for submission in self._submissions.values())
+
+    def add(self, files: Iterable[ImageFile]) -> None:
+        """Store what was found."""
+        by_name = {file.source_id: file for file in files}
+        if not by_name:
+            return
+        for source_id in self._submission.add(by_name.values()):
+            size_bytes = by_name[source_id].size_bytes
+            self._following.add(self._submission.job_ids[source_id], size_bytes)
+            self._display.event("found", source_id=source_id, size_bytes=size_bytes)
+        for problem in self._submission.problems[self._problems :]:
+            self._display.say(f"not sent: {problem}")
+            self._display.event("refused", source_id=problem.where, message=problem.what)
+        self._problems = len(self._submission.problems)
+
+    def look(self, *, incomplete: int) -> None:
+        """Find out and show what has become of the images."""
+        for job in self._following.look():
+            if job.ended_at is not None and job.ended_at >= self._since:
+                self._tell(job)
+        self._display.show(self._following.status, incomplete=incomplete)
+
+    def outcome(self, incomplete: Iterable[Unfinished]) -> ExitCode:
+        """Say what was left out, and tell the exit code."""
+        lacking = list(incomplete)
+        for entry in lacking:
+            self._display.say_once(f"{entry.file.source_id} is not complete and not sent: {entry.lacks}")
+        left_out = self._following.status.failed or self._problems or lacking
+        return ExitCode.WORK_FAILED if left_out else ExitCode.DONE
+
+    def _tell(self, job: JobAnswer) -> None:
+        if not job.done:
+            message = next((task.task_msg for task in job.task_list() if task.task_state == job.state), "")
+            self._display.say(f"{job.source_id} was not sent: {message}")
+            self._display.event("failed", source_id=job.source_id, code=job.state, message=message)
+            return
+        told: dict[str, Any] = job.response.get("upload") or {}
+        names = ("job_id", "sha256", "size_bytes", "original_bytes", "original_sha256")
+        self._display.event("uploaded", source_id=job.source_id, **{name: told.get(name) for name in names})
+
+
+def _is_for(settings: AgentSettings, parameters: dict[str, Any]) -> bool:
+    """Tell whether a stream of the agent's own server leads to the stream that is sent to."""
+    return (parameters.get("upload") or {}).get("stream_id") == settings.stream_id

@@ -1,0 +1,150 @@
+"""The agent's own server: stores what was found, preprocesses it, and hands it to the upload."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+
+from haste_apps.agent.settings import AgentSettings
+from haste_apps.embedded import EmbeddedServer
+from haste_client import HasteClient
+from haste_core.errors import ConflictError
+from haste_core.pipelines import Pipeline
+from haste_runtime.locks import try_lock
+from haste_workers.destination import Destination
+
+PIPELINE = "agent"
+ROOT = "acquisition"
+"""The watched folder, as jobs call it."""
+
+# As many as there may be: a server that is away for a week is no reason to give an image up.
+_MOST_ATTEMPTS = 1000
+_LONGEST_UPLOAD_S = 7 * 24 * 3600  # of a large file over a slow link
+_RETRY_DELAY_S = 60.0
+_SHUTDOWN_S = 3.0  # an upload that is cut off goes on at the next start where it was
+_LEASE_S = 10.0
+
+# How the two kinds of tasks share this computer, and in which order they go.
+_SHARING: dict[str, Any] = {}
+
+
+@contextmanager
+def folder_claimed(settings: AgentSettings) -> Iterator[None]:
+    """Keep others from sending the same folder to the same server while the block runs.
+
+    Raises
+    ------
+    ConflictError
+        If somebody does.
+    """
+    folder = settings.own_folder
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "agent.lock").open("a+b") as file:
+        if not try_lock(file):
+            raise ConflictError(
+                f"another haste-agent sends {settings.path} to {settings.host}; end that one, or let it do "
+                f"it (its data are in {folder})"
+            )
+        yield
+
+
+class OwnServer(EmbeddedServer):
+    """An embedded server with the agent's pipeline.
+
+    Parameters
+    ----------
+    settings : AgentSettings
+    """
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self._settings = settings
+        token = secrets.token_urlsafe(32)  # this computer's other users have no business with it
+        super().__init__(
+            settings.own_folder / "server",
+            roots={ROOT: settings.path.resolve()},
+            environment=_environment(settings),
+            token=token,
+            whose="agent",
+        )
+        self._client_token = token
+
+    def connect(self) -> HasteClient:
+        """Open a connection to it."""
+        roots = {ROOT: self._settings.path.resolve()}
+        return HasteClient(self.url, self._client_token, roots=roots, retry_for_s=10.0)
+
+
+def local_pipeline(settings: AgentSettings) -> Pipeline:
+    """Make the pipeline that each image goes through here.
+
+    Raises
+    ------
+    InvalidError
+    """
+    preprocess = (
+        [] if settings.operator == "none" else [{"Task": {"task_key": "preprocess", "optional": True}}]
+    )
+    parameters: dict[str, Any] = {
+        "upload": {
+            "job": True,
+            "stream_id": settings.stream_id,
+            "tag": settings.tag,
+            "timeout_s": _LONGEST_UPLOAD_S,
+        }
+    }
+    if preprocess:
+        chosen = {"operator": settings.operator, "codec": settings.codec, "effort": settings.effort}
+        parameters["preprocess"] = {**settings.operator_parameters, **chosen}
+    return Pipeline.parse(
+        {
+            "name": PIPELINE,
+            "description": "Preprocess if there is time, then send to the lab's server",
+            "tasks": {"taskSequential": [*preprocess, "upload"]},
+            "parameters": parameters,
+        }
+    )
+
+
+def local_stream_id(settings: AgentSettings) -> str:
+    """Name the stream here: one for each pipeline, since a stream keeps that it was made with."""
+    return f"{settings.stream_id}.{local_pipeline(settings).sha256[:8]}"
+
+
+def _environment(settings: AgentSettings) -> dict[str, str]:
+    folder = settings.own_folder / "pipelines"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(local_pipeline(settings).to_json(), sort_keys=False)
+    (folder / f"{PIPELINE}.yaml").write_text(text, encoding="utf-8")
+    told: dict[str, Any] = {
+        "PIPELINES_DIR": str(folder),
+        "WORKERS": settings.cores + settings.transfers,
+        "MAX_ATTEMPTS": _MOST_ATTEMPTS,
+        "MAX_LOST": _MOST_ATTEMPTS,
+        "MAX_RETRY_DELAY_S": _RETRY_DELAY_S,
+        "SHUTDOWN_S": _SHUTDOWN_S,
+        "LEASE_S": _LEASE_S,
+        "LOG_LEVEL": settings.log_level,
+        "DESTINATION": _destination(settings),
+        **_SHARING,
+    }
+    return {
+        f"HASTE_{name}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in told.items()
+    }
+
+
+def _destination(settings: AgentSettings) -> dict[str, Any]:
+    token = settings.read_token()
+    chosen = {
+        "url": settings.host,
+        "token": None if token is None else token.get_secret_value(),
+        "ca_file": None if settings.ca_file is None else str(settings.ca_file),
+        "proxy": settings.proxy,
+    }
+    Destination.model_validate(chosen)
+    return {name: value for name, value in chosen.items() if value is not None}

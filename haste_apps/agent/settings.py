@@ -1,0 +1,206 @@
+"""What the agent is told: which folder, which server, and how much of this computer it may use."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import NoDecode
+
+from haste_client.directory import IMAGE_SUFFIXES, stream_id_for
+from haste_core.errors import InvalidError, Problem
+from haste_core.fields import StreamName
+from haste_runtime.configuration import gather
+from haste_runtime.folders import LocalPath
+from haste_runtime.loopback import is_this_machine
+
+PREFIX = "HASTE_AGENT_"
+
+_HTTPS_PORT = 443
+_LONGEST_STREAM = 80  # it becomes part of a longer name on this computer
+
+
+def _suffixes(value: Any) -> Any:
+    """Read ``tif,.PNG``: separated by commas, with or without a dot, in any case."""
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple):
+        return listed
+    named = (
+        str(item).strip().lower().lstrip("*").lstrip(".") for part in listed for item in str(part).split(",")
+    )
+    return tuple(f".{name}" for name in named if name)
+
+
+Suffixes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_suffixes)]
+
+
+class AgentSettings(BaseModel):
+    """All settings of one agent.
+
+    Attributes
+    ----------
+    path : Path
+        The folder that the microscope writes to; it is only read, sub-folders too.
+    include : tuple of str
+        The suffixes of the files that count; empty: all images.
+    tag : str
+        Says by which of its pipelines the server works on the images; it knows some (its ``agent_tags``).
+    host : str
+        The server: ``haste.lab``, ``haste.lab:5510`` or a whole URL. Without a scheme, port 443 and none mean
+        https, others http.
+    username : str, optional
+        Not needed; any is taken, as the original agent sends one.
+    password, password_file, token, token_file : optional
+        The server's token, in one of four ways; a file holds nothing else.
+    stream : str, optional
+        The server's stream; None: the folder's name and the tag.
+    data_dir : Path, optional
+        Where the agent keeps what it knows and what is on its way; None: a folder of its own in the user's.
+    cores : int
+        How many images are preprocessed at a time.
+    transfers : int
+        How many images are sent at a time.
+    operator : str
+        How images are made smaller: ``none``, ``recompress`` (nothing is lost), or another of `preprocess`.
+    operator_parameters : dict
+    codec, effort : str
+        As of `preprocess`.
+    settle_s : float
+        How long a file must rest before it is whole; longer than the longest pause of its writer.
+    delete_after_upload : bool
+        Delete an original when the server has confirmed the checksum of what was sent, and nothing was lost.
+    ca_file : Path, optional
+        Certificates of the authorities to trust; None: the system's.
+    proxy : str, optional
+        By way of which the server is asked; None: as the environment says.
+    log_level : str
+        Of the file ``server.log`` in `data_dir`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: LocalPath
+    include: Suffixes = ()
+    tag: Annotated[str, Field(min_length=1, max_length=100)]
+    host: str
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: LocalPath | None = None
+    token: SecretStr | None = None
+    token_file: LocalPath | None = None
+    stream: Annotated[StreamName, Field(max_length=_LONGEST_STREAM)] | None = None
+    data_dir: LocalPath | None = None
+    cores: Annotated[int, Field(ge=1, le=128)] = 1
+    transfers: Annotated[int, Field(ge=1, le=20)] = 2
+    operator: str = "recompress"
+    operator_parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    codec: str = "deflate"
+    effort: str = "fast"
+    settle_s: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    delete_after_upload: bool = False
+    ca_file: LocalPath | None = None
+    proxy: str | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+
+    @field_validator("host")
+    @classmethod
+    def _is_an_address(cls, host: str) -> str:
+        url = _url_of(host.strip())
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if not parts.hostname or port == 0 or parts.scheme not in ("http", "https") or parts.path.strip("/"):
+            raise ValueError("should be haste.lab, haste.lab:5510 or https://haste.lab")
+        return url.rstrip("/")
+
+    @field_validator("include")
+    @classmethod
+    def _are_suffixes(cls, include: tuple[str, ...]) -> tuple[str, ...]:
+        unreadable = sorted(set(include) - IMAGE_SUFFIXES)
+        if unreadable:
+            raise ValueError(f"{', '.join(unreadable)}: known are {', '.join(sorted(IMAGE_SUFFIXES))}")
+        return include
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        ways = ("password", "password_file", "token", "token_file")
+        given = [name for name in ways if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of {' and '.join(given)}: they are the same")
+        return self
+
+    @property
+    def stream_id(self) -> str:
+        """The server's stream: the folder's name and the tag, if none was chosen."""
+        if self.stream is not None:
+            return self.stream
+        tag = stream_id_for(Path(self.tag))
+        return f"{stream_id_for(self.path)[: _LONGEST_STREAM - len(tag[:40]) - 1]}_{tag[:40]}"
+
+    @property
+    def own_folder(self) -> Path:
+        """Where the agent of this folder and this server keeps what it knows."""
+        if self.data_dir is not None:
+            return self.data_dir
+        which = hashlib.sha256(f"{self.path.resolve()}\n{self.host}".encode()).hexdigest()[:8]
+        agents = platformdirs.user_data_path("haste") / "agents"
+        return agents / f"{stream_id_for(self.path)[:60]}-{which}"
+
+    @property
+    def sends_openly(self) -> bool:
+        """True if others in the network can read the token and the images on their way."""
+        return self.host.startswith("http:") and not is_this_machine(self.host)
+
+    def read_token(self) -> SecretStr | None:
+        """Return what the server is shown.
+
+        Raises
+        ------
+        InvalidError
+            If its file cannot be read, or is empty.
+        """
+        file = self.password_file or self.token_file
+        if file is None:
+            return self.password or self.token
+        where = "password_file" if self.password_file else "token_file"
+        try:
+            text = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidError([Problem(where, f"cannot be read: {error}")]) from error
+        if not text:
+            raise InvalidError([Problem(where, f"{file} is empty")])
+        return SecretStr(text)
+
+
+def load_settings(config: Path | None, **command_line: Any) -> AgentSettings:
+    """Gather the settings: command line, then environment (``HASTE_AGENT_…``), then YAML file, then defaults.
+
+    Raises
+    ------
+    InvalidError
+        With everything that is wrong, unknown settings included.
+    """
+    return gather(AgentSettings, config, command_line, prefix=PREFIX).settings
+
+
+def _url_of(host: str) -> str:
+    if "://" in host:
+        return host
+    port = host.rpartition(":")[2]
+    is_open = port.isdecimal() and int(port) != _HTTPS_PORT
+    return f"{'http' if is_open else 'https'}://{host}"

@@ -1,0 +1,35 @@
+"""HTTP sessions that go another way than the environment says."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+
+import requests
+from requests.utils import get_environ_proxies
+
+
+def use_own_way(session: requests.Session, url: str, *, ca_file: Path | None, proxy: str | None) -> None:
+    """Have a session trust other authorities, and ask by way of a proxy; None: as the environment says."""
+    if ca_file is None and proxy is None:
+        return
+    heeded = os.environ if session.trust_env else {}
+    bundle = heeded.get("REQUESTS_CA_BUNDLE") or heeded.get("CURL_CA_BUNDLE") or True
+    session.verify = bundle if ca_file is None else str(ca_file)
+    if proxy is not None:
+        session.proxies = {"http": proxy, "https": proxy}
+    elif session.trust_env:
+        session.proxies = get_environ_proxies(url)
+    session.trust_env = False  # it would go before what is said here
+
+
+def certificate_trouble(error: BaseException) -> str:
+    """Find the sentence in a nest of errors that says what is wrong with a certificate."""
+    seen: BaseException | object | None = error
+    while isinstance(seen, BaseException):
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return str(seen.verify_message)
+        nested = [getattr(seen, "reason", None), *seen.args, seen.__cause__, seen.__context__]
+        seen = next((inner for inner in nested if isinstance(inner, BaseException)), None)
+    return str(error)
