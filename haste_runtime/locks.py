@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
@@ -24,7 +25,28 @@ def _windows_lock(file: IO[bytes]) -> None:
     file.seek(0)
 
 
+def _posix_lock_when_free(file: IO[bytes]) -> None:
+    import fcntl
+
+    fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _windows_lock_when_free(file: IO[bytes]) -> None:
+    while not try_lock(file):
+        time.sleep(0.005)
+
+
 _lock: Callable[[IO[bytes]], None] = _windows_lock if os.name == "nt" else _posix_lock
+
+
+_lock_when_free: Callable[[IO[bytes]], None] = (
+    _windows_lock_when_free if os.name == "nt" else _posix_lock_when_free
+)
+
+
+def lock_when_free(file: IO[bytes]) -> None:
+    """Lock an open file until it is closed, as soon as nobody else holds it."""
+    _lock_when_free(file)
 
 
 def try_lock(file: IO[bytes]) -> bool:

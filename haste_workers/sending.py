@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import requests
 
@@ -15,10 +16,12 @@ from haste_core.uploads import ChecksumMismatchError
 from haste_runtime.sessions import certificate_trouble, use_own_way
 from haste_runtime.tus import Sent, send_file
 from haste_workers.destination import Destination
+from haste_workers.pacing import Hours, SharedPace
 from haste_workers.web import session_for
 
 HELD_S = 60.0  # longer than the server waits for a connection that has gone silent
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+HOURS_LOOK_S = 60.0  # the clock may be set meanwhile
 REFUSED_PAUSE_S = 60.0  # somebody has to do something before it is worth asking again
 
 _TIMEOUTS_S = (10.0, 120.0)  # to connect; for the server to write the file to disk and answer
@@ -50,6 +53,10 @@ class AwayError(TransientError):
 
 class RefusedError(PermanentError):
     """The server lets nobody in with this token, or with none."""
+
+
+class ClosedError(AwayError):
+    """Nothing is sent at this hour."""
 
 
 class _InterruptedError(AwayError):
@@ -86,9 +93,12 @@ def wait_for(work: Callable[[], Outcome], *, patience_s: float, note: Note) -> O
         except AwayError as error:
             away = error
         except RefusedError as error:
-            away = AwayError(str(error), pause_s=REFUSED_PAUSE_S)
+            what = f"{error}; start again with a token that it takes"
+            away = AwayError(what, pause_s=REFUSED_PAUSE_S)
             away.__cause__ = error
         wait_s = max(pause_s, away.pause_s)
+        if isinstance(away, ClosedError):
+            gives_up_at = time.monotonic() + patience_s + wait_s
         if time.monotonic() + wait_s > gives_up_at:
             raise away
         note(str(away))
@@ -112,11 +122,18 @@ class Sender:
     destination : Destination
     on_sent : callable
         Is told how many of how many bytes the server has.
+    pace_file : Path
+        By which all senders of this computer that are to share `bytes_per_s` do so.
     """
 
-    def __init__(self, destination: Destination, on_sent: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, destination: Destination, on_sent: Callable[[int, int], None], *, pace_file: Path
+    ) -> None:
         self._destination = destination
         self._on_sent = on_sent
+        speed = destination.bytes_per_s
+        self._pace = None if speed is None else SharedPace(pace_file, speed)
+        self._hours = None if destination.hours is None else Hours.parse(destination.hours)
 
     def join(self, stream_id: str, tag: str) -> None:
         """Make a stream with the pipeline that a tag stands for at the server, or join the one that is there.
@@ -141,11 +158,18 @@ class Sender:
                 raise AwayError(str(error), pause_s=REFUSED_PAUSE_S) from error
 
     def send(self, path: Path, said: Mapping[str, Any]) -> Sent:
-        """Send a file, and go on after each interruption as long as it is farther than at the last one."""
+        """Send a file, and go on after each interruption as long as it is farther than at the last one.
+
+        Raises
+        ------
+        ClosedError
+            If it is not the hour, or no more while it is sent: then it goes on from there later.
+        """
+        self._check_hour()
         gives_up_at = time.monotonic() + HELD_S
         begun_at = -1
         while True:
-            began = _Beginning(self._on_sent)
+            began = _Beginning(self._sent)
             try:
                 with self._connected() as call:
                     return send_file(call, path, metadata=said, on_sent=began)
@@ -157,6 +181,20 @@ class Sender:
                 if began.at <= begun_at:
                     raise
                 begun_at = began.at
+
+    def _sent(self, sent_bytes: int, size_bytes: int, *, news: int) -> None:
+        self._on_sent(sent_bytes, size_bytes)
+        if news:
+            self._check_hour()
+        if news and self._pace is not None:
+            self._pace.wait_for(news)
+
+    def _check_hour(self) -> None:
+        opens_in_s = 0.0 if self._hours is None else self._hours.opens_in_s(datetime.now())
+        if opens_in_s > 0:
+            raise ClosedError(
+                f"nothing is sent before the hours {self._hours} begin", pause_s=min(opens_in_s, HOURS_LOOK_S)
+            )
 
     @contextmanager
     def _connected(self) -> Iterator[Callable[..., requests.Response]]:
@@ -172,16 +210,24 @@ class Sender:
             yield call
 
 
+class _SentBytes(Protocol):
+    def __call__(self, sent_bytes: int, size_bytes: int, *, news: int) -> None:
+        """Hear how many of how many bytes are sent, and how many of them just now."""
+
+
 class _Beginning:
     """Hears how many bytes are sent, and remembers how many the server had; -1 before it was asked."""
 
-    def __init__(self, on_sent: Callable[[int, int], None]) -> None:
+    def __init__(self, on_sent: _SentBytes) -> None:
         self.at = -1
+        self._sent_bytes = 0
         self._on_sent = on_sent
 
     def __call__(self, sent_bytes: int, size_bytes: int) -> None:
-        self.at = sent_bytes if self.at < 0 else self.at
-        self._on_sent(sent_bytes, size_bytes)
+        if self.at < 0:
+            self.at = self._sent_bytes = sent_bytes
+        news, self._sent_bytes = sent_bytes - self._sent_bytes, sent_bytes
+        self._on_sent(sent_bytes, size_bytes, news=news)
 
 
 def _call(

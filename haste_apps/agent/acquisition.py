@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable
 from typing import Any
 
+from haste_apps.agent.clearing import Original, clear_intermediate, delete_original
 from haste_apps.agent.display import Display
 from haste_apps.agent.following import Following
 from haste_apps.agent.own_server import PIPELINE, OwnServer, local_stream_id
 from haste_apps.agent.settings import AgentSettings
 from haste_apps.embedded import OwnServerError
 from haste_apps.interruption import Interruption
+from haste_apps.naming import NameCheck
+from haste_apps.output import size_text
 from haste_client import HasteClient, ImageFile, Submission
 from haste_client.answers import JobAnswer
 from haste_client.directory import Selection
@@ -48,6 +52,9 @@ class Acquisition:
         self._interruption = interruption
         self._once = once
         self._began_at = time.time()
+        self._was_seen = False
+        self._lacks_space = False
+        self._away = ""
 
     @property
     def stopped(self) -> ExitCode:
@@ -93,7 +100,7 @@ class Acquisition:
         ) as folder:
             look_at_s = 0.0
             while not self._interruption.heard.is_set():
-                files = folder.look()
+                files = self._look(folder) if self._has_space() else []
                 sending.add(files)
                 self._tell(folder)
                 if files or time.monotonic() >= look_at_s:
@@ -101,17 +108,48 @@ class Acquisition:
                     incomplete = folder.unfinished()
                     sending.look(incomplete=len(incomplete))
                     look_at_s = time.monotonic() + _LOOK_EVERY_S
-                    if self._once and not files and folder.at_rest and not sending.waiting:
+                    at_rest = folder.at_rest and not self._lacks_space
+                    if self._once and not files and at_rest and not sending.waiting:
                         return sending.outcome(incomplete)
                 if not files:
                     folder.wait()
         return self.stopped
 
+    def _look(self, folder: FolderWatch) -> list[ImageFile]:
+        """Look for new images. A folder that is away again when the own server was restarted comes back, too."""
+        try:
+            files = folder.look()
+        except OSError as error:
+            if not self._was_seen:
+                raise
+            self._display.say_once(f"{error}. Waiting for the folder.")
+            return []
+        self._was_seen = True
+        return files
+
+    def _has_space(self) -> bool:
+        free, least = shutil.disk_usage(self._settings.own_folder).free, self._settings.min_free
+        self._lacks_space = free < least
+        text = (
+            f"Less than {size_text(least)} are free on the disk of {self._settings.own_folder} (min_free): "
+            "no more images are taken on until there are"
+        )
+        if self._lacks_space:
+            self._display.say_once(text)
+        else:
+            self._display.forget(text)
+        return not self._lacks_space
+
     def _tell(self, folder: FolderWatch) -> None:
         display = self._display
-        away = f"{folder.trouble}. Waiting for it; what was found is sent meanwhile."
+        away = f"{folder.trouble}. Waiting for it."
         if folder.trouble:
             display.say_once(away)
+            self._away = away
+        elif self._away:
+            display.forget(self._away)
+            display.say("The folder is there again.")
+            self._away = ""
         display.say_once(folder.events_trouble)
         for problem in folder.unreadable:
             display.say_once(str(problem))
@@ -127,6 +165,7 @@ class _Sending:
         self, client: HasteClient, settings: AgentSettings, display: Display, *, since: float
     ) -> None:
         self._display = display
+        self._settings = settings
         self._since = since
         current = client.create_stream(local_stream_id(settings), pipeline=PIPELINE)
         earlier = [stream for stream in client.streams() if _is_for(settings, stream.pipeline.parameters)]
@@ -140,6 +179,7 @@ class _Sending:
         ) in self._submissions:  # what failed may be possible by now: a larger disk, another token
             client.retry_jobs(stream_id=stream_id, state="failed")
         self._following = Following(client, list(self._submissions))
+        self._names = NameCheck(settings.names, "include")
         self._problems = 0
 
     @property
@@ -153,7 +193,7 @@ class _Sending:
 
     def add(self, files: Iterable[ImageFile]) -> None:
         """Store what was found."""
-        by_name = {file.source_id: file for file in files}
+        by_name = {file.source_id: file for file in self._names.choose(files)}
         if not by_name:
             return
         for source_id in self._submission.add(by_name.values()):
@@ -168,6 +208,7 @@ class _Sending:
     def look(self, *, incomplete: int) -> None:
         """Find out and show what has become of the images."""
         for job in self._following.look():
+            self._clear(job)
             if job.ended_at is not None and job.ended_at >= self._since:
                 self._tell(job)
         self._display.show(self._following.status, incomplete=incomplete)
@@ -179,6 +220,18 @@ class _Sending:
             self._display.say_once(f"{entry.file.source_id} is not complete and not sent: {entry.lacks}")
         left_out = self._following.status.failed or self._problems or lacking
         return ExitCode.WORK_FAILED if left_out else ExitCode.DONE
+
+    def _clear(self, job: JobAnswer) -> None:
+        clear_intermediate(self._settings.own_folder / "server", job)
+        if not self._settings.delete_after_upload:
+            return
+        try:
+            outcome = delete_original(self._settings.path, job)
+        except OSError as error:
+            self._display.say_once(f"{job.source_id} is uploaded, but cannot be deleted: {error.strerror}")
+            return
+        if outcome is Original.DELETED:
+            self._display.event("deleted", source_id=job.source_id)
 
     def _tell(self, job: JobAnswer) -> None:
         if not job.done:

@@ -57,6 +57,12 @@ def agent(
         str | None, typer.Option(help="How images are made smaller: none, recompress, floodfill, …")
     ] = None,
     codec: Annotated[str | None, typer.Option(help="deflate, jxl or zstd.")] = None,
+    names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRESET|REGEX|FILE", help="How files are named; `haste names` lists the presets."
+        ),
+    ] = None,
     settle: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="How long a file rests before it is whole.")
     ] = None,
@@ -66,6 +72,10 @@ def agent(
     ] = False,
     ca: Annotated[Path | None, typer.Option("--ca", help="Certificates of the authorities to trust.")] = None,
     proxy: Annotated[str | None, typer.Option(help="http://proxy:3128")] = None,
+    limit: Annotated[
+        str | None, typer.Option(metavar="BYTES", help="Sent per second at most, such as 20M.")
+    ] = None,
+    hours: Annotated[str | None, typer.Option(help="Send at these hours only, such as 18-07.")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="What the agent keeps; best on a disk of its own.")
     ] = None,
@@ -100,10 +110,13 @@ def agent(
         "transfers": transfers,
         "operator": operator,
         "codec": codec,
+        "names": names,
         "settle_s": settle,
         "delete_after_upload": delete_after_upload or None,
         "ca_file": ca,
         "proxy": proxy,
+        "limit": limit,
+        "hours": hours,
         "data_dir": data_dir,
     }
     with interruptible() as interruption, explained_errors("haste-agent"):
@@ -135,10 +148,13 @@ def _run(settings: AgentSettings, interruption: Interruption, *, once: bool, as_
     from haste_apps.agent.display import Display
     from haste_apps.agent.own_server import folder_claimed
     from haste_runtime.exit_codes import ExitCode
+    from haste_runtime.politeness import step_back
 
     def work() -> ExitCode:
         with folder_claimed(settings):
             check_and_join(settings)
+            if settings.polite:
+                step_back()
             with Display(as_json=as_json) as display:
                 return Acquisition(settings, display, interruption, once=once).run()
 

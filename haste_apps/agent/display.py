@@ -72,6 +72,10 @@ class Display:
 
     def show(self, status: Status, *, incomplete: int) -> None:
         """Show how far all is."""
+        if status.trouble != self._status.trouble:
+            self.event("trouble", message=status.trouble or None)
+            if self._live is None:
+                say(f"Waiting: {status.trouble}" if status.trouble else "It goes on.")
         self._status, self._incomplete = status, incomplete
         if self._live is not None:
             from rich.text import Text

@@ -145,6 +145,8 @@ def _destination(settings: AgentSettings) -> dict[str, Any]:
         "token": None if token is None else token.get_secret_value(),
         "ca_file": None if settings.ca_file is None else str(settings.ca_file),
         "proxy": settings.proxy,
+        "bytes_per_s": settings.limit,
+        "hours": settings.hours,
     }
     Destination.model_validate(chosen)
     return {name: value for name, value in chosen.items() if value is not None}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,14 +23,18 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from haste_client.directory import IMAGE_SUFFIXES, stream_id_for
-from haste_core.errors import InvalidError, Problem
+from haste_core.errors import HasteError, InvalidError, Problem
 from haste_core.fields import StreamName
 from haste_runtime.configuration import gather
 from haste_runtime.folders import LocalPath
 from haste_runtime.loopback import is_this_machine
+from haste_runtime.name_presets import name_pattern
+from haste_workers.pacing import SLOWEST_PER_S, Hours
 
 PREFIX = "HASTE_AGENT_"
 
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGT]?)B?(?:/s)?")
+_POWERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _HTTPS_PORT = 443
 _LONGEST_STREAM = 80  # it becomes part of a longer name on this computer
 
@@ -42,6 +48,24 @@ def _suffixes(value: Any) -> Any:
         str(item).strip().lower().lstrip("*").lstrip(".") for part in listed for item in str(part).split(",")
     )
     return tuple(f".{name}" for name in named if name)
+
+
+def _amount(value: Any) -> Any:
+    """Read ``20M``, ``1.5G`` or ``800k``: powers of 1000, and a B after it if somebody likes."""
+    found = _AMOUNT.fullmatch(value.strip()) if isinstance(value, str) else None
+    return value if found is None else round(float(found[1]) * _POWERS[(found[2] or "").lower()])
+
+
+def _known_names(text: str) -> str:
+    try:
+        name_pattern(text)
+    except HasteError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _hours(text: str) -> str:
+    return str(Hours.parse(text))
 
 
 Suffixes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_suffixes)]
@@ -78,6 +102,9 @@ class AgentSettings(BaseModel):
     operator_parameters : dict
     codec, effort : str
         As of `preprocess`.
+    names : str, optional
+        How files are named: a preset such as ``imagexpress``, a YAML file, or a regular expression. What names
+        say goes to the server with the images; those that say nothing are sent all the same.
     settle_s : float
         How long a file must rest before it is whole; longer than the longest pause of its writer.
     delete_after_upload : bool
@@ -86,6 +113,14 @@ class AgentSettings(BaseModel):
         Certificates of the authorities to trust; None: the system's.
     proxy : str, optional
         By way of which the server is asked; None: as the environment says.
+    limit : int, optional
+        Bytes per second that are sent at most, all transfers together; ``20M`` is 20 million.
+    hours : str, optional
+        At which hours of the day images are sent, such as ``18-07``; None: at all.
+    min_free : int
+        Bytes that stay free on the disk of `data_dir`; with less, no more images are taken on.
+    polite : bool
+        Run below the priority of others, and use disks when they do not.
     log_level : str
         Of the file ``server.log`` in `data_dir`.
     """
@@ -109,10 +144,15 @@ class AgentSettings(BaseModel):
     operator_parameters: dict[str, JsonValue] = Field(default_factory=dict)
     codec: str = "deflate"
     effort: str = "fast"
+    names: Annotated[str, AfterValidator(_known_names)] | None = None
     settle_s: Annotated[float, Field(ge=0, le=3600)] = 2.0
     delete_after_upload: bool = False
     ca_file: LocalPath | None = None
     proxy: str | None = None
+    limit: Annotated[int, BeforeValidator(_amount), Field(ge=SLOWEST_PER_S)] | None = None
+    hours: Annotated[str, AfterValidator(_hours)] | None = None
+    min_free: Annotated[int, BeforeValidator(_amount), Field(ge=0)] = 2 * 10**9
+    polite: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
 
     @field_validator("host")

@@ -87,7 +87,8 @@ class _Errand:
         self.parameters = parameters
         self.destination = destination
         self.context = context
-        self._sender = Sender(destination, self._told)
+        pace_file = context.settings.work_dir / "upload.pace"
+        self._sender = Sender(destination, self._told, pace_file=pace_file)
 
     def run(self, sha256: str) -> Sent:
         """Send the file, and wait for the server as long as it is to be waited for."""
@@ -135,7 +136,8 @@ class _Errand:
             name = object_name(context.source_id, suffix=self.path.suffix).as_posix()
             return {"stream_id": context.stream_id, "filename": name, "sha256": sha256, "job": "no"}
         job = context.message.job
-        edge = {"tag": self.parameters.tag, "source_url": job["source_url"], **self.origin(sha256)}
+        original = str(context.roots.path_of(job["source_url"]))
+        edge = {"tag": self.parameters.tag, "original_path": original, **self.origin(sha256)}
         return {
             "stream_id": self.stream_id,
             "source_id": context.source_id,

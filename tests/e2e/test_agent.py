@@ -1,16 +1,26 @@
 """The agent: a folder's images at the microscope become jobs of the lab's server."""
 
 import hashlib
+import os
+import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
+from typer.testing import CliRunner
 
+from haste_apps.agent.cli import app
+from haste_server.gateway.upload_records import read_record
 from haste_workers.imaging.read import read_image
-from tests.e2e.agent_process import STREAM, Agent, events, jobs_at, running_central
+from tests.e2e.agent_process import STREAM, TOKEN, Agent, events, jobs_at, running_central
 from tests.e2e.plates import write_image
-from tests.e2e.server_process import PROC, ServerProcess
+from tests.e2e.server_process import PROC, ServerProcess, wait_for
+from tests.services.tls import certified
+from tests.unit.workers.landing import running_landing
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the server's fixture looks into /proc")
 
@@ -34,34 +44,156 @@ def hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def test_images_arrive_with_their_pixels_and_originals_stay(agent: Agent, central: ServerProcess) -> None:
+def check_job(central: ServerProcess, agent: Agent, event: dict[str, Any]) -> None:
+    """Check that an image became a job that is done, of the same pixels."""
+    job = central.wait_for_job(event["job_id"])
+    original = agent.folder / event["source_id"]
+    assert (job["state"], job["stream_id"], job["source_id"]) == (200, STREAM, event["source_id"])
+    assert isinstance(job["response"]["focus-score"]["plls"], float)
+    edge = job["metadata"]["edge"]
+    assert edge["original_sha256"] == hashlib.sha256(original.read_bytes()).hexdigest()
+    assert (edge["tag"], edge.get("lossless", True)) == ("lab1", True)
+    assert edge["original_path"] == str(original)
+    assert job["metadata"]["well"] == "A01"
+    assert job["timestamp"] == pytest.approx(original.stat().st_mtime)
+    (landed,) = central.data_dir.glob(f"landing/{STREAM}/??/{event['sha256']}.*")
+    assert np.array_equal(read_image(landed).pixels, read_image(original).pixels)
+
+
+def test_images_arrive_with_their_pixels_while_the_folder_lives(
+    agent: Agent, central: ServerProcess, tmp_path: Path
+) -> None:
     write_image(agent.folder / "A01.tif", seed=1)
     write_image(agent.folder / "day2/A01.tif", seed=2)
     (agent.folder / "empty.tif").touch()
     (agent.folder / "notes.txt").write_text("not an image")
-    before = hashes(agent.folder)
+    before, said = hashes(agent.folder), tmp_path / "said.txt"
 
-    first = agent.run("--once", "--json", "--include", "tif")
+    def uploaded(count: int) -> list[dict[str, Any]]:
+        return wait_for(lambda: (found := events(said.read_text(), "uploaded"))[count - 1 :] and found)
 
-    assert first.returncode == 1, first.stderr  # the empty file
-    assert "empty.tif is not complete and not sent" in first.stderr
-    uploaded = {event["source_id"]: event for event in events(first.stdout, "uploaded")}
-    assert uploaded.keys() == {"A01.tif", "day2/A01.tif"}
-    for source_id, event in uploaded.items():
-        job = central.wait_for_job(event["job_id"])
-        assert (job["state"], job["stream_id"], job["source_id"]) == (200, STREAM, source_id)
-        assert isinstance(job["response"]["focus-score"]["plls"], float)
-        edge = job["metadata"]["edge"]
-        assert (edge["original_sha256"], edge["tag"]) == (before[source_id], "lab1")
-        landed = next(central.data_dir.glob(f"landing/{STREAM}/??/{event['sha256']}.*"))
-        assert landed.stat().st_size < event["original_bytes"] or edge.get("operator") is None
-        assert np.array_equal(read_image(landed).pixels, read_image(agent.folder / source_id).pixels)
-    assert hashes(agent.folder) == before
+    process = agent.start(said, "--json", "--include", "tif", "--names", r"(?P<well>[A-H]\d\d)\.tif")
+    try:
+        first = uploaded(2)
+        assert {event["source_id"] for event in first} == {"A01.tif", "day2/A01.tif"}
+        for event in first:
+            check_job(central, agent, event)
+        assert hashes(agent.folder) == before
 
-    (agent.folder / "empty.tif").unlink()
-    write_image(agent.folder / "A01.tif", seed=3)
-    again = agent.run("--once", "--json", "--include", "tif")
+        second_agent = agent.run()
+        assert second_agent.returncode == 2
+        assert "another haste-agent sends" in second_agent.stderr
 
-    assert again.returncode == 0, again.stderr
-    assert [event["source_id"] for event in events(again.stdout, "uploaded")] == ["A01.tif"]
+        agent.folder.rename(tmp_path / "away")
+        wait_for(lambda: "cannot be read now" in said.read_text())
+        (tmp_path / "away").rename(agent.folder)
+        write_image(agent.folder / "A01.tif", seed=3)
+        changed = uploaded(3)[-1]
+        check_job(central, agent, changed)
+        assert changed["source_id"] == "A01.tif"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, said.read_text()
+    finally:
+        process.kill()
+        process.wait()
     assert sorted(job["source_id"] for job in jobs_at(central)) == ["A01.tif", "A01.tif", "day2/A01.tif"]
+    assert "3 uploaded · 0 waiting · 1 incomplete" in said.read_text().splitlines()[-1]
+
+
+def write_noise(path: Path, seed: int) -> None:
+    """Write an image that no codec makes smaller, of half a megabyte."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, np.random.default_rng(seed).integers(0, 2**16, (512, 512), dtype=np.uint16))
+
+
+def test_central_away_at_the_start_and_a_kill_in_mid_file_lose_nothing(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    agent = Agent(tmp_path / "acquisition", tmp_path / "agent", f"127.0.0.1:{port}")
+    said = tmp_path / "said.txt"
+    for number in range(2):
+        write_noise(agent.folder / f"{number}.tif", seed=number)
+    before = hashes(agent.folder)
+    quickly = ("--json", "--operator", "none", "--transfers", "1")
+    process = agent.start(said, *quickly, "--limit", "150k")
+    try:
+        (trouble,) = wait_for(lambda: events(said.read_text(), "trouble"))
+        assert "cannot be reached now" in trouble["message"]
+        with running_central(tmp_path / "central", port=port) as central:
+            uploads = central.data_dir / "landing/.uploads"
+            (part,) = wait_for(
+                lambda: [path for path in uploads.glob("*.part") if path.stat().st_size > 50_000]
+            )
+            os.kill(process.pid, signal.SIGKILL)
+            began = read_record(part.with_suffix(".upload"))
+            assert part.stat().st_size < 500_000
+
+            rest = agent.run(*quickly, "--once", "--delete-after-upload")
+
+            assert rest.returncode == 0, rest.stderr
+            jobs = jobs_at(central)
+            assert sorted(job["source_id"] for job in jobs) == ["0.tif", "1.tif"]
+            for job in jobs:
+                done = central.wait_for_job(job["job_id"])
+                assert done["state"] == 200, done
+                assert done["metadata"]["edge"]["original_sha256"] == before[job["source_id"]]
+            record = read_record(part.with_suffix(".upload"))
+            assert record["began_at"] == began["began_at"]  # the same upload, gone on with
+    finally:
+        process.kill()
+        process.wait()
+    assert hashes(agent.folder) == {}
+    assert {event["source_id"] for event in events(rest.stdout, "deleted")} == {"0.tif", "1.tif"}
+
+
+def said_at_the_start(*arguments: str, token: str | None = TOKEN) -> tuple[int, str]:
+    """Run the agent in this process, as far as it comes without a server of its own."""
+    environment = {"HASTE_AGENT_TOKEN": token}
+    result = CliRunner(env=environment).invoke(app, list(arguments))
+    return result.exit_code, result.output
+
+
+def test_what_is_wrong_at_the_start_is_said_with_what_to_do(
+    agent: Agent, central: ServerProcess, tmp_path: Path
+) -> None:
+    write_image(agent.folder / "A01.tif", seed=1)
+    (agent.folder / "half.tif").write_bytes((agent.folder / "A01.tif").read_bytes()[:100])
+    here = (str(agent.folder), "--data-dir", str(agent.data_dir))
+    there = (*here, "--host", central.url, "--tag", "lab1")
+    before = hashes(tmp_path)
+
+    code, said = said_at_the_start(*there, "--dry-run")
+    assert code == 0, said
+    assert "A01.tif  33.0 kB" in said
+    assert "half.tif  100 B  NOT COMPLETE" in said
+    assert f"tag lab1 means its pipeline focus-tier, stream {STREAM}" in said
+
+    code, said = said_at_the_start(*there, token="a wrong token")
+    assert (code, "does not accept this token" in said, "--token-file" in said) == (2, True, True), said
+    code, said = said_at_the_start(*there, token=None)
+    assert (code, "wants a token" in said) == (2, True), said
+    code, said = said_at_the_start(*here, "--host", central.url, "--tag", "lab2")
+    assert (code, "knows no tag 'lab2' (known: lab1)" in said, "agent_tags" in said) == (2, True, True), said
+    code, said = said_at_the_start(str(tmp_path / "nowhere"), *there[1:])
+    assert (code, "there is no folder" in said) == (2, True), said
+    code, said = said_at_the_start(*there, "--delete-after-upload", "--operator", "floodfill")
+    assert (code, "the originals have to stay" in said) == (2, True), said
+    code, said = said_at_the_start(*there, "--operator", "polish")
+    assert (code, "polish" in said) == (2, True), said
+    code, said = said_at_the_start(*there, "--dry-run", "--password", "x" * 20, token=None)
+    assert (code, "other users of this computer can see a password" in said) == (2, True), said
+    code, said = said_at_the_start(*here, "--host", "127.0.0.1:9", "--tag", "lab1", "--dry-run")
+    assert (code, "does not answer" in said) == (5, True), said
+
+    certificate, context = certified(tmp_path)
+    with running_landing(tmp_path / "landing", tls=context) as secured:
+        there = (*here, "--host", secured.url, "--tag", "lab1")
+        code, said = said_at_the_start(*there)
+        assert (code, "self-signed certificate" in said, "--ca" in said) == (2, True, True), said
+        code, said = said_at_the_start(*there, "--ca", str(certificate), token="landing's other token")
+        assert (code, "does not accept this token" in said) == (2, True), said
+    assert (
+        hashes(agent.folder).items()
+        <= {name.removeprefix("acquisition/"): digest for name, digest in before.items()}.items()
+    )

@@ -1,9 +1,6 @@
 """Webhooks and e-mail with real servers: what arrives, and what is told where it does not; no secrets."""
 
-import datetime
-import ipaddress
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import closing
 from email.utils import parsedate_to_datetime
@@ -11,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from haste_core.alert_stores import AlertRecord
 from haste_core.errors import InvalidError, TransientError
@@ -24,6 +18,7 @@ from haste_server.channels.webhook import Webhook
 from haste_server.configuration import explain, load_settings
 from tests.services.process import free_port
 from tests.services.smtp import MailServer
+from tests.services.tls import certified
 from tests.services.webhooks import HookServer
 
 ALERT = AlertRecord(
@@ -148,37 +143,6 @@ def test_mail_is_encrypted_for_a_server_whose_certificate_is_trusted(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         mailer(server.port, security="starttls").send(ALERT)
     assert len(server.received) == 1
-
-
-def certified(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Make a certificate for 127.0.0.1, and a server's context with it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(address, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, key_file = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key_file)
-    return certificate, context
 
 
 def test_settings_name_channels_and_show_no_secret() -> None:

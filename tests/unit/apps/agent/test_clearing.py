@@ -1,0 +1,68 @@
+"""Originals are deleted only if they are what the server has confirmed."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haste_apps.agent.clearing import Original, delete_original
+from haste_client.answers import JobAnswer
+
+
+@pytest.fixture
+def original(tmp_path: Path) -> Path:
+    path = tmp_path / "day2" / "A01.tif"
+    path.parent.mkdir()
+    path.write_bytes(b"pixels")
+    return path
+
+
+def job_of(original: Path, *, state: int = 200, **upload: Any) -> JobAnswer:
+    status = original.stat()
+    sha256 = hashlib.sha256(original.read_bytes()).hexdigest()
+    return JobAnswer(
+        job_id=1,
+        state=state,
+        created_at=0,
+        ended_at=1,
+        source_url="root://acquisition/day2/A01.tif",
+        source_id="day2/A01.tif",
+        source_version=f"{status.st_size}-{status.st_mtime_ns}-01234567",
+        site="default",
+        stream_id="s",
+        response={"upload": {"job_id": 7, "original_sha256": sha256, "sha256": "0" * 64, **upload}},
+    )
+
+
+def test_what_was_confirmed_is_deleted_once(original: Path, tmp_path: Path) -> None:
+    job = job_of(original, lossless=True)
+    assert delete_original(tmp_path, job) is Original.DELETED
+    assert not original.exists()
+    assert delete_original(tmp_path, job) is Original.GONE
+
+
+@pytest.mark.parametrize(
+    "job",
+    [{"state": 503}, {"job_id": None}, {"original_sha256": None}, {"lossless": False}],
+    ids=lambda job: next(iter(job)),
+)
+def test_what_was_not_confirmed_stays(original: Path, tmp_path: Path, job: dict[str, Any]) -> None:
+    assert delete_original(tmp_path, job_of(original, **job)) is Original.NEEDED
+    assert original.exists()
+
+
+def test_what_was_written_anew_stays(original: Path, tmp_path: Path) -> None:
+    job = job_of(original)
+    original.write_bytes(b"others")
+    assert delete_original(tmp_path, job) is Original.ANOTHER
+    assert original.read_bytes() == b"others"
+
+
+def test_other_content_under_the_same_size_and_time_stays(original: Path, tmp_path: Path) -> None:
+    job, status = job_of(original), original.stat()
+    original.write_bytes(b"others")
+    os.utime(original, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert delete_original(tmp_path, job) is Original.ANOTHER
+    assert original.exists()

@@ -1,0 +1,122 @@
+"""The handler of `upload` where it sends to another server than its own, which may be away for long."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from haste_core.states import TaskState
+from haste_workers import sending
+from haste_workers.pacing import Hours
+from tests.services.tls import certified
+from tests.unit.workers.bench import RunTask
+from tests.unit.workers.landing import TOKEN, Landing, running_landing
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Iterator[Landing]:
+    with running_landing(tmp_path / "landing") as landing:
+        yield landing
+
+
+@pytest.fixture
+def source(data_dir: Path) -> Path:
+    path = data_dir / "field.tif"
+    path.write_bytes(b"pixels" * 100_000)
+    return path
+
+
+def of(landing: Landing, **more: Any) -> dict[str, Any]:
+    return {"destination": {"url": landing.url, "token": TOKEN, **more}}
+
+
+@pytest.fixture
+def on_pause(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[float], object]], None]:
+    """Return a function that has something happen in place of each pause of the sender."""
+
+    def put(instead: Callable[[float], object]) -> None:
+        clock = SimpleNamespace(monotonic=time.monotonic, sleep=instead)
+        monkeypatch.setattr(sending, "time", clock)
+
+    return put
+
+
+@pytest.mark.parametrize(("status", "least_s"), [(401, 60), (403, 60), (503, 0.5), (507, 0.5)])
+def test_what_is_no_fault_of_the_file_is_waited_for(
+    run_task: RunTask, landing: Landing, source: Path, on_pause: Any, status: int, least_s: float
+) -> None:
+    landing.refusal = (status, {"detail": "not now"})
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            landing.refusal = None
+
+    on_pause(pause)
+    result = run_task("upload", source, settings=of(landing))
+    assert result.state is TaskState.DONE, result.message
+    assert len(pauses) == 2
+    assert pauses[0] >= least_s
+    assert list(landing.files.values()) == [source.read_bytes()]
+
+
+def test_a_server_that_is_away_for_longer_than_patience_is_tried_again_later(
+    run_task: RunTask, landing: Landing, source: Path
+) -> None:
+    result = run_task("upload", source, settings=of(landing, url="http://127.0.0.1:9", patience_s=0.3))
+    assert result.state is TaskState.REMOTE_TROUBLE
+    assert "cannot be reached" in result.message
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_what_is_the_files_fault_is_final(
+    run_task: RunTask, landing: Landing, source: Path, status: int
+) -> None:
+    landing.refusal = (status, {"detail": "too large for this server"})
+    result = run_task("upload", source, settings=of(landing))
+    assert result.state is TaskState.ERROR
+    assert f"{status} too large for this server" in result.message
+
+
+def test_certificates_of_the_labs_own_authority(run_task: RunTask, source: Path, tmp_path: Path) -> None:
+    certificate, context = certified(tmp_path)
+    with running_landing(tmp_path / "landing", tls=context) as landing:
+        distrusted = run_task("upload", source, settings=of(landing, patience_s=0.1))
+        assert distrusted.state is TaskState.REMOTE_TROUBLE
+        assert "cannot be trusted: self-signed certificate" in distrusted.message
+        trusted = run_task("upload", source, settings=of(landing, ca_file=certificate))
+        assert trusted.state is TaskState.DONE, trusted.message
+        assert list(landing.files.values()) == [source.read_bytes()]
+
+
+def test_proxy(run_task: RunTask, landing: Landing, source: Path) -> None:
+    """The landing area answers in the place of a proxy for a server that is nowhere."""
+    elsewhere = {"url": "http://haste.example.org", "proxy": landing.url, "patience_s": 0.1}
+    result = run_task("upload", source, settings=of(landing, **elsewhere))
+    assert result.state is TaskState.DONE, result.message
+    assert list(landing.files.values()) == [source.read_bytes()]
+
+
+def test_when_the_hours_are_over_the_rest_waits_for_the_next(
+    run_task: RunTask, landing: Landing, source: Path, on_pause: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens_in_s = [30.0, *[0.0] * 6, 30.0]  # closed at first, and again in the middle of the file
+    monkeypatch.setattr(Hours, "opens_in_s", lambda *_: opens_in_s.pop(0) if opens_in_s else 0.0)
+    pauses: list[float] = []
+    on_pause(pauses.append)
+    result = run_task("upload", source, settings=of(landing, hours="18-07", patience_s=1))
+    assert result.state is TaskState.DONE, result.message
+    assert [pause for pause in pauses if pause >= 30] == [30, 30]
+    assert list(landing.files.values()) == [source.read_bytes()]
+    assert landing.received_bytes == 600_000
+
+
+def test_no_faster_than_the_limit(run_task: RunTask, landing: Landing, source: Path) -> None:
+    began = time.monotonic()
+    result = run_task("upload", source, settings=of(landing, bytes_per_s=1_500_000))
+    assert result.state is TaskState.DONE, result.message
+    assert time.monotonic() - began > 0.25  # 0.4 s, but for the first pieces
