@@ -116,7 +116,7 @@ class Acquisition:
         return self.stopped
 
     def _look(self, folder: FolderWatch) -> list[ImageFile]:
-        """Look for new images. A folder that is away again when the own server was restarted comes back, too."""
+        """Look for new images; the folder may be away just when the own server was restarted."""
         try:
             files = folder.look()
         except OSError as error:

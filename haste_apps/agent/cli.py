@@ -59,9 +59,7 @@ def agent(
     codec: Annotated[str | None, typer.Option(help="deflate, jxl or zstd.")] = None,
     names: Annotated[
         str | None,
-        typer.Option(
-            metavar="PRESET|REGEX|FILE", help="How files are named; `haste names` lists the presets."
-        ),
+        typer.Option(metavar="PRESET|REGEX|FILE", help="How files are named; see `haste names`."),
     ] = None,
     settle: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="How long a file rests before it is whole.")

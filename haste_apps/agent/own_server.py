@@ -29,9 +29,6 @@ _RETRY_DELAY_S = 60.0
 _SHUTDOWN_S = 3.0  # an upload that is cut off goes on at the next start where it was
 _LEASE_S = 10.0
 
-# How the two kinds of tasks share this computer, and in which order they go.
-_SHARING: dict[str, Any] = {}
-
 
 @contextmanager
 def folder_claimed(settings: AgentSettings) -> Iterator[None]:
@@ -122,7 +119,6 @@ def _environment(settings: AgentSettings) -> dict[str, str]:
     (folder / f"{PIPELINE}.yaml").write_text(text, encoding="utf-8")
     told: dict[str, Any] = {
         "PIPELINES_DIR": str(folder),
-        "WORKERS": settings.cores + settings.transfers,
         "MAX_ATTEMPTS": _MOST_ATTEMPTS,
         "MAX_LOST": _MOST_ATTEMPTS,
         "MAX_RETRY_DELAY_S": _RETRY_DELAY_S,
@@ -130,12 +126,17 @@ def _environment(settings: AgentSettings) -> dict[str, str]:
         "LEASE_S": _LEASE_S,
         "LOG_LEVEL": settings.log_level,
         "DESTINATION": _destination(settings),
-        **_SHARING,
+        **_sharing(settings),
     }
     return {
         f"HASTE_{name}": value if isinstance(value, str) else json.dumps(value)
         for name, value in told.items()
     }
+
+
+def _sharing(settings: AgentSettings) -> dict[str, Any]:
+    """Say how the two kinds of tasks share this computer, and in which order they go."""
+    return {"WORKERS": settings.cores + settings.transfers}
 
 
 def _destination(settings: AgentSettings) -> dict[str, Any]:

@@ -103,7 +103,7 @@ class AgentSettings(BaseModel):
     codec, effort : str
         As of `preprocess`.
     names : str, optional
-        How files are named: a preset such as ``imagexpress``, a YAML file, or a regular expression. What names
+        How files are named: a preset such as ``imagexpress``, a YAML file, or a regular expression. What they
         say goes to the server with the images; those that say nothing are sent all the same.
     settle_s : float
         How long a file must rest before it is whole; longer than the longest pause of its writer.

@@ -54,7 +54,6 @@ def check_job(central: ServerProcess, agent: Agent, event: dict[str, Any]) -> No
     assert edge["original_sha256"] == hashlib.sha256(original.read_bytes()).hexdigest()
     assert (edge["tag"], edge.get("lossless", True)) == ("lab1", True)
     assert edge["original_path"] == str(original)
-    assert job["metadata"]["well"] == "A01"
     assert job["timestamp"] == pytest.approx(original.stat().st_mtime)
     (landed,) = central.data_dir.glob(f"landing/{STREAM}/??/{event['sha256']}.*")
     assert np.array_equal(read_image(landed).pixels, read_image(original).pixels)
@@ -72,7 +71,7 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
     def uploaded(count: int) -> list[dict[str, Any]]:
         return wait_for(lambda: (found := events(said.read_text(), "uploaded"))[count - 1 :] and found)
 
-    process = agent.start(said, "--json", "--include", "tif", "--names", r"(?P<well>[A-H]\d\d)\.tif")
+    process = agent.start(said, "--json", "--include", "tif")
     try:
         first = uploaded(2)
         assert {event["source_id"] for event in first} == {"A01.tif", "day2/A01.tif"}
@@ -100,6 +99,9 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
     assert "3 uploaded · 0 waiting · 1 incomplete" in said.read_text().splitlines()[-1]
 
 
+WELLS = {"A01": (1.0, 1.0), "B02": (2.0, 2.0)}
+
+
 def write_noise(path: Path, seed: int) -> None:
     """Write an image that no codec makes smaller, of half a megabyte."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,10 +114,10 @@ def test_central_away_at_the_start_and_a_kill_in_mid_file_lose_nothing(tmp_path:
         port = probe.getsockname()[1]
     agent = Agent(tmp_path / "acquisition", tmp_path / "agent", f"127.0.0.1:{port}")
     said = tmp_path / "said.txt"
-    for number in range(2):
-        write_noise(agent.folder / f"{number}.tif", seed=number)
+    for number, well in enumerate(WELLS):
+        write_noise(agent.folder / f"{well}.tif", seed=number)
     before = hashes(agent.folder)
-    quickly = ("--json", "--operator", "none", "--transfers", "1")
+    quickly = ("--json", "--operator", "none", "--transfers", "1", "--names", r"(?P<well>[A-H]\d\d)\.tif")
     process = agent.start(said, *quickly, "--limit", "150k")
     try:
         (trouble,) = wait_for(lambda: events(said.read_text(), "trouble"))
@@ -133,10 +135,12 @@ def test_central_away_at_the_start_and_a_kill_in_mid_file_lose_nothing(tmp_path:
 
             assert rest.returncode == 0, rest.stderr
             jobs = jobs_at(central)
-            assert sorted(job["source_id"] for job in jobs) == ["0.tif", "1.tif"]
+            assert sorted(job["source_id"] for job in jobs) == ["A01.tif", "B02.tif"]
             for job in jobs:
                 done = central.wait_for_job(job["job_id"])
                 assert done["state"] == 200, done
+                assert (done["substream_id"], tuple(done["location"])) in WELLS.items()
+                assert done["source_id"] == f"{done['metadata']['well']}.tif"
                 assert done["metadata"]["edge"]["original_sha256"] == before[job["source_id"]]
             record = read_record(part.with_suffix(".upload"))
             assert record["began_at"] == began["began_at"]  # the same upload, gone on with
@@ -144,7 +148,7 @@ def test_central_away_at_the_start_and_a_kill_in_mid_file_lose_nothing(tmp_path:
         process.kill()
         process.wait()
     assert hashes(agent.folder) == {}
-    assert {event["source_id"] for event in events(rest.stdout, "deleted")} == {"0.tif", "1.tif"}
+    assert {event["source_id"] for event in events(rest.stdout, "deleted")} == {"A01.tif", "B02.tif"}
 
 
 def said_at_the_start(*arguments: str, token: str | None = TOKEN) -> tuple[int, str]:
