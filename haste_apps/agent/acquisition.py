@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from haste_apps.agent.clearing import Original, clear_intermediate, delete_original
@@ -51,7 +52,7 @@ class Acquisition:
         self._display = display
         self._interruption = interruption
         self._once = once
-        self._began_at = time.time()
+        self._told = _Told(time.time())
         self._was_seen = False
         self._lacks_space = False
         self._away = ""
@@ -89,7 +90,7 @@ class Acquisition:
         selection = Selection(
             suffixes=frozenset(settings.include) if settings.include else None, sidecars=client.sidecars
         )
-        sending = _Sending(client, settings, self._display, since=self._began_at)
+        sending = _Sending(client, settings, self._display, told=self._told)
         incomplete: list[Unfinished] = []
         with FolderWatch(
             settings.path,
@@ -158,15 +159,29 @@ class Acquisition:
                 display.say_once(f"{entry.file.source_id} is not complete and not sent: {entry.lacks}")
 
 
+@dataclass
+class _Told:
+    """Which ends of jobs were told: not those of earlier runs, and the others once, whatever is restarted."""
+
+    began_at: float
+    _seen: set[tuple[int, float]] = field(default_factory=set)
+
+    def is_news(self, job: JobAnswer) -> bool:
+        if job.ended_at is None or job.ended_at < self.began_at or (job.job_id, job.ended_at) in self._seen:
+            return False
+        self._seen.add((job.job_id, job.ended_at))
+        return True
+
+
 class _Sending:
     """The images on their way through the agent's own server."""
 
     def __init__(
-        self, client: HasteClient, settings: AgentSettings, display: Display, *, since: float
+        self, client: HasteClient, settings: AgentSettings, display: Display, *, told: _Told
     ) -> None:
         self._display = display
         self._settings = settings
-        self._since = since
+        self._told = told
         current = client.create_stream(local_stream_id(settings), pipeline=PIPELINE)
         earlier = [stream for stream in client.streams() if _is_for(settings, stream.pipeline.parameters)]
         self._submissions = {
@@ -209,7 +224,7 @@ class _Sending:
         """Find out and show what has become of the images."""
         for job in self._following.look():
             self._clear(job)
-            if job.ended_at is not None and job.ended_at >= self._since:
+            if self._told.is_news(job):
                 self._tell(job)
         self._display.show(self._following.status, incomplete=incomplete)
 

@@ -18,7 +18,7 @@ from haste_server.gateway.upload_records import read_record
 from haste_workers.imaging.read import read_image
 from tests.e2e.agent_process import STREAM, TOKEN, Agent, events, jobs_at, running_central
 from tests.e2e.plates import write_image
-from tests.e2e.server_process import PROC, ServerProcess, wait_for
+from tests.e2e.server_process import PROC, ServerProcess, parent_of, wait_for
 from tests.services.tls import certified
 from tests.unit.workers.landing import running_landing
 
@@ -42,6 +42,11 @@ def hashes(folder: Path) -> dict[str, str]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def children_of(pid: int) -> list[int]:
+    pids = [int(folder.name) for folder in PROC.glob("[0-9]*")]
+    return [child for child in pids if parent_of(child) == pid]
 
 
 def check_job(central: ServerProcess, agent: Agent, event: dict[str, Any]) -> None:
@@ -86,6 +91,9 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
         agent.folder.rename(tmp_path / "away")
         wait_for(lambda: "cannot be read now" in said.read_text())
         (tmp_path / "away").rename(agent.folder)
+        (own_server,) = children_of(process.pid)
+        os.kill(own_server, signal.SIGKILL)
+        wait_for(lambda: "Starting it again" in said.read_text())
         write_image(agent.folder / "A01.tif", seed=3)
         changed = uploaded(3)[-1]
         check_job(central, agent, changed)

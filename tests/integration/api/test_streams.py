@@ -56,6 +56,8 @@ def test_an_unknown_pipeline_is_answered_with_the_known_ones(api: Api) -> None:
     assert "focus-tier" in answer.json["detail"]
     offered = api.client.get("/HASTE/pipelines/").json["pipelines"]
     assert {"focus-tier", "edge", "full"} <= {pipeline["name"] for pipeline in offered}
+    tags = {pipeline["name"]: pipeline["tags"] for pipeline in offered}
+    assert (tags["full"], tags["focus-tier"], tags["edge"]) == (["lab1"], ["lab 2 é"], [])
 
 
 def test_progress_counts_the_jobs(api: Api) -> None:
