@@ -30,11 +30,13 @@ from haste_core.errors import (
     Problem,
 )
 from haste_runtime.loopback import is_this_machine
-from haste_runtime.sessions import certificate_trouble, use_own_way
+from haste_runtime.sessions import certificate_trouble, connection_trouble, use_own_way
 from haste_runtime.tus import Sent, send_file
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # a bulk call of 1000 jobs on a busy disk takes seconds, not minutes
+
+TIMEOUTS_S = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
 
 # A server that has not answered yet is more likely not running than on its way back.
 FIRST_ANSWER_S = 3.0
@@ -184,9 +186,7 @@ class Connection:
 
     def _respond(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:
-            response = self._session.request(
-                method, self.url + path, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), **arguments
-            )
+            response = self._session.request(method, self.url + path, timeout=TIMEOUTS_S, **arguments)
         except requests.exceptions.SSLError as error:
             raise CertificateError(self.url, certificate_trouble(error)) from error
         except (
@@ -194,7 +194,7 @@ class Connection:
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            reason = _reason(error) + self._by_way_of()
+            reason = connection_trouble(error, timeouts_s=TIMEOUTS_S) + self._by_way_of()
             raise ServerUnreachableError(self.url, reason, was_connected=_was_connected(error)) from error
         except requests.RequestException as error:
             raise InvalidError([Problem("url", f"{self.url!r} is no server's address: {error}")]) from error
@@ -297,21 +297,3 @@ def _was_connected(error: requests.RequestException) -> bool:
     if isinstance(cause, ProxyError):
         cause = cause.original_error
     return not isinstance(cause, NewConnectionError | ConnectTimeoutError)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {CONNECT_TIMEOUT_S:g} s"
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {READ_TIMEOUT_S:g} s"
-    text = str(error)
-    for known in (
-        "Connection refused",
-        "Name or service not known",
-        "Connection reset",
-        "Remote end closed connection",
-        "getaddrinfo failed",
-    ):
-        if known in text:
-            return known.lower()
-    return text

@@ -9,6 +9,14 @@ from pathlib import Path
 import requests
 from requests.utils import get_environ_proxies
 
+_KNOWN_TROUBLE = (
+    "Connection refused",
+    "Name or service not known",
+    "Connection reset",
+    "Remote end closed connection",
+    "getaddrinfo failed",
+)
+
 
 def use_own_way(session: requests.Session, url: str, *, ca_file: Path | None, proxy: str | None) -> None:
     """Have a session trust other authorities, and ask by way of a proxy; None: as the environment says."""
@@ -33,3 +41,21 @@ def certificate_trouble(error: BaseException) -> str:
         nested = [getattr(seen, "reason", None), *seen.args, seen.__cause__, seen.__context__]
         seen = next((inner for inner in nested if isinstance(inner, BaseException)), None)
     return str(error)
+
+
+def connection_trouble(error: Exception, *, timeouts_s: tuple[float, float]) -> str:
+    """Say shortly why there was no answer.
+
+    Parameters
+    ----------
+    error : Exception
+        Of requests.
+    timeouts_s : tuple of float
+        How long a connection, and an answer, were waited for.
+    """
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {timeouts_s[0]:g} s"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {timeouts_s[1]:g} s"
+    text = str(error)
+    return next((known.lower() for known in _KNOWN_TROUBLE if known in text), text)

@@ -52,7 +52,7 @@ class Acquisition:
         self._display = display
         self._interruption = interruption
         self._once = once
-        self._told = _Told(time.time())
+        self._told = Told(time.time())
         self._was_seen = False
         self._lacks_space = False
         self._away = ""
@@ -160,13 +160,14 @@ class Acquisition:
 
 
 @dataclass
-class _Told:
+class Told:
     """Which ends of jobs were told: not those of earlier runs, and the others once, whatever is restarted."""
 
     began_at: float
     _seen: set[tuple[int, float]] = field(default_factory=set)
 
     def is_news(self, job: JobAnswer) -> bool:
+        """Tell whether the end of a job is to be told, and take it for told from now on."""
         if job.ended_at is None or job.ended_at < self.began_at or (job.job_id, job.ended_at) in self._seen:
             return False
         self._seen.add((job.job_id, job.ended_at))
@@ -176,9 +177,7 @@ class _Told:
 class _Sending:
     """The images on their way through the agent's own server."""
 
-    def __init__(
-        self, client: HasteClient, settings: AgentSettings, display: Display, *, told: _Told
-    ) -> None:
+    def __init__(self, client: HasteClient, settings: AgentSettings, display: Display, *, told: Told) -> None:
         self._display = display
         self._settings = settings
         self._told = told
@@ -193,7 +192,7 @@ class _Sending:
             stream_id
         ) in self._submissions:  # what failed may be possible by now: a larger disk, another token
             client.retry_jobs(stream_id=stream_id, state="failed")
-        self._following = Following(client, list(self._submissions))
+        self._following = Following(client, list(self._submissions), preprocesses=settings.operator != "none")
         self._names = NameCheck(settings.names, "include")
         self._problems = 0
 

@@ -92,10 +92,13 @@ class Following:
         Of the agent's own server.
     stream_ids : sequence of str
         The streams there: one, or more if the agent was told other operators in between.
+    preprocesses : bool
+        Whether images are made smaller at all.
     """
 
-    def __init__(self, client: HasteClient, stream_ids: Sequence[str]) -> None:
+    def __init__(self, client: HasteClient, stream_ids: Sequence[str], *, preprocesses: bool) -> None:
         self._client = client
+        self._preprocesses = preprocesses
         self._streams = {stream_id: EndedJobs(_ended_since(client, stream_id)) for stream_id in stream_ids}
         self._sizes = {
             known.job_id: size_in(known.source_version)
@@ -156,9 +159,9 @@ class Following:
         self, waiting: int, workers: WorkersAnswer, uploads: Sequence[JobAnswer]
     ) -> int:
         """Count by what is left of the queue: those whose task neither waits, nor runs, nor was skipped."""
-        queues = [queue for queue in workers.queues if queue.task_key == "preprocess"]
-        if not queues:
+        if not self._preprocesses:
             return 0
+        queues = [queue for queue in workers.queues if queue.task_key == "preprocess"]
         not_yet = sum(queue.ready + queue.delayed + queue.handed_out for queue in queues)
         skipped = sum(not was_preprocessed(job) for job in uploads)
         return max(0, waiting - not_yet - skipped)

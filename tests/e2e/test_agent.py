@@ -91,9 +91,6 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
         agent.folder.rename(tmp_path / "away")
         wait_for(lambda: "cannot be read now" in said.read_text())
         (tmp_path / "away").rename(agent.folder)
-        (own_server,) = children_of(process.pid)
-        os.kill(own_server, signal.SIGKILL)
-        wait_for(lambda: "Starting it again" in said.read_text())
         write_image(agent.folder / "A01.tif", seed=3)
         changed = uploaded(3)[-1]
         check_job(central, agent, changed)
@@ -105,6 +102,26 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
         process.wait()
     assert sorted(job["source_id"] for job in jobs_at(central)) == ["A01.tif", "A01.tif", "day2/A01.tif"]
     assert "3 uploaded · 0 waiting · 1 incomplete" in said.read_text().splitlines()[-1]
+
+
+@pytest.mark.slow  # its quick form is test_each_end_is_told_once; the rest is a restart, as after a kill
+def test_its_own_server_is_started_again(agent: Agent, tmp_path: Path) -> None:
+    said = tmp_path / "said.txt"
+    write_image(agent.folder / "A01.tif", seed=1)
+    process = agent.start(said, "--json", "--stream", "restarted")
+    try:
+        wait_for(lambda: events(said.read_text(), "uploaded"))
+        (own_server,) = children_of(process.pid)
+        os.kill(own_server, signal.SIGKILL)
+        wait_for(lambda: "Starting it again" in said.read_text())
+        write_image(agent.folder / "A02.tif", seed=2)
+        wait_for(lambda: len(events(said.read_text(), "uploaded")) == 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, said.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert [event["source_id"] for event in events(said.read_text(), "uploaded")] == ["A01.tif", "A02.tif"]
 
 
 WELLS = {"A01": (1.0, 1.0), "B02": (2.0, 2.0)}

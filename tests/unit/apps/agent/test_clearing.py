@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from haste_apps.agent.acquisition import Told
 from haste_apps.agent.clearing import Original, delete_original
 from haste_client.answers import JobAnswer
 
@@ -34,6 +35,13 @@ def job_of(original: Path, *, state: int = 200, **upload: Any) -> JobAnswer:
         stream_id="s",
         response={"upload": {"job_id": 7, "original_sha256": sha256, "sha256": "0" * 64, **upload}},
     )
+
+
+def test_each_end_is_told_once(original: Path) -> None:
+    job, told = job_of(original), Told(began_at=0.5)
+    again = job.model_copy(update={"ended_at": 2.0})
+    assert [told.is_news(one) for one in (job, job, again, again)] == [True, False, True, False]
+    assert not Told(began_at=1.5).is_news(job)
 
 
 def test_what_was_confirmed_is_deleted_once(original: Path, tmp_path: Path) -> None:
