@@ -7,10 +7,12 @@ already, or else what would save least. Times are passed in; nothing here reads 
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from haste_core.estimators import Budget, Expectation, Prospects
+from haste_core.estimators import Budget, Expectation, Prospects, SmoothCourse
 
 FEWEST_COMMITTED = 2  # one on the way, one at hand
 MOST_COMMITTED = 20
@@ -19,14 +21,20 @@ _ARRIVING_S = 5.0  # without an arrival, after which no more are expected
 
 
 class Link:
-    """What is known of the link: how fast it is, and how many images it needs at hand."""
+    """What is known of the link: how fast it is, and how many images it needs at hand.
+
+    Images are told apart by any name; several schedules may share a link.
+    """
 
     def __init__(self) -> None:
-        self._under_way: dict[int, tuple[float, bool]] = {}
+        self._under_way: dict[Hashable, tuple[float, bool]] = {}
         self._committed_bytes = 0.0
         self._sending_since = 0.0
         self._bytes = self._busy_s = 0.0
         self._transfer_s = self._handover_s = 0.0
+
+    def __contains__(self, image: Hashable) -> bool:
+        return image in self._under_way
 
     @property
     def under_way(self) -> int:
@@ -60,22 +68,22 @@ class Link:
         at_hand_s = max(0.0, self._committed_bytes / rate - (now - self._sending_since))
         return at_hand_s + further_bytes / rate - self._handover_s
 
-    def started(self, index: int, size_bytes: int, now: float) -> None:
+    def started(self, image: Hashable, size_bytes: int, now: float) -> None:
         """Note that an image was handed to the link."""
         if not self._under_way:
             self._sending_since = now
-        self._under_way[index] = (now, not self._under_way)
+        self._under_way[image] = (now, not self._under_way)
         self._committed_bytes += size_bytes
 
-    def dropped(self, index: int, size_bytes: int, now: float) -> None:
+    def dropped(self, image: Hashable, size_bytes: int, now: float) -> None:
         """Note that an image did not get through."""
-        del self._under_way[index]
+        del self._under_way[image]
         self._committed_bytes -= size_bytes
         self._sending_since = now
 
-    def ended(self, index: int, size_bytes: int, duration_s: float, now: float) -> None:
+    def ended(self, image: Hashable, size_bytes: int, duration_s: float, now: float) -> None:
         """Note that an image got through: its transfer took `duration_s`."""
-        started_at, was_alone = self._under_way.pop(index)
+        started_at, was_alone = self._under_way.pop(image)
         self._committed_bytes -= size_bytes
         took_s = max(0.0, now - self._sending_since)
         self._sending_since = now
@@ -106,25 +114,86 @@ class EdgeSchedule:
     ----------
     cores : int
         That preprocess at the same time, at most.
+    link : Link
+    name : str
+        Of the stream; schedules that share a link have different ones.
+    fits_itself : bool
+        False: the nature of the course is found by whoever takes a `twin`, and brings it back.
     """
 
     cores: int
     link: Link = field(default_factory=Link)
-    _prospects: Prospects = field(default_factory=Prospects)
+    name: str = ""
+    fits_itself: bool = True
+    _prospects: Prospects = field(init=False)
     _sizes: dict[int, int] = field(default_factory=dict)
     _preprocessing: set[int] = field(default_factory=set)
-    _to_send: dict[int, None] = field(default_factory=dict)  # preprocessed, or not to be; in order
+    _to_send: set[int] = field(default_factory=set)  # preprocessed, or not to be
+    _queue: list[int] = field(default_factory=list)  # a heap of these, and of some that are sent
     _unsent_bytes: float = 0.0  # of all that are known
     _waiting_bytes: float = 0.0  # of those that the link could be handed now
     _arrived_at: float = -math.inf
 
-    def arrived(self, index: int, size_bytes: int, now: float) -> None:
-        """Note a new image, by its place in the stream and its size."""
+    def __post_init__(self) -> None:
+        self._prospects = Prospects(fits_itself=self.fits_itself)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that is known was sent."""
+        return not self._sizes
+
+    @property
+    def waiting_bytes(self) -> float:
+        """Bytes that could be handed to the link now."""
+        return self._waiting_bytes
+
+    @property
+    def fit_is_due(self) -> bool:
+        """Whether a `twin` should be fitted."""
+        return self._prospects.fit_is_due
+
+    def twin(self) -> SmoothCourse:
+        """Copy what is known of the worth, to be fitted while this schedule goes on."""
+        return self._prospects.twin()
+
+    def adopt(self, twin: SmoothCourse) -> None:
+        """Go on with a twin that was fitted."""
+        self._prospects.adopt(twin)
+
+    def arrived(self, index: int, size_bytes: int, now: float, *, as_it_is: bool = False) -> None:
+        """Note a new image, by its place in the stream and its size.
+
+        Parameters
+        ----------
+        index, size_bytes : int
+        now : float
+            When it arrived, in seconds.
+        as_it_is : bool
+            It is sent as it is, not preprocessed (any more).
+        """
         self._sizes[index] = size_bytes
         self._unsent_bytes += size_bytes
         self._waiting_bytes += size_bytes
         self._arrived_at = max(self._arrived_at, now)
-        self._prospects.add(index, size_bytes)
+        if as_it_is:
+            self._line_up(index)
+        else:
+            self._prospects.add(index, size_bytes)
+
+    def withdrawn(self, index: int, now: float) -> None:
+        """Forget an image that is not to be sent any more, or not now, wherever it was."""
+        size_bytes = self._sizes.pop(index)
+        self._unsent_bytes -= size_bytes
+        if (self.name, index) in self.link:
+            self.link.dropped((self.name, index), size_bytes, now)
+        elif index in self._preprocessing:
+            self._preprocessing.discard(index)
+        else:
+            self._waiting_bytes -= size_bytes
+            if index in self._to_send:
+                self._to_send.discard(index)
+            else:
+                self._prospects.remove(index)
 
     def preprocessing_started(self, index: int) -> None:
         """Note that a core has taken an image."""
@@ -138,7 +207,7 @@ class EdgeSchedule:
         The CPU seconds are those of a core that was taken, reading and writing included.
         """
         self._preprocessing.discard(index)
-        self._to_send[index] = None
+        self._line_up(index)
         size_bytes = self._sizes[index]
         if saved_bytes is not None:
             self.recalled(index, size_bytes, saved_bytes=saved_bytes, cpu_s=cpu_s)
@@ -154,17 +223,17 @@ class EdgeSchedule:
     def upload_started(self, index: int, now: float) -> None:
         """Note that an image was handed to the link."""
         if index in self._to_send:
-            del self._to_send[index]
+            self._to_send.discard(index)
         else:
             self._prospects.remove(index)
         self._waiting_bytes -= self._sizes[index]
-        self.link.started(index, self._sizes[index], now)
+        self.link.started((self.name, index), self._sizes[index], now)
 
     def upload_ended(self, index: int, *, duration_s: float, now: float) -> None:
         """Note that an image got through; of `duration_s` it was on the link itself."""
         size_bytes = self._sizes.pop(index)
         self._unsent_bytes -= size_bytes
-        self.link.ended(index, size_bytes, duration_s, now)
+        self.link.ended((self.name, index), size_bytes, duration_s, now)
 
     def preprocessing_lost(self, index: int) -> None:
         """Note that an image waits again, since whoever had it is gone."""
@@ -174,30 +243,44 @@ class EdgeSchedule:
 
     def upload_lost(self, index: int, now: float) -> None:
         """Note that an image is to be sent again; it is not preprocessed any more."""
-        self._to_send[index] = None
+        self._line_up(index)
         self._waiting_bytes += self._sizes[index]
-        self.link.dropped(index, self._sizes[index], now)
+        self.link.dropped((self.name, index), self._sizes[index], now)
 
     def expected(self, index: int) -> Expectation:
         """Estimate what preprocessing an image that was not sent yet would do."""
         return self._prospects.expected(index, self._sizes[index])
 
-    def next_to_preprocess(self, now: float) -> int | None:
+    def next_to_preprocess(self, now: float, *, ahead_bytes: float = 0.0) -> int | None:
         """Choose the image that is worth most now; None if nothing is.
 
         Nothing is, if all that waits beside it would be sent before it is ready: the link would run dry.
+
+        Parameters
+        ----------
+        now : float
+            In seconds.
+        ahead_bytes : float
+            What the link is to send before, of other streams.
         """
         rate = self.link.bytes_per_s
-        budget = None if rate is None else Budget(self._unsent_bytes, rate, self.cores)
+        budget = None if rate is None else Budget(ahead_bytes + self._unsent_bytes, rate, self.cores)
         more_to_come = now - self._arrived_at < _ARRIVING_S
         index = self._prospects.best(budget, under_way=self._preprocessing, more_to_come=more_to_come)
         if index is None:
             return None
-        dry_after_s = self.link.dry_after_s(self._waiting_bytes - self._sizes[index], now)
+        beside_bytes = ahead_bytes + self._waiting_bytes - self._sizes[index]
+        dry_after_s = self.link.dry_after_s(beside_bytes, now)
         return index if self.expected(index).cpu_s <= dry_after_s else None
 
     def next_to_upload(self) -> int | None:
         """Choose the image to be handed to the link; None if it has enough at hand, or nothing waits."""
         if self.link.under_way >= self.link.depth:
             return None
-        return next(iter(self._to_send), None) if self._to_send else self._prospects.least()
+        while self._queue and self._queue[0] not in self._to_send:
+            heapq.heappop(self._queue)
+        return self._queue[0] if self._queue else self._prospects.least()
+
+    def _line_up(self, index: int) -> None:
+        self._to_send.add(index)
+        heapq.heappush(self._queue, index)

@@ -69,10 +69,15 @@ class Prospects:
 
     What an image saves per CPU second, its worth, is estimated over its index, CPU seconds per byte over that
     worth, and bytes saved as the product. A question costs a few array operations over all that wait.
+
+    Parameters
+    ----------
+    fits_itself : bool
+        False: the nature of the course is found by whoever takes a `twin`, and brings it back.
     """
 
-    def __init__(self) -> None:
-        self._worth = SmoothCourse(_NOMINAL_WORTH)
+    def __init__(self, *, fits_itself: bool = True) -> None:
+        self._worth = SmoothCourse(_NOMINAL_WORTH, fits_itself=fits_itself)
         self._cost = CpuSeconds()
         self._slots: dict[int, int] = {}
         self._used = 0
@@ -102,6 +107,20 @@ class Prospects:
         self._worth.observe(index, saved_bytes / cpu_s)
         self._cost.observe(saved_bytes / cpu_s, cpu_s / size_bytes)
 
+    @property
+    def fit_is_due(self) -> bool:
+        """Whether a `twin` should be fitted."""
+        return self._worth.fit_is_due
+
+    def twin(self) -> SmoothCourse:
+        """Copy what was observed of the worth, to be fitted meanwhile."""
+        return self._worth.twin()
+
+    def adopt(self, twin: SmoothCourse) -> None:
+        """Go on with a twin that was fitted."""
+        twin.catch_up(self._worth)
+        self._worth = twin
+
     def expected(self, index: int, size_bytes: int) -> Expectation:
         """Estimate what preprocessing an image would do."""
         self._worth.cover(index)
@@ -114,12 +133,12 @@ class Prospects:
         )
 
     def least(self) -> int | None:
-        """Choose the image whose preprocessing is worth least, the first of several alike."""
+        """Choose the image whose preprocessing is worth least, the lowest of several alike."""
         slots = np.flatnonzero(self._waits[: self._used])
         if not len(slots):
             return None
         worths = self._worth.mean[self._worth.cells(self._indices[slots])]
-        return int(self._indices[slots[np.argmin(worths)]])
+        return int(self._indices[slots[worths == worths.min()]].min())
 
     def best(self, budget: Budget | None, *, under_way: Collection[int], more_to_come: bool) -> int | None:
         """Choose the image whose preprocessing is worth most, what it would teach included.
@@ -156,7 +175,7 @@ class Prospects:
             known = self._worth.cells(np.array(list(under_way), np.int64))
             worth = worth + _WORTH_OF_KNOWING * self._worth_of_knowing(candidates, count, known, threshold)
         chosen = candidates[np.argmax(worth)]
-        return int(self._indices[slots[np.argmax(cells == chosen)]])
+        return int(self._indices[slots[cells == chosen]].min())
 
     def _shortlist(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         if len(cells) <= _SHORTLISTED:

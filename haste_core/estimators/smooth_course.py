@@ -39,9 +39,12 @@ class SmoothCourse:
     ----------
     level : float
         What values are expected before there is one.
+    fits_itself : bool
+        False: its nature is found by `fit` on a `twin`, in another thread, so that no observation takes long.
     """
 
-    def __init__(self, level: float) -> None:
+    def __init__(self, level: float, *, fits_itself: bool = True) -> None:
+        self._fits_itself = fits_itself
         self._nature = Nature(level, usual_variance(level))
         self._indices: list[int] = []
         self._values: list[float] = []
@@ -74,6 +77,11 @@ class SmoothCourse:
         """Indices that share a cell; changes as more is known."""
         return self._cell_size
 
+    @property
+    def fit_is_due(self) -> bool:
+        """Whether there are so many more observations that its nature is worth finding anew."""
+        return 0 < self._next_fit <= len(self._values)
+
     def cells(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Find the cells of indices up to the highest one that is covered."""
         return indices // self._cell_size
@@ -91,7 +99,30 @@ class SmoothCourse:
         self._indices.append(index)
         self._values.append(value)
         with _one_thread():
-            self._take_in(index, value)
+            if self._fits_itself and self.fit_is_due and self._find_nature():
+                self._build()
+            else:
+                self._take_in(index, value)
+
+    def twin(self) -> SmoothCourse:
+        """Copy what was observed, to be fitted while this course goes on."""
+        twin = SmoothCourse(self._nature.level, fits_itself=self._fits_itself)
+        twin._nature, twin._highest, twin._next_fit = self._nature, self._highest, self._next_fit
+        twin._indices, twin._values = self._indices.copy(), self._values.copy()
+        return twin
+
+    def fit(self) -> None:
+        """Find the nature of what was observed, and compute all anew."""
+        with _one_thread():
+            self._find_nature()
+            self._build()
+
+    def catch_up(self, course: SmoothCourse) -> None:
+        """Observe what the course has observed since this one, its twin, was made."""
+        self.cover(course._highest)
+        known = len(self._values)
+        for index, value in zip(course._indices[known:], course._values[known:], strict=True):
+            self.observe(index, value)
 
     def covariances(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
         """Tell how pairs of cells vary together, given all that was observed.
@@ -111,14 +142,16 @@ class SmoothCourse:
         found = self._covariance[first, np.where(near, offset, 0) + REACH]
         return np.where(near, found, 0.0)
 
+    def _find_nature(self) -> bool:
+        """Find it anew; False if it is much the same."""
+        self._next_fit = _next_fit(len(self._values))
+        nature = most_likely(np.array(self._indices), np.array(self._values), self._nature)
+        if nature.is_like(self._nature):
+            return False
+        self._nature = nature
+        return True
+
     def _take_in(self, index: int, value: float) -> None:
-        if len(self._values) == self._next_fit:
-            self._next_fit = _next_fit(len(self._values))
-            nature = most_likely(np.array(self._indices), np.array(self._values), self._nature)
-            if not nature.is_like(self._nature):
-                self._nature = nature
-                self._build()
-                return
         cell = index // self._cell_size
         self._sum[cell] += value
         self._count[cell] += 1

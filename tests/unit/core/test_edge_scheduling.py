@@ -115,7 +115,7 @@ def test_images_that_were_lost_or_failed_are_sent() -> None:
     while (index := schedule.next_to_upload()) is not None:
         upload(schedule, index, start=1.0, end=1.25)
         sent.append(index)
-    assert sent == [3, 0, 1, 4, 2]
+    assert sent == [3, 0, 1, 2, 4]
     assert schedule.next_to_preprocess(now=2.0) is None
 
 
