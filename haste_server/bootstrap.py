@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from haste_core.dead_letters import DeadLetters
+from haste_core.edge_images import EDGE_KEYS
 from haste_core.errors import InvalidError, Problem, TransientError
 from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Broker
+from haste_core.ports import Broker, Selector
 from haste_core.scheduling import RetryPolicy, grace_s
 from haste_runtime.tiers import said_openly
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.catalogue import load_pipelines, named_tiers
 from haste_server.channels.mail import Mail
 from haste_server.channels.webhook import Webhook
-from haste_server.engine import Engine, EngineSettings
+from haste_server.engine import Beside, Engine, EngineSettings
 from haste_server.engine.alerting import Alerting
 from haste_server.engine.pipeline_check import check_own_parts
 from haste_server.gateway.arrivals import Arrivals
@@ -124,10 +125,10 @@ class Server:
             Part(sweep.start, sweep.stop),
         ]
         if own_workers is not None:
-            workers = self._own_workers(own_workers, url)
-            # Stopped first: the results of what they still finish are recorded.
-            stop = partial(workers.stop, timeout_s=self.settings.shutdown_s)
-            beside.append(Part(workers.start, stop))
+            for workers in self._own_workers(own_workers, url):
+                # Stopped first: the results of what they still finish are recorded.
+                stop = partial(workers.stop, timeout_s=self.settings.shutdown_s)
+                beside.append(Part(workers.start, stop))
         return Parts(create_app(services), tuple(beside))
 
     def web(self, _url: str) -> Parts:
@@ -187,14 +188,27 @@ class Server:
         return RabbitBroker(self.settings.broker_url.get_secret_value())
 
     def _engine(self, store: SqlStore, broker: Broker) -> Engine:
-        selectors = {key: SELECTORS[name](store.database) for key, name in self.settings.selectors.items()}
+        selectors, beside = self._selectors(store.database)
         settings = EngineSettings(
             lease_s=self.settings.lease_s,
             evaluation_limit_s=self.settings.evaluation_limit_s,
             selectors=selectors,
+            beside=beside,
             tier_limits=self.settings.tier_limits,
         )
         return Engine(store=store, broker=broker, settings=settings)
+
+    def _selectors(self, database: Database) -> tuple[dict[str, Selector], dict[str, Beside]]:
+        """Make who chooses the tasks of some keys, and what some of them do beside."""
+        chosen = self.settings.selectors
+        selectors = {key: SELECTORS[name](database) for key, name in chosen.items() if name != "edge"}
+        if "edge" not in chosen.values():
+            return selectors, {}
+        from haste_server.engine.edge_selector import EdgeSelector
+        from haste_server.store.edge import EdgeTasks
+
+        edge = EdgeSelector(EdgeTasks(database), clock=time.time)
+        return {**selectors, **dict.fromkeys(EDGE_KEYS, edge)}, {"edge": edge}
 
     def _alerting(self, store: SqlStore) -> Part:
         settings = self.settings
@@ -249,7 +263,21 @@ class Server:
             worker_silence_s=self.settings.lease_s,
         )
 
-    def _own_workers(self, broker: EmbeddedBroker, url: str) -> ChildProcess:
+    def _own_workers(self, broker: EmbeddedBroker, url: str) -> list[ChildProcess]:
+        """Make a program for each key with slots of its own, and one for all other keys."""
+        own = self.settings.slots
+        made = [
+            self._own_worker(broker, url, f"workers for {key}", {"KEYS": key, "CONCURRENCY": str(slots)})
+            for key, slots in own.items()
+        ]
+        if self.settings.workers:
+            others = {"CONCURRENCY": str(self.settings.workers), "WITHOUT_KEYS": ",".join(own)}
+            made.append(self._own_worker(broker, url, "workers", others))
+        return made
+
+    def _own_worker(
+        self, broker: EmbeddedBroker, url: str, name: str, told: Mapping[str, str]
+    ) -> ChildProcess:
         def attach(process: subprocess.Popen[bytes]) -> None:
             reader, writer = cast(BinaryIO, process.stdout), cast(BinaryIO, process.stdin)
             broker.attach(reader, writer, name=f"worker {process.pid}")
@@ -258,22 +286,22 @@ class Server:
         if self.settings.worker_config is not None:
             command += ["--config", str(self.settings.worker_config)]
         return ChildProcess(
-            name="workers",
+            name=name,
             command=command,
-            environment=self._worker_environment(url),
+            environment=self._worker_environment(url, told),
             with_pipes=True,
             on_start=attach,
         )
 
-    def _worker_environment(self, url: str) -> dict[str, str]:
+    def _worker_environment(self, url: str, more: Mapping[str, str]) -> dict[str, str]:
         """Tell the server's own workers their settings; the database is none of their business."""
         settings = self.settings
         roots = {**settings.readable_roots, LANDING_ROOT: settings.landing}
         tiers = settings.all_tiers(named_tiers(self.pipelines))
         told = {
+            **more,
             "SERVER_URL": url,
             "SITE": settings.site,
-            "CONCURRENCY": str(settings.workers),
             "WORK_DIR": str(settings.data_dir / "work"),
             "ROOTS": json.dumps({name: str(folder) for name, folder in roots.items()}),
             "TIERS": json.dumps(

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from haste_core.edge_images import EDGE_KEYS
 from haste_core.errors import InvalidError, Problem
 from haste_core.fields import Name, TierName
 from haste_core.routing import DEFAULT_SITE
@@ -30,7 +31,7 @@ from haste_server.channels.settings import EmailSettings, WebhookSettings
 MIN_TOKEN_LENGTH = 16
 DEFAULT_LEASE_S = 30.0
 
-SelectorName = Literal["highest-rank", "newest-first"]
+SelectorName = Literal["highest-rank", "newest-first", "edge"]
 
 _MIB = 2**20
 _RESERVED_ROOTS = frozenset({"landing", "work"})
@@ -71,6 +72,9 @@ class ServerSettings(BaseModel):
         Your own handlers for its own workers, ``module:function`` by task key.
     workers : int
         How many tasks its own workers run at once.
+    slots : dict of int
+        Task keys whose tasks its own workers run beside all others, and how many at once; `workers` is for the
+        other keys then, and may be 0.
     worker_config : Path, optional
         A YAML file with more settings for its own workers.
     lease_s : float
@@ -85,7 +89,8 @@ class ServerSettings(BaseModel):
         By how much the priority of a waiting task grows each second.
     selectors : dict of str
         By task key: ``newest-first``, or ``highest-rank`` with no more tasks at the workers than they run at
-        once. All other keys: the highest rank, with a few tasks in store at the workers.
+        once. All other keys: the highest rank, with a few tasks in store at the workers. ``edge`` is for
+        `preprocess` and `upload`, both together: the order of a microscope's computer.
     alert_webhooks : tuple of WebhookSettings
     alert_email : EmailSettings, optional
         Where alerts are sent to, beside being shown. A pipeline says what is told, never to whom.
@@ -123,9 +128,10 @@ class ServerSettings(BaseModel):
     default_pipeline: str = "focus-tier"
     agent_tags: dict[str, str] = Field(default_factory=dict)
     handlers: dict[Name, HandlerReference] = Field(default_factory=dict)
-    workers: Annotated[int, Field(ge=1, le=256)] = Field(
+    workers: Annotated[int, Field(ge=0, le=256)] = Field(
         default_factory=lambda: min(os.cpu_count() or 1, 256)
     )
+    slots: dict[Name, Annotated[int, Field(ge=1, le=256)]] = Field(default_factory=dict)
     worker_config: LocalPath | None = None
     lease_s: Annotated[float, Field(ge=2, le=3600)] = DEFAULT_LEASE_S
     evaluation_limit_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
@@ -186,6 +192,21 @@ class ServerSettings(BaseModel):
             )
         if self.uploads_leave_no_thread:
             raise ValueError(f"max_uploads must be below threads ({self.threads}), or uploads block the rest")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_works(self) -> Self:
+        if self.workers == 0 and not self.slots:
+            raise ValueError("workers: 0 leaves nobody to work, unless slots names the task keys to take")
+        return self
+
+    @model_validator(mode="after")
+    def _the_edge_chooses_both(self) -> Self:
+        chosen = {key for key, name in self.selectors.items() if name == "edge"}
+        if chosen and chosen != set(EDGE_KEYS):
+            raise ValueError(
+                "selectors: edge is for preprocess and upload, and for both: {preprocess: edge, upload: edge}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -63,6 +63,8 @@ class WorkerSettings(BaseModel):
         Where this worker stands; it takes the tasks whose objects can be reached from there.
     keys : tuple of str
         The task keys to take; empty: all that it has usable handlers for.
+    without_keys : tuple of str
+        Those to leave to other workers.
     handlers : dict of str
         The user's own handlers, ``module:function`` by task key.
     concurrency : int
@@ -103,6 +105,7 @@ class WorkerSettings(BaseModel):
     destination: Destination | None = None
     site: Name = DEFAULT_SITE
     keys: Names = ()
+    without_keys: Names = ()
     handlers: dict[Name, HandlerReference] = Field(default_factory=dict)
     concurrency: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 256), ge=1, le=256)
     prefetch: int | None = Field(default=None, ge=1, le=MAX_PREFETCH)

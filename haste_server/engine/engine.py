@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from haste_core.ports import Broker, Clock, Selector, TaskStore
 from haste_core.scheduling import grace_s
@@ -24,6 +25,16 @@ from haste_server.engine.revoker import Revoker
 STOP_LIMIT_S = 10.0
 
 
+class Beside(Protocol):
+    """Something with a thread of its own in the engine."""
+
+    def step(self) -> None:
+        """Wait for work at most about a second, and do it."""
+
+    def stop(self) -> None:
+        """End the wait."""
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """What can be tuned.
@@ -38,12 +49,15 @@ class EngineSettings:
         By task key, for queues that are not handed out by rank.
     tier_limits : mapping of str to TierLimits
         By tier, for those from which objects go on.
+    beside : mapping of str to Beside
+        By the name of its thread, what selectors do while nobody waits for their choice.
     """
 
     lease_s: float = 30.0
     evaluation_limit_s: float = 10.0
     selectors: Mapping[str, Selector] = field(default_factory=dict)
     tier_limits: Mapping[str, TierLimits] = field(default_factory=dict)
+    beside: Mapping[str, Beside] = field(default_factory=dict)
 
 
 class Engine:
@@ -53,6 +67,7 @@ class Engine:
         self, *, store: TaskStore, broker: Broker, settings: EngineSettings, clock: Clock = time.time
     ) -> None:
         self._broker = broker
+        self._beside = tuple(settings.beside.values())
         self._inbox = Inbox()
         attendance = Attendance(forget_after_s=settings.lease_s)
         self._dispatcher = Dispatcher(
@@ -106,6 +121,7 @@ class Engine:
             Loop("mover", self._mover.step),
             Loop("reviser", self._reviser.step),
             Loop("keeper", self._keeper.step),
+            *(Loop(name, part.step) for name, part in settings.beside.items()),
         ]
 
     def start(self) -> None:
@@ -123,6 +139,8 @@ class Engine:
         self._mover.stop()
         self._reviser.stop()
         self._keeper.stop()
+        for part in self._beside:
+            part.stop()
         self._inbox.results.close()
         self._inbox.presences.close()
         self.wake()

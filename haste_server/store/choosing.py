@@ -42,7 +42,7 @@ class NewestFirst:
         return _first(self._database, route, free_slots, tasks.c.ready_at.desc(), tasks.c.task_id.desc())
 
 
-SELECTORS: Mapping[SelectorName, Callable[[Database], Selector]] = {
+SELECTORS: Mapping[SelectorName, Callable[[Database], Selector]] = {  # those that keep nothing in mind
     "highest-rank": HighestRank,
     "newest-first": NewestFirst,
 }

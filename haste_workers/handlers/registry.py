@@ -55,6 +55,7 @@ def choose_handlers(settings: WorkerSettings) -> dict[str, str]:
 
     Without keys in the settings, these are all that can work here: `upload` needs a server, `command` needs
     programs. A task that no worker takes waits and says so; one that a worker takes in vain has failed.
+    The settings may leave some to other workers.
 
     Raises
     ------
@@ -64,7 +65,8 @@ def choose_handlers(settings: WorkerSettings) -> dict[str, str]:
     known = known_handlers(settings)
     lacking = _lacking(known, settings)
     if not settings.keys:
-        return {key: reference for key, reference in known.items() if key not in lacking}
+        left = lacking.keys() | set(settings.without_keys)
+        return {key: reference for key, reference in known.items() if key not in left}
     unknown = [key for key in settings.keys if key not in known]
     if unknown:
         raise HandlerUnusableError(
@@ -74,7 +76,7 @@ def choose_handlers(settings: WorkerSettings) -> dict[str, str]:
     for key in settings.keys:
         if key in lacking:
             raise HandlerUnusableError(lacking[key])
-    return {key: known[key] for key in settings.keys}
+    return {key: known[key] for key in settings.keys if key not in settings.without_keys}
 
 
 def _lacking(known: Mapping[str, str], settings: WorkerSettings) -> dict[str, str]:
