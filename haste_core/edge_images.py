@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any, Protocol
 
 from haste_core.routing import Route
@@ -101,7 +102,7 @@ class EdgeImage:
     preprocess: EdgeTask | None = None
     upload: EdgeTask | None = None
 
-    @property
+    @cached_property
     def standing(self) -> Standing:
         """Where the image stands."""
         if self.upload is None:
@@ -143,7 +144,7 @@ class EdgeImage:
             return None
         return Saving(before - after, cpu_s)
 
-    @property
+    @cached_property
     def raw_bytes(self) -> int | None:
         """Size of the image as it came, if anybody told it."""
         told = self.preprocess.number("bytes_before") if self.preprocess else None

@@ -21,6 +21,7 @@ _WORTH_OF_KNOWING = 0.5  # its neighbours would soon be known anyhow, some by ea
 _SAMPLED = 2048  # images by which the threshold is found
 _FEW = 2  # images left to be preprocessed: nothing more to learn for
 _FEWEST_SLOTS = 1024
+_PIECE = 64  # cells
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Prospects:
         if len(cells) <= _SHORTLISTED:
             return cells
         hope = self._worth.mean[cells] + _OPTIMISM * np.sqrt(self._worth.variance[cells])
-        return cells[np.sort(np.argpartition(hope, -_SHORTLISTED)[-_SHORTLISTED:])]
+        return cells[np.sort(_highest(hope, _SHORTLISTED))]
 
     def _threshold(
         self, cells: NDArray[np.int64], sizes: NDArray[Any], budget: Budget | None
@@ -254,3 +255,18 @@ class Prospects:
             setattr(self, name, new)
         self._used = len(kept)
         self._slots = {int(index): slot for slot, index in enumerate(self._indices[: self._used])}
+
+
+def _highest(values: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Find the places of the highest values, in any order.
+
+    `argpartition` takes ten times as long where most values are the same, as they are where nothing is known;
+    so it gets only the pieces with the highest values in them.
+    """
+    places = np.arange(len(values))
+    if len(values) > count * _PIECE:
+        tops = np.maximum.reduceat(values, places[::_PIECE])
+        pieces = np.argpartition(tops, -count)[-count:]
+        places = (pieces[:, None] * _PIECE + np.arange(_PIECE)).ravel()
+        places = places[places < len(values)]
+    return places[np.argpartition(values[places], -count)[-count:]]

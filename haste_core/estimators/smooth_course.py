@@ -65,7 +65,7 @@ class SmoothCourse:
     @property
     def variance(self) -> NDArray[np.float32]:
         """How unsure the course is in each cell, in squared units; without the noise of a single image."""
-        return self._covariance[:, REACH]
+        return self._variance
 
     @property
     def noise(self) -> float:
@@ -168,6 +168,7 @@ class SmoothCourse:
         self._correlation = correlation(np.arange(8 * _TILE) * self._cell_size, self._nature.length)
         self._mean, self._sum, self._count = np.zeros(0), np.zeros(0), np.zeros(0, np.int64)
         self._covariance = np.zeros((0, _TILE), np.float32)
+        self._variance = np.zeros(0, np.float32)  # a column of these, read at once for all cells
         self._grow()
         cells = np.array(self._indices, np.int64) // self._cell_size
         np.add.at(self._sum, cells, self._values)
@@ -191,6 +192,7 @@ class SmoothCourse:
         self._count = np.append(self._count, np.zeros(new - old, np.int64))
         rows = np.tile(prior.astype(np.float32), (new - old, 1))
         self._covariance = np.concatenate((self._covariance, rows))
+        self._variance = self._covariance[:, REACH].copy()
 
     def _solve(self, start: int, end: int) -> None:
         """Compute the cells from `start` to before `end` from the observations about them."""
@@ -211,6 +213,7 @@ class SmoothCourse:
         left = self._correlation[np.abs(about[:, None] - about)] - weights.T @ weights
         rows = np.arange(end - start)[:, None]
         self._covariance[start:end] = variance * left[rows + REACH, rows + np.arange(_TILE)]
+        self._variance[start:end] = self._covariance[start:end, REACH]
 
 
 def _one_thread() -> AbstractContextManager[Any]:
