@@ -1,6 +1,6 @@
 """How long a microscope's computer takes to choose, with many images waiting in its store.
 
-Everything runs as in a server, on a new SQLite file: the selector with its thread beside, claims, and results.
+Everything runs as in a server, on a new SQLite file: the selector with its thread beside, claims, results.
 Only the workers are missing: each image is preprocessed or sent at once.
 """
 

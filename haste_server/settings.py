@@ -73,8 +73,8 @@ class ServerSettings(BaseModel):
     workers : int
         How many tasks its own workers run at once.
     slots : dict of int
-        Task keys whose tasks its own workers run beside all others, and how many at once; `workers` is for the
-        other keys then, and may be 0.
+        Task keys whose tasks its own workers run beside all others, and how many at once; `workers` is for
+        the other keys then, and may be 0.
     worker_config : Path, optional
         A YAML file with more settings for its own workers.
     lease_s : float

@@ -133,6 +133,13 @@ class Prospects:
             saved_bytes=float(worth[0]) * cpu_s, saved_sd_bytes=math.sqrt(variance) * cpu_s, cpu_s=cpu_s
         )
 
+    def highest_worth(self) -> float:
+        """Estimate the highest worth of all that wait, in bytes per CPU second."""
+        slots = np.flatnonzero(self._waits[: self._used])
+        if not len(slots):
+            return -math.inf
+        return float(self._worth.mean[self._worth.cells(self._indices[slots])].max())
+
     def least(self) -> int | None:
         """Choose the image whose preprocessing is worth least, the lowest of several alike."""
         slots = np.flatnonzero(self._waits[: self._used])

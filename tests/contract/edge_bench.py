@@ -1,4 +1,4 @@
-"""A microscope's computer on a simulated clock: its real store and selector, workers and a link that only wait."""
+"""A microscope's computer on a simulated clock: real store and selector; workers and link only wait."""
 
 import heapq
 from collections.abc import Callable

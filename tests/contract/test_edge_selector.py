@@ -2,6 +2,7 @@
 
 import pytest
 
+from haste_core.edge_history import edge_history
 from haste_core.messages import Outcome, TaskMessage, TaskResult
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
@@ -29,24 +30,24 @@ def all_ended_well(computer: Computer, job_ids: list[int]) -> bool:
 
 
 def test_what_saves_much_is_preprocessed_the_rest_is_sent_as_it_is(computer: Computer) -> None:
-    job_ids = computer.submit(*range(90))
+    job_ids = computer.submit(*range(70))
     computer.run()
     assert all_ended_well(computer, job_ids)
     # There is time for half of all, and 30 save much; by chance it would be 15 of these.
-    assert len(computer.preprocessed) < 60
-    assert len(set(computer.preprocessed) & set(job_ids[:30])) >= 24
+    assert len(computer.preprocessed) < 45
+    assert len(set(computer.preprocessed) & set(job_ids[:30])) >= 23
 
 
 def test_a_restart_in_the_middle_goes_on_with_what_was_learned(computer: Computer) -> None:
-    job_ids = computer.submit(*range(60))
-    computer.run(until=20)
+    job_ids = computer.submit(*range(30, 60))
+    computer.run(until=14)
     sent, preprocessed = len(computer.sent), len(computer.preprocessed)
     computer.boot()
-    later = computer.submit(*range(100, 140))  # the first thirty of these save as much
+    later = computer.submit(*range(60, 70), *range(100, 110))  # these ten save much
     computer.run()
     assert all_ended_well(computer, job_ids + later)
-    assert sent == 20 > preprocessed > 5
-    assert len(set(computer.preprocessed) & set(later[:30])) >= 18
+    assert sent == 14 > preprocessed > 3
+    assert len(set(computer.preprocessed) & set(later[10:])) >= 7
 
 
 def test_a_selector_that_is_new_chooses_as_the_one_before_would(computer: Computer) -> None:
@@ -138,13 +139,13 @@ def test_what_could_not_be_claimed_is_free_again(computer: Computer) -> None:
 
 
 def test_the_older_stream_goes_first_and_the_next_one_takes_what_it_leaves(computer: Computer) -> None:
-    older = computer.submit(*range(20), stream_id="older")
-    newer = computer.submit(*range(20), stream_id="newer")
+    older = computer.submit(*range(14), stream_id="older")
+    newer = computer.submit(*range(14), stream_id="newer")
     computer.run()
     assert all_ended_well(computer, older + newer)
     sent_as_older = [job_id in older for job_id in computer.sent]
-    assert sent_as_older.index(False) >= 17  # those under way to be preprocessed are sent later
-    assert len(set(computer.preprocessed) & set(newer)) >= 5  # of which the older one has no use any more
+    assert sent_as_older.index(False) >= 11  # those under way to be preprocessed are sent later
+    assert len(set(computer.preprocessed) & set(newer)) >= 4  # of which the older one has no use any more
 
 
 def test_images_without_a_number_or_with_the_same_one_are_told_apart(computer: Computer) -> None:
@@ -182,6 +183,25 @@ def test_a_backlog_that_is_cancelled_is_found_beside_and_forgotten(
     assert site.waiting_bytes == {"old": 0, "new": 30 * SIZE}
     computer.run()
     assert sorted(computer.sent) == new
+
+
+def test_what_was_done_and_why_is_found_out_afterwards_from_the_jobs(computer: Computer) -> None:
+    job_ids = computer.submit(*range(40))
+    computer.run(until=30)
+    jobs = computer.jobs(job_ids)
+    history = edge_history(job.to_json() for job in reversed(jobs))
+
+    assert [entry.job_id for entry in history] == job_ids
+    done = {entry.job_id for entry in history if entry.saved_bytes is not None}
+    assert done == set(computer.preprocessed)
+    assert {entry.job_id for entry in history if entry.way == "skipped"} >= set(computer.sent) - done
+    ways = [entry.way for entry in history]
+    assert ways.count("searched") + ways.count("exploited") in (len(done), len(done) + 1)
+    assert ways.count("searched") >= 2 <= ways.count("exploited")
+    exploited = [entry for entry in history if entry.way == "exploited" and entry.saved_bytes is not None]
+    off = [abs(entry.expected_bytes - (entry.saved_bytes or 0)) for entry in exploited]
+    assert sorted(off)[len(off) // 2] < 30_000  # of 150,000
+    assert all(entry.cpu_s == pytest.approx(0.4, abs=0.01) for entry in exploited)
 
 
 def test_other_sites_and_keys_are_not_touched(computer: Computer) -> None:

@@ -7,7 +7,7 @@ from haste_workers.answers import Answer
 RAW_BYTES = 400_000
 BYTES_PER_S = 5e6
 PREPROCESS_S = 0.08
-WORTHY = 20
+WORTHY = 14
 
 
 def preprocess(job, task, context):

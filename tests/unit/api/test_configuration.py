@@ -110,6 +110,18 @@ def test_a_selector_that_is_not_there_is_named_with_those_that_are() -> None:
     }
 
 
+def test_the_edge_chooses_for_both_keys() -> None:
+    assert "both" in problems(selectors={"preprocess": "edge"})[""]
+    assert "both" in problems(selectors={"preprocess": "edge", "upload": "edge", "tier": "edge"})[""]
+    assert load_settings(selectors={"preprocess": "edge", "upload": "edge"}).settings.selectors
+
+
+def test_somebody_works() -> None:
+    assert "slots" in problems(workers=0)[""]
+    assert "slots.upload" in problems(slots={"upload": 0})
+    assert load_settings(workers=0, slots={"Upload": 4}).settings.slots == {"upload": 4}
+
+
 def test_uploads_leave_threads_for_others() -> None:
     assert "max_uploads" in problems(threads=8, max_uploads=8)[""]
 

@@ -191,3 +191,71 @@ def test_choosing_among_a_hundred_thousand_takes_milliseconds() -> None:
         assert schedule.next_to_upload() is not None
         spent.append(time.thread_time() - began)
     assert min(spent) < 0.05  # 0.002 s where this was written; a loop over all would take a second
+
+
+def test_an_image_that_is_withdrawn_leaves_nothing_behind_wherever_it_was() -> None:
+    schedule = a_schedule(6)
+    preprocess(schedule, 0, 50_000)
+    schedule.preprocessing_started(1)
+    schedule.upload_started(2, now=0.0)
+    schedule.arrived(6, SIZE, now=0.0, as_it_is=True)
+    for index in (0, 1, 2, 3, 6):
+        schedule.withdrawn(index, now=1.0)
+    assert schedule.waiting_bytes == 2 * SIZE
+    assert schedule.link.under_way == 0
+    sent = []
+    while (index := schedule.next_to_upload()) is not None:
+        upload(schedule, index, start=1.0, end=1.25)
+        sent.append(index)
+    assert sent == [4, 5]
+    assert schedule.is_empty
+    assert schedule.waiting_bytes == 0
+    schedule.arrived(3, SIZE, now=2.0)
+    assert schedule.next_to_upload() == 3
+
+
+def test_what_is_to_be_sent_as_it_is_goes_before_what_may_be_preprocessed() -> None:
+    schedule = a_schedule(3)
+    schedule.arrived(3, SIZE, now=0.0, as_it_is=True)
+    assert schedule.next_to_upload() == 3
+    schedule.upload_started(3, now=0.0)
+    assert schedule.next_to_upload() == 0
+
+
+def test_schedules_that_share_a_link_fill_it_together_and_know_what_goes_before() -> None:
+    older = a_schedule(6)
+    newer = EdgeSchedule(cores=1, link=older.link, name="newer")
+    newer.arrived(0, SIZE, now=0.0)
+    newer.arrived(1, SIZE, now=0.0)
+    upload(older, 0, start=0.0, end=0.25)
+    preprocess(newer, 0, 50_000, 0.6)
+    assert newer.next_to_preprocess(now=0.25) is None  # it takes 0.6 s, and the link is free
+    assert newer.next_to_preprocess(now=0.25, ahead_bytes=older.waiting_bytes) == 1
+    older.upload_started(1, now=0.25)
+    newer.upload_started(0, now=0.25)
+    assert older.next_to_upload() is newer.next_to_upload() is None
+    newer.upload_ended(0, duration_s=0.2, now=0.7)
+    assert older.next_to_upload() == 2
+
+
+def test_the_nature_of_a_course_is_found_elsewhere_as_it_is_here() -> None:
+    here, elsewhere = EdgeSchedule(cores=1), EdgeSchedule(cores=1, fits_itself=False)
+    for schedule in (here, elsewhere):
+        for index in range(120):
+            schedule.arrived(index, SIZE, now=0.0)
+    for index in range(0, 120, 3):
+        saved = 80_000 if index // 30 % 2 else 10_000
+        preprocess(here, index, saved)
+        twin = elsewhere.twin() if elsewhere.fit_is_due else None
+        preprocess(elsewhere, index, saved)
+        if twin is not None:
+            twin.fit()
+            elsewhere.adopt(twin)
+    while elsewhere.fit_is_due:
+        twin = elsewhere.twin()
+        twin.fit()
+        elsewhere.adopt(twin)
+    for index in range(1, 120, 7):
+        if index % 3:
+            expected = here.expected(index).saved_bytes
+            assert elsewhere.expected(index).saved_bytes == pytest.approx(expected, rel=0.25, abs=2_000)

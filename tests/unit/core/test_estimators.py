@@ -7,6 +7,7 @@ import pytest
 
 from haste_core.estimators import Budget, CpuSeconds, Interpolation, Prospects, SmoothCourse
 from haste_core.estimators.likelihood import Nature
+from haste_core.estimators.prospects import _highest
 
 RNG = np.random.default_rng(7)
 
@@ -163,3 +164,12 @@ def test_many_come_and_go() -> None:
     assert len(prospects) == 100
     assert prospects.least() == 9_900
     assert len(prospects._waits) < 2_000
+
+
+@pytest.mark.parametrize("length", [65, 5_000, 65_536])
+def test_the_highest_values_are_found_among_many_that_are_the_same(length: int) -> None:
+    values = np.ones(length)
+    values[:: max(1, length // 40)] += np.arange(len(values[:: max(1, length // 40)]))
+    found = _highest(values, 64)
+    assert len(set(found.tolist())) == 64
+    assert sorted(values[found]) == sorted(np.sort(values)[-64:])

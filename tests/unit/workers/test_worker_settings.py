@@ -163,6 +163,15 @@ class TestKeys:
         settings = WorkerSettings(keys="upload", handlers={"upload": "m:f"})
         assert choose_handlers(settings) == {"upload": "m:f"}
 
+    def test_some_are_left_to_other_workers(self) -> None:
+        assert set(choose_handlers(WorkerSettings(without_keys="Tier,upload"))) == {
+            "preprocess",
+            "focus-score",
+        }
+        assert set(choose_handlers(WorkerSettings(keys="tier,preprocess", without_keys="tier"))) == {
+            "preprocess"
+        }
+
     @pytest.mark.parametrize(
         ("keys", "said"),
         [("deblur", "no handler for 'deblur'"), ("upload", "--server-url"), ("command", "programs")],
