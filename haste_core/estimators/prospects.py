@@ -69,7 +69,8 @@ class Prospects:
     """The images that wait as they are, with what preprocessing each would save.
 
     What an image saves per CPU second, its worth, is estimated over its index, CPU seconds per byte over that
-    worth, and bytes saved as the product. A question costs a few array operations over all that wait.
+    worth, and bytes saved as the product. A question costs a few array operations over the cells of the
+    course, which are at most 65,536, however many images wait.
 
     Parameters
     ----------
@@ -85,6 +86,9 @@ class Prospects:
         self._indices = np.zeros(_FEWEST_SLOTS, np.int64)
         self._sizes = np.zeros(_FEWEST_SLOTS)
         self._waits = np.zeros(_FEWEST_SLOTS, np.bool_)
+        self._waiting_bytes = 0.0
+        self._count = np.zeros(0, np.int64)  # of images that wait, by cell
+        self._counted_by = (0, 0)  # size and number of these cells
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -98,10 +102,15 @@ class Prospects:
         self._used += 1
         self._slots[index] = slot
         self._indices[slot], self._sizes[slot], self._waits[slot] = index, size_bytes, True
+        self._waiting_bytes += size_bytes
+        self._recount(index, 1)
 
     def remove(self, index: int) -> None:
         """Let an image wait no longer."""
-        self._waits[self._slots.pop(index)] = False
+        slot = self._slots.pop(index)
+        self._waits[slot] = False
+        self._waiting_bytes -= self._sizes[slot]
+        self._recount(index, -1)
 
     def learn(self, index: int, size_bytes: int, *, saved_bytes: int, cpu_s: float) -> None:
         """Learn from an image that was preprocessed, whether it waited here or not."""
@@ -135,18 +144,13 @@ class Prospects:
 
     def highest_worth(self) -> float:
         """Estimate the highest worth of all that wait, in bytes per CPU second."""
-        slots = np.flatnonzero(self._waits[: self._used])
-        if not len(slots):
-            return -math.inf
-        return float(self._worth.mean[self._worth.cells(self._indices[slots])].max())
+        worths = self._worth.mean[np.flatnonzero(self._counts())]
+        return float(worths.max()) if len(worths) else -math.inf
 
     def least(self) -> int | None:
         """Choose the image whose preprocessing is worth least, the lowest of several alike."""
-        slots = np.flatnonzero(self._waits[: self._used])
-        if not len(slots):
-            return None
-        worths = self._worth.mean[self._worth.cells(self._indices[slots])]
-        return int(self._indices[slots[worths == worths.min()]].min())
+        cells = np.flatnonzero(self._counts())
+        return self._first_of(cells[np.argmin(self._worth.mean[cells])]) if len(cells) else None
 
     def best(self, budget: Budget | None, *, under_way: Collection[int], more_to_come: bool) -> int | None:
         """Choose the image whose preprocessing is worth most, what it would teach included.
@@ -168,22 +172,39 @@ class Prospects:
         .. [1] P. Frazier, W. Powell, S. Dayanik, "The Knowledge-Gradient Policy for Correlated Normal
            Beliefs", INFORMS Journal on Computing 21(4), 599-613 (2009).
         """
-        slots = np.flatnonzero(self._waits[: self._used])
-        if not len(slots):
+        count = self._counts().astype(float)
+        cells = np.flatnonzero(count)
+        if not len(cells):
             return None
-        cells = self._worth.cells(self._indices[slots])
-        count = np.bincount(cells, minlength=len(self._worth.mean)).astype(float)
-        threshold, left = self._threshold(cells, self._sizes[slots], budget)
-        candidates = self._shortlist(np.flatnonzero(count))
+        threshold, left = self._threshold(cells, count[cells], budget)
+        candidates = self._shortlist(cells)
         worth = self._worth.mean[candidates]
         if left > _FEW:
             if more_to_come:
-                last = int(cells.max())
+                last = int(cells[-1])
                 count[last + 1 : last + 1 + REACH] = self._worth.cell_size
             known = self._worth.cells(np.array(list(under_way), np.int64))
             worth = worth + _WORTH_OF_KNOWING * self._worth_of_knowing(candidates, count, known, threshold)
-        chosen = candidates[np.argmax(worth)]
-        return int(self._indices[slots[cells == chosen]].min())
+        return self._first_of(candidates[np.argmax(worth)])
+
+    def _counts(self) -> NDArray[np.int64]:
+        """Return how many images wait in each cell; counted anew where the course has other cells now."""
+        cells = (self._worth.cell_size, len(self._worth.mean))
+        if cells != self._counted_by:
+            waiting = self._indices[: self._used][self._waits[: self._used]]
+            self._count = np.bincount(self._worth.cells(waiting), minlength=cells[1])
+            self._counted_by = cells
+        return self._count
+
+    def _recount(self, index: int, more: int) -> None:
+        if self._counted_by == (self._worth.cell_size, len(self._worth.mean)):
+            self._count[index // self._worth.cell_size] += more
+
+    def _first_of(self, cell: np.int64) -> int:
+        """Return the lowest index that waits in a cell."""
+        size, indices = self._worth.cell_size, self._indices[: self._used]
+        inside = (indices >= cell * size) & (indices < (cell + 1) * size) & self._waits[: self._used]
+        return int(indices[inside].min())
 
     def _shortlist(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         if len(cells) <= _SHORTLISTED:
@@ -192,14 +213,16 @@ class Prospects:
         return cells[np.sort(_highest(hope, _SHORTLISTED))]
 
     def _threshold(
-        self, cells: NDArray[np.int64], sizes: NDArray[Any], budget: Budget | None
+        self, cells: NDArray[np.int64], count: NDArray[Any], budget: Budget | None
     ) -> tuple[float, float]:
         """Find the worth above which there is time to preprocess, and how many images that are."""
-        step = -(-len(cells) // _SAMPLED)
-        worths = np.sort(self._worth.mean[cells[::step]])[::-1]
+        waiting = len(self)
+        step = -(-waiting // _SAMPLED)
+        sample = cells[np.searchsorted(np.cumsum(count), np.arange(0, waiting, step), side="right")]
+        worths = np.sort(self._worth.mean[sample])[::-1]
         if budget is None:
-            return float(worths[-1]), float(len(cells))
-        each_s = self._cost.expected(worths) * (step * float(sizes.mean()))
+            return float(worths[-1]), float(waiting)
+        each_s = self._cost.expected(worths) * (step * self._waiting_bytes / waiting)
         cpu_s, saved = np.cumsum(each_s), np.cumsum(worths * each_s)
         time_s = (budget.backlog_bytes - saved) / budget.bytes_per_s
         count = int(np.count_nonzero(time_s * budget.cores >= cpu_s))

@@ -18,6 +18,7 @@ from benchmarks import (
     dramatiq_peer,
     edge,
     edge_courses,
+    edge_decisions,
     focus_pipeline,
     latency,
     operators,
@@ -147,6 +148,15 @@ def test_edge_courses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert set(said) == {"mean_points_over_order", "least_points_over_order"}
     assert all(set(points) == {"smooth_20", "few_40"} for points in said.values())
     assert said["mean_points_over_order"]["smooth_20"] > 0.5
+
+
+def test_edge_decisions(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["edge_decisions", "--quick"])
+    edge_decisions.main()
+    figures = figures_of("edge_decisions", capsys.readouterr().out)
+    assert figures["waiting"] == 500
+    assert figures["sent"] == 50
+    assert all(0 < figures[f"{key}{name}"] for key in ("preprocess", "upload") for name in ("_ms", "_cpu_ms"))
 
 
 def test_nothing_is_lost_stuck_or_double_after_each_was_killed() -> None:
