@@ -225,8 +225,8 @@ class Prospects:
         each_s = self._cost.expected(worths) * (step * self._waiting_bytes / waiting)
         cpu_s, saved = np.cumsum(each_s), np.cumsum(worths * each_s)
         time_s = (budget.backlog_bytes - saved) / budget.bytes_per_s
-        count = int(np.count_nonzero(time_s * budget.cores >= cpu_s))
-        return float(worths[min(count, len(worths) - 1)]), float(count * step)
+        left = int(np.count_nonzero(time_s * budget.cores >= cpu_s))
+        return float(worths[min(left, len(worths) - 1)]), float(left * step)
 
     def _worth_of_knowing(
         self,

@@ -6,18 +6,13 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from haste_core.edge_images import PREPROCESS, UPLOAD, EdgeStore, Standing
+from haste_core.edge_images import EDGE_KEYS, PREPROCESS, EdgeStore
 from haste_core.ports import Clock
 from haste_core.routing import Route
 from haste_server.engine.edge_site import EdgeSite
 
 LOOK_EVERY_S = 1.0
 _TRIES = 3  # to choose something else where what was chosen is cancelled; what is left is found beside
-
-_CLAIMABLE = {
-    PREPROCESS: frozenset({Standing.WAITING, Standing.NEEDED}),
-    UPLOAD: frozenset({Standing.WAITING, Standing.TO_SEND}),
-}
 
 
 class EdgeSelector:
@@ -43,7 +38,7 @@ class EdgeSelector:
 
     def choose(self, route: Route, free_slots: int, *, now: float) -> list[int]:
         """Choose tasks, at most `free_slots`; none while nothing had better be begun."""
-        if route.task_key not in _CLAIMABLE:
+        if route.task_key not in EDGE_KEYS:
             return []
         site = self._sites.get(route.site)
         if site is None:
@@ -69,7 +64,7 @@ class EdgeSelector:
             new: dict[int, int] = {}
             while len(chosen) + len(new) < free_slots and (picked := pick()) is not None:
                 new[picked[1]] = picked[0]
-            gone = site.take_back(list(new), unless=_CLAIMABLE[key], now=now)
+            gone = site.take_back(new, now)
             chosen.update((job_id, task_id) for job_id, task_id in new.items() if job_id not in gone)
             if not gone:
                 break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -102,14 +102,22 @@ class EdgeSite:
                 return picked
         return None
 
-    def take_back(self, job_ids: Sequence[int], *, unless: Collection[Standing], now: float) -> set[int]:
-        """Note those of picked images of which the store says otherwise; tell which."""
-        if not job_ids:
+    def take_back(self, picked: Mapping[int, int], now: float) -> set[int]:
+        """Note what became of picked images whose tasks are not ready any more; tell which these are.
+
+        Parameters
+        ----------
+        picked : mapping of int to int
+            The tasks, by their jobs.
+        now : float
+        """
+        if not picked:
             return set()
-        found = {image.job_id: image for image in self._store.images(self._site, job_ids)}
-        gone = {job_id for job_id in job_ids if job_id not in found or found[job_id].standing not in unless}
-        self._note_all([image for image in found.values() if image.job_id in gone], gone, now)
-        self._picked -= gone
+        ready = self._store.still_ready(picked.values())
+        gone = {job_id for job_id, task_id in picked.items() if task_id not in ready}
+        if gone:
+            self._note_all(self._store.images(self._site, sorted(gone)), gone, now)
+            self._picked -= gone
         return gone
 
     def unfitted(self) -> list[EdgeSchedule]:

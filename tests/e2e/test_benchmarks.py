@@ -156,7 +156,7 @@ def test_edge_decisions(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     figures = figures_of("edge_decisions", capsys.readouterr().out)
     assert figures["waiting"] == 500
     assert figures["sent"] == 50
-    assert all(0 < figures[f"{key}{name}"] for key in ("preprocess", "upload") for name in ("_ms", "_cpu_ms"))
+    assert all(figures[f"{key}_ms"] > 0 for key in ("preprocess", "upload"))
 
 
 def test_nothing_is_lost_stuck_or_double_after_each_was_killed() -> None:

@@ -385,6 +385,32 @@ def test_a_key_with_a_selector_has_no_more_in_flight_than_free_slots(system: Sys
     assert [queue.handed_out for queue in system.store.queues()] == [4]
 
 
+class _Hesitant:
+    """Says "nothing now" at first, and then, with nothing else having happened, chooses."""
+
+    def __init__(self, database: Database) -> None:
+        self.asked: list[float] = []
+        self._selector = NewestFirst(database)
+
+    def choose(self, route: Route, free_slots: int, *, now: float) -> list[int]:
+        self.asked.append(now)
+        waited_long = now - self.asked[0] > 1.5
+        return self._selector.choose(route, free_slots, now=now) if waited_long else []
+
+
+def test_a_selector_that_says_nothing_now_is_asked_again_in_time(system: System) -> None:
+    system.engine.stop()
+    selector = _Hesitant(system.store.database)
+    settings = EngineSettings(LEASE_S, evaluation_limit_s=5, selectors={"a": selector})
+    engine = Engine(store=system.store, broker=system.broker, settings=settings)
+    engine.start()
+    system.cleanup.callback(engine.stop)
+    system.worker("a", answer=result)
+    [job_id] = system.submit(spec("a"))
+    assert system.wait(job_id) == [TaskState.DONE]
+    assert len(selector.asked) >= 2
+
+
 def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
