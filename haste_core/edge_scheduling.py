@@ -129,7 +129,9 @@ class EdgeSchedule:
     _sizes: dict[int, int] = field(default_factory=dict)
     _preprocessing: set[int] = field(default_factory=set)
     _to_send: set[int] = field(default_factory=set)  # preprocessed, or not to be
-    _queue: list[int] = field(default_factory=list)  # a heap of these, and of some that are sent
+    _turns: dict[int, int] = field(default_factory=dict)  # in which they became so; kept until they are sent
+    _queue: list[tuple[int, int]] = field(default_factory=list)  # a heap of (turn, index); some are sent
+    _turn: int = 0
     _unsent_bytes: float = 0.0  # of all that are known
     _waiting_bytes: float = 0.0  # of those that the link could be handed now
     _arrived_at: float = -math.inf
@@ -183,6 +185,7 @@ class EdgeSchedule:
     def withdrawn(self, index: int, now: float) -> None:
         """Forget an image that is not to be sent any more, or not now, wherever it was."""
         size_bytes = self._sizes.pop(index)
+        self._turns.pop(index, None)
         self._unsent_bytes -= size_bytes
         if (self.name, index) in self.link:
             self.link.dropped((self.name, index), size_bytes, now)
@@ -232,6 +235,7 @@ class EdgeSchedule:
     def upload_ended(self, index: int, *, duration_s: float, now: float) -> None:
         """Note that an image got through; of `duration_s` it was on the link itself."""
         size_bytes = self._sizes.pop(index)
+        self._turns.pop(index, None)
         self._unsent_bytes -= size_bytes
         self.link.ended((self.name, index), size_bytes, duration_s, now)
 
@@ -281,10 +285,16 @@ class EdgeSchedule:
         """Choose the image to be handed to the link; None if it has enough at hand, or nothing waits."""
         if self.link.under_way >= self.link.depth:
             return None
-        while self._queue and self._queue[0] not in self._to_send:
+        while self._queue and not self._is_to_send(*self._queue[0]):
             heapq.heappop(self._queue)
-        return self._queue[0] if self._queue else self._prospects.least()
+        return self._queue[0][1] if self._queue else self._prospects.least()
+
+    def _is_to_send(self, turn: int, index: int) -> bool:
+        return index in self._to_send and self._turns[index] == turn
 
     def _line_up(self, index: int) -> None:
         self._to_send.add(index)
-        heapq.heappush(self._queue, index)
+        if index not in self._turns:
+            self._turn += 1
+            self._turns[index] = self._turn
+        heapq.heappush(self._queue, (self._turns[index], index))
