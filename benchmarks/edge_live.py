@@ -2,8 +2,8 @@
 
 Images arrive at 20 Hz in a folder that ``haste-agent`` watches, and go over a link of 1.9 MB/s. A share is
 the part of the time between no preprocessing and the bound that is won; both are computed, for a link that
-is never idle and carries nothing but images. ``share`` is that with flood fill in PNG on one core, ``busy`` the
-part of the time from the first image's arrival to the last byte in which the link was sending.
+is never idle and carries nothing but images. ``share`` is that with flood fill in PNG on one core, ``busy``
+the part of the time from the first image's arrival to the last byte in which the link was sending.
 ``share_lossless`` is that with the best lossless codec, of the same bound. Savings and CPU times for the
 bound are measured before, one image after the other.
 """

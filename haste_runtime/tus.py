@@ -30,10 +30,13 @@ class Sent:
         Where it is there. None if it was there before, has a job, and is elsewhere by now.
     job_id : int, optional
         Of the server's job; None if none was wanted.
+    duration_s : float
+        What sending it took, since it was last begun or gone on with.
     """
 
     place: Place | None
     job_id: int | None
+    duration_s: float = 0.0
 
 
 class Call(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -172,7 +173,9 @@ class Sender:
             began = _Beginning(self._sent)
             try:
                 with self._connected() as call:
-                    return send_file(call, path, metadata=said, on_sent=began)
+                    begins_at = time.monotonic()
+                    sent = send_file(call, path, metadata=said, on_sent=began)
+                    return replace(sent, duration_s=time.monotonic() - begins_at)
             except _HeldError:
                 if time.monotonic() > gives_up_at:
                     raise

@@ -136,7 +136,8 @@ def _environment(settings: AgentSettings) -> dict[str, str]:
 
 def _sharing(settings: AgentSettings) -> dict[str, Any]:
     """Say how the two kinds of tasks share this computer, and in which order they go."""
-    return {"WORKERS": settings.cores + settings.transfers}
+    slots = {"preprocess": settings.cores, "upload": settings.transfers}
+    return {"WORKERS": 0, "SLOTS": slots, "SELECTORS": dict.fromkeys(slots, "edge")}
 
 
 def _destination(settings: AgentSettings) -> dict[str, Any]:

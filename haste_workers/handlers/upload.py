@@ -196,7 +196,12 @@ def _answer(sent: Sent, sha256: str, errand: _Errand) -> Answer:
         )
     if place.sha256 not in (None, sha256):
         raise TransientError(f"{server}: the server has stored something else than what was sent")
-    response: dict[str, Any] = {"url": place.url, "sha256": sha256, "size_bytes": size_bytes}
+    response: dict[str, Any] = {
+        "url": place.url,
+        "sha256": sha256,
+        "size_bytes": size_bytes,
+        "duration_s": round(sent.duration_s, 4),
+    }
     if errand.parameters.job:
         if sent.job_id is None:
             raise TransientError(f"{server}: the server has stored the file, but made no job of it")
