@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 DRAIN_S = 10.0  # for the requests that are under way when the server stops
 KILL_MARGIN_S = 30.0  # beyond what draining and running tasks may take: the engine's own threads
 KEEPALIVE_S = 30  # longer than clients wait between two polls
+HEAD_S = 10.0  # in which the head of a request has to come, or one that comes never would hold a thread
 HANG_S = 120  # a process whose main loop is silent for so long is replaced
 
 
@@ -190,11 +193,36 @@ class _PatientArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
 
 class _WebProcess(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """A web process that lets go of its clients as soon as its arbiter has been killed."""
+    """A web process that waits for no client without end, nor for any once its arbiter has been killed."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._heads_due: dict[socket.socket, float] = {}
+
+    def handle(self, conn: Any) -> Any:
+        connection = conn.sock
+        self._heads_due[connection] = time.monotonic() + HEAD_S
+        try:
+            return super().handle(conn)
+        finally:
+            self._heads_due.pop(connection, None)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        self._heads_due.pop(conn.sock, None)  # from here on, the application says how patient it is
+        return super().handle_request(req, conn)
+
+    def end_slow_heads(self) -> None:
+        """Let threads that wait for more of a request's head find its end, if it is overdue."""
+        now = time.monotonic()
+        for connection, due in list(self._heads_due.items()):
+            if due < now:
+                with suppress(OSError):  # it is closed already
+                    connection.shutdown(socket.SHUT_RD)
 
     def is_parent_alive(self) -> bool:
         # gunicorn's own goes on to keep connections alive, and with them this process, which holds the claim
         # on the data folder that the next server waits for.
+        self.end_slow_heads()  # this is asked about once a second
         there = bool(super().is_parent_alive())
         if not there:
             self.alive = False
