@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from haste_core.findings import problems_of
 from haste_core.jobspec import DEFAULT_STREAM
 from haste_core.messages import Place
 
+MAX_METADATA_NESTING = 23  # in a job spec, which may be 24 deep
 CHECKSUMS = ("sha256", "sha1")
 """By which a piece of an upload can be checked."""
 
@@ -44,9 +45,26 @@ def _list_of_numbers(value: Any) -> Any:
 
 def _json(value: Any) -> Any:
     try:
-        return from_json(value) if isinstance(value, str) else value
+        read = from_json(value) if isinstance(value, str) else value
     except ValueError as error:
         raise ValueError(f"is no JSON: {error}") from None
+    _check_nesting(read)
+    return read
+
+
+def _check_nesting(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_METADATA_NESTING + 1):
+        level = [item for node in level for item in _items(node)]
+        if not level:
+            return
+    raise ValueError(f"is nested more than {MAX_METADATA_NESTING} deep")
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 class UploadMetadata(BaseModel):
@@ -156,6 +174,11 @@ class Upload:
     place: Place | None = None
     job_id: int | None = None
     is_finished: bool = False
+
+    @property
+    def is_landing(self) -> bool:
+        """True if all of it has arrived, and something is left to be done with it."""
+        return self.offset == self.length and not self.is_finished
 
 
 @dataclass(frozen=True)

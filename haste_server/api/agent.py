@@ -11,11 +11,12 @@ from werkzeug.exceptions import PreconditionFailed
 
 from haste_core.errors import NotFoundError
 from haste_core.pipelines import Pipeline
-from haste_core.uploads import metadata_header
+from haste_core.uploads import UploadMetadata, metadata_header
 from haste_server.api import streams
 from haste_server.api.answers import AgentAnswer, Shown
 from haste_server.api.parameters import AgentHeaders, AgentPath
 from haste_server.api.problems import documented
+from haste_server.api.requests import body_ender
 from haste_server.api.services import services
 
 _MAX_NAME = 255
@@ -37,7 +38,7 @@ _IMAGE = {
 def receive(path: AgentPath, header: AgentHeaders) -> Shown:
     """Take an image, and make a job of it in the stream that the agent names."""
     tag, original = _as_sent(header.tag), _as_sent(header.original_filename)
-    _join(path.stream_id, _pipeline(tag))
+    pipeline = _pipeline(tag)
     said = {
         "stream_id": path.stream_id,
         "source_id": _name_in_stream(original),
@@ -45,9 +46,12 @@ def receive(path: AgentPath, header: AgentHeaders) -> Shown:
         "timestamp": header.unixtime,
         "metadata": {"original_filename": original, "tag": tag},
     }
+    said_header = metadata_header(said)
+    UploadMetadata.parse(said_header)  # an image that cannot be taken makes no stream
     request.max_content_length = services().limits.upload_bytes
-    with services().upload_slot():
-        services().uploads.take(request.stream, metadata_header(said))
+    with services().upload_slots.hold(request.stream, hang_up=body_ender()) as body:
+        _join(path.stream_id, pipeline)
+        services().uploads.take(body, said_header, length=request.content_length)
     return {"result": "OK!"}
 
 
@@ -86,7 +90,7 @@ def _join(stream_id: str, pipeline: Pipeline) -> None:
     try:
         services().streams.stream(stream_id)
     except NotFoundError:
-        services().streams.create_stream(stream_id, pipeline, "observe", now=services().clock())
+        services().streams.create_stream(stream_id, pipeline, None, now=services().clock())
 
 
 def _name_in_stream(original: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -31,6 +33,13 @@ def _known_state(value: Any, judge: ValidatorFunctionWrapHandler) -> Any:
     except ValidationError:
         codes = ", ".join(str(state.value) for state in TaskState)
         raise ValueError(f"should be open, done, failed, or one of the codes {codes}") from None
+
+
+def _digits(value: Any) -> Any:
+    # The sender and whatever stands between may read "+5" and "5_0" otherwise.
+    if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,20}", value):
+        raise ValueError("should be a number of bytes, in digits only")
+    return value
 
 
 NumericId = Annotated[int, Field(ge=0, le=MAX_ID)]
@@ -193,7 +202,7 @@ class SubmissionHeaders(_Headers):
     ) = Field(default=None, alias="Idempotency-Key")
 
 
-Count = Annotated[int, Field(ge=0, lt=2**62)]
+Count = Annotated[int, BeforeValidator(_digits), Field(ge=0, lt=2**62)]
 Metadata = Annotated[str, Field(max_length=8000, description="Keys, each with its value in Base64.")]
 PieceChecksum = Annotated[str, Field(max_length=200, description="`sha256 BASE64`, or `sha1 BASE64`.")]
 

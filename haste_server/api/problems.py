@@ -48,6 +48,20 @@ _STATUS: Mapping[type[HasteError], int] = {
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+# Of a share that is away, a disk that was mounted for reading only, rights that somebody took away.
+_AWAY = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.EIO,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ESTALE,
+        errno.ENODEV,
+    }
+    | {errno.EMFILE, errno.ENFILE}
+)
 
 
 class FieldProblem(BaseModel):
@@ -117,6 +131,14 @@ def _storage_trouble(error: OSError) -> Response:
         return _document(HTTPStatus.INSUFFICIENT_STORAGE, detail)
     if isinstance(error, TimeoutError):
         return _document(HTTPStatus.REQUEST_TIMEOUT, "the body stopped coming")
+    if error.errno in _AWAY:
+        logger.error(
+            "a folder cannot be used",
+            extra={"action": "storage_away", "path": error.filename},
+            exc_info=error,
+        )
+        detail = f"the server's landing area cannot be used now ({error.strerror}); its log says which folder"
+        return _document(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
     return _unexpected(error)
 
 

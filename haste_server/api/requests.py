@@ -5,8 +5,10 @@ from __future__ import annotations
 import hmac
 import json
 import math
+import socket
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from flask import Request, request
@@ -56,6 +58,18 @@ def bound_silence(silence_s: float) -> None:
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(silence_s)
+
+
+def body_ender() -> Callable[[], None]:
+    """Return what ends the present request's body, from any thread; its answer can still be sent."""
+    connection = request.environ.get("gunicorn.socket")
+
+    def end() -> None:
+        if connection is not None:
+            with suppress(OSError):  # it is closed already
+                connection.shutdown(socket.SHUT_RD)
+
+    return end
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:

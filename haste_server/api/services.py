@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Protocol, cast
 
@@ -13,13 +11,13 @@ from flask import current_app
 
 from haste_core.alert_stores import AlertStore
 from haste_core.dead_letters import DeadLetters
-from haste_core.errors import TransientError
 from haste_core.objects import ObjectStore
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Clock
 from haste_core.stores import JobStore, StreamStore, WorkerStore
 from haste_core.trashes import TrashStore
 from haste_core.uploads import Checksum, Upload
+from haste_server.api.slots import UploadSlots
 from haste_server.api.waiting import LiveWorkers
 
 _EXTENSION = "haste"
@@ -45,8 +43,8 @@ class Uploads(Protocol):
     def remove(self, upload_id: str) -> None:
         """Forget an upload."""
 
-    def take(self, body: IO[bytes], header: str) -> Upload:
-        """Take a whole file in one go."""
+    def take(self, body: IO[bytes], header: str, *, length: int | None) -> Upload:
+        """Take a whole file in one go; the length is None if its body tells its end."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +105,8 @@ class Services:
         A worker that was not heard of for so long is taken for gone.
     live : LiveWorkers
         What live workers take, and what they have.
+    upload_slots : UploadSlots
+        The few threads that may be busy with uploads.
     """
 
     jobs: JobStore
@@ -129,29 +129,13 @@ class Services:
     limits: Limits = Limits()
     worker_silence_s: float = 30.0
     live: LiveWorkers = field(init=False, repr=False)
-    _upload_slots: threading.BoundedSemaphore = field(init=False, repr=False)
+    upload_slots: UploadSlots = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(
             self, "live", LiveWorkers(self.workers, clock=self.clock, silence_s=self.worker_silence_s)
         )
-        object.__setattr__(self, "_upload_slots", threading.BoundedSemaphore(self.limits.uploads))
-
-    @contextmanager
-    def upload_slot(self) -> Iterator[None]:
-        """Hold one of the few threads that may be busy with uploads.
-
-        Raises
-        ------
-        TransientError
-            If all are taken.
-        """
-        if not self._upload_slots.acquire(blocking=False):
-            raise TransientError(f"{self.limits.uploads} uploads are under way, more are not taken at a time")
-        try:
-            yield
-        finally:
-            self._upload_slots.release()
+        object.__setattr__(self, "upload_slots", UploadSlots(self.limits.uploads))
 
     def install(self, extensions: dict[str, object]) -> None:
         """Make these the services of an application."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
 from flask import Response, request, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
@@ -13,7 +17,7 @@ from haste_core.uploads import CHECKSUMS, Checksum, Upload
 from haste_server.api.answers import Shown, UploadAnswer
 from haste_server.api.parameters import AppendHeaders, CreateHeaders, OverrideHeaders, UploadPath
 from haste_server.api.problems import CHECKSUM_MISMATCH, documented
-from haste_server.api.requests import bound_silence
+from haste_server.api.requests import body_ender, bound_silence
 from haste_server.api.services import services
 
 VERSION = "1.0.0"
@@ -32,6 +36,10 @@ _PIECE_BODY = {
     "required": False,
     "content": {PIECE: {"schema": {"type": "string", "format": "binary"}}},
 }
+_NOT_OFFERED = {
+    "Upload-Concat": "send the file as one upload; a connection that breaks costs nothing",
+    "Upload-Defer-Length": "tell the file's size in Upload-Length",
+}
 _APPENDED = documented(404, 409, 410, 413, 415, CHECKSUM_MISMATCH)
 
 
@@ -39,6 +47,14 @@ _APPENDED = documented(404, 409, 410, 413, 415, CHECKSUM_MISMATCH)
 def _check_version() -> None:
     if request.method not in ("OPTIONS", "GET") and request.headers.get("Tus-Resumable") != VERSION:
         raise PreconditionFailed(f"send 'Tus-Resumable: {VERSION}', as a client of this protocol does")
+
+
+@blueprint.before_request
+def _refuse_other_extensions() -> None:
+    # Ignored, a part would become a file of its own.
+    for header, remedy in _NOT_OFFERED.items():
+        if request.method == "POST" and header in request.headers:
+            raise InvalidError([Problem(header, f"is not offered by this server: {remedy}")])
 
 
 @blueprint.after_request
@@ -50,7 +66,7 @@ def _tell_version(response: Response) -> Response:
     return response
 
 
-def offered() -> Response:
+def offered(**_: str) -> Response:
     """Tell what of the protocol there is; clients ask by OPTIONS."""
     headers = {
         "Tus-Version": VERSION,
@@ -61,7 +77,8 @@ def offered() -> Response:
     return Response(status=204, headers=headers)
 
 
-blueprint.add_url_rule("/files/", "offered", offered, methods=["OPTIONS"], provide_automatic_options=False)
+for _name, _address in {"offered": "/files/", "offered_of_one": "/files/<upload_id>"}.items():
+    blueprint.add_url_rule(_address, _name, offered, methods=["OPTIONS"], provide_automatic_options=False)
 
 
 @blueprint.post(
@@ -74,9 +91,15 @@ blueprint.add_url_rule("/files/", "offered", offered, methods=["OPTIONS"], provi
 )
 def create(header: CreateHeaders) -> Shown:
     """Begin an upload; a body is its first piece."""
-    upload = services().uploads.create(header.upload_length, header.upload_metadata)
-    if request.mimetype == PIECE and upload.offset == 0 < upload.length:
-        upload = _append(upload.upload_id, 0, header.upload_checksum)
+    checksum = _checksum(header.upload_checksum)
+    uploads = services().uploads
+    if request.mimetype == PIECE:
+        with _receiving() as body:
+            upload = uploads.create(header.upload_length, header.upload_metadata)
+            if upload.offset == 0 < upload.length:
+                upload = uploads.append(upload.upload_id, body, offset=0, checksum=checksum)
+    else:
+        upload = uploads.create(header.upload_length, header.upload_metadata)
     location = url_for("uploads.show", upload_id=upload.upload_id)
     return _shown(upload), 201, {"Location": location, **_headers(upload)}
 
@@ -138,21 +161,23 @@ def _appended(upload_id: str, header: AppendHeaders | OverrideHeaders) -> Shown:
     if request.mimetype != PIECE:
         raise UnsupportedMediaType(f"send a piece of the file with 'Content-Type: {PIECE}'")
     assert header.upload_offset is not None
-    upload = _append(upload_id, header.upload_offset, header.upload_checksum)
+    checksum = _checksum(header.upload_checksum)
+    with _receiving() as body:
+        upload = services().uploads.append(upload_id, body, offset=header.upload_offset, checksum=checksum)
     return "", 204, _headers(upload)
 
 
-def _append(upload_id: str, offset: int, checksum: str | None) -> Upload:
+def _checksum(header: str | None) -> Checksum | None:
+    return None if header is None else Checksum.parse(header)
+
+
+@contextmanager
+def _receiving() -> Iterator[IO[bytes]]:
     limits = services().limits
     request.max_content_length = limits.upload_bytes
     bound_silence(limits.upload_silence_s)
-    with services().upload_slot():
-        return services().uploads.append(
-            upload_id,
-            request.stream,
-            offset=offset,
-            checksum=None if checksum is None else Checksum.parse(checksum),
-        )
+    with services().upload_slots.hold(request.stream, hang_up=body_ender()) as body:
+        yield body
 
 
 def _headers(upload: Upload) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -11,11 +12,18 @@ from typing import IO
 from haste_core.errors import InvalidError, Problem
 from haste_core.uploads import Checksum, ChecksumMismatchError
 
-READ_BYTES = 2**16  # of a slow connection that breaks, at most so much is lost
+READ_BYTES = 2**16
+SLOW_READ_BYTES = 2**12  # of a slow connection that goes silent, what is less than this may be lost
 
 
 def receive(
-    body: IO[bytes], path: Path, *, offset: int, limit_bytes: int, checksum: Checksum | None = None
+    body: IO[bytes],
+    path: Path,
+    *,
+    offset: int,
+    limit_bytes: int,
+    expected_bytes: int | None = None,
+    checksum: Checksum | None = None,
 ) -> str | None:
     """Append a body to a file; each piece is written before the next is read.
 
@@ -27,6 +35,8 @@ def receive(
         The file's size.
     limit_bytes : int
         A longer body is refused, and cut off.
+    expected_bytes : int, optional
+        How long the body must be. A connection that ends in the middle is seen by nothing else.
     checksum : Checksum, optional
         What the body must be. If it is something else, or breaks off, what came of it has to be cut off.
 
@@ -57,6 +67,8 @@ def receive(
             whole.update(chunk)
             if checksum is not None:
                 piece.update(chunk)
+        if expected_bytes is not None and received < expected_bytes:
+            raise _broken_off(f"after {received:,} of {expected_bytes:,} bytes")
         if checksum is not None and piece.digest() != checksum.digest:
             raise ChecksumMismatchError(
                 f"the {received:,} bytes have another {checksum.algorithm} than Upload-Checksum says; "
@@ -72,16 +84,25 @@ def flush_to_disk(path: Path) -> None:
 
 
 def _chunks(body: IO[bytes]) -> Iterator[bytes]:
+    """Read a body; a read returns only when it has all it asks for, so that of slow ones less is asked."""
+    is_slow = True
     while True:
+        wanted = SLOW_READ_BYTES if is_slow else READ_BYTES
+        began = time.monotonic()
         try:
-            chunk = body.read(READ_BYTES)
+            chunk = body.read(wanted)
         except TimeoutError:
             raise
         except OSError as error:  # not to be taken for the disk's
-            raise InvalidError([Problem("body", f"the connection broke: {error}")]) from error
+            raise _broken_off(str(error)) from error
         if not chunk:
             return
+        is_slow = time.monotonic() - began > wanted / READ_BYTES  # less than READ_BYTES a second
         yield chunk
+
+
+def _broken_off(how: str) -> InvalidError:
+    return InvalidError([Problem("body", f"the connection broke: {how}")])
 
 
 def _write(file: IO[bytes], chunk: bytes) -> None:

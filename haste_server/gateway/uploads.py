@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import structlog
 
-from haste_core.errors import ConflictError, HasteError, NotFoundError
+from haste_core.errors import ConflictError, HasteError, NotFoundError, TransientError
 from haste_core.messages import Place
 from haste_core.ports import Clock
 from haste_core.uploads import (
@@ -111,7 +111,7 @@ class FolderUploads:
         """
         upload = self._upload(upload_id, read_record(self._checked(upload_id)))
         self._refuse_expired(upload)
-        if upload.is_finished or upload.offset < upload.length:
+        if not upload.is_landing:
             return upload
         with self._held(upload_id) as record:
             return self._finished_if_whole(upload_id, record)
@@ -152,8 +152,16 @@ class FolderUploads:
         with self._held(upload_id) as record:
             self._drop(upload_id, record)
 
-    def take(self, body: IO[bytes], header: str) -> Upload:
+    def take(self, body: IO[bytes], header: str, *, length: int | None) -> Upload:
         """Take a whole file in one go; if it breaks off, nothing stays.
+
+        Parameters
+        ----------
+        body : binary file
+        header : str
+            ``Upload-Metadata``.
+        length : int, optional
+            In bytes; None if the body fails where it breaks off, as one that comes in chunks does.
 
         Raises
         ------
@@ -167,11 +175,11 @@ class FolderUploads:
         part = self._part(upload_id)
         with self._made(upload_id) as record:
             try:
-                sha256 = receive(body, part, offset=0, limit_bytes=self.max_bytes)
+                sha256 = receive(body, part, offset=0, limit_bytes=self.max_bytes, expected_bytes=length)
+                record.begin(length=part.stat().st_size, header=header, began_at=self.clock())
             except BaseException:
                 self._drop(upload_id, record)
                 raise
-            record.begin(length=part.stat().st_size, header=header, began_at=self.clock())
             return self._finished_if_whole(upload_id, record, sha256)
 
     def sweep(self) -> None:
@@ -192,11 +200,12 @@ class FolderUploads:
             upload = self._upload(path.stem, read_record(path))
         except NotFoundError:
             return False
-        return upload.expires_at >= self.clock() and (upload.is_finished or upload.offset < upload.length)
+        return upload.expires_at >= self.clock() and not upload.is_landing
 
     def _sweep_one(self, upload_id: str, path: Path) -> None:
         with locked_record(path, make=True) as record:
-            if not record.known or self._upload(upload_id, record.known).expires_at < self.clock():
+            upload = self._upload(upload_id, record.known) if record.known else None
+            if upload is None or self._has_expired(upload):
                 self._drop(upload_id, record)
                 return
             try:
@@ -205,6 +214,9 @@ class FolderUploads:
                 log.warning(
                     "upload not finished", action="upload_unfinished", upload=upload_id, why=str(error)
                 )
+                is_over = not isinstance(error, OSError | TransientError) and upload.expires_at < self.clock()
+                if is_over and record.known:
+                    self._drop(upload_id, record)
 
     def _receive(
         self, body: IO[bytes], upload: Upload, record: UploadRecord, checksum: Checksum | None
@@ -257,7 +269,7 @@ class FolderUploads:
         Each step can be done again, so that whoever comes after a crash goes on where it was cut off.
         """
         upload = self._upload(upload_id, record.known)
-        if upload.is_finished or upload.offset < upload.length:
+        if not upload.is_landing:
             return upload
         said = UploadMetadata.parse(upload.header)
         place = upload.place or self._checked_place(upload, record, said, sha256)
@@ -330,8 +342,12 @@ class FolderUploads:
         with locked_record(self._record(upload_id), make=True) as record:
             yield record
 
+    def _has_expired(self, upload: Upload) -> bool:
+        # What is whole is finished, however long the server was away: its sender may believe it is here.
+        return upload.expires_at < self.clock() and not upload.is_landing
+
     def _refuse_expired(self, upload: Upload) -> None:
-        if upload.expires_at < self.clock():
+        if self._has_expired(upload):
             raise UploadGoneError("the upload has expired: send the file again as a new one")
 
     def _checked(self, upload_id: str) -> Path:

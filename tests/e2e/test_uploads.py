@@ -157,6 +157,26 @@ def test_the_original_agent_is_understood(server: ServerProcess, in_chunks: bool
     assert f"Users/ben/source/{in_chunks}.png" in {job["source_id"] for job in jobs}
 
 
+def test_an_image_of_the_agent_whose_connection_closes_in_the_middle_is_no_image(
+    server: ServerProcess,
+) -> None:
+    address = urlsplit(server.url)
+    lines = [
+        "POST /stream/cut HTTP/1.1",
+        f"Host: {address.netloc}",
+        "X-HASTE-original_filename: /a/1.png",
+        "X-HASTE-tag: lab1",
+        f"Content-Length: {len(CONTENT)}",
+    ]
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + CONTENT[:HALF])
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400")
+
+    assert landed(server, "cut") == []
+    assert server.call("GET", "/HASTE/jobs/?stream_id=cut").json()["jobs"] == []
+
+
 def memory_bytes(server: ServerProcess) -> int:
     """Return what the process that answers requests holds, and no page cache."""
     (web,) = server.children_of(server.process.pid)

@@ -143,6 +143,25 @@ def test_an_image_that_breaks_off_leaves_nothing(api: Api) -> None:
     assert jobs(api) == []
 
 
+def test_an_image_of_which_the_end_is_missing_leaves_nothing(api: Api) -> None:
+    answer = api.client.post(
+        f"/stream/{STREAM}",
+        input_stream=io.BytesIO(IMAGE[:-3]),
+        headers=HEADERS,
+        # The web server says that it ends bodies by itself, and then takes a closed connection for their end.
+        environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": str(len(IMAGE))},
+    )
+    assert answer.status_code == 400
+    assert f"after {len(IMAGE) - 3} of {len(IMAGE)} bytes" in answer.json["detail"]
+    assert [path for path in api.landing_folder.glob("**/*") if path.is_file()] == []
+    assert jobs(api) == []
+
+
+def test_what_cannot_be_taken_makes_no_stream(api: Api) -> None:
+    assert send(api, HEADERS | {"X-HASTE-original_filename": "/"}).status_code == 400
+    assert api.client.get(f"/HASTE/stream/{STREAM}").status_code == 404
+
+
 @pytest.fixture
 def guarded(store: SqlStore, tmp_path: Path) -> Api:
     return Api(store, tmp_path / "landing", token=TOKEN)

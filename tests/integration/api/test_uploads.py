@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 import pytest
 from werkzeug.test import TestResponse
 
+from haste_core.errors import InvalidError, Problem, TransientError
 from haste_core.messages import Place
 from haste_core.uploads import metadata_header
 from haste_runtime.locks import try_lock
 from haste_server.gateway import uploads as gateway
+from haste_server.gateway.arrivals import Arrivals
 from haste_server.gateway.uploads import FINISHED_KEPT_S
 from tests.integration.api.conftest import KEEP_S, LIMITS, Api
 
@@ -140,6 +142,12 @@ def test_pieces_become_a_file_under_its_digest(tus: Tus, api: Api) -> None:
     assert (shown["offset"], shown["is_finished"], shown["job_id"]) == (len(CONTENT), True, None)
     assert shown["place"] == place.model_dump(exclude_none=True)
     assert [path.suffix for path in unfinished(api)] == [".upload"]
+
+
+def test_the_protocol_is_told_at_the_address_of_an_upload_too(tus: Tus) -> None:
+    answer = tus.call("OPTIONS", tus.begin())
+
+    assert (answer.status_code, answer.headers["Tus-Version"]) == (204, "1.0.0")
 
 
 def test_every_answer_names_the_protocol_and_is_not_cached(tus: Tus) -> None:
@@ -345,6 +353,44 @@ def test_who_expires_is_told_so_and_then_removed(tus: Tus, api: Api) -> None:
     assert tus.offset(url) == 0
 
 
+def test_what_has_arrived_is_finished_however_long_the_server_was_away(
+    tus: Tus, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> int:
+        raise TransientError("the database is not available")
+
+    urls = [tus.begin(stream_id="plate7", filename=name) for name in ("A01.tif", "A02.tif")]
+    with monkeypatch.context() as context:
+        context.setattr(Arrivals, "submit", away)
+        for url in urls:
+            assert tus.patch(url, CONTENT, 0).status_code == 503
+        api.now += 2 * KEEP_S
+        api.uploads.sweep()
+
+    assert tus.call("HEAD", urls[0]).headers["HASTE-Job-Id"]
+    api.uploads.sweep()
+    assert len(api.client.get("/HASTE/jobs/").json["jobs"]) == 2
+
+
+def test_what_can_never_be_finished_is_removed_when_it_expires(
+    tus: Tus, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise InvalidError([Problem("tasks", "cannot be")])
+
+    monkeypatch.setattr(Arrivals, "submit", refused)
+    url = tus.begin(stream_id="plate7", filename="A01.tif")
+    assert tus.patch(url, CONTENT, 0).status_code == 400
+    api.uploads.sweep()
+    assert tus.call("HEAD", url).status_code == 400
+    api.now += KEEP_S + 1
+
+    api.uploads.sweep()
+
+    assert unfinished(api) == []
+    assert landed(api)[0].read_bytes() == CONTENT
+
+
 def test_a_finished_upload_is_remembered_for_a_while(tus: Tus, api: Api) -> None:
     url = tus.begin()
     tus.patch(url, CONTENT, 0)
@@ -414,6 +460,7 @@ ODD_FIELDS = [
     ("location", "1,x"),
     ("metadata", "[]"),
     ("metadata", "{"),
+    ("metadata", '{"a":' * 24 + "1" + "}" * 24),
     ("job", "perhaps"),
 ]
 
@@ -428,8 +475,24 @@ def test_metadata_that_make_no_job_are_refused_before_the_file_is_sent(tus: Tus,
 
 def test_odd_lengths_are_refused(tus: Tus) -> None:
     assert tus.call("POST").status_code == 400
-    for length in ("", "-1", "1.5", "x", "1" * 30):
+    for length in ("", "-1", "1.5", "x", "1" * 30, "+5", "5_0", "0x5"):
         assert tus.call("POST", Upload_Length=length).status_code == 400
+    url = tus.begin()
+    for offset in ("", "-1", "+0", "0_0", "1" * 30):
+        assert tus.patch(url, CONTENT, offset).status_code == 400  # type: ignore[arg-type]
+
+
+def test_what_is_not_offered_of_the_protocol_is_refused_and_not_ignored(tus: Tus, api: Api) -> None:
+    for header, value in (
+        ("Upload-Concat", "partial"),
+        ("Upload-Concat", "final;/a /b"),
+        ("Upload-Defer-Length", 1),
+    ):
+        for length in ({}, {"Upload_Length": 5}):
+            answer = tus.call("POST", **{header.replace("-", "_"): value}, **length)
+            assert answer.status_code == 400
+            assert header in {problem["where"] for problem in answer.json["problems"]}
+    assert unfinished(api) == []
 
 
 def test_odd_uploads_are_not_found(tus: Tus) -> None:
@@ -480,6 +543,58 @@ def test_uploads_beyond_the_limit_are_put_off(tus: Tus, api: Api, stuck: threadi
     assert alive == 0
     assert statuses == [204] * LIMITS.uploads
     assert tus.patch(another, CONTENT, 0).status_code == 204
+
+
+def test_a_creation_whose_piece_must_wait_leaves_nothing(
+    tus: Tus, api: Api, stuck: threading.Semaphore
+) -> None:
+    threads = [
+        threading.Thread(target=tus.patch, args=(tus.begin(), CONTENT, 0)) for _ in range(LIMITS.uploads)
+    ]
+    for thread in threads:
+        thread.start()
+        stuck.acquire(timeout=10)
+    before = unfinished(api)
+    answer = tus.call("POST", body=CONTENT, Upload_Length=len(CONTENT))
+    after = unfinished(api)
+    stuck.go_on.set()  # type: ignore[attr-defined]
+    for thread in threads:
+        thread.join()
+
+    assert answer.status_code == 503
+    assert after == before
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.ESTALE, errno.EIO, errno.EMFILE])
+def test_a_landing_area_that_is_away_is_an_outage_and_the_upload_goes_on_later(
+    tus: Tus, api: Api, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    url = tus.begin()
+
+    def away(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as context:
+        context.setattr("haste_server.gateway.receiving._write", away)
+        answer = tus.patch(url, CONTENT, 0)
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert os.strerror(error) in answer.json["detail"]
+    assert tus.patch(url, CONTENT, tus.offset(url)).status_code == 204
+
+
+def test_where_the_landing_folder_was_removed_senders_begin_anew(tus: Tus, api: Api) -> None:
+    said = {"filename": "A01.tif", "stream_id": "plate7", "sha256": SHA256}
+    url = tus.begin(**said)
+    tus.patch(url, CONTENT[:HALF], 0)
+    shutil.rmtree(api.landing_folder)
+
+    assert tus.patch(url, CONTENT[HALF:], HALF).status_code == 404
+    again = tus.create(**said)
+    assert again.headers["Upload-Offset"] == "0"
+    assert tus.patch(again.headers["Location"], CONTENT, 0).status_code == 204
+    assert landed(api)[0].read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
