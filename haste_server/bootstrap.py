@@ -316,7 +316,13 @@ class Server:
         return environment_of_workers() | {f"HASTE_{name}": value for name, value in told.items()}
 
     def _sweep(self, store: SqlStore, wake: Callable[[], None]) -> LandingSweep:
-        return LandingSweep(jobs=store, landing=self._landing_area, uploads=self._uploads(store, wake))
+        return LandingSweep(
+            jobs=store,
+            streams=store,
+            originals=store,
+            landing=self._landing_area,
+            uploads=self._uploads(store, wake),
+        )
 
     def _uploads(self, store: SqlStore, wake: Callable[[], None]) -> FolderUploads:
         default_pipeline = self.pipelines[self.settings.default_pipeline]

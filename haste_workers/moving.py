@@ -46,9 +46,10 @@ def why_it_stays(url: str, copy_url: str, context: TaskContext) -> str:
     if path.is_symlink() or path.is_dir():
         return f"{path} stays: it is a {'link' if path.is_symlink() else 'folder'}"
     landing = context.settings.roots.get(LANDING_ROOT)
-    own = [folder for folder in (context.settings.work_dir, landing) if folder is not None]
-    if any(path.is_relative_to(Path(folder).resolve()) for folder in own):
-        return f"{url} stays: what was uploaded may be the content of several objects"
+    if landing is not None and path.is_relative_to(Path(landing).resolve()):
+        return f"{url} stays: it was uploaded, and the server removes it when no object needs it any more"
+    if path.is_relative_to(Path(context.settings.work_dir).resolve()):
+        return f"{url} stays: it is the worker's own"
     return ""
 
 

@@ -1,6 +1,6 @@
 """Clearing away uploaded files, once a recorded result says that their object is elsewhere.
 
-See docs/decisions/0056-what-a-recorded-result-has-superseded.md.
+See docs/decisions/0056-what-a-recorded-result-has-superseded.md, and 0121 about originals.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from itertools import islice
 
 import structlog
 
+from haste_core.errors import NotFoundError
 from haste_core.jobs import JobRecord
+from haste_core.originals import OriginalStore, copying_task
 from haste_core.ports import Clock
 from haste_core.states import TaskState
-from haste_core.stores import JobFilter, JobStore
+from haste_core.stores import JobFilter, JobStore, StreamStore
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.uploads import FolderUploads
 
@@ -27,6 +29,7 @@ GRACE_S = 3600.0
 SWEEP_EVERY_S = 600.0
 PAGE = 200  # jobs that are looked at in one transaction
 FILES_AT_ONCE = 10_000  # whose names are held in memory
+ORIGINALS_AT_ONCE = 100  # whose jobs are held in one transaction
 REST = 49.0  # times as long as a page took: looking through jobs takes at most a fiftieth of a core
 
 
@@ -42,7 +45,7 @@ def superseded_places(job: JobRecord) -> set[str]:
 
 def needed_places(job: JobRecord) -> set[str]:
     """Find the URLs that must stay: the original's, and the object's; those of all tasks until it is done."""
-    needed = {job.spec.source_url, job.place_before(len(job.tasks)).url}
+    needed = {job.spec.source_url, *job.spec.sidecars, job.place_before(len(job.tasks)).url}
     return needed if job.state is TaskState.DONE else needed | _recorded_places(job)
 
 
@@ -63,6 +66,9 @@ class LandingSweep:
     Parameters
     ----------
     jobs : JobStore
+    streams : StreamStore
+    originals : OriginalStore
+        Asked about originals of streams that move them, before they are removed.
     landing : FolderLandingArea
     uploads : FolderUploads, optional
         Those that broke off are finished, or removed, at the same times.
@@ -72,11 +78,15 @@ class LandingSweep:
         self,
         *,
         jobs: JobStore,
+        streams: StreamStore,
+        originals: OriginalStore,
         landing: FolderLandingArea,
         uploads: FolderUploads | None = None,
         clock: Clock = time.time,
     ) -> None:
         self._jobs = jobs
+        self._streams = streams
+        self._originals = originals
         self._uploads = uploads
         self._landing = landing
         self._clock = clock
@@ -101,7 +111,7 @@ class LandingSweep:
         files = self._landing.unused(stream_id, since=since)
         removed = 0
         while unused := set(islice(files, FILES_AT_ONCE)):
-            for url in self._superseded(stream_id, unused):
+            for url in self._may_go(stream_id, unused):
                 removed += self._landing.remove(url, since=since)
         if removed:
             log.info(
@@ -109,17 +119,37 @@ class LandingSweep:
             )
         return removed
 
-    def _superseded(self, stream_id: str, urls: Collection[str]) -> set[str]:
+    def _may_go(self, stream_id: str, urls: Collection[str]) -> set[str]:
         superseded: set[str] = set()
+        copied: set[str] = set()
         needed: set[str] = set()
         by_name = {_name(url): url for url in urls}
+        moves = self._moves_originals(stream_id)
         for job in self._jobs_of(stream_id):
-            superseded.update(superseded_places(job).intersection(urls))
-            needed.update(needed_places(job).intersection(urls))
+            superseded |= superseded_places(job).intersection(urls)
+            its_needed = needed_places(job)
             # An original may be named by another root, or as file://; its name is its SHA-256.
-            needed.update({by_name.get(_name(job.spec.source_url), "")})
-        # Told to stop in the middle, it has not asked all jobs.
-        return set() if self._stopping.is_set() else superseded - needed
+            its_needed.add(by_name.get(_name(job.spec.source_url), ""))
+            if moves and job.spec.source_url in urls and copying_task(job) is not None:
+                copied.add(job.spec.source_url)
+                its_needed.discard(job.spec.source_url)
+            needed |= its_needed.intersection(urls)
+        if self._stopping.is_set():  # in the middle: not all jobs were asked
+            return set()
+        return (superseded - needed).difference(copied).union(self._left(copied - needed))
+
+    def _moves_originals(self, stream_id: str) -> bool:
+        try:
+            policy = self._streams.stream(stream_id).pipeline.policy
+        except NotFoundError:
+            return False
+        return policy is not None and policy.move
+
+    def _left(self, originals: Collection[str]) -> Iterator[str]:
+        """Have originals left behind, some at a time, and tell which may go."""
+        waiting = iter(originals)
+        while some := list(islice(waiting, ORIGINALS_AT_ONCE)):
+            yield from self._originals.leave_originals(some)
 
     def _jobs_of(self, stream_id: str) -> Iterator[JobRecord]:
         cursor: str | None = None

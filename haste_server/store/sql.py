@@ -13,6 +13,7 @@ from haste_server.store.history import History
 from haste_server.store.image_sets import ImageSets
 from haste_server.store.jobs import Jobs
 from haste_server.store.objects import Objects
+from haste_server.store.originals import Originals
 from haste_server.store.passing_on import PassingOn
 from haste_server.store.preview import Preview
 from haste_server.store.priorities import Priorities
@@ -35,6 +36,7 @@ class SqlStore(
     ImageSets,
     Revising,
     Objects,
+    Originals,
     PassingOn,
     Emptying,
     Preview,

@@ -6,10 +6,12 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from haste_core import lifecycle
+from haste_core.errors import NotFoundError
 from haste_core.jobs import JobRecord
 from haste_core.jobspec import JobSpec
 from haste_core.lifecycle import Rules
@@ -34,6 +36,9 @@ class FewJobs:
         mine = [job for job in self._all if job.spec.stream_id == wanted.stream_id]
         number = int(cursor or 0)
         return Page(mine[number : number + 1], str(number + 1) if number + 1 < len(mine) else None)
+
+    def stream(self, stream_id: str) -> None:
+        raise NotFoundError(stream_id)
 
 
 @pytest.fixture
@@ -81,8 +86,13 @@ def job(*places: Place | None, source_url: str = "file:///data/a.tif", state: in
     return record
 
 
+def sweep_of(area: FolderLandingArea, *jobs: JobRecord) -> LandingSweep:
+    store: Any = FewJobs(*jobs)
+    return LandingSweep(jobs=store, streams=store, originals=store, landing=area, clock=lambda: NOW)
+
+
 def sweep(area: FolderLandingArea, *jobs: JobRecord) -> int:
-    return LandingSweep(jobs=FewJobs(*jobs), landing=area, clock=lambda: NOW).sweep()  # type: ignore[arg-type]
+    return sweep_of(area, *jobs).sweep()
 
 
 def test_upload_is_removed_when_its_object_was_put_to_a_tier(area: FolderLandingArea) -> None:
@@ -170,11 +180,7 @@ def test_who_was_told_that_a_file_is_there_does_not_lose_it(area: FolderLandingA
 
 def test_stop_in_the_middle_removes_nothing(area: FolderLandingArea) -> None:
     upload = land(area)
-    swept = LandingSweep(
-        jobs=FewJobs(job(upload, TIER), job(upload, None)),  # type: ignore[arg-type]
-        landing=area,
-        clock=lambda: NOW,
-    )
+    swept = sweep_of(area, job(upload, TIER), job(upload, None))
     swept.start()
     swept.stop()
     assert swept.sweep() == 0

@@ -312,15 +312,17 @@ class TestWhatStays:
         link.symlink_to(source)
         self.assert_it_stays(mover, link, "it is a link")
 
-    @pytest.mark.parametrize("folder", ["work", "landing"])
+    @pytest.mark.parametrize(
+        ("folder", "why"), [("work", "it is the worker's own"), ("landing", "the server removes it when")]
+    )
     def test_what_the_server_and_its_workers_keep(
-        self, mover: Mover, tiers: dict[str, Any], tmp_path: Path, folder: str
+        self, mover: Mover, tiers: dict[str, Any], tmp_path: Path, folder: str, why: str
     ) -> None:
         tiers["roots"] = {"landing": tmp_path / "landing"}
         file = tmp_path / folder / "x" / "field.tif"
         file.parent.mkdir(parents=True)
         file.write_bytes(PIXELS)
-        self.assert_it_stays(mover, file, "may be the content of several objects")
+        self.assert_it_stays(mover, file, why)
 
     def test_what_is_fetched_from_elsewhere(
         self, mover: Mover, web: WebServer, tiers: dict[str, Any]
