@@ -331,6 +331,7 @@ class Server:
             arrivals=Arrivals(store, store, default_pipeline, wake, time.time),
             max_bytes=self.settings.max_upload_bytes,
             keep_s=self.settings.upload_keep_s,
+            leaves_free_bytes=self.settings.upload_leaves_free_bytes,
         )
 
     @cached_property

@@ -100,6 +100,8 @@ class ServerSettings(BaseModel):
         How many uploads are taken at a time; each holds a thread.
     upload_keep_s : float
         How long an upload that was broken off can be gone on with.
+    upload_leaves_free_bytes : int
+        How much room uploads leave on the disk of the landing area, for the database and all else.
     threads : int
         How many requests are handled at a time, in each web process.
     web_processes : int
@@ -147,6 +149,7 @@ class ServerSettings(BaseModel):
     max_upload_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * _MIB
     max_uploads: Annotated[int, Field(ge=1)] = 24
     upload_keep_s: Annotated[float, Field(ge=60, le=31_536_000)] = 3 * 86_400.0
+    upload_leaves_free_bytes: Annotated[int, Field(ge=0)] = 1024 * _MIB
     threads: Annotated[int, Field(ge=2, le=1000)] = 64
     web_processes: Annotated[int, Field(ge=1, le=64)] = 2
     shutdown_s: Annotated[float, Field(ge=0, le=3600)] = 20.0

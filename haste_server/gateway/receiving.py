@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +13,7 @@ from haste_core.errors import InvalidError, Problem
 from haste_core.uploads import Checksum, ChecksumMismatchError
 
 READ_BYTES = 2**16
+ROOM_EVERY_BYTES = 2**24  # on a share, asking takes as long as writing a chunk
 SLOW_READ_BYTES = 2**12  # of a slow connection that goes silent, what is less than this may be lost
 
 
@@ -24,6 +25,7 @@ def receive(
     limit_bytes: int,
     expected_bytes: int | None = None,
     checksum: Checksum | None = None,
+    check_room: Callable[[int], None] = lambda _: None,
 ) -> str | None:
     """Append a body to a file; each piece is written before the next is read.
 
@@ -39,6 +41,8 @@ def receive(
         How long the body must be. A connection that ends in the middle is seen by nothing else.
     checksum : Checksum, optional
         What the body must be. If it is something else, or breaks off, what came of it has to be cut off.
+    check_room : callable
+        Asked now and then whether so many bytes more can be taken; raises OSError if not.
 
     Returns
     -------
@@ -63,6 +67,8 @@ def receive(
                 file.truncate(offset)
                 what = f"is longer than the {limit_bytes:,} bytes that are missing"
                 raise InvalidError([Problem("body", what)])
+            if received // ROOM_EVERY_BYTES > (received - len(chunk)) // ROOM_EVERY_BYTES:
+                check_room(len(chunk))
             _write(file, chunk)
             whole.update(chunk)
             if checksum is not None:

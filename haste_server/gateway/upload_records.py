@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -11,10 +12,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from haste_core.errors import NotFoundError
-from haste_core.uploads import UploadHeldError
+from haste_core.uploads import UploadHeldError, UploadMetadata
 from haste_runtime.locks import try_lock
 
 UNKNOWN = "there is no such upload; it may have been removed: send the file as a new one"
+
+
+def upload_id_of(said: UploadMetadata, length: int) -> str:
+    """Name an upload by all that was said about it, so that its sender finds it again without notes."""
+    identity = json.dumps([length, said.model_dump(mode="json")], sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 class UploadRecord:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -33,7 +32,13 @@ from haste_core.uploads import (
 from haste_server.gateway.arrivals import Arrivals
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.receiving import flush_to_disk, receive
-from haste_server.gateway.upload_records import UNKNOWN, UploadRecord, locked_record, read_record
+from haste_server.gateway.upload_records import (
+    UNKNOWN,
+    UploadRecord,
+    locked_record,
+    read_record,
+    upload_id_of,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -60,12 +65,15 @@ class FolderUploads:
         The largest file.
     keep_s : float
         How long an upload may be silent before it is removed.
+    leaves_free_bytes : int
+        What stays free of the disk, whatever is uploaded.
     """
 
     landing: FolderLandingArea
     arrivals: Arrivals
     max_bytes: int
     keep_s: float
+    leaves_free_bytes: int = 0
     clock: Clock = time.time
 
     def create(self, length: int, header: str) -> Upload:
@@ -93,7 +101,7 @@ class FolderUploads:
             raise self._too_large(f"the file has {length:,} bytes")
         if said.wants_job:
             self.arrivals.check(said, site=self.landing.site)
-        upload_id = secrets.token_hex(16) if said.sha256 is None else _known_by(said, length)
+        upload_id = secrets.token_hex(16) if said.sha256 is None else upload_id_of(said, length)
         with self._made(upload_id) as record:
             if not self._can_go_on(upload_id, record):
                 self._part(upload_id).unlink(missing_ok=True)
@@ -175,7 +183,15 @@ class FolderUploads:
         part = self._part(upload_id)
         with self._made(upload_id) as record:
             try:
-                sha256 = receive(body, part, offset=0, limit_bytes=self.max_bytes, expected_bytes=length)
+                self._check_room(1 if length is None else length)
+                sha256 = receive(
+                    body,
+                    part,
+                    offset=0,
+                    limit_bytes=self.max_bytes,
+                    expected_bytes=length,
+                    check_room=self._check_room,
+                )
                 record.begin(length=part.stat().st_size, header=header, began_at=self.clock())
             except BaseException:
                 self._drop(upload_id, record)
@@ -232,6 +248,7 @@ class FolderUploads:
             offset=upload.offset,
             limit_bytes=upload.length - upload.offset,
             checksum=checksum,
+            check_room=self._check_room,
         )
         record.note(checked_to=None)
         return sha256
@@ -241,8 +258,15 @@ class FolderUploads:
 
     def _check_space(self, upload_id: str, record: UploadRecord) -> None:
         upload = self._upload(upload_id, record.known)
-        if shutil.disk_usage(self._folder).free < upload.length - upload.offset:
+        try:
+            self._check_room(upload.length - upload.offset)
+        except OSError:
             self._drop(upload_id, record)
+            raise
+
+    def _check_room(self, size_bytes: int) -> None:
+        # Nothing is reserved for the uploads that are under way, so that each is told again while it comes.
+        if size_bytes and shutil.disk_usage(self._folder).free < size_bytes + self.leaves_free_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder))
 
     def _can_go_on(self, upload_id: str, record: UploadRecord) -> bool:
@@ -373,9 +397,3 @@ class FolderUploads:
 
     def _part(self, upload_id: str) -> Path:
         return self._folder / f"{upload_id}{_PART}"
-
-
-def _known_by(said: UploadMetadata, length: int) -> str:
-    """Name an upload by all that was said about it, so that its sender finds it again without notes."""
-    identity = json.dumps([length, said.model_dump(mode="json")], sort_keys=True)
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]

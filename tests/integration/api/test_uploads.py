@@ -19,6 +19,7 @@ from haste_core.errors import InvalidError, Problem, TransientError
 from haste_core.messages import Place
 from haste_core.uploads import metadata_header
 from haste_runtime.locks import try_lock
+from haste_server.gateway import receiving
 from haste_server.gateway import uploads as gateway
 from haste_server.gateway.arrivals import Arrivals
 from haste_server.gateway.uploads import FINISHED_KEPT_S
@@ -447,6 +448,43 @@ def test_odd_metadata_are_refused(tus: Tus) -> None:
         assert answer.status_code == 400, header
         assert "Upload-Metadata" in answer.json["problems"][0]["where"]
     assert tus.call("POST", Upload_Length=1, Upload_Metadata="is_confidential").status_code == 201
+
+
+@pytest.fixture
+def _nearly_full(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
+    """Let the disk have 1 MB more than uploads are to leave free, and less with each byte that comes."""
+    object.__setattr__(api.uploads, "leaves_free_bytes", 10**9)
+    monkeypatch.setattr(receiving, "ROOM_EVERY_BYTES", 2**16)
+
+    def usage(folder: Path) -> Any:
+        came = sum(path.stat().st_size for path in folder.glob("*.part"))
+        return shutil._ntuple_diskusage(10**12, 10**12, 10**9 + 10**6 - came)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(gateway.shutil, "disk_usage", usage)
+
+
+@pytest.mark.usefixtures("_nearly_full")
+def test_uploads_leave_room_on_the_disk_also_if_many_come_at_once(tus: Tus, api: Api) -> None:
+    object.__setattr__(api.uploads, "max_bytes", 10**7)
+    assert tus.create(10**6 + 1).status_code == 507
+    first, second = tus.begin(length=800_000), tus.begin(length=800_000)
+    assert tus.patch(first, bytes(700_000), 0).status_code == 204
+
+    assert tus.patch(second, bytes(700_000), 0).status_code == 507
+
+    kept = tus.offset(second)
+    assert 200_000 < kept <= 300_000
+    assert tus.call("DELETE", first).status_code == 204
+    assert tus.patch(second, bytes(800_000 - kept), kept).status_code == 204
+
+
+@pytest.mark.usefixtures("_nearly_full")
+def test_an_image_of_the_agent_for_which_there_is_no_room_is_refused(api: Api) -> None:
+    object.__setattr__(api.uploads, "leaves_free_bytes", 2 * 10**9)
+    headers = {"X-HASTE-original_filename": "/a/1.png", "X-HASTE-tag": "lab1"}
+
+    assert api.client.post("/stream/s", data=b"pixels", headers=headers).status_code == 507
+    assert unfinished(api) == []
 
 
 ODD_FIELDS = [
