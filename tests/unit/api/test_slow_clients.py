@@ -25,7 +25,7 @@ class Pair:
     def __init__(self) -> None:
         config = Config()
         self.process: Any = gunicorn_web._WebProcess(1, os.getppid(), [], None, 120, config, Logger(config))
-        self.answered = threading.Event()
+        self.asked, self.answered = threading.Event(), threading.Event()
         self.process.wsgi = self._answer
         ours, self.client = socket.socketpair()
         self.connection = TConn(config, ours, ("127.0.0.1", 1), ("127.0.0.1", 2))
@@ -33,6 +33,7 @@ class Pair:
         self.thread.start()
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        self.asked.set()
         body = environ["wsgi.input"].read(2)
         start_response("200 OK", [("Content-Length", str(len(body)))])
         self.answered.set()
@@ -65,6 +66,7 @@ def test_a_head_that_never_ends_holds_no_thread(pair: Pair) -> None:
 
 def test_a_body_may_take_longer_than_a_head(pair: Pair) -> None:
     pair.client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1")
+    assert pair.asked.wait(5)
     time.sleep(0.3)
     pair.process.is_parent_alive()
     pair.client.sendall(b"2")
