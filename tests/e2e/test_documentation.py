@@ -55,6 +55,7 @@ def test_every_page_with_commands_is_followed() -> None:
         "docs/agent.md",  # of Windows; test_agent.py does it
         "docs/alerts.md",
         "docs/architecture.md",
+        "docs/edge-scheduling.md",
         "docs/features.md",
         "docs/image-sets.md",
         "docs/images.md",
