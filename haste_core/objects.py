@@ -76,6 +76,18 @@ class DecisionRecord:
     seen: int | None
     members: tuple[int, ...] | None
 
+    @property
+    def interestingness(self) -> dict[str, Any] | None:
+        """The function with its parameters, as JSON."""
+        spec = self.pipeline.interestingness
+        return None if spec is None else spec.model_dump(mode="json")
+
+    @property
+    def policy(self) -> dict[str, Any] | None:
+        """The policy, as JSON."""
+        policy = self.pipeline.policy
+        return None if policy is None else policy.model_dump(mode="json", by_alias=True)
+
 
 @dataclass(frozen=True)
 class DecidedObject:

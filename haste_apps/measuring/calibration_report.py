@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 
 from haste_apps.measuring.calibration import Calibration
-from haste_apps.measuring.histogram import Bin, bar, histogram
+from haste_apps.measuring.histogram import bar, histogram
 from haste_apps.measuring.samples import left_out_text
 from haste_apps.output import print_table, say, without_nothing
+from haste_runtime.charts import Bin
 
 
 def say_calibration(made: Calibration) -> None:

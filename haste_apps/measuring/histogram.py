@@ -5,30 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from haste_runtime.charts import Bin
 
 BINS = 12
 _LONGEST_BAR = 30  # characters
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The values in [lo, hi), or [lo, hi] for the last.
-
-    Attributes
-    ----------
-    counts : dict of int
-        By the name of the group.
-    """
-
-    lo: float
-    hi: float
-    counts: Mapping[str, int]
-
-    @property
-    def middle(self) -> float:
-        """The value in its middle."""
-        return self.lo + (self.hi - self.lo) / 2
 
 
 def histogram(

@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 from haste_apps.output import number_text, size_text
 from haste_apps.reporting.charts import draw_histogram
-from haste_apps.reporting.drawing import UNSCORED, score_colour
 from haste_apps.reporting.plates import PLATES_SHOWN, by_plate, draw_grid, draw_plate
 from haste_apps.reporting.provenance import changes, makings
 from haste_apps.reporting.thumbnails import Thumbnail, as_base64, spread
@@ -27,6 +26,7 @@ from haste_apps.reporting.tiers import (
 from haste_apps.reporting.times import rows_by_time
 from haste_client.answers import DecisionAnswer, ImageAnswer, StreamAnswer
 from haste_core.interestingness import value_of
+from haste_runtime.drawing import UNSCORED, score_colour
 
 THUMBNAILS_PER_TIER = 60
 """Of 8 kB each, so that a report of five tiers stays a few megabytes whatever the number of images."""

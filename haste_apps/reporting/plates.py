@@ -11,10 +11,10 @@ from typing import TypeVar
 from markupsafe import Markup
 
 from haste_apps.output import number_text
-from haste_apps.reporting.drawing import element, ink_on, picture, score_colour, text
 from haste_apps.reporting.tiers import mean
 from haste_client.answers import ImageAnswer
 from haste_core.wells import Well
+from haste_runtime.drawing import element, ink_on, picture, score_colour, text
 
 Item = TypeVar("Item")
 

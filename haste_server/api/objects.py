@@ -305,7 +305,6 @@ def _show(item: DecidedObject) -> dict[str, Any]:
 
 
 def _show_decision(record: DecisionRecord) -> Mapping[str, Any]:
-    spec, policy = record.pipeline.interestingness, record.pipeline.policy
     return {
         "decision_id": record.decision_id,
         "job_id": record.job_id,
@@ -320,8 +319,8 @@ def _show_decision(record: DecisionRecord) -> Mapping[str, Any]:
         "features": record.features,
         "circumstances": record.circumstances,
         "pipeline": record.pipeline.name,
-        "interestingness": spec.model_dump(mode="json") if spec else None,
-        "policy": policy.model_dump(mode="json", by_alias=True) if policy else None,
+        "interestingness": record.interestingness,
+        "policy": record.policy,
         "input_sha256": record.input_sha256,
         "software_version": record.software_version,
         "supersedes": record.supersedes,

@@ -13,11 +13,11 @@ import pandas
 import pyarrow.parquet
 import pytest
 
-from haste_apps.reporting.charts import ticks
 from haste_apps.reporting.files import as_csv, as_json, as_parquet, write_whole
 from haste_apps.reporting.tiers import tier_rows
 from haste_client.images import COLUMNS, Stream
 from haste_core.errors import ConflictError, InvalidError, NotFoundError
+from haste_runtime.charts import ticks
 from tests.unit.apps.reporting.streams import (
     PIPELINE,
     decision,

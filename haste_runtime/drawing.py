@@ -42,9 +42,7 @@ def element(name: str, *content: str, **attributes: object) -> Markup:
 def picture(content: Iterable[Markup], *, width: float, height: float, label: str) -> Markup:
     """Put elements into an SVG image that shrinks to the page; `label` describes it to who cannot see it."""
     size = f"{width:.0f} {height:.0f}"
-    return element(
-        "svg", *content, viewBox=f"0 0 {size}", style=f"width:{width:.0f}px", role="img", aria_label=label
-    )
+    return element("svg", *content, viewBox=f"0 0 {size}", width=f"{width:.0f}", role="img", aria_label=label)
 
 
 def text(content: str, x: float, y: float, **attributes: object) -> Markup:
