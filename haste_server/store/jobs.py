@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -60,9 +61,36 @@ def numeric_cursor(cursor: str | None) -> int:
         If it was not made by this server.
     """
     try:
-        return int(cursor or 0)
+        after = int(cursor or 0)
     except ValueError:
-        raise _bad_cursor(cursor) from None
+        raise bad_cursor(cursor) from None
+    if not 0 <= after < 2**63:  # the largest that databases store
+        raise bad_cursor(cursor)
+    return after
+
+
+def scored_cursor(cursor: str) -> tuple[float, int]:
+    """Read a cursor that is a score or a time, and the id of a job.
+
+    Raises
+    ------
+    InvalidError
+        If it was not made by this server.
+    """
+    value, _, job_id = cursor.partition(":")
+    try:
+        number = float(value)
+    except ValueError:
+        raise bad_cursor(cursor) from None
+    if not math.isfinite(number) or not job_id:
+        raise bad_cursor(cursor)
+    return number, numeric_cursor(job_id)
+
+
+def bad_cursor(cursor: str | None) -> InvalidError:
+    """Say that a cursor was not made by this server."""
+    shown = (cursor or "")[:100]
+    return InvalidError([Problem("cursor", f"{shown!r} is not the `next` of an earlier answer")])
 
 
 def load_job(connection: Connection, job_id: int, *, lock: bool) -> JobRecord:
@@ -101,16 +129,12 @@ def no_task(task_id: int) -> NotFoundError:
     return NotFoundError(f"there is no task {task_id}")
 
 
-def _bad_cursor(cursor: str | None) -> InvalidError:
-    return InvalidError([Problem("cursor", f"{cursor!r} is not the `next` of an earlier answer")])
-
-
 def _page(connection: Connection, wanted: JobFilter, cursor: str | None, limit: int) -> Page[int]:
     if wanted.ended_since is None:
         after = numeric_cursor(cursor)
         items = list(connection.scalars(_in_order_of_ids(wanted, after, limit)))
         return Page(items, str(items[-1]) if len(items) == limit else None)
-    ended_at, job_id = _end_cursor(cursor) if cursor else (wanted.ended_since, 0)
+    ended_at, job_id = scored_cursor(cursor) if cursor else (wanted.ended_since, 0)
     later = sa.or_(jobs.c.ended_at > ended_at, sa.and_(jobs.c.ended_at == ended_at, jobs.c.job_id > job_id))
     rows = connection.execute(
         sa.select(jobs.c.job_id, jobs.c.ended_at)
@@ -134,14 +158,6 @@ def _in_order_of_ids(wanted: JobFilter, after: int, limit: int) -> sa.Select[int
     ]
     found = sa.union_all(*(sa.select(page.c.job_id) for page in pages)).subquery()
     return sa.select(found.c.job_id).order_by(found.c.job_id).limit(limit)
-
-
-def _end_cursor(cursor: str) -> tuple[float, int]:
-    ended_at, _, job_id = cursor.partition(":")
-    try:
-        return float(ended_at), int(job_id)
-    except ValueError:
-        raise _bad_cursor(cursor) from None
 
 
 def _conditions(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:

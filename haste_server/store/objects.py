@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from haste_core.decisions import Decision
-from haste_core.errors import InvalidError, NotFoundError, Problem
+from haste_core.errors import NotFoundError
 from haste_core.interestingness import ScoredObject
 from haste_core.objects import DecidedObject, DecisionRecord, ObjectFilter, ObjectOrder
 from haste_core.stores import Page
-from haste_server.store.jobs import no_job, numeric_cursor
+from haste_server.store.jobs import no_job, numeric_cursor, scored_cursor
 from haste_server.store.records import PIPELINE_TEXT, load_jobs, read_pipeline
 from haste_server.store.redeciding import Redeciding
 from haste_server.store.schema import decisions, deleted_objects, jobs, objects, pipelines, tasks
@@ -29,13 +29,20 @@ class Objects(Redeciding):
         self, stream_id: str, wanted: ObjectFilter, *, order: ObjectOrder, cursor: str | None, limit: int
     ) -> Page[DecidedObject]:
         """List the objects of a stream about which was decided."""
+        page = self.object_ids(stream_id, wanted, order=order, cursor=cursor, limit=limit)
+        return Page(self.database.read(lambda connection: _loaded(connection, page.items)), page.next)
+
+    def object_ids(
+        self, stream_id: str, wanted: ObjectFilter, *, order: ObjectOrder, cursor: str | None, limit: int
+    ) -> Page[int]:
+        """List the jobs of objects, as `objects` does."""
         pages = [_chosen(table, stream_id, wanted, order, cursor) for table in (objects, deleted_objects)]
 
-        def work(connection: Connection) -> Page[DecidedObject]:
+        def work(connection: Connection) -> Page[int]:
             found = [row for page in pages for row in connection.execute(page.limit(limit))]
             rows = sorted(found, key=partial(_place, order))[:limit]
             last = f"{rows[-1].score!r}:{rows[-1].job_id}" if len(rows) == limit else None
-            return Page(_loaded(connection, [row.job_id for row in rows]), last)
+            return Page([row.job_id for row in rows], last)
 
         return self.database.read(work)
 
@@ -121,7 +128,7 @@ def _chosen(
         found = found.where(columns.score >= (wanted.lowest or 0.0))
     if wanted.highest is not None:
         found = found.where(columns.score <= wanted.highest)
-    score, job_id = _cursor(cursor) if cursor else (None, 0)
+    score, job_id = scored_cursor(cursor) if cursor else (None, 0)
     if order == "job":
         return found.where(columns.job_id > job_id).order_by(columns.job_id)
     rising = order == "score"
@@ -137,15 +144,6 @@ def _chosen(
 def _place(order: ObjectOrder, row: Row[Any]) -> tuple[float, int]:
     """Tell where a row of `_chosen` stands among those of both tables."""
     return (0.0 if order == "job" else row.score if order == "score" else -row.score), row.job_id
-
-
-def _cursor(cursor: str) -> tuple[float, int]:
-    score, _, job_id = cursor.partition(":")
-    try:
-        return float(score), int(job_id)
-    except ValueError:
-        what = f"{cursor!r} is not the `next` of an earlier answer"
-        raise InvalidError([Problem("cursor", what)]) from None
 
 
 def _loaded(connection: Connection, job_ids: list[int]) -> list[DecidedObject]:

@@ -8,6 +8,7 @@ from haste_server.store.alerting import Alerting
 from haste_server.store.alerts import Alerts
 from haste_server.store.deciding import Deciding
 from haste_server.store.emptying import Emptying
+from haste_server.store.figures import Figures
 from haste_server.store.handout import HandOut
 from haste_server.store.history import History
 from haste_server.store.image_sets import ImageSets
@@ -26,6 +27,7 @@ from haste_server.store.workers import Workers
 
 @dataclass(frozen=True)
 class SqlStore(
+    Figures,
     Submission,
     Jobs,
     UserActions,

@@ -1,0 +1,104 @@
+"""What a page shows of a stream beside its progress: counts and short lists, without loading whole jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from haste_core.objects import ObjectOrder
+from haste_core.states import TaskState
+from haste_core.stores import Page
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One line of a list of images.
+
+    Attributes
+    ----------
+    index : int, optional
+        Its number in the stream.
+    state : TaskState
+        Of its job.
+    tier, score, size_bytes
+        By its latest decision; None where there is none. The score may also be undefined.
+    deleted_at : float, optional
+        When it was deleted from a trash, in seconds since 1970.
+    """
+
+    job_id: int
+    source_id: str
+    index: int | None
+    state: TaskState
+    tier: str | None = None
+    score: float | None = None
+    size_bytes: int | None = None
+    pinned: bool = False
+    deleted_at: float | None = None
+
+
+@dataclass(frozen=True)
+class RowFilter:
+    """Which images a list shows.
+
+    Attributes
+    ----------
+    state : "open", "done" or "failed", optional
+        Of their jobs; only in the order of submission.
+    tier : str, optional
+        Only by score.
+    """
+
+    state: Literal["open", "done", "failed"] | None = None
+    tier: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that ended without success."""
+
+    job_id: int
+    source_id: str
+    task_key: str
+    state: TaskState
+    message: str
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The jobs that ended lately.
+
+    Attributes
+    ----------
+    ended : int
+    first_at : float, optional
+        When the first of them ended, in seconds since 1970.
+    """
+
+    ended: int
+    first_at: float | None
+
+    def per_s(self, now: float) -> float | None:
+        """Tell how many jobs end each second; None if too few ended to tell."""
+        if self.first_at is None or self.ended < 2 or now <= self.first_at:
+            return None
+        return (self.ended - 1) / (now - self.first_at)
+
+
+class FigureStore(Protocol):
+    """What pages read. Unknown streams have no images."""
+
+    def image_rows(
+        self, stream_id: str, wanted: RowFilter, *, order: ObjectOrder, cursor: str | None, limit: int
+    ) -> Page[ImageRow]:
+        """List images as submitted (``job``), or those that were decided about by score."""
+
+    def score_counts(self, stream_id: str, *, bins: int) -> Mapping[str, Sequence[int]]:
+        """Count scores in equal parts of [0, 1], the last with its end, by tier."""
+
+    def pace(self, stream_id: str, *, since: float) -> Pace:
+        """Count the jobs that ended since a time."""
+
+    def failures(self, stream_id: str, *, limit: int) -> list[Failure]:
+        """List the failed tasks of the stream's latest failed jobs, at most `limit` jobs."""
