@@ -12,6 +12,7 @@ setup(
     # Folders that are no packages, too: of pipelines, of the report's template, of the database's versions.
     package_data={
         "": ["py.typed", "**/*.yaml", "**/*.html"],
+        "haste_server.web": ["static/*"],
         "haste_server.store": ["migrations/*", "migrations/versions/*.py"],
     },
 )

@@ -109,7 +109,7 @@ class Server:
         url : str
             Of this server.
         """
-        from haste_server.api.app import create_app
+        from haste_server.web.application import create_application
 
         database = Database(self.settings.database)
         store = self._store(database)
@@ -129,17 +129,18 @@ class Server:
                 # Stopped first: the results of what they still finish are recorded.
                 stop = partial(workers.stop, timeout_s=self.settings.shutdown_s)
                 beside.append(Part(workers.start, stop))
-        return Parts(create_app(services), tuple(beside))
+        return Parts(create_application(services, store), tuple(beside))
 
     def web(self, _url: str) -> Parts:
         """Make a process that answers requests beside an engine's process."""
-        from haste_server.api.app import create_app
+        from haste_server.web.application import create_application
 
         database = Database(self.settings.database)
         contact = EngineContact(self._beacon_file)
-        services = self._services(self._store(database), contact.wake, contact.look, contact.dead_letters)
+        store = self._store(database)
+        services = self._services(store, contact.wake, contact.look, contact.dead_letters)
         closing = (Part(_nothing, database.close), Part(_nothing, contact.close))
-        return Parts(create_app(services), closing)
+        return Parts(create_application(services, store), closing)
 
     def engine(self) -> Parts:
         """Make the engine's process."""

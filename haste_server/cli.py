@@ -213,7 +213,7 @@ def _serve_with_gunicorn(server: Server, *, processes: int, parent_pid: int | No
         shutdown_s=settings.shutdown_s,
         parent_pid=parent_pid,
     )
-    import_module("haste_server.api.app")  # once, and not in each process that is forked
+    import_module("haste_server.web.application")  # once, and not in each process that is forked
     make = server.web if settings.distributed else server.whole
     try:
         serve(listening, url_file=UrlFile(settings.url_file), make=make)

@@ -25,10 +25,11 @@ from haste_server.api import (
     uploads,
     workers,
 )
-from haste_server.api.origins import check_host, check_origin
+from haste_server.api.origins import READING, check_host, check_origin
 from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
 from haste_server.api.requests import IdConverter, StrictRequest, bound_silence, check_password, check_token
 from haste_server.api.services import Services, services
+from haste_server.api.sessions import FORM_HEADER, Sessions, session_of
 
 
 class _QuickJson(DefaultJSONProvider):
@@ -102,7 +103,17 @@ def _admit() -> None:
         check_host(request)
     elif request.endpoint in agent.ENDPOINTS:
         check_password(request.authorization, token=token)
-    elif request.path.startswith("/HASTE"):
+    elif request.path.startswith("/HASTE") and not _comes_from_a_page(token):
         check_token(request.headers.get("Authorization", ""), token=token)
     check_origin(request)
     bound_silence(services().limits.silence_s)
+
+
+def _comes_from_a_page(token: str) -> bool:
+    """Tell whether it is one of our own pages that asks, for somebody who has logged in."""
+    sessions, session = Sessions(token, clock=services().clock), session_of(request)
+    if "Authorization" in request.headers or not sessions.is_valid(session):
+        return False
+    if request.method not in READING:
+        sessions.check_form(session, request.headers.get(FORM_HEADER, ""))
+    return True

@@ -9,7 +9,9 @@ from werkzeug.exceptions import Forbidden
 
 from haste_runtime.loopback import is_this_machine
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
+
 _OWN_PAGES = frozenset({"same-origin", "none"})  # none: the user asked, by a bookmark or an extension
 _SHOWN_CHARACTERS = 100
 
@@ -40,7 +42,7 @@ def check_origin(request: Request) -> None:
     ------
     Forbidden
     """
-    if request.method not in _READING and not _is_own(request):
+    if request.method not in READING and not _is_own(request):
         sender = request.headers.get("Origin", "another site")[:_SHOWN_CHARACTERS]
         raise Forbidden(
             f"a web page of {sender} asked for a change, which only this server's own pages may do: ask with "

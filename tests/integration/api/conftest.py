@@ -15,7 +15,6 @@ from haste_core.messages import Outcome, Presence, TaskResult
 from haste_core.pipelines import Pipeline
 from haste_core.routing import Route
 from haste_core.states import TaskState
-from haste_server.api.app import create_app
 from haste_server.api.services import Limits, Services
 from haste_server.catalogue import load_pipelines, named_tiers
 from haste_server.gateway.arrivals import Arrivals
@@ -23,6 +22,7 @@ from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.uploads import FolderUploads
 from haste_server.store.database import Database
 from haste_server.store.sql import SqlStore
+from haste_server.web.application import create_application
 
 NOW = 1_790_000_000.0
 KEEP_S = 86_400.0
@@ -76,7 +76,7 @@ class Api:
             token=self.token,
             limits=LIMITS,
         )
-        self.client = create_app(services).test_client()
+        self.client = create_application(services, self.store).test_client()
 
     def _wake(self) -> None:
         self.wakes += 1

@@ -1,0 +1,87 @@
+"""Sessions of people who look at the pages: who showed the server's token once need not show it again.
+
+A session is a value that the server has signed and need not remember. The key is made from the token: all web
+processes have the same, also after a restart, and another token ends all sessions.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+from flask import Request
+from werkzeug.exceptions import Forbidden
+
+from haste_core.ports import Clock
+
+SESSION_S = 24 * 3600.0
+FORM_HEADER = "X-HASTE-Form"
+FORM_FIELD = "form_token"
+
+_NONCE_BYTES = 16
+_LONGEST = 200  # characters; what the server makes is shorter
+
+
+class Sessions:
+    """Makes sessions, and recognises its own.
+
+    Parameters
+    ----------
+    token : str, optional
+        What a client must show. Without one everybody may look; a session then only tells this server's own
+        forms from others.
+    clock : callable
+    """
+
+    def __init__(self, token: str | None, *, clock: Clock) -> None:
+        self._key = hmac.digest((token or "").encode(), b"HASTE sessions of pages, version 1", "sha256")
+        self._clock = clock
+
+    def begin(self) -> str:
+        """Make a session, which ends after `SESSION_S`."""
+        said = f"{int(self._clock() + SESSION_S)}.{secrets.token_urlsafe(_NONCE_BYTES)}"
+        return f"{said}.{self._signature('session', said)}"
+
+    def is_valid(self, session: str) -> bool:
+        """Tell whether this server, or one with the same token, has made a session that goes on."""
+        said, _, signature = session[:_LONGEST].rpartition(".")
+        ends_at, _, nonce = said.partition(".")
+        own = hmac.compare_digest(signature.encode(), self._signature("session", said).encode())
+        return own and bool(nonce) and self._clock() < int(ends_at)
+
+    def form_token(self, session: str) -> str:
+        """Return what forms on the pages of a session hold, and no page of another site can know."""
+        return self._signature("form", session)
+
+    def check_form(self, session: str, shown: str) -> None:
+        """Refuse a change that no page of this session asked for.
+
+        Raises
+        ------
+        Forbidden
+        """
+        wanted = self.form_token(session)
+        if not self.is_valid(session) or not hmac.compare_digest(shown.encode(), wanted.encode()):
+            raise Forbidden(
+                "the page that asked for this change is too old, or is none of this server's: go back, "
+                "reload it, and ask again"
+            )
+
+    def _signature(self, purpose: str, said: str) -> str:
+        return hmac.new(self._key, f"{purpose}:{said}".encode(), sha256).hexdigest()
+
+
+def session_of(request: Request) -> str:
+    """Return the session that a request belongs to, valid or not; empty if none."""
+    return request.cookies.get(cookie_name(request), "")
+
+
+def cookie_name(request: Request) -> str:
+    """Name the cookie by port: browsers share cookies between all servers of a machine."""
+    try:
+        port = urlsplit(f"//{request.host}").port
+    except ValueError:
+        port = None
+    return f"haste_page_{port or 'default'}"

@@ -1,0 +1,22 @@
+"""The whole application: the API, and the pages beside it."""
+
+from __future__ import annotations
+
+from haste_core.figures import FigureStore
+from haste_server.api.app import HasteApp, create_app
+from haste_server.api.services import Services
+from haste_server.web import admission, job, pages, stream, streams  # noqa: F401 - each adds its pages
+
+
+def create_application(given: Services, figures: FigureStore) -> HasteApp:
+    """Make the application around its services.
+
+    Parameters
+    ----------
+    given : Services
+    figures : FigureStore
+        What only pages ask for.
+    """
+    app = create_app(given)
+    pages.install(app, figures)
+    return app

@@ -1,0 +1,132 @@
+"""The pages as a part of the server's application: how they are drawn, and what browsers may do with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, cast
+
+from flask import Blueprint, Flask, Response, current_app, make_response, request, url_for
+from jinja2 import Environment, StrictUndefined
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
+
+from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, TransientError
+from haste_core.figures import FigureStore
+from haste_server.api.problems import RETRY_AFTER_S
+from haste_server.api.services import services
+from haste_server.api.sessions import FORM_FIELD, Sessions, cookie_name, session_of
+from haste_server.web import texts
+from haste_server.web.failed_logins import FailedLogins
+
+# Referrers to ourselves are needed: without any, browsers do not name the origin of a form that they send.
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_STATUS = {
+    InvalidError: HTTPStatus.BAD_REQUEST,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_EXTENSION = "haste_pages"
+
+blueprint = Blueprint(
+    "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/page"
+)
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What the pages have beside the API's services."""
+
+    figures: FigureStore
+    failed_logins: FailedLogins
+    environment: Environment
+
+
+def install(app: Flask, figures: FigureStore) -> None:
+    """Make the pages a part of an application that has the API's services."""
+    environment = app.jinja_env.overlay(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(texts.FILTERS)
+    with app.app_context():
+        failed_logins = FailedLogins(clock=services().clock)
+    app.extensions[_EXTENSION] = Pages(figures, failed_logins, environment)
+    app.register_blueprint(blueprint)
+
+
+def pages() -> Pages:
+    """Return what the pages of the present application have."""
+    return cast(Pages, current_app.extensions[_EXTENSION])
+
+
+def sessions() -> Sessions:
+    """Return what makes and recognises sessions here."""
+    return Sessions(services().token, clock=services().clock)
+
+
+def show(template: str, **values: Any) -> Response:
+    """Draw a page, with a session whose forms are accepted."""
+    session = session_of(request)
+    if not sessions().is_valid(session):
+        session = sessions().begin() if services().token is None else ""
+    drawn = pages().environment.get_template(f"page/{template}")
+    answer = make_response(
+        drawn.render(
+            url_for=url_for,
+            now=services().clock(),
+            version=version("haste-server"),
+            form_field=FORM_FIELD,
+            form_token=sessions().form_token(session) if session else "",
+            can_log_out=bool(session) and services().token is not None,
+            **values,
+        )
+    )
+    answer.headers["Cache-Control"] = "no-store"
+    if session != session_of(request):
+        keep(answer, session)
+    return answer
+
+
+def keep(answer: AnyResponse, session: str) -> None:
+    """Have the browser keep a session, or forget the one that it has."""
+    secure = request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
+    name = cookie_name(request)
+    if session:
+        answer.set_cookie(name, session, httponly=True, samesite="Strict", secure=secure, path="/")
+    else:
+        answer.delete_cookie(name, httponly=True, samesite="Strict", secure=secure, path="/")
+
+
+@blueprint.after_request
+def _protect(answer: Response) -> Response:
+    answer.headers.update(_HEADERS)
+    return answer
+
+
+@blueprint.errorhandler(HasteError)
+def _explain(error: HasteError) -> tuple[Response, int] | Response:
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
+    if status is None:
+        raise error
+    answer = show("problem.html", title=status.phrase, problem=str(error))
+    answer.status_code = status
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return answer
+
+
+@blueprint.errorhandler(HTTPException)
+def _refuse(error: HTTPException) -> Response | HTTPException:
+    if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
+        return error
+    answer = show("problem.html", title=error.name, problem=error.description or "")
+    answer.status_code = error.code
+    return answer

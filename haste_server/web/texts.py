@@ -1,0 +1,96 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from haste_core.states import TaskState
+
+_STATES: Mapping[TaskState, str] = {
+    TaskState.RUNNING: "running",
+    TaskState.DONE: "done",
+    TaskState.REGISTERED: "waiting",
+    TaskState.SKIPPED: "skipped",
+    TaskState.RESET: "held until it is retried",
+    TaskState.MALFORMED: "malformed",
+    TaskState.SOURCE_DENIED: "image may not be read",
+    TaskState.SOURCE_MISSING: "image missing",
+    TaskState.CANCELLED: "cancelled",
+    TaskState.UNROUTABLE: "unroutable",
+    TaskState.ERROR: "failed",
+    TaskState.BAD_INPUT: "bad image",
+    TaskState.REMOTE_TROUBLE: "trouble elsewhere",
+}
+
+
+def size(size_bytes: float | None) -> str:
+    """Write a number of bytes in the unit that fits, powers of 1000."""
+    if size_bytes is None:
+        return "-"
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number, or a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def count(value: int) -> str:
+    """Write a count with thin gaps between thousands."""
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def percent(share: float) -> str:
+    """Write a share of 1 in per cent."""
+    return f"{share:.1%}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time span in the two units that matter."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def moment(seconds: float | None) -> str:
+    """Write a time, in UTC: the server does not know where its reader is."""
+    return "-" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def machine_time(seconds: float) -> str:
+    """Write a time as HTML's ``datetime`` wants it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def rate(per_s: float | None) -> str:
+    """Write how many images come to their end in a time."""
+    if per_s is None:
+        return "-"
+    return f"{per_s:.1f} images/s" if per_s >= 1 else f"{per_s * 60:.1f} images/min"
+
+
+def state(code: TaskState) -> str:
+    """Write a state in words, with its code."""
+    return f"{_STATES[code]} ({int(code.shown)})"
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "size": size,
+    "number": number,
+    "count_text": count,
+    "percent": percent,
+    "duration": duration,
+    "moment": moment,
+    "machine_time": machine_time,
+    "rate": rate,
+    "state_text": state,
+}
