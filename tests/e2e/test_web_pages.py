@@ -1,10 +1,13 @@
 """What a web page in the browser of somebody who runs a server on the same machine reaches there."""
 
+import re
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from haste_client import HasteClient
 from tests.e2e.server_process import PROC, ServerProcess, running_server
@@ -64,3 +67,39 @@ def test_a_program_that_names_no_host_is_no_browser(server: ServerProcess) -> No
 
     assert connection.getresponse().status == 200
     connection.close()
+
+
+def test_the_printed_address_opens_the_page(server: ServerProcess) -> None:
+    printed = re.search(r"serving at (http://127\.0\.0\.1:\d+)", server.log.read_text())
+    assert printed
+    page = requests.get(printed[1], timeout=10)
+
+    assert page.status_code == 200
+    assert "<h1>Streams</h1>" in page.text
+    assert "Log out" not in page.text
+    for path in re.findall(r'(?:src|href)="(/page/[^"]+)"', page.text):
+        assert server.call("GET", path.replace("&amp;", "&")).status_code == 200
+
+
+def test_who_has_the_token_logs_in_once(tmp_path: Path) -> None:
+    token = "a-token-of-some-length"
+    with running_server(tmp_path / "data", "--workers", "1", environment={"HASTE_TOKEN": token}) as server:
+        server.wait_until_ready()
+        with requests.Session() as browser:
+            refused = browser.get(f"{server.url}/", timeout=10)
+            opened = browser.get(f"{server.url}/", params={"token": token}, timeout=10)
+            asked = browser.get(f"{server.url}/HASTE/stream/", timeout=10)
+            form = re.search(r'name="form_token" value="(\w+)"', opened.text)
+            assert form
+            foreign = {"Origin": EVIL, "Sec-Fetch-Site": "cross-site"}
+            logout = {"url": f"{server.url}/logout", "data": {"form_token": form[1]}, "timeout": 10}
+            kept = browser.post(**logout, headers=foreign)
+            left = browser.post(**logout, headers={"Origin": server.url, "Sec-Fetch-Site": "same-origin"})
+            outside = browser.get(f"{server.url}/HASTE/stream/", timeout=10)
+
+        assert "/login?next=" in refused.url
+        assert "<h1>Streams</h1>" in opened.text
+        assert opened.url == f"{server.url}/"
+        assert (asked.status_code, kept.status_code, outside.status_code) == (200, 403, 401)
+        assert left.url == f"{server.url}/login"
+        assert token not in server.log.read_text()
