@@ -86,7 +86,69 @@ class Pace:
         return (self.ended - 1) / (now - self.first_at)
 
 
-class FigureStore(Protocol):
+@dataclass(frozen=True)
+class EdgeFlow:
+    """How far the images of a microscope's computer are on their way: `preprocess`, then `upload`.
+
+    Attributes
+    ----------
+    found, preprocessing, preprocessed, sending, sent : int
+        All images; those that are being preprocessed, were preprocessed well, are being sent, were sent.
+    sent_bytes, original_bytes : int
+        Of those that were sent: as they were sent, and as they had been found.
+    """
+
+    found: int = 0
+    preprocessing: int = 0
+    preprocessed: int = 0
+    sending: int = 0
+    sent: int = 0
+    sent_bytes: int = 0
+    original_bytes: int = 0
+
+    @property
+    def saved_share(self) -> float:
+        """What part of the sent images' bytes did not need to be sent, in [0, 1]."""
+        return max(0.0, 1 - self.sent_bytes / self.original_bytes) if self.original_bytes else 0.0
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """An image that was preprocessed.
+
+    Attributes
+    ----------
+    number : int
+        Its place in the stream.
+    started_at : float
+        When it was chosen, in seconds since 1970.
+    saved_bytes, cpu_s : float
+        What it saved, and for how long it took a core.
+    """
+
+    number: int
+    started_at: float
+    saved_bytes: float
+    cpu_s: float
+
+
+class EdgeFigureStore(Protocol):
+    """What pages read of the streams of a microscope's computer."""
+
+    def edge_flow(self, stream_id: str) -> EdgeFlow:
+        """Count images and bytes on their way."""
+
+    def sent_bytes(self, stream_id: str, *, since: float) -> int:
+        """Sum up what was sent since a time."""
+
+    def preprocessed(self, stream_id: str, *, limit: int) -> list[Preprocessed]:
+        """List images that were preprocessed, by number; of more than `limit`, at even distances."""
+
+    def sent_as_found(self, stream_id: str, *, width: int) -> list[int]:
+        """List the first image that was sent without preprocessing of each so many numbers."""
+
+
+class FigureStore(EdgeFigureStore, Protocol):
     """What pages read. Unknown streams have no images."""
 
     def image_rows(

@@ -12,12 +12,13 @@ from haste_core.figures import Failure, ImageRow, Pace, RowFilter
 from haste_core.objects import ObjectFilter, ObjectOrder
 from haste_core.states import TaskState
 from haste_core.stores import JobFilter, Page
+from haste_server.store.edge_figures import EdgeFigures
 from haste_server.store.jobs import Jobs
 from haste_server.store.objects import Objects
 from haste_server.store.schema import NO_INDEX, NO_SCORE, deleted_objects, jobs, objects, tasks
 
 
-class Figures(Jobs, Objects):
+class Figures(Jobs, Objects, EdgeFigures):
     """A `haste_core.figures.FigureStore`."""
 
     def image_rows(

@@ -19,6 +19,7 @@ from haste_server.api.services import services
 from haste_server.api.sessions import FORM_FIELD, Sessions, cookie_name, session_of
 from haste_server.web import texts
 from haste_server.web.failed_logins import FailedLogins
+from haste_server.web.kept import Kept
 
 # Referrers to ourselves are needed: without any, browsers do not name the origin of a form that they send.
 _HEADERS = {
@@ -49,6 +50,7 @@ class Pages:
 
     figures: FigureStore
     failed_logins: FailedLogins
+    kept: Kept
     environment: Environment
 
 
@@ -57,8 +59,8 @@ def install(app: Flask, figures: FigureStore) -> None:
     environment = app.jinja_env.overlay(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(texts.FILTERS)
     with app.app_context():
-        failed_logins = FailedLogins(clock=services().clock)
-    app.extensions[_EXTENSION] = Pages(figures, failed_logins, environment)
+        clock = services().clock
+    app.extensions[_EXTENSION] = Pages(figures, FailedLogins(clock=clock), Kept(clock=clock), environment)
     app.register_blueprint(blueprint)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +14,7 @@ from haste_core.objects import ObjectOrder
 from haste_core.stores import Page
 from haste_core.tasktree import leaves
 from haste_server.api.services import services
+from haste_server.web.edge import edge_standing
 from haste_server.web.failures import grouped
 from haste_server.web.pages import blueprint, pages, show
 from haste_server.web.streams import standing, unattended
@@ -45,11 +47,12 @@ def stream(stream_id: str) -> Response:
         standing=now,
         alerts=alerts.items,
         unattended=unattended(),
-        histogram=score_histogram(pages().figures.score_counts(stream_id, bins=BINS), now.tiers, pipeline),
+        histogram=score_histogram(_score_counts(stream_id), now.tiers, pipeline),
         failures=grouped(failures)[:GROUPS_SHOWN],
         failures_read=FAILURES_READ,
         keys=[task.task_key for task in leaves(pipeline.tasks)],
         lists={name: title for name, (title, _, _) in _LISTS.items()},
+        edge=edge_standing(stream_id, pipeline),
         listed=listed,
         images=page.items,
         following=page.next,
@@ -62,6 +65,10 @@ def acknowledge(stream_id: str, alert_id: int) -> Response:
     """Take an alert off the list of open ones."""
     services().alerts.acknowledge(stream_id, alert_id, now=services().clock())
     return redirect(url_for("pages.stream", stream_id=stream_id), HTTPStatus.SEE_OTHER)
+
+
+def _score_counts(stream_id: str) -> Mapping[str, Sequence[int]]:
+    return pages().kept.get(("scores", stream_id), lambda: pages().figures.score_counts(stream_id, bins=BINS))
 
 
 def _images(stream_id: str) -> tuple[dict[str, Any], Page[ImageRow]]:

@@ -73,22 +73,24 @@ class Standing:
 
 def standing(stream: StreamRecord) -> Standing:
     """Look how far a stream is."""
-    progress = services().streams.progress(stream.stream_id)
+    stream_id = stream.stream_id
+    progress = pages().kept.get(("progress", stream_id), lambda: services().streams.progress(stream_id))
     now = services().clock()
-    pace = pages().figures.pace(stream.stream_id, since=now - _PACE_S)
+    pace = pages().figures.pace(stream_id, since=now - _PACE_S)
     return Standing(
         stream=stream,
         progress=progress,
         tiers=tier_lines(progress.tiers, stream.pipeline),
         per_s=pace.per_s(now),
-        open_alerts=services().alerts.open_alerts(stream.stream_id),
+        open_alerts=services().alerts.open_alerts(stream_id),
     )
 
 
 def unattended() -> list[str]:
     """Say which tasks wait without anybody who takes them."""
     live = services().live.now().routes
-    waiting = [queue for queue in services().workers.queues() if queue.ready and queue.route not in live]
+    queues = pages().kept.get("queues", services().workers.queues)
+    waiting = [queue for queue in queues if queue.ready and queue.route not in live]
     return [f"{no_worker(queue.route)}: tasks that wait: {queue.ready}" for queue in waiting]
 
 

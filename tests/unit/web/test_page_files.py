@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-_WEB = Path(__file__).resolve().parents[2] / "haste_server" / "web"
+_WEB = Path(__file__).resolve().parents[3] / "haste_server" / "web"
 _FILES = sorted(file for file in _WEB.rglob("*") if file.suffix in (".html", ".css", ".js", ".svg"))
 _CSS = (_WEB / "static" / "page.css").read_text()
 _NAMESPACE = "http://www.w3.org/2000/svg"
