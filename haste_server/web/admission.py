@@ -41,7 +41,7 @@ def admit() -> Response | None:
 def login() -> Response:
     """Show the form that asks for the token."""
     then = _own_address(request.args.get("next", ""))
-    if services().token is None:
+    if services().token is None or sessions().is_valid(session_of(request)):
         return redirect(then, HTTPStatus.SEE_OTHER)
     return show("login.html", then=then, problem="")
 

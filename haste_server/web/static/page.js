@@ -7,6 +7,9 @@
   const parts = () => document.querySelectorAll("[data-live]");
   if (parts().length === 0) return;
 
+  const seen = new WeakMap(); // what the server drew last
+  for (const part of parts()) seen.set(part, part.innerHTML);
+
   let paused = false;
   let asking = false;
   let waitMs = EVERY_MS;
@@ -45,14 +48,26 @@
     return part.contains(active) && ["INPUT", "SELECT", "TEXTAREA"].includes(active.tagName);
   };
 
+  // What was opened or moved sideways stays so.
+  const postureOf = (part) => ({
+    open: [...part.querySelectorAll("details")].map((node) => node.open),
+    left: [...part.querySelectorAll(".wide")].map((node) => node.scrollLeft),
+  });
+
+  const restore = (part, posture) => {
+    part.querySelectorAll("details").forEach((node, number) => { node.open = Boolean(posture.open[number]); });
+    part.querySelectorAll(".wide").forEach((node, number) => { node.scrollLeft = posture.left[number] || 0; });
+  };
+
   const renew = (fresh) => {
     const place = placeOf(document.activeElement);
     for (const part of parts()) {
       const other = fresh.getElementById(part.id);
-      if (!other || isBusyIn(part)) continue;
-      if (other.innerHTML === part.dataset.seen) continue;
-      part.dataset.seen = other.innerHTML;
+      if (!other || isBusyIn(part) || other.innerHTML === seen.get(part)) continue;
+      const posture = postureOf(part);
+      seen.set(part, other.innerHTML);
       part.replaceChildren(...other.childNodes);
+      restore(part, posture);
       if (place && place.id === part.id) {
         const again = [...part.querySelectorAll("a, button, [tabindex]")].find(place.alike);
         if (again) again.focus({ preventScroll: true });

@@ -114,6 +114,13 @@ def test_addresses_of_one_ipv6_site_count_as_one(guarded: Api) -> None:
     assert answer.status_code == 429
 
 
+def test_who_is_logged_in_need_not_log_in_again(guarded: Api) -> None:
+    assert 'href="/stream/plate7"' in look(guarded, "/login?next=/stream/plate7")  # by a link of another site
+    log_in(guarded)
+
+    assert guarded.client.get("/login?next=/stream/plate7").headers["Location"] == "/stream/plate7"
+
+
 def test_a_session_ends(guarded: Api) -> None:
     log_in(guarded)
     guarded.now += SESSION_S - 1
