@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from haste_core.edge_images import PREPROCESS, UPLOAD
 from haste_core.figures import EdgeFlow, Preprocessed
 from haste_core.interestingness import value_of
 from haste_core.states import TaskState
@@ -83,8 +84,8 @@ _FIRST_JOB = (
 _NUMBER = sa.case(
     (jobs.c.stream_index == NO_INDEX, jobs.c.job_id - _FIRST_JOB), else_=jobs.c.stream_index
 ).label("number")
-_BOTH = jobs.join(_send, sa.and_(_send.c.job_id == jobs.c.job_id, _send.c.task_key == "upload")).outerjoin(
-    _before, sa.and_(_before.c.job_id == jobs.c.job_id, _before.c.task_key == "preprocess")
+_BOTH = jobs.join(_send, sa.and_(_send.c.job_id == jobs.c.job_id, _send.c.task_key == UPLOAD)).outerjoin(
+    _before, sa.and_(_before.c.job_id == jobs.c.job_id, _before.c.task_key == PREPROCESS)
 )
 _OF_STREAM = jobs.c.stream_id == sa.bindparam("name")
 _SENT = _number_told(_send, "size_bytes")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from haste_core.edge_images import EDGE_KEYS
 from haste_core.figures import EdgeFlow, Preprocessed
 from haste_core.pipelines import Pipeline
 from haste_core.tasktree import leaves
@@ -15,7 +16,6 @@ from haste_server.api.services import services
 from haste_server.web.edge_figure import Course, Mark, draw_course
 from haste_server.web.pages import pages
 
-KEYS = frozenset({"preprocess", "upload"})
 MARKS_SHOWN = 300  # preprocessed images: the estimate takes a millisecond for each
 TICKS_SHOWN = 200  # images that were sent as they were found
 _POINTS = 160  # of the line
@@ -45,7 +45,7 @@ class EdgeStanding:
 
 def edge_standing(stream_id: str, pipeline: Pipeline) -> EdgeStanding | None:
     """Look how far the images of a stream are; None if they are not preprocessed and sent."""
-    if not {task.task_key for task in leaves(pipeline.tasks)} >= KEYS:
+    if not {task.task_key for task in leaves(pipeline.tasks)} >= set(EDGE_KEYS):
         return None
     return pages().kept.get(("edge", stream_id), lambda: _look(stream_id))
 

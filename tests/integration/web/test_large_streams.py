@@ -25,8 +25,10 @@ _FILLING = (
     {_NUMBERS} SELECT i, 'plate7', 'image ' || i, i, i, '{{}}', {_STATE}, 0, :now, :now FROM n
     """,
     f"""
-    INSERT INTO objects (job_id, stream_id, task_id, decision_id, score, tier, size_bytes, pinned, held, due)
-    {_NUMBERS} SELECT i, 'plate7', i, i, (i % 997) / 997.0, {_TIER}, 1000, 0, 0, {int(Due.NOTHING)} FROM n
+    INSERT INTO objects (job_id, stream_id, task_id, decision_id, score, counts_in, tier, size_bytes, pinned,
+        held, due)
+    {_NUMBERS} SELECT i, 'plate7', i, i, (i % 997) / 997.0, {_TIER}, {_TIER}, 1000, 0, 0,
+        {int(Due.NOTHING)} FROM n
     """,
     f"""
     INSERT INTO tasks (job_id, position, task_key, site, state, phase, order_key, stream_index, contended,
