@@ -76,6 +76,7 @@ class Acquisition:
             try:
                 with OwnServer(self._settings) as server:
                     server.wait_until_ready(self._interruption.pause)
+                    self._display.show_page(server.page, self._settings.own_folder / "page.txt")
                     with server.connect() as client:
                         return self._work(client, server)
             except (OwnServerError, TransientError) as error:

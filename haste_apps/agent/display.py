@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -53,10 +54,15 @@ class Display:
         if self._as_json:
             print_json({"event": event, "at": round(time.time(), 3), **fields})
 
+    def show_page(self, address: str, file: Path) -> None:
+        """Say where the page is: to who sits here; else in a file, since what is printed may be kept."""
+        file.write_text(f"{address}\n", encoding="utf-8")
+        self.say_once(f"To look at the images: {address if self._live is not None else f'see {file}'}")
+
     def say(self, text: str) -> None:
         """Tell something that happens."""
         if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False)
+            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             say(text)
 

@@ -70,6 +70,11 @@ class OwnServer(EmbeddedServer):
         )
         self._client_token = token
 
+    @property
+    def page(self) -> str:
+        """The address of the pages about the images, with the token that opens them."""
+        return f"{self.url}/?token={self._client_token}"
+
     def connect(self) -> HasteClient:
         """Open a connection to it."""
         roots = {ROOT: self._settings.path.resolve()}

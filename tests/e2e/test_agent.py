@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import tifffile
 from typer.testing import CliRunner
 
@@ -74,7 +75,9 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
     before, said = hashes(agent.folder), tmp_path / "said.txt"
 
     def uploaded(count: int) -> list[dict[str, Any]]:
-        return wait_for(lambda: (found := events(said.read_text(), "uploaded"))[count - 1 :] and found)
+        return wait_for(
+            lambda: (found := events(said.read_text(), "uploaded"))[count - 1 :] and found, timeout_s=90
+        )
 
     process = agent.start(said, "--json", "--include", "tif")
     try:
@@ -83,6 +86,10 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
         for event in first:
             check_job(central, agent, event)
         assert hashes(agent.folder) == before
+        (address,) = agent.data_dir.rglob("page.txt")
+        page = requests.get(address.read_text().strip(), timeout=10)
+        assert page.status_code == 200
+        assert "acquisition_lab1" in page.text
 
         second_agent = agent.run()
         assert second_agent.returncode == 2
