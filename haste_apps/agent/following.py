@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from haste_client import HasteClient
-from haste_client.answers import JobAnswer
+from haste_client.answers import JobAnswer, StreamProgress
 from haste_client.following import EndedJobs
 from haste_client.liveness import CurrentTask, WorkersAnswer
 
@@ -117,17 +117,21 @@ class Following:
         self._sizes[job_id] = size_bytes
 
     def look(self) -> list[JobAnswer]:
-        """Ask once; return the jobs that have ended since, done or failed, those of earlier runs at first."""
+        """Ask once; return the jobs that have ended since, done or failed, those of earlier runs at first.
+
+        When `status` tells that none waits, all ends have been returned.
+        """
+        # Asked before the ends: a job that ended in between would be counted, and not have been returned.
+        progress = [self._client.stream(stream_id).progress for stream_id in self._streams]
         news = [job for ended in self._streams.values() for job in ended.poll()]
         for job in news:
             sent = job.response.get("upload") or {} if job.done else {}
             original_bytes = size_in(job.source_version)
             self._ended[job.job_id] = _Ended(original_bytes, sent.get("size_bytes", 0), was_preprocessed(job))
-        self.status = self._status(self._client.workers())
+        self.status = self._status(progress, self._client.workers())
         return news
 
-    def _status(self, workers: WorkersAnswer) -> Status:
-        progress = [self._client.stream(stream_id).progress for stream_id in self._streams]
+    def _status(self, progress: Sequence[StreamProgress], workers: WorkersAnswer) -> Status:
         waiting = sum(one.open for one in progress)
         current = [task for worker in workers.workers for task in worker.current]
         uploads = self._running_uploads(current)

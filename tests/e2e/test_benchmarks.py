@@ -19,6 +19,7 @@ from benchmarks import (
     edge,
     edge_courses,
     edge_decisions,
+    edge_live,
     focus_pipeline,
     latency,
     operators,
@@ -85,6 +86,7 @@ def test_latency(run: Run) -> None:
     assert 0.5 < figures["p50_ms"] <= figures["p99_ms"] < 30_000
 
 
+@pytest.mark.slow  # most of it is starting servers
 def test_backlog(run: Run) -> None:
     figures = run(backlog)
     assert set(figures) == {"handout_ratio", "server_rss_mb", "patch_10k_s"}
@@ -92,6 +94,7 @@ def test_backlog(run: Run) -> None:
     assert 20 < figures["server_rss_mb"] < 2_000
 
 
+@pytest.mark.slow  # most of it is starting servers
 def test_focus_pipeline(run: Run) -> None:
     figures = run(focus_pipeline)
     seconds = {"floor_s", "embedded_s", "rabbitmq_s"}
@@ -157,6 +160,19 @@ def test_edge_decisions(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     assert figures["waiting"] == 500
     assert figures["sent"] == 50
     assert all(figures[f"{key}_ms"] > 0 for key in ("preprocess", "upload"))
+
+
+@pytest.mark.slow  # two agents, each with servers at both ends
+def test_edge_live(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["edge_live", "--quick"])
+    edge_live.main()
+    figures = figures_of("edge_live", capsys.readouterr().out)
+    assert figures["none_s"] > figures["bound_s"] > 0
+    assert 0.09 < figures["saved_by_floodfill"] < 0.16
+    for name in ("", "_lossless"):
+        assert figures[f"took{name}_s"] > figures["bound_s"] / 2
+        assert 0 < figures[f"busy{name}"] <= 1.05
+        assert 0 < figures[f"preprocessed{name}"] <= edge_live.QUICK_COUNT
 
 
 def test_nothing_is_lost_stuck_or_double_after_each_was_killed() -> None:
