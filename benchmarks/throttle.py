@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -60,42 +60,43 @@ def throttled(server_url: str, bytes_per_s: float) -> Iterator[Link]:
     """Run a link to a server."""
     target = urlsplit(server_url)
     link = Link(bytes_per_s)
-    loop = asyncio.new_event_loop()
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
     link.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    loop = asyncio.new_event_loop()
+    over = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back_reader, back_writer = await asyncio.open_connection(target.hostname, target.port)
-        await asyncio.gather(_carry(reader, back_writer, link), _carry(back_reader, writer, None))
+        ways = (_carry(reader, back_writer, link), _carry(back_reader, writer, None))
+        await asyncio.gather(*ways)
 
-    thread = threading.Thread(target=_run, args=(loop, serve, listener), daemon=True)
+    async def run() -> None:
+        async with await asyncio.start_server(serve, sock=listener, limit=_PIECE_BYTES):
+            await over.wait()
+        served = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in served:
+            task.cancel()
+        await asyncio.gather(*served, return_exceptions=True)
+        await asyncio.sleep(0)  # for the connections to close
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
     thread.start()
     try:
         yield link
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(over.set)
         thread.join()
-
-
-def _run(loop: asyncio.AbstractEventLoop, serve: object, listener: socket.socket) -> None:
-    asyncio.set_event_loop(loop)
-    loop.run_until_complete(asyncio.start_server(serve, sock=listener, limit=_PIECE_BYTES))  # type: ignore[arg-type]
-    loop.run_forever()
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    loop.run_until_complete(asyncio.sleep(0))
-    loop.close()
+        loop.close()
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link | None) -> None:
-    try:
-        while piece := await reader.read(_PIECE_BYTES):
-            if link is not None:
-                await link.take(len(piece))
-            writer.write(piece)
-            await writer.drain()
-    except ConnectionError:
-        pass  # who broke it off will see
-    finally:
-        writer.close()
+    with suppress(ConnectionError):  # who broke it off will see
+        try:
+            while piece := await reader.read(_PIECE_BYTES):
+                if link is not None:
+                    await link.take(len(piece))
+                writer.write(piece)
+                await writer.drain()
+        finally:
+            writer.close()
