@@ -189,9 +189,8 @@ class _Sending:
             for stream in [current, *(one for one in earlier if one.stream_id != current.stream_id)]
         }
         self._submission = self._submissions[current.stream_id]
-        for (
-            stream_id
-        ) in self._submissions:  # what failed may be possible by now: a larger disk, another token
+        # What failed may be possible by now, with a larger disk or another token.
+        for stream_id in self._submissions:
             client.retry_jobs(stream_id=stream_id, state="failed")
         self._following = Following(client, list(self._submissions), preprocesses=settings.operator != "none")
         self._names = NameCheck(settings.names, "include")

@@ -46,7 +46,7 @@ class Status:
 
     @property
     def saved_share(self) -> float:
-        """What part of the uploaded images did not need to be sent, in [0, 1]; below 0 never happens."""
+        """What part of the uploaded images did not need to be sent; below 0 if they grew."""
         return 1 - self.sent_bytes / self.original_bytes if self.original_bytes else 0.0
 
     @property
