@@ -52,6 +52,12 @@ def agent(
     cores: Annotated[
         int | None, typer.Option("--cores", "--x-preprocessing-cores", help="Images preprocessed at a time.")
     ] = None,
+    x_mode: Annotated[
+        int | None, typer.Option(metavar="0", help="Of the original agent: 0 is what this one does.")
+    ] = None,
+    x_disable_prioritization: Annotated[
+        bool, typer.Option("--x-disable-prioritization", help="Of the original agent; refused.")
+    ] = False,
     transfers: Annotated[int | None, typer.Option(help="Images sent at a time.")] = None,
     operator: Annotated[
         str | None, typer.Option(help="How images are made smaller: none, recompress, floodfill, …")
@@ -118,6 +124,7 @@ def agent(
         "data_dir": data_dir,
     }
     with interruptible() as interruption, explained_errors("haste-agent"):
+        _refuse_other_orders(x_mode, disabled=x_disable_prioritization)
         settings = _settings(config, given)
         if dry_run:
             from haste_apps.agent.dry_run import dry_run as run_dry
@@ -138,6 +145,23 @@ def _settings(config: Path | None, given: dict[str, Any]) -> AgentSettings:
     if given["password"] is not None or given["token"] is not None:
         say("Warning: other users of this computer can see a password on the command line; use --token-file")
     return settings
+
+
+def _refuse_other_orders(mode: int | None, *, disabled: bool) -> None:
+    """Take the original agent's order by expected savings, which is always on, and refuse its others."""
+    from haste_core.errors import InvalidError, Problem
+
+    always = "images are always chosen by what preprocessing is expected to save"
+    refused = {
+        1: f"{always}, and not in the order in which they come",
+        2: f"{always}; what it will truly save is known to nobody beforehand",
+    }
+    if mode is not None and mode != 0:
+        what = refused.get(mode, "the original agent has no such mode")
+        raise InvalidError([Problem("--x-mode", f"{what}: leave --x-mode out, or say 0")])
+    if disabled:
+        what = f"{always}: leave it out, or say --operator none to have them sent as they are"
+        raise InvalidError([Problem("--x-disable-prioritization", what)])
 
 
 def _run(settings: AgentSettings, interruption: Interruption, *, once: bool, as_json: bool) -> ExitCode:

@@ -205,6 +205,10 @@ def test_what_is_wrong_at_the_start_is_said_with_what_to_do(
     assert "half.tif  100 B  NOT COMPLETE" in said
     assert f"tag lab1 means its pipeline focus-tier, stream {STREAM}" in said
 
+    original = ("--include", "tif", "--username", "haste", "--x-preprocessing-cores", "2", "--x-mode", "0")
+    code, said = said_at_the_start(f"{here[0]}/", *there[1:], *original, "--dry-run")
+    assert (code, "2 images" in said) == (0, True), said
+
     code, said = said_at_the_start(*there, token="a wrong token")
     assert (code, "does not accept this token" in said, "--token-file" in said) == (2, True, True), said
     code, said = said_at_the_start(*there, token=None)

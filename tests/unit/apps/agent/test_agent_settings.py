@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from haste_apps.agent.cli import app
 from haste_apps.agent.own_server import local_pipeline, local_stream_id
 from haste_apps.agent.settings import AgentSettings, load_settings
 from haste_core.errors import InvalidError
@@ -117,3 +119,18 @@ def test_token_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="cannot be read"):
         settings(token_file=tmp_path / "none").read_token()
     assert "secret" not in repr(settings(token="secret"))
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--x-mode", "1"], "not in the order in which they come: leave --x-mode out, or say 0"),
+        (["--x-mode", "2"], "known to nobody beforehand: leave --x-mode out, or say 0"),
+        (["--x-mode", "7"], "no such mode: leave --x-mode out"),
+        (["--x-disable-prioritization"], "leave it out, or say --operator none"),
+    ],
+)
+def test_orders_of_the_original_agent_are_refused_with_what_to_do(option: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["/data", "--host", "haste.lab", "--tag", "lab1", *option])
+    assert result.exit_code == 2
+    assert said in result.output
