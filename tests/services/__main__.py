@@ -7,12 +7,14 @@ last two with a sentence on standard error.
 import os
 import sys
 
+from tests.services.browser import find_browser
 from tests.services.given import GivenServerError, check_given_servers
 from tests.services.programs import ProgramMissingError, check_services
 
 try:
     check_given_servers(os.environ)
     check_services(os.environ)
+    find_browser()
 except GivenServerError as error:
     print(error, file=sys.stderr)  # noqa: T201 - this is the program's voice
     sys.exit(2)
