@@ -18,6 +18,7 @@ from haste_apps.interruption import Interruption, interruptible
 from haste_apps.measuring.commands import calibrate, evaluate, score
 from haste_apps.options import (
     AsJson,
+    EndMarkerNames,
     Folder,
     JobIds,
     Mode,
@@ -174,6 +175,7 @@ def watch(
     settle_s: Annotated[
         float, typer.Option("--settle", metavar="SECONDS", min=0, help="Rest that makes a file complete.")
     ] = 2.0,
+    end_marker: EndMarkerNames = None,
     as_json: AsJson = False,
     server: Server = None,
     token: Token = None,
@@ -184,7 +186,7 @@ def watch(
         from haste_apps.submitting import SubmitOptions, watch_folder
 
         options = SubmitOptions(
-            stream, pipeline, pattern, recursive, priority, mode, site, names, unparsed.value
+            stream, pipeline, pattern, recursive, priority, mode, site, names, unparsed.value, end_marker
         )
         return watch_folder(
             client, directory, options, once=once, settle_s=settle_s, as_json=as_json, stop=interruption.heard

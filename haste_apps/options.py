@@ -32,6 +32,15 @@ Names = Annotated[
         help="How the files are named, such as imagexpress; `haste names` lists the presets.",
     ),
 ]
+EndMarkerNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--end-marker",
+        metavar="NAME",
+        help="A file that says that an image is whole, such as {name}.done or {stem}.done, or, without "
+        "braces, that its folder is; may be repeated.",
+    ),
+]
 Priority = Annotated[float, typer.Option("--priority", help="The higher, the earlier.")]
 Mode = Annotated[
     str | None,

@@ -18,6 +18,7 @@ from haste_client import (
     ConflictError,
     HasteClient,
     ImageFile,
+    InvalidError,
     OutageError,
     Problem,
     ServerUnreachableError,
@@ -25,6 +26,7 @@ from haste_client import (
     TransientError,
 )
 from haste_client.directory import Selection, scan, stream_id_for
+from haste_client.end_markers import EndMarkers
 from haste_client.settling import Unfinished
 from haste_client.watching import FolderWatch, watch
 from haste_runtime.exit_codes import ExitCode
@@ -48,6 +50,7 @@ class SubmitOptions:
     site: str = "default"
     names: str | None = None
     unparsed: str = "stop"
+    end_markers: Sequence[str] | None = None
 
 
 def submit(
@@ -108,7 +111,9 @@ def watch_folder(
 
     The server may be restarted meanwhile, and so may this program: the server knows what it has.
     """
-    selection = Selection(options.pattern, options.recursive, client.sidecars)
+    selection = Selection(
+        options.pattern, options.recursive, client.sidecars, end_markers=_markers(options.end_markers)
+    )
     names = NameCheck(options.names, options.unparsed)
     if options.names is not None:
         names.choose_first(scan(directory, selection).files)
@@ -136,6 +141,13 @@ def watch_folder(
     reporter.say_unfinished(unfinished)
     not_submitted = submission.problems or (options.unparsed == "stop" and names.unparsed)
     return ExitCode.WORK_FAILED if not_submitted or (once and unfinished) else ExitCode.DONE
+
+
+def _markers(patterns: Sequence[str] | None) -> EndMarkers:
+    try:
+        return EndMarkers(tuple(patterns or ()))
+    except ValueError as error:
+        raise InvalidError([Problem("--end-marker", str(error))]) from error
 
 
 def _open(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from haste_client.containers import CONTAINER_SUFFIX, is_container, size_and_time
+from haste_client.end_markers import NO_MARKERS, EndMarkers, FolderEnds
 from haste_client.sidecars import DEFAULT_RULES, FolderSidecars, Sidecar, SidecarRules
 from haste_core.errors import Problem
 from haste_core.filenames import ParsedName
@@ -50,6 +51,8 @@ class ImageFile:
         Files that belong to all images of its folder.
     name : ParsedName, optional
         What its name says, if somebody has read it.
+    ended : bool
+        Whether an end marker names it that is not older than it and its own sidecars.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class ImageFile:
     sidecars: tuple[Sidecar, ...] = ()
     shared_sidecars: tuple[Path, ...] = ()
     name: ParsedName | None = None
+    ended: bool = False
 
     @property
     def version(self) -> str:
@@ -109,12 +113,15 @@ class Selection:
         In place of a pattern: those of the files that count, such as ``.tif``, lower case.
     sidecars : SidecarRules
         Which files belong to images.
+    end_markers : EndMarkers
+        Which files say that images are finished. They are no images themselves, unless they are called so.
     """
 
     pattern: str | None = None
     recursive: bool = True
     sidecars: SidecarRules = DEFAULT_RULES
     suffixes: frozenset[str] | None = None
+    end_markers: EndMarkers = NO_MARKERS
     _matches: Callable[[str], object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -133,7 +140,16 @@ class Selection:
             self.takes_folder(folder) for folder in folders.split("/") if folder
         ):
             return False
+        if self.is_end_marker(name):
+            return False
         return bool(self._matches(source_id if "/" in (self.pattern or "") else name))
+
+    def is_end_marker(self, name: str) -> bool:
+        """Tell whether a file of this name is an end marker, and no image."""
+        markers = self.end_markers
+        if not markers.patterns or _has_image_suffix(name):
+            return False
+        return name in markers.of_folders or any(markers.images_of(name, (CONTAINER_SUFFIX,)))
 
     def _has_chosen_suffix(self, name: str) -> bool:
         return PurePath(name).suffix.lower() in (self.suffixes or ())
@@ -175,7 +191,12 @@ def scan(directory: Path, selection: Selection | None = None) -> Scan:
     return Scan(tuple(files), tuple(walk.unreadable), walk.sidecars)
 
 
-def look_at(root: Path, source_id: str, sidecars: FolderSidecars | None = None) -> ImageFile | None:
+def look_at(
+    root: Path,
+    source_id: str,
+    sidecars: FolderSidecars | None = None,
+    end_markers: EndMarkers = NO_MARKERS,
+) -> ImageFile | None:
     """Look at one image again; None if it is gone, cannot be read, or is neither file nor container there.
 
     Parameters
@@ -186,6 +207,8 @@ def look_at(root: Path, source_id: str, sidecars: FolderSidecars | None = None) 
         Relative to it, with ``/``.
     sidecars : FolderSidecars, optional
         What was known of its folder's sidecars.
+    end_markers : EndMarkers
+        By which its end is known.
     """
     if trouble_with_name(source_id):
         return None
@@ -194,18 +217,21 @@ def look_at(root: Path, source_id: str, sidecars: FolderSidecars | None = None) 
         is_folder = is_container(path.name) and path.is_dir() and not path.is_symlink()
         if not (is_folder or path.is_file()) or not path.resolve().is_relative_to(root):
             return None
+        end_ns = end_markers.end_ns_below(root, source_id)  # before it: what comes after a marker is newer
         size_bytes, mtime_ns = _size_and_time(path)
     except OSError:
         # It is being written, renamed or removed right now; the next look will tell.
         return None
     beside = sidecars or FolderSidecars(path.parent)
+    own = beside.probed(path.name)
     return ImageFile(
         path,
         source_id,
         size_bytes,
         mtime_ns,
-        beside.probed(path.name),
+        own,
         beside.shared_with(path.name),
+        ended=_has_ended(end_ns, mtime_ns, own),
     )
 
 
@@ -218,8 +244,19 @@ class _Walk:
         self.sidecars: dict[str, FolderSidecars] = {}
         self._selection = selection
 
-    def images(self, relative: str = "", above: tuple[Path, ...] = ()) -> Iterator[ImageFile]:
-        """Find the images of a folder; `above` are the sidecars of the nearest folder that has any."""
+    def images(
+        self, relative: str = "", above: tuple[Path, ...] = (), above_end_ns: int = 0
+    ) -> Iterator[ImageFile]:
+        """Find the images of a folder.
+
+        Parameters
+        ----------
+        relative : str
+        above : tuple of Path
+            The sidecars of the nearest folder that has any.
+        above_end_ns : int
+            When the folders above were ended, in nanoseconds since 1970; 0: not yet.
+        """
         try:
             with os.scandir(self.root / relative) as listing:
                 entries = list(listing)
@@ -227,17 +264,19 @@ class _Walk:
             self._leave_out(relative, f"this folder cannot be read: {error.strerror}")
             return
         beside = self._sidecars_of(relative, entries, above)
+        names = (entry.name for entry in entries)
+        ends = FolderEnds.of(self._selection.end_markers, self.root / relative, names, above_ns=above_end_ns)
         for entry in entries:
             source_id = f"{relative}/{entry.name}" if relative else entry.name
             if entry.is_dir(follow_symlinks=False) and is_container(entry.name):
                 yield from self._container(entry, source_id, beside)
             elif entry.is_dir(follow_symlinks=False):
-                yield from self._images_below(source_id, beside.shared)
+                yield from self._images_below(source_id, beside.shared, ends.folder_end_ns)
             elif entry.is_symlink() and Path(entry.path).is_dir():
                 if self._selection.takes_folder(entry.name):
                     self._leave_out(source_id, "this is a link to a folder; such links are not followed")
             elif self._selection.takes_file(source_id):
-                image = self._image_of(entry, source_id, beside)
+                image = self._image_of(entry, source_id, beside, ends)
                 if image is not None:
                     yield image
 
@@ -251,7 +290,7 @@ class _Walk:
         if trouble:
             self._leave_out(source_id, trouble)
             return
-        image = look_at(self.root, source_id, beside)
+        image = look_at(self.root, source_id, beside, self._selection.end_markers)
         if image is not None:
             yield image
         elif Path(entry.path).is_dir():
@@ -265,23 +304,27 @@ class _Walk:
         self.sidecars[relative] = beside
         return beside
 
-    def _images_below(self, relative: str, above: tuple[Path, ...]) -> Iterator[ImageFile]:
+    def _images_below(self, relative: str, above: tuple[Path, ...], above_end_ns: int) -> Iterator[ImageFile]:
         """Look into a sub-folder. One that is named like an image, and holds none, is told of."""
         holds_images = False
         if self._selection.takes_folder(PurePath(relative).name):
-            for image in self.images(relative, above):
+            for image in self.images(relative, above, above_end_ns):
                 holds_images = True
                 yield image
         if not holds_images and _has_image_suffix(relative) and self._selection.takes_file(relative):
             self._leave_out(relative, "this is a folder, though it is named like an image")
 
-    def _image_of(self, entry: os.DirEntry[str], source_id: str, beside: FolderSidecars) -> ImageFile | None:
+    def _image_of(
+        self, entry: os.DirEntry[str], source_id: str, beside: FolderSidecars, ends: FolderEnds
+    ) -> ImageFile | None:
         trouble = _trouble_with(self.root, entry, source_id)
         if trouble:
             self._leave_out(source_id, trouble)
             return None
+        end_ns = ends.end_ns(entry.name)
         try:
-            status = entry.stat()
+            # What Windows tells of a listed file may be older than its marker.
+            status = Path(entry.path).stat() if end_ns else entry.stat()
         except FileNotFoundError:
             return None  # removed since the folder was listed
         except OSError as error:
@@ -290,17 +333,23 @@ class _Walk:
         if not stat.S_ISREG(status.st_mode):
             self._leave_out(source_id, "this is no regular file")
             return None
+        own = beside.seen(entry.name)
         return ImageFile(
             self.root / source_id,
             source_id,
             status.st_size,
             status.st_mtime_ns,
-            beside.seen(entry.name),
+            own,
             beside.shared_with(entry.name),
+            ended=_has_ended(end_ns, status.st_mtime_ns, own),
         )
 
     def _leave_out(self, source_id: str, why: str) -> None:
         self.unreadable.append(Problem(source_id.encode(errors="replace").decode(), why))
+
+
+def _has_ended(end_ns: int, mtime_ns: int, sidecars: tuple[Sidecar, ...]) -> bool:
+    return end_ns >= max(mtime_ns, *(sidecar.mtime_ns for sidecar in sidecars), 1)
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

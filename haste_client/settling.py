@@ -54,8 +54,8 @@ class Settling:
 
     A file is complete when it was seen twice with the same size and time of change, its own and those of
     its sidecars, and `settle_s` between, or `RENAMED_REST_S` if it was renamed to its name, and the
-    structure of the image is all there. That a writer closes a file shortens nothing: programs open and
-    close a stack for each page that they append.
+    structure of the image is all there. One that an end marker names need not rest. That a writer closes a
+    file shortens nothing: programs open and close a stack for each page that they append.
 
     Parameters
     ----------
@@ -78,6 +78,8 @@ class Settling:
         if watched is None or not watched.file.looks_like(file):
             self._watched[file.source_id] = _Watched(file, now_s, now_s)
         else:
+            if file.ended and not watched.file.ended:
+                watched.check_at_s = now_s  # what could not be opened then may have been closed since
             watched.file, watched.seen_at_s = file, now_s
 
     def renamed(self, file: ImageFile, now_s: float) -> None:
@@ -135,6 +137,8 @@ class Settling:
         return now_s - entry.unchanged_since_s >= self._rest_s(entry) and now_s >= entry.check_at_s
 
     def _rest_s(self, entry: _Watched) -> float:
+        if entry.file.ended:
+            return 0.0
         return min(self.settle_s, RENAMED_REST_S) if entry.renamed else self.settle_s
 
     def _is_complete(self, entry: _Watched, now_s: float) -> bool:

@@ -25,8 +25,8 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from haste_client.containers import container_of
-from haste_client.directory import ImageFile, Selection, look_at, scan
+from haste_client.containers import CONTAINER_SUFFIX, container_of
+from haste_client.directory import IMAGE_SUFFIXES, ImageFile, Selection, look_at, scan
 from haste_client.settling import Settling, Unfinished
 from haste_client.sidecars import FolderSidecars
 from haste_core.errors import Problem
@@ -38,6 +38,11 @@ BATCH_SIZE = 500
 _SCAN_SHARE = 0.1
 
 _AWAY_PAUSE_S = 5.0
+
+# In the spellings that programs use; of others the next look through all tells.
+_SUFFIXES = sorted(
+    {spelled for name in (*IMAGE_SUFFIXES, CONTAINER_SUFFIX) for spelled in (name, name.upper())}
+)
 
 _LOOKED_AT = frozenset({EVENT_TYPE_CREATED, EVENT_TYPE_MODIFIED, EVENT_TYPE_MOVED})
 
@@ -169,7 +174,8 @@ class FolderWatch:
         self._scan_at_s = now_s + max(self._poll_s, took_s / _SCAN_SHARE)
 
     def _look_at_one(self, source_id: str, now_s: float, *, renamed: bool = False) -> None:
-        file = look_at(self._root, source_id, self._sidecars_beside(source_id))
+        markers = self._selection.end_markers
+        file = look_at(self._root, source_id, self._sidecars_beside(source_id), markers)
         if file is None:
             self._settling.forget([source_id])
         elif renamed and not self._already(file):
@@ -203,12 +209,23 @@ class FolderWatch:
         if event.is_directory and container is None:
             if event.event_type in (EVENT_TYPE_CREATED, EVENT_TYPE_MOVED):
                 self._scan_at_s = 0.0  # its files may have come before it was watched
+        elif self._selection.is_end_marker(path.name):
+            self._follow_marker(source_id)
         elif self._selection.takes_file(container or source_id):
             # What comes into a container, or is renamed in it, does not mean that all of it is there.
             self._hints.put(_Hint(container or source_id, renamed and container in (None, source_id)))
         else:
             return
         self._woken.set()
+
+    def _follow_marker(self, source_id: str) -> None:
+        """Have what an end marker names looked at."""
+        folder, slash, name = source_id.rpartition("/")
+        if name in self._selection.end_markers.of_folders:
+            self._scan_at_s = 0.0
+        for image in self._selection.end_markers.images_of(name, _SUFFIXES):
+            if self._selection.takes_file(f"{folder}{slash}{image}"):
+                self._hints.put(_Hint(f"{folder}{slash}{image}", renamed=False))
 
 
 class _Listener(FileSystemEventHandler):

@@ -20,6 +20,7 @@ from haste_apps.output import size_text
 from haste_client import HasteClient, ImageFile, Submission
 from haste_client.answers import JobAnswer
 from haste_client.directory import Selection
+from haste_client.end_markers import EndMarkers
 from haste_client.settling import Unfinished
 from haste_client.watching import FolderWatch
 from haste_core.errors import TransientError
@@ -89,7 +90,9 @@ class Acquisition:
     def _work(self, client: HasteClient, server: OwnServer) -> ExitCode:
         settings = self._settings
         selection = Selection(
-            suffixes=frozenset(settings.include) if settings.include else None, sidecars=client.sidecars
+            suffixes=frozenset(settings.include) if settings.include else None,
+            sidecars=client.sidecars,
+            end_markers=EndMarkers(settings.end_markers),
         )
         sending = _Sending(client, settings, self._display, told=self._told)
         incomplete: list[Unfinished] = []

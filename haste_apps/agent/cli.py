@@ -67,6 +67,13 @@ def agent(
         str | None,
         typer.Option(metavar="PRESET|REGEX|FILE", help="How files are named; see `haste names`."),
     ] = None,
+    end_marker: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A file that says that an image is whole, such as {name}.done; may be repeated.",
+        ),
+    ] = None,
     settle: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="How long a file rests before it is whole.")
     ] = None,
@@ -115,6 +122,7 @@ def agent(
         "operator": operator,
         "codec": codec,
         "names": names,
+        "end_markers": end_marker,
         "settle_s": settle,
         "delete_after_upload": delete_after_upload or None,
         "ca_file": ca,

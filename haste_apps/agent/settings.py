@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from haste_client.directory import IMAGE_SUFFIXES, stream_id_for
+from haste_client.end_markers import EndMarkers
 from haste_core.errors import HasteError, InvalidError, Problem
 from haste_core.fields import StreamName
 from haste_runtime.configuration import gather
@@ -50,6 +51,16 @@ def _suffixes(value: Any) -> Any:
     return tuple(f".{name}" for name in named if name)
 
 
+def _names(value: Any) -> Any:
+    """Read ``{name}.done,acquisition.done``: separated by commas."""
+    listed = value.split(",") if isinstance(value, str) else value
+    return tuple(str(item).strip() for item in listed) if isinstance(listed, list | tuple) else listed
+
+
+def _as_markers(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    return EndMarkers(patterns).patterns
+
+
 def _amount(value: Any) -> Any:
     """Read ``20M``, ``1.5G`` or ``800k``: powers of 1000, and a B after it if somebody likes."""
     found = _AMOUNT.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -68,6 +79,7 @@ def _hours(text: str) -> str:
     return str(Hours.parse(text))
 
 
+MarkerNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_as_markers)]
 Suffixes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_suffixes)]
 
 
@@ -105,6 +117,9 @@ class AgentSettings(BaseModel):
     names : str, optional
         How files are named: a preset such as ``imagexpress``, a YAML file, or a regular expression. What they
         say goes to the server with the images; those that say nothing are sent all the same.
+    end_markers : tuple of str
+        Names of files that say that images are whole: ``{name}.done``, ``{stem}.done``, or without braces one
+        that ends its folder.
     settle_s : float
         How long a file must rest before it is whole; longer than the longest pause of its writer.
     delete_after_upload : bool
@@ -145,6 +160,7 @@ class AgentSettings(BaseModel):
     codec: str = "deflate"
     effort: str = "fast"
     names: Annotated[str, AfterValidator(_known_names)] | None = None
+    end_markers: MarkerNames = ()
     settle_s: Annotated[float, Field(ge=0, le=3600)] = 2.0
     delete_after_upload: bool = False
     ca_file: LocalPath | None = None

@@ -134,3 +134,11 @@ def test_orders_of_the_original_agent_are_refused_with_what_to_do(option: list[s
     result = CliRunner().invoke(app, ["/data", "--host", "haste.lab", "--tag", "lab1", *option])
     assert result.exit_code == 2
     assert said in result.output
+
+
+def test_end_markers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HASTE_AGENT_END_MARKERS", "{name}.done, acquisition.done")
+    assert load_settings(None, **GIVEN).end_markers == ("{name}.done", "acquisition.done")
+    assert load_settings(None, **GIVEN, end_markers=["end.txt"]).end_markers == ("end.txt",)
+    with pytest.raises(InvalidError, match="in braces stands name or stem"):
+        load_settings(None, **GIVEN, end_markers=["{suffix}.done"])
