@@ -255,10 +255,6 @@ class EdgeSchedule:
         """Estimate what preprocessing an image that was not sent yet would do."""
         return self._prospects.expected(index, self._sizes[index])
 
-    def highest_expected_per_s(self) -> float:
-        """Estimate what is saved per CPU second by the image that waits and saves most so."""
-        return self._prospects.highest_worth()
-
     def next_to_preprocess(self, now: float, *, ahead_bytes: float = 0.0) -> int | None:
         """Choose the image that is worth most now; None if nothing is.
 

@@ -142,11 +142,6 @@ class Prospects:
             saved_bytes=float(worth[0]) * cpu_s, saved_sd_bytes=math.sqrt(variance) * cpu_s, cpu_s=cpu_s
         )
 
-    def highest_worth(self) -> float:
-        """Estimate the highest worth of all that wait, in bytes per CPU second."""
-        worths = self._worth.mean[np.flatnonzero(self._counts())]
-        return float(worths.max()) if len(worths) else -math.inf
-
     def least(self) -> int | None:
         """Choose the image whose preprocessing is worth least, the lowest of several alike."""
         cells = np.flatnonzero(self._counts())

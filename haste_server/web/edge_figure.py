@@ -7,10 +7,10 @@ pipelines for scientific data streams using the HASTE Toolkit", GigaScience 10 (
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from haste_core.edge_course import Course, Mark
 from haste_runtime.charts import ticks
 from haste_runtime.drawing import element, picture, text
 
@@ -19,35 +19,6 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 20.0, 14.0, 46.0
 _BAND = 2.0  # standard deviations to either side
 _KILO = 1000.0
 _RADIUS, _TICK = 3.0, 7.0
-
-
-@dataclass(frozen=True)
-class Mark:
-    """An image that was preprocessed, and bytes that it saved per CPU second."""
-
-    number: int
-    worth: float
-    searched: bool
-
-
-@dataclass(frozen=True)
-class Course:
-    """What preprocessing saves per CPU second, over the number of the image.
-
-    Attributes
-    ----------
-    marks : sequence of Mark
-    numbers, expected, deviations : sequences of float
-        Points of the estimate: bytes per CPU second, and their standard deviation.
-    span : tuple of int
-        The first and last image; the second is larger.
-    """
-
-    marks: Sequence[Mark]
-    numbers: Sequence[float]
-    expected: Sequence[float]
-    deviations: Sequence[float]
-    span: tuple[int, int]
 
 
 def draw_course(course: Course, *, skipped: Sequence[int]) -> Markup:

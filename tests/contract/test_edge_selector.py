@@ -2,7 +2,7 @@
 
 import pytest
 
-from haste_core.edge_history import edge_history
+from haste_core.edge_course import estimated_course
 from haste_core.messages import Outcome, TaskMessage, TaskResult
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
@@ -185,23 +185,17 @@ def test_a_backlog_that_is_cancelled_is_found_beside_and_forgotten(
     assert sorted(computer.sent) == new
 
 
-def test_what_was_done_and_why_is_found_out_afterwards_from_the_jobs(computer: Computer) -> None:
-    job_ids = computer.submit(*range(40))
+def test_what_was_known_when_images_were_chosen_is_found_out_afterwards(computer: Computer) -> None:
+    computer.submit(*range(40), stream_id="s")
     computer.run(until=30)
-    jobs = computer.jobs(job_ids)
-    history = edge_history(job.to_json() for job in reversed(jobs))
+    course = estimated_course(computer.store.preprocessed("s", limit=100), found=40)
 
-    assert [entry.job_id for entry in history] == job_ids
-    done = {entry.job_id for entry in history if entry.saved_bytes is not None}
-    assert done == set(computer.preprocessed)
-    assert {entry.job_id for entry in history if entry.way == "skipped"} >= set(computer.sent) - done
-    ways = [entry.way for entry in history]
-    assert ways.count("searched") + ways.count("exploited") in (len(done), len(done) + 1)
-    assert ways.count("searched") >= 2 <= ways.count("exploited")
-    exploited = [entry for entry in history if entry.way == "exploited" and entry.saved_bytes is not None]
-    off = [abs(entry.expected_bytes - (entry.saved_bytes or 0)) for entry in exploited]
-    assert sorted(off)[len(off) // 2] < 30_000  # of 150,000
-    assert all(entry.cpu_s == pytest.approx(0.4, abs=0.01) for entry in exploited)
+    assert len(course.marks) == len(computer.preprocessed)
+    assert course.marks[0].searched
+    assert course.searched >= 2 <= course.exploited
+    truly = [(150_000 if number < 30 else 5_000) / computer.preprocess_s for number in course.numbers]
+    off = [abs(expected - true) for expected, true in zip(course.expected, truly, strict=True)]
+    assert sorted(off)[len(off) // 2] < 75_000  # of 375,000
 
 
 def test_other_sites_and_keys_are_not_touched(computer: Computer) -> None:

@@ -1,16 +1,16 @@
 """The page of a microscope's computer's stream, with real rows."""
 
-import math
 import re
 from typing import Any
 
 import pytest
 
+from haste_core.edge_course import estimated_course
 from haste_core.figures import Preprocessed
 from haste_core.messages import Outcome, TaskResult
 from haste_core.routing import Route
 from haste_core.states import TaskState
-from haste_server.web.edge import MARKS_SHOWN, estimate
+from haste_server.web.edge import MARKS_SHOWN
 from haste_server.web.edge_figure import draw_course
 from tests.integration.api.conftest import NOW, Api
 from tests.integration.web.conftest import elements, look, seen
@@ -94,32 +94,9 @@ def course_of(worths: dict[int, float]) -> list[Preprocessed]:
     return [Preprocessed(number, NOW + at, worth, 1.0) for at, (number, worth) in enumerate(worths.items())]
 
 
-def test_the_estimate_follows_the_images_and_is_unsure_where_there_are_none() -> None:
-    images = course_of({number: 1e5 * (2 + math.sin(number / 12)) for number in range(0, 100, 3)})
-
-    course = estimate(images, found=400)
-
-    near = [abs(number - 50) for number in course.numbers].index(min(abs(n - 50) for n in course.numbers))
-    assert course.expected[near] == pytest.approx(1e5 * (2 + math.sin(50 / 12)), rel=0.1)
-    assert course.deviations[-1] > 5 * course.deviations[near]
-    assert course.span == (0, 399)
-    assert course.marks[0].searched
-
-
-def test_who_comes_back_to_a_known_place_exploits_and_who_goes_far_away_searches() -> None:
-    around = dict.fromkeys(range(100, 140), 200000.0)
-
-    course = estimate(course_of({**around, 900: 1e5, 110 + 35: 2e5}), found=1000)
-
-    ways = {mark.number: mark.searched for mark in course.marks}
-    assert ways[900]
-    assert not ways[139]
-    assert sum(ways.values()) < 10
-
-
 @pytest.mark.parametrize("worths", [{7: 0.0}, {0: -5e4, 3: 1e5}, {10**9: 1e5, 10**9 + 70_000: 2e5}])
 def test_odd_courses_are_drawn(worths: dict[int, float]) -> None:
-    course = estimate(course_of(worths), found=len(worths))
+    course = estimated_course(course_of(worths), found=len(worths))
     drawn = str(draw_course(course, skipped=[0, 7, 10**9 + 5]))
 
     assert drawn.count("<circle") == len(worths)
