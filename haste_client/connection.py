@@ -10,9 +10,7 @@ from typing import Any, Self, TypeVar
 
 import requests
 import stamina
-from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
-from urllib3.util import parse_url
 
 from haste_client.errors import (
     AccessDeniedError,
@@ -30,7 +28,7 @@ from haste_core.errors import (
     Problem,
 )
 from haste_runtime.loopback import is_this_machine
-from haste_runtime.sessions import certificate_trouble, connection_trouble, use_own_way
+from haste_runtime.sessions import by_way_of, certificate_trouble, connection_trouble, use_own_way
 from haste_runtime.tus import Sent, send_file
 
 CONNECT_TIMEOUT_S = 5.0
@@ -194,7 +192,7 @@ class Connection:
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            reason = connection_trouble(error, timeouts_s=TIMEOUTS_S) + self._by_way_of()
+            reason = connection_trouble(error, timeouts_s=TIMEOUTS_S) + by_way_of(self._session, self.url)
             raise ServerUnreachableError(self.url, reason, was_connected=_was_connected(error)) from error
         except requests.RequestException as error:
             raise InvalidError([Problem("url", f"{self.url!r} is no server's address: {error}")]) from error
@@ -202,15 +200,6 @@ class Connection:
         if not response.ok:
             raise _error_of(response)
         return response
-
-    def _by_way_of(self) -> str:
-        """Name the proxy that is asked, if any: its address is what the user may have to change."""
-        proxies = get_environ_proxies(self.url) if self._session.trust_env else {}
-        proxy = select_proxy(self.url, proxies)
-        if not proxy:
-            return ""
-        shown = parse_url(proxy)._replace(auth=None).url  # without its password
-        return f" (asked through the proxy {shown}; add the server to NO_PROXY to ask it directly)"
 
     @property
     def _patience_s(self) -> float:

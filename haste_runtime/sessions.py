@@ -7,7 +7,8 @@ import ssl
 from pathlib import Path
 
 import requests
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
+from urllib3.util import parse_url
 
 _KNOWN_TROUBLE = (
     "Connection refused",
@@ -30,6 +31,17 @@ def use_own_way(session: requests.Session, url: str, *, ca_file: Path | None, pr
     elif session.trust_env:
         session.proxies = get_environ_proxies(url)
     session.trust_env = False  # it would go before what is said here
+
+
+def by_way_of(session: requests.Session, url: str) -> str:
+    """Name the proxy that a session asks, if any: its address is what the user may have to change."""
+    given = select_proxy(url, session.proxies)
+    proxy = given or (select_proxy(url, get_environ_proxies(url)) if session.trust_env else None)
+    if not proxy:
+        return ""
+    shown = parse_url(proxy)._replace(auth=None).url  # without its password
+    direct = "" if given else "; add the server to NO_PROXY to ask it directly"
+    return f" (asked through the proxy {shown}{direct})"
 
 
 def certificate_trouble(error: BaseException) -> str:

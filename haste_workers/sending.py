@@ -14,7 +14,7 @@ import requests
 
 from haste_core.errors import PermanentError, TransientError
 from haste_core.uploads import ChecksumMismatchError
-from haste_runtime.sessions import certificate_trouble, connection_trouble, use_own_way
+from haste_runtime.sessions import by_way_of, certificate_trouble, connection_trouble, use_own_way
 from haste_runtime.tus import Sent, send_file
 from haste_workers.destination import Destination
 from haste_workers.pacing import Hours, SharedPace
@@ -246,7 +246,7 @@ def _call(
             pause_s=REFUSED_PAUSE_S,
         ) from error
     except (requests.ConnectionError, requests.Timeout) as error:
-        why = connection_trouble(error, timeouts_s=_TIMEOUTS_S)
+        why = connection_trouble(error, timeouts_s=_TIMEOUTS_S) + by_way_of(session, server)
         raise _InterruptedError(f"the server {server} cannot be reached now: {why}") from error
     except requests.RequestException as error:
         raise _InterruptedError(f"the answer of {server} broke off: {error}") from error

@@ -148,7 +148,7 @@ class Following:
             sent_bytes=sent_bytes,
             waiting_bytes=self._found_bytes - sum(ended.original_bytes for ended in self._ended.values()),
             bytes_per_s=self._speed.per_s(sent_bytes + moving, time.monotonic()),
-            trouble=_trouble(current),
+            trouble=_trouble(current) if waiting else "",  # a note may outlive its task
         )
 
     def _running_uploads(self, current: Sequence[CurrentTask]) -> list[tuple[CurrentTask, JobAnswer]]:

@@ -3,20 +3,18 @@
 import json
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from werkzeug.serving import make_server
-
 from haste_core.uploads import UploadMetadata
 from haste_server.api.app import create_app
 from haste_server.api.services import Services
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.uploads import FolderUploads
+from tests.services.wsgi import serving
 
 TOKEN = "a token of some length"
 NOTHING = cast(Any, None)  # no job is made of what workers send
@@ -134,11 +132,5 @@ def _answer(start_response: Callable[..., Any], status: str, body: bytes) -> lis
 def running_landing(folder: Path, *, tls: ssl.SSLContext | None = None) -> Iterator[Landing]:
     """Serve a landing area on a free port."""
     landing = Landing(folder)
-    server = make_server("127.0.0.1", 0, landing, threaded=True, ssl_context=tls)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    landing.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
-    yield landing
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(landing, tls=tls) as landing.url:
+        yield landing

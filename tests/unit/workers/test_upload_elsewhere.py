@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from haste_core.states import TaskState
 from haste_workers import sending
 from haste_workers.pacing import Hours
+from tests.services.forward_proxy import running_forward_proxy
 from tests.services.tls import certified
 from tests.unit.workers.bench import RunTask
 from tests.unit.workers.landing import TOKEN, Landing, running_landing
@@ -93,11 +95,31 @@ def test_certificates_of_the_labs_own_authority(run_task: RunTask, source: Path,
         assert list(landing.files.values()) == [source.read_bytes()]
 
 
-def test_proxy(run_task: RunTask, landing: Landing, source: Path) -> None:
-    """The landing area answers in the place of a proxy for a server that is nowhere."""
-    elsewhere = {"url": "http://haste.example.org", "proxy": landing.url, "patience_s": 0.1}
-    result = run_task("upload", source, settings=of(landing, **elsewhere))
+def test_proxy_that_alone_knows_the_server(run_task: RunTask, landing: Landing, source: Path) -> None:
+    with running_forward_proxy() as proxy:
+        proxy.hosts["haste.example.org"] = urlsplit(landing.url).port or 0
+        elsewhere = {"url": "http://haste.example.org", "proxy": proxy.url, "patience_s": 0.1}
+        result = run_task("upload", source, settings=of(landing, **elsewhere))
+        unknown = run_task(
+            "upload", source, settings=of(landing, **elsewhere | {"url": "http://nowhere.lab"})
+        )
     assert result.state is TaskState.DONE, result.message
+    assert list(landing.files.values()) == [source.read_bytes()]
+    assert proxy.asked[:2] == ["POST haste.example.org", "PATCH haste.example.org"]
+    assert (unknown.state, "502" in unknown.message) == (TaskState.REMOTE_TROUBLE, True), unknown.message
+    away = run_task("upload", source, settings=of(landing, **elsewhere))
+    assert away.state is TaskState.REMOTE_TROUBLE
+    assert f"connection refused (asked through the proxy {proxy.url})" in away.message
+
+
+def test_encrypted_by_way_of_a_proxy(run_task: RunTask, source: Path, tmp_path: Path) -> None:
+    certificate, context = certified(tmp_path)
+    with running_landing(tmp_path / "landing", tls=context) as landing, running_forward_proxy() as proxy:
+        proxy.hosts["127.0.0.1"] = urlsplit(landing.url).port or 0
+        way = {"proxy": proxy.url, "ca_file": certificate, "patience_s": 0.1}
+        result = run_task("upload", source, settings=of(landing, **way))
+    assert result.state is TaskState.DONE, result.message
+    assert set(proxy.asked) == {"CONNECT 127.0.0.1"}
     assert list(landing.files.values()) == [source.read_bytes()]
 
 
