@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from haste_client.containers import missing_in_container
+from haste_runtime.writers import has_writer
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
@@ -26,6 +27,8 @@ _MAX_IFDS = 1_000_000  # a chain longer than this is a loop or noise; the reader
 
 def missing_part(path: Path) -> str | None:
     """Say what a half-written image file lacks; None if nothing does.
+
+    On Windows a file that a program has open for writing lacks its end.
 
     Parameters
     ----------
@@ -45,6 +48,8 @@ def missing_part(path: Path) -> str | None:
     """
     if path.is_dir():
         return missing_in_container(path)
+    if has_writer(path):
+        return "a program has it open for writing"
     with path.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size
         start = file.read(16)

@@ -15,6 +15,7 @@ from haste_client.end_markers import NO_MARKERS, EndMarkers, FolderEnds
 from haste_client.sidecars import DEFAULT_RULES, FolderSidecars, Sidecar, SidecarRules
 from haste_core.errors import Problem
 from haste_core.filenames import ParsedName
+from haste_runtime.folders import deep_folder, spelled_on_disk
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -185,7 +186,7 @@ def scan(directory: Path, selection: Selection | None = None) -> Scan:
     NotADirectoryError, PermissionError, OSError
         If the folder itself cannot be read.
     """
-    walk = _Walk(directory.resolve(), selection or Selection())
+    walk = _Walk(deep_folder(directory.resolve()), selection or Selection())
     with os.scandir(walk.root):  # its own error is the caller's; those below are listed
         files = sorted(walk.images(), key=lambda file: _natural_key(file.source_id))
     return Scan(tuple(files), tuple(walk.unreadable), walk.sidecars)
@@ -215,13 +216,18 @@ def look_at(
     path = root / source_id
     try:
         is_folder = is_container(path.name) and path.is_dir() and not path.is_symlink()
-        if not (is_folder or path.is_file()) or not path.resolve().is_relative_to(root):
+        if not (is_folder or path.is_file()):
+            return None
+        resolved = path.resolve()
+        if not resolved.is_relative_to(root):
             return None
         end_ns = end_markers.end_ns_below(root, source_id)  # before it: what comes after a marker is newer
         size_bytes, mtime_ns = _size_and_time(path)
     except OSError:
         # It is being written, renamed or removed right now; the next look will tell.
         return None
+    source_id = spelled_on_disk(source_id, folder=root, resolved=resolved)
+    path = root / source_id
     beside = sidecars or FolderSidecars(path.parent)
     own = beside.probed(path.name)
     return ImageFile(

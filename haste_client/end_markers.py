@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from haste_runtime.folders import name_key
+
 _HOLE = re.compile(r"\{(name|stem)\}")
 
 
@@ -69,7 +71,7 @@ class EndMarkers:
         image : str
             Its name.
         among : frozenset of str, optional
-            The names of the folder's files, if they were listed.
+            The names of the folder's files, as `name_key` writes them, if they were listed.
         """
         return _latest_ns(folder, self.names_for(image), among) if self.patterns else 0
 
@@ -101,7 +103,7 @@ class FolderEnds:
     markers : EndMarkers
     folder : Path
     names : frozenset of str
-        Of its files.
+        Of its files, as `name_key` writes them.
     folder_end_ns : int
         When it, or one above it, was ended, in nanoseconds since 1970; 0: not yet.
     """
@@ -114,7 +116,7 @@ class FolderEnds:
     @classmethod
     def of(cls, markers: EndMarkers, folder: Path, names: Iterable[str], *, above_ns: int) -> FolderEnds:
         """Look at them; `above_ns` is when the folder above was ended."""
-        listed = frozenset(names) if markers.patterns else frozenset[str]()
+        listed = frozenset(map(name_key, names)) if markers.patterns else frozenset[str]()
         return cls(markers, folder, listed, max(above_ns, markers.folder_end_ns(folder, among=listed)))
 
     def end_ns(self, image: str) -> int:
@@ -125,7 +127,7 @@ class FolderEnds:
 def _latest_ns(folder: Path, names: Iterable[str], among: frozenset[str] | None) -> int:
     latest = 0
     for name in names:
-        if among is None or name in among:
+        if among is None or name_key(name) in among:
             with suppress(OSError):
                 latest = max(latest, (folder / name).stat().st_mtime_ns)
     return latest

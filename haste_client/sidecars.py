@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from haste_core.jobspec import MAX_SIDECARS
+from haste_runtime.folders import name_key
 
 _MOVIE = re.compile(r"_(fractions|eer)\Z", re.IGNORECASE)  # EPU: X_fractions.tiff has X.xml
 
@@ -83,7 +84,7 @@ class FolderSidecars:
     folder : Path
     rules : SidecarRules
     names : dict of str
-        Of images' sidecars that were seen, by their keys.
+        Of images' sidecars that were seen, by their keys, as `name_key` writes these.
     shared : tuple of Path
         Those of the folder, or of the nearest one above it that has any.
     """
@@ -100,15 +101,15 @@ class FolderSidecars:
         """Find them among the names of a folder's files."""
         shared = tuple(folder / name for name in sorted(names) if rules.is_of_folder(name))
         keys = {rules.key_of(name): name for name in names}
-        return cls(folder, rules, {key: name for key, name in keys.items() if key}, shared or above)
+        known = {name_key(key): name for key, name in keys.items() if key}
+        return cls(folder, rules, known, shared or above)
 
     def seen(self, image: str) -> tuple[Sidecar, ...]:
         """Look at the sidecars of an image that were there when the folder was listed."""
         if not self.names:
             return ()
-        return _looked_at(
-            self.folder / self.names[key] for key in self.rules.keys_for(image) if key in self.names
-        )
+        keys = [name_key(key) for key in self.rules.keys_for(image)]
+        return _looked_at(self.folder / self.names[key] for key in keys if key in self.names)
 
     def probed(self, image: str) -> tuple[Sidecar, ...]:
         """Look for the sidecars of an image, also those that came since the folder was listed."""
@@ -126,8 +127,9 @@ class FolderSidecars:
 
     def _there(self, key: str) -> Path:
         # A name that was seen comes first: where a.xml and a.XML are one file, it keeps one name.
-        if key in self.names:
-            return self.folder / self.names[key]
+        known = self.names.get(name_key(key))
+        if known is not None:
+            return self.folder / known
         stem, dot, ending = key.rpartition(".")
         upper = self.folder / f"{stem}{dot}{ending.upper()}"
         return upper if upper.is_file() else self.folder / key

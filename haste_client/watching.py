@@ -30,6 +30,7 @@ from haste_client.directory import IMAGE_SUFFIXES, ImageFile, Selection, look_at
 from haste_client.settling import Settling, Unfinished
 from haste_client.sidecars import FolderSidecars
 from haste_core.errors import Problem
+from haste_runtime.folders import deep_folder, shown
 
 DEFAULT_SETTLE_S = 2.0
 BATCH_SIZE = 500
@@ -88,7 +89,7 @@ class FolderWatch:
         poll_s: float = 0.5,
         already: Callable[[ImageFile], bool] = lambda _file: False,
     ) -> None:
-        self._root = directory.resolve()
+        self._root = deep_folder(directory.resolve())
         self._selection = selection or Selection()
         self._settling = Settling(settle_s)
         self._poll_s = poll_s
@@ -157,7 +158,7 @@ class FolderWatch:
         except OSError as error:
             if not self._was_seen:
                 raise
-            self.trouble = f"{self._root} cannot be read now: {error.strerror or error}"
+            self.trouble = f"{shown(self._root)} cannot be read now: {error.strerror or error}"
             self._scan_at_s = now_s + _AWAY_PAUSE_S
         else:
             self._was_seen, self.trouble = True, ""

@@ -9,6 +9,8 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Self
 from urllib.parse import quote, unquote, urlsplit
 
+from haste_core import windows_paths
+
 DEFAULT_SITE = "default"
 TASK_EXCHANGE = "haste.tasks"
 CONTROL_EXCHANGE = "haste.control"
@@ -65,6 +67,10 @@ class OutsideRootsError(ValueError):
     """The path or URL lies in none of the named roots."""
 
 
+class NoFileNameError(OutsideRootsError):
+    """The URL names what can be no file on this system: a device, a part of a file, or another spelling."""
+
+
 @dataclass(frozen=True)
 class Roots:
     r"""The folders of one site, by the names under which all sites know them.
@@ -82,6 +88,7 @@ class Roots:
 
     def url_of(self, path: PurePath) -> str:
         """Name a local path by the root that fits it best, or as ``file://`` if none does."""
+        path = _pure_path(path)
         fits = [
             (name, folder)
             for name, folder in self.folders.items()
@@ -101,6 +108,8 @@ class Roots:
         ------
         OutsideRootsError
             If the root is not known here, or the path leaves the roots.
+        NoFileNameError
+            If no file of Windows, where the root is there, can be called so.
         """
         parts = urlsplit(url)
         if parts.scheme == "root":
@@ -108,6 +117,7 @@ class Roots:
         if parts.scheme == "file":
             path = path_from_file_url(url)
             if ".." not in path.parts and self.contains(path):
+                _refuse_no_file(url, path)
                 return path
         raise OutsideRootsError(f"{url} is outside the folders that may be read here ({self})")
 
@@ -124,6 +134,7 @@ class Roots:
         path = folder / type(folder)(relative)
         if ".." in path.parts or not path.is_relative_to(folder):
             raise OutsideRootsError(f"{url} leaves its root")
+        _refuse_no_file(url, path)
         return path
 
     def __str__(self) -> str:
@@ -132,23 +143,33 @@ class Roots:
 
 def file_url(path: PurePath) -> str:
     """Write an absolute path as a ``file://`` URL, percent-encoded."""
-    return path.as_uri()
+    return windows_paths.file_url(str(path)) if isinstance(path, PureWindowsPath) else path.as_uri()
 
 
 def path_from_file_url(url: str) -> PurePath:
     """Read a ``file://`` URL: POSIX, ``file:///C:/...`` or ``file://server/share/...`` (UNC)."""
     parts = urlsplit(url)
     path = unquote(parts.path)
-    if parts.netloc and parts.netloc != "localhost":
-        return PureWindowsPath(f"//{parts.netloc}{path}")
-    return _pure_path(path[1:] if re.match(r"/[A-Za-z]:", path) else path)
+    return _pure_path(windows_paths.path_in_file_url(parts.netloc, path) or path)
 
 
 def _pure_path(path: str | PurePath) -> PurePath:
+    text = str(path)
+    if isinstance(path, PureWindowsPath):
+        return type(path)(windows_paths.plain(text))
     if isinstance(path, PurePath):
         return path
-    looks_windows = re.match(r"[A-Za-z]:|\\\\", path) is not None
-    return PureWindowsPath(path) if looks_windows else PurePosixPath(path)
+    if windows_paths.is_windows_path(text):
+        return PureWindowsPath(windows_paths.plain(text))
+    return PurePosixPath(text)
+
+
+def _refuse_no_file(url: str, path: PurePath) -> None:
+    names = path.parts[1:] if isinstance(path, PureWindowsPath) else ()
+    for name in names:
+        trouble = windows_paths.trouble_with_name(name)
+        if trouble:
+            raise NoFileNameError(f"{url}: Windows has no file that is called {name!r}: {trouble}")
 
 
 def _same_flavour(first: PurePath, second: PurePath) -> bool:

@@ -22,6 +22,7 @@ from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Broker, Selector
 from haste_core.scheduling import RetryPolicy, grace_s
+from haste_runtime.folders import deep_folder
 from haste_runtime.tiers import said_openly
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.catalogue import load_pipelines, named_tiers
@@ -337,7 +338,7 @@ class Server:
 
     @cached_property
     def _landing_area(self) -> FolderLandingArea:
-        return FolderLandingArea(self.settings.landing, site=self.settings.site)
+        return FolderLandingArea(deep_folder(self.settings.landing), site=self.settings.site)
 
     @property
     def _beacon_file(self) -> Path:

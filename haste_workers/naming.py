@@ -7,14 +7,14 @@ import re
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from haste_core.windows_paths import is_device
+
 _MAX_NAME_BYTES = 800  # S3 and Swift allow 1024; a prefix and a mark must still fit
 _MAX_SEGMENT_BYTES = 200  # file systems allow 255; a suffix and a hash must still fit
 _MAX_SEGMENTS = 32
 _MARK = re.compile(r"~[0-9a-f]{16}\Z")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"*:<>?|%]|[\ud800-\udfff]')
-# Windows and SMB shares cannot hold these names, whatever their extension.
-_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
 def object_name(source_id: str, *, suffix: str = "") -> PurePosixPath:
@@ -122,7 +122,7 @@ def _segment(text: str, ending: str = "") -> str:
         safe = safe.replace(".", "%2e")
     if safe[-1] in ". ":
         safe = safe[:-1] + f"%{ord(safe[-1]):02x}"
-    if _DEVICE.fullmatch(safe):
+    if is_device(safe):  # Windows and SMB shares cannot hold it
         safe = f"%{ord(safe[0]):02x}{safe[1:]}"
     if len(safe.encode()) <= _MAX_SEGMENT_BYTES:
         return safe

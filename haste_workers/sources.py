@@ -9,7 +9,8 @@ import stat
 from pathlib import Path
 
 from haste_core.errors import BadInputError, SourceDeniedError, SourceMissingError, TransientError
-from haste_core.routing import OutsideRootsError, Roots
+from haste_core.routing import NoFileNameError, OutsideRootsError, Roots
+from haste_runtime.folders import deep_folder, openable
 from haste_runtime.tiers import PosixTier, TrashTier
 from haste_workers.settings import WORK_ROOT, WorkerSettings
 
@@ -49,13 +50,15 @@ def local_path(url: str, roots: Roots) -> Path:
     """
     try:
         path = Path(roots.path_of(url))
-        resolved = path.resolve()
+        resolved = openable(path).resolve()
+    except NoFileNameError as error:
+        raise SourceDeniedError(str(error)) from error
     except OutsideRootsError as error:
         raise SourceDeniedError(_outside(url, roots)) from error
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a NUL in the name
         raise SourceDeniedError(f"{url} names no file: {error}") from error
     folders = [Path(folder) for folder in roots.folders.values()]
-    if not any(resolved.is_relative_to(folder.resolve()) for folder in folders):
+    if not any(deep_folder(resolved).is_relative_to(deep_folder(folder.resolve())) for folder in folders):
         raise SourceDeniedError(_outside(f"{path} is a link to {resolved}, which", roots))
     _refuse_unreadable(path, resolved, folders)
     return resolved

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from haste_client.answers import JobAnswer
+from haste_runtime.folders import deep_folder
 from haste_workers.durable import sha256_of
 from haste_workers.superseded import intermediate_folder
 
@@ -39,7 +40,7 @@ def delete_original(folder: Path, job: JobAnswer) -> Original:
     sha256 = told.get("original_sha256")
     if not job.done or not told.get("job_id") or not sha256 or told.get("lossless") is False:
         return Original.NEEDED
-    path = folder / job.source_id
+    path = deep_folder(folder.absolute()) / job.source_id
     sent = tuple((job.source_version or "").split("-")[:2])
     try:
         if _version(path) != sent or sha256_of(path) != sha256 or _version(path) != sent:

@@ -12,6 +12,7 @@ from werkzeug.exceptions import PreconditionFailed
 from haste_core.errors import NotFoundError
 from haste_core.pipelines import Pipeline
 from haste_core.uploads import UploadMetadata, metadata_header
+from haste_core.windows_paths import plain
 from haste_server.api import streams
 from haste_server.api.answers import AgentAnswer, Shown
 from haste_server.api.parameters import AgentHeaders, AgentPath
@@ -95,7 +96,7 @@ def _join(stream_id: str, pipeline: Pipeline) -> None:
 
 def _name_in_stream(original: str) -> str:
     """Name an object by its path at the agent's PC; of one that is too long, by its end."""
-    parts = [part for part in re.split(r"[/\\]", original) if part not in ("", ".", "..")]
+    parts = [part for part in re.split(r"[/\\]", plain(original)) if part not in ("", ".", "..")]
     if parts and re.fullmatch(r"[A-Za-z]:", parts[0]):
         del parts[0]
     return "/".join(parts)[-_MAX_NAME:].lstrip("/")

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from haste_core.errors import PermanentError, SourceMissingError, TransientError
 from haste_core.routing import file_url, path_from_file_url
+from haste_runtime.folders import deep_folder
 from haste_workers.durable import (
     CONTAINER_SUFFIX,
     CopyDamagedError,
@@ -52,7 +53,7 @@ class PosixTierStorage:
     """
 
     def __init__(self, root: Path, *, mode: int | None = None, group: str | None = None) -> None:
-        self._root = root
+        self._root = deep_folder(root)
         self._mode = mode
         self._group = group
 
@@ -107,7 +108,7 @@ class PosixTierStorage:
     def _named(self, url: str) -> Path | None:
         if not url.startswith("file:"):
             return None
-        path = Path(path_from_file_url(url))
+        path = deep_folder(Path(path_from_file_url(url)))
         is_below = path.is_relative_to(self._root) and path != self._root and ".." not in path.parts
         return path if is_below and STAGING not in path.parts else None
 
