@@ -25,6 +25,8 @@ class ImageRow:
         By its latest decision; None where there is none. The score may also be undefined.
     deleted_at : float, optional
         When it was deleted from a trash, in seconds since 1970.
+    thumbnail : str, optional
+        The digest of its picture.
     """
 
     job_id: int
@@ -36,6 +38,22 @@ class ImageRow:
     size_bytes: int | None = None
     pinned: bool = False
     deleted_at: float | None = None
+    thumbnail: str | None = None
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture of an image.
+
+    Attributes
+    ----------
+    digest : str
+        Of its content: another picture has another one.
+    jpeg : bytes
+    """
+
+    digest: str
+    jpeg: bytes
 
 
 @dataclass(frozen=True)
@@ -158,6 +176,9 @@ class FigureStore(EdgeFigureStore, Protocol):
 
     def score_counts(self, stream_id: str, *, bins: int) -> Mapping[str, Sequence[int]]:
         """Count scores in equal parts of [0, 1], the last with its end, by tier."""
+
+    def thumbnail(self, job_id: int) -> Thumbnail | None:
+        """Load the picture of a job's image; None if no worker has made one."""
 
     def pace(self, stream_id: str, *, since: float) -> Pace:
         """Count the jobs that ended since a time."""

@@ -177,6 +177,10 @@ class Outcome(StrEnum):
     REVOKED = "revoked"  # stopped, or never begun, since somebody cancelled or asked for it anew
 
 
+MAX_THUMBNAIL_BYTES = 8192
+"""Of one image: they lie in the database, one for each image of a stream."""
+
+
 class TaskResult(_Message):
     """What became of one attempt.
 
@@ -189,7 +193,11 @@ class TaskResult(_Message):
     leaving : Place, optional
         What may be removed once `place` is recorded. Then the task runs again to do so. The place itself, if
         the object is to be deleted.
+    thumbnail : bytes, optional
+        A JPEG of the image, for people.
     """
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     task_id: RowId
     attempt: AttemptNumber
@@ -200,6 +208,7 @@ class TaskResult(_Message):
     response: JsonObject = Field(default_factory=dict)
     place: Place | None = None
     leaving: Place | None = None
+    thumbnail: Annotated[bytes, Field(max_length=MAX_THUMBNAIL_BYTES)] | None = None
     started_at: FiniteFloat | None = None
     ended_at: FiniteFloat | None = None
 

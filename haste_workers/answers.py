@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from haste_core.errors import PermanentError
-from haste_core.messages import Place, TaskMessage
+from haste_core.messages import MAX_THUMBNAIL_BYTES, Place, TaskMessage
 
 if TYPE_CHECKING:
     from haste_workers.context import TaskContext
@@ -17,6 +17,8 @@ MAX_ANSWER_BYTES = 1_000_000
 """An answer is stored with its job and travels with each later task; pixels belong in a file."""
 
 MAX_URL_CHARACTERS = 2000
+
+_JPEG = b"\xff\xd8\xff"
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,15 @@ class Answer:
     leaving : Place, optional
         What may be removed once `place` is recorded. Then the task runs again, with it in its message, to do
         so.
+    thumbnail : bytes, optional
+        A small JPEG of the image, for the pages; at most `haste_core.messages.MAX_THUMBNAIL_BYTES`.
     """
 
     response: Mapping[str, Any] = field(default_factory=dict)
     place: Place | None = None
     message: str = ""
     leaving: Place | None = None
+    thumbnail: bytes | None = None
 
 
 Handler: TypeAlias = "Callable[[Mapping[str, Any], TaskMessage, TaskContext], Mapping[str, Any] | Answer]"
@@ -76,12 +81,24 @@ def as_answer(value: Any, *, deletes: bool = False) -> Answer:
             f"the URL of the answer's place has {len(answer.place.url)} characters of at most "
             f"{MAX_URL_CHARACTERS}"
         )
+    _check_thumbnail(answer.thumbnail)
     stays = answer.leaving is not None and answer.place is not None and answer.leaving.url == answer.place.url
     if answer.leaving is not None and (answer.place is None or (stays and not deletes)):
         raise UnusableAnswerError("an Answer with `leaving` has a `place`, and another one")
     return replace(
         answer, response=_plain(answer.response, "response"), message=sendable(str(answer.message))
     )
+
+
+def _check_thumbnail(thumbnail: bytes | None) -> None:
+    if thumbnail is None:
+        return
+    if not isinstance(thumbnail, bytes) or not thumbnail.startswith(_JPEG):
+        raise UnusableAnswerError("the thumbnail of an Answer is a JPEG file, as bytes")
+    if len(thumbnail) > MAX_THUMBNAIL_BYTES:
+        raise UnusableAnswerError(
+            f"the answer's thumbnail takes {len(thumbnail)} bytes of at most {MAX_THUMBNAIL_BYTES}"
+        )
 
 
 def sendable(text: str) -> str:

@@ -76,6 +76,7 @@ class Executor:
             response=dict(answer.response),
             place=answer.place,
             leaving=answer.leaving,
+            thumbnail=answer.thumbnail,
             started_at=started_at,
             ended_at=self.clock(),
         )

@@ -116,6 +116,7 @@ class Collector:
                 "response": {},
                 "place": None,
                 "leaving": None,
+                "thumbnail": None,
             }
         )
         try:

@@ -15,10 +15,11 @@ from haste_core.stores import JobFilter, Page
 from haste_server.store.edge_figures import EdgeFigures
 from haste_server.store.jobs import Jobs
 from haste_server.store.objects import Objects
-from haste_server.store.schema import NO_INDEX, NO_SCORE, deleted_objects, jobs, objects, tasks
+from haste_server.store.schema import NO_INDEX, NO_SCORE, deleted_objects, jobs, objects, tasks, thumbnails
+from haste_server.store.thumbnails import Thumbnails
 
 
-class Figures(Jobs, Objects, EdgeFigures):
+class Figures(Jobs, Objects, EdgeFigures, Thumbnails):
     """A `haste_core.figures.FigureStore`."""
 
     def image_rows(
@@ -88,9 +89,11 @@ _IMAGES: sa.Select[Any] = (
         sa.func.coalesce(objects.c.size_bytes, deleted_objects.c.size_bytes).label("size_bytes"),
         objects.c.pinned,
         deleted_objects.c.deleted_at,
+        thumbnails.c.digest,
     )
     .outerjoin(objects, objects.c.job_id == jobs.c.job_id)
     .outerjoin(deleted_objects, deleted_objects.c.job_id == jobs.c.job_id)
+    .outerjoin(thumbnails, thumbnails.c.job_id == jobs.c.job_id)
     .where(jobs.c.job_id.in_(sa.bindparam("ids", expanding=True)))
 )
 
@@ -112,4 +115,5 @@ def _image_row(row: Row[Any]) -> ImageRow:
         size_bytes=row.size_bytes,
         pinned=bool(row.pinned),
         deleted_at=row.deleted_at,
+        thumbnail=row.digest,
     )

@@ -19,6 +19,7 @@ from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
 from haste_server.changes import log_changes
 from haste_server.store.deleting import bury, to_delete, without_late_deletions
+from haste_server.store.history import attempt_row
 from haste_server.store.leaving import NOTHING, Going, what_goes, with_whereabouts
 from haste_server.store.many_rows import GivenRows, insert
 from haste_server.store.records import (
@@ -28,6 +29,7 @@ from haste_server.store.records import (
     save_changes,
 )
 from haste_server.store.schema import attempts, decisions, jobs, tasks
+from haste_server.store.thumbnails import save_thumbnails
 
 
 class HandOut(SqlPart):
@@ -118,6 +120,7 @@ class HandOut(SqlPart):
             before = load_jobs(connection, {job_id for job_id, _ in found.values()}, lock=True)
             after = dict(before)
             history = []
+            pictures: dict[int, bytes] = {}
             for result in without_late_deletions(connection, results, found):
                 job_id, position = found.get(result.task_id, (0, 0))
                 if (job := after.get(job_id)) is None:
@@ -135,11 +138,14 @@ class HandOut(SqlPart):
                 if applied is None:
                     continue
                 after[job_id] = applied
+                if result.thumbnail is not None:
+                    pictures[job_id] = result.thumbnail
                 if applied.tasks[position].phase is not Phase.HANDED_OUT:  # else only its lease is shorter
-                    history.append(_history_row(result, applied.tasks[position].message, now))
+                    history.append(attempt_row(result, applied.tasks[position].message, now))
             changes = [(before[job_id], after[job_id]) for job_id in before]
             save_changes(self.database, connection, changes)
             bury(connection, changes)
+            save_thumbnails(connection, pictures, is_sqlite=self.database.is_sqlite)
             if history:
                 insert(self.database, connection, attempts, history)
             return state_changes(changes)
@@ -352,19 +358,6 @@ def _handed_out(message: TaskMessage) -> StateChange:
         state=TaskState.RUNNING,
         message="",
     )
-
-
-def _history_row(result: TaskResult, message: str, now: float) -> dict[str, Any]:
-    return {
-        "task_id": result.task_id,
-        "attempt": result.attempt,
-        "outcome": result.outcome.value,
-        "state": int(result.state),
-        "worker_id": result.worker_id,
-        "started_at": result.started_at,
-        "ended_at": result.ended_at or now,
-        "message": message,
-    }
 
 
 _IN_FLIGHT = (

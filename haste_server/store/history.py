@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from haste_core.jobs import JobRecord
-from haste_core.messages import AttemptKey, Outcome
+from haste_core.messages import AttemptKey, Outcome, TaskResult
 from haste_core.states import Phase, TaskState
 from haste_core.stores import AttemptRecord
 from haste_server.store.jobs import no_task
@@ -18,6 +18,20 @@ from haste_server.store.schema import attempts, tasks
 
 SHOWN_ATTEMPTS = 100
 _LOOKED_UP = 1000  # rows in one query
+
+
+def attempt_row(result: TaskResult, message: str, now: float) -> dict[str, Any]:
+    """Write an attempt that ended as a row."""
+    return {
+        "task_id": result.task_id,
+        "attempt": result.attempt,
+        "outcome": result.outcome.value,
+        "state": int(result.state),
+        "worker_id": result.worker_id,
+        "started_at": result.started_at,
+        "ended_at": result.ended_at or now,
+        "message": message,
+    }
 
 
 class History(SqlPart):

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.engine import Dialect
 
-from haste_core.messages import Place
+from haste_core.messages import MAX_THUMBNAIL_BYTES, Place
 from haste_core.states import Due, Phase, TaskState
 
 NO_INDEX = 2**62
@@ -176,6 +177,19 @@ tasks = Table(
     Index("ix_tasks_due", "phase", "due_at"),
     Index("ix_tasks_age", "phase", "task_key", "site", "ready_at"),
     sqlite_autoincrement=True,
+    **_MYSQL,
+)
+
+# What people see of images. It leaves with the job, and is only read when a browser has no copy yet.
+thumbnails = Table(
+    "thumbnails",
+    metadata,
+    Column(
+        "job_id", _Id, ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    # Before the picture, which SQLite then need not read to tell it.
+    Column("digest", String(16), nullable=False),
+    Column("jpeg", LargeBinary(MAX_THUMBNAIL_BYTES), nullable=False),
     **_MYSQL,
 )
 

@@ -17,6 +17,7 @@ from haste_server.api.services import services
 from haste_server.web.edge import edge_standing
 from haste_server.web.failures import grouped
 from haste_server.web.pages import blueprint, pages, show
+from haste_server.web.pictures import picture_of
 from haste_server.web.streams import standing, unattended
 from haste_server.web.tiers import BINS, score_histogram, swatch
 
@@ -57,6 +58,7 @@ def stream(stream_id: str) -> Response:
         images=page.items,
         following=page.next,
         swatch=swatch,
+        picture_of=picture_of,
     )
 
 

@@ -10,7 +10,8 @@ from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapV
 
 from haste_core.features import measure
 from haste_core.features.quality import QUALITY_FEATURES, QualityOptions, measure_quality
-from haste_core.messages import TaskMessage
+from haste_core.messages import MAX_THUMBNAIL_BYTES, TaskMessage
+from haste_workers.answers import Answer
 from haste_workers.context import TaskContext
 from haste_workers.durable import has_new_content, sha256_of, size_of
 from haste_workers.handlers.parameters import HandlerParameters
@@ -19,6 +20,7 @@ from haste_workers.imaging.files import as_image_errors
 from haste_workers.imaging.formats.ome_zarr import is_zarr_folder
 from haste_workers.imaging.image import MAX_BYTES, Image
 from haste_workers.imaging.read import read_image
+from haste_workers.imaging.thumbnail import bounded_jpeg
 
 ORIGINAL_PIXELS = "original"
 
@@ -48,6 +50,8 @@ class FocusScoreParameters(HandlerParameters):
         In pixels, about the size of an object: for `local_focus_score` and `correlation`.
     bits : int
         Of the detector's converter: for `saturated_fraction`.
+    thumbnail_px : int
+        Longer side of the picture that the pages show; 0: none is made.
     """
 
     channel: Annotated[Index | str, _either("a channel's name or its number from 0")] | None = None
@@ -57,6 +61,7 @@ class FocusScoreParameters(HandlerParameters):
     features: tuple[str, ...] = ()
     scale: int = Field(20, ge=1, le=10_000)
     bits: int = Field(16, ge=1, le=64)
+    thumbnail_px: int = Field(128, ge=0, le=256)
 
     @field_validator("features")
     @classmethod
@@ -69,12 +74,13 @@ class FocusScoreParameters(HandlerParameters):
         return features
 
 
-def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> dict[str, Any]:
+def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Answer:
     """Measure the features of an image; of a file with several planes, those of the one that speaks for it.
 
     Returns
     -------
-    dict
+    Answer
+        With a thumbnail of what was measured. The response:
         ``plls`` (None where `undefined` says why), ``signal_fraction`` in [0, 1], ``empty``; ``pixels``:
         ``original``, or the lossy operator that the pixels went through, so that scores of the two are not
         mixed; ``width`` and ``height`` in pixels, ``dtype`` of a channel, ``colour`` (then its luminance was
@@ -96,15 +102,13 @@ def focus_score(job: Mapping[str, Any], task: TaskMessage, context: TaskContext)
     # Before it is read: a folder with links to elsewhere is refused.
     with as_image_errors(path):
         sha256, size_bytes = sha256_of(path), size_of(path)
-    scored = score_file(path, asked, max_bytes=context.settings.image_limit_bytes)
+    image = _read(path, asked, max_bytes=context.settings.image_limit_bytes)
+    scored = measured(image, asked)
     if task.place.sha256 not in (None, sha256):
         raise has_new_content(path, since="it was put there")
-    return {
-        **scored,
-        "pixels": _pixels(job.get("response", {})),
-        "sha256": sha256,
-        "size_bytes": size_bytes,
-    }
+    pixels = _pixels(job.get("response", {}))
+    response = {**scored, "pixels": pixels, "sha256": sha256, "size_bytes": size_bytes}
+    return Answer(response, thumbnail=_thumbnail(image, asked.thumbnail_px))
 
 
 def score_file(
@@ -130,10 +134,17 @@ def score_file(
     BadInputError, SourceMissingError, PermanentError, TransientError, MemoryError
         As `read_image`.
     """
-    image = read_image(
+    return measured(_read(source, asked, max_bytes=max_bytes), asked)
+
+
+def _read(source: str | Path, asked: FocusScoreParameters, *, max_bytes: int) -> Image:
+    return read_image(
         source, channel=asked.channel, z=asked.z, time=asked.time, scene=asked.scene, max_bytes=max_bytes
     )
-    return measured(image, asked)
+
+
+def _thumbnail(image: Image, size_px: int) -> bytes | None:
+    return bounded_jpeg(image.pixels, size_px, max_bytes=MAX_THUMBNAIL_BYTES) if size_px else None
 
 
 def measured(image: Image, asked: FocusScoreParameters) -> dict[str, Any]:

@@ -13,6 +13,7 @@ _DARK_PERCENTILE, _BRIGHT_PERCENTILE = 0.5, 99.8
 """Stretched from black to white: leaves out dead pixels and the glare of a few bright ones."""
 
 _QUALITY = 80
+_SMALL_QUALITIES = (70, 50, 30, 10)
 
 
 def thumbnail_jpeg(pixels: Pixels, size_px: int) -> bytes:
@@ -29,10 +30,32 @@ def thumbnail_jpeg(pixels: Pixels, size_px: int) -> bytes:
     bytes
         A JPEG file.
     """
+    return _jpeg(_drawn(pixels, size_px), _QUALITY)
+
+
+def bounded_jpeg(pixels: Pixels, size_px: int, *, max_bytes: int) -> bytes | None:
+    """Draw the same, as good as so many bytes allow; None where they do not suffice.
+
+    Parameters
+    ----------
+    pixels : (M, N) array of a real dtype
+    size_px : int
+    max_bytes : int
+    """
+    picture = _drawn(pixels, size_px)
+    files = (_jpeg(picture, quality) for quality in _SMALL_QUALITIES)
+    return next((file for file in files if len(file) <= max_bytes), None)
+
+
+def _drawn(pixels: Pixels, size_px: int) -> PIL.Image.Image:
     picture = PIL.Image.fromarray(_stretched(_reduced(pixels, size_px)))
     picture.thumbnail((size_px, size_px), PIL.Image.Resampling.BOX)
+    return picture
+
+
+def _jpeg(picture: PIL.Image.Image, quality: int) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_QUALITY)
+    picture.save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 

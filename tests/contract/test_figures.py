@@ -141,3 +141,35 @@ def test_a_cursor_of_somebody_else_is_refused(
 ) -> None:
     with pytest.raises(InvalidError, match="is not the `next` of an earlier answer"):
         ask(store, cursor)
+
+
+JPEG = b"\xff\xd8\xff"
+
+
+def test_pictures_are_kept_with_their_jobs_and_leave_with_them(store: SqlStore) -> None:
+    job_ids = submitted(store, *(spec("a", source_id=f"A{number}", stream_id="s") for number in range(3)))
+    first, second, third = claim(store, limit=3)
+    store.record(
+        [result_of(first, thumbnail=JPEG + b"1"), result_of(second, thumbnail=JPEG + b"\0'\"\\%s")], now=NOW
+    )
+    store.record([result_of(first, thumbnail=JPEG + b"late"), result_of(third)], now=NOW)
+
+    shown = [store.thumbnail(job_id) for job_id in job_ids]
+    assert [picture and picture.jpeg for picture in shown] == [JPEG + b"1", JPEG + b"\0'\"\\%s", None]
+    assert [row.thumbnail for row in rows(store, RowFilter(), "job")] == [
+        picture and picture.digest for picture in shown
+    ]
+
+    store.delete(job_ids[0])
+    assert store.thumbnail(job_ids[0]) is None
+
+
+def test_a_task_that_runs_again_draws_its_picture_anew(store: SqlStore) -> None:
+    (job_id,) = submitted(store, spec("a", stream_id="s"))
+    run(store, thumbnail=JPEG + b"old")
+    store.force_retry_task(store.job(job_id).tasks[0].task_id, now=NOW)
+    run(store, thumbnail=JPEG + b"new")
+
+    picture = store.thumbnail(job_id)
+    assert picture is not None
+    assert picture.jpeg == JPEG + b"new"

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from haste_workers.imaging.thumbnail import thumbnail_jpeg
+from haste_workers.imaging.thumbnail import bounded_jpeg, thumbnail_jpeg
 
 
 def drawn(plane: NDArray[Any], size_px: int) -> NDArray[np.uint8]:
@@ -37,3 +37,16 @@ def test_a_dim_field_is_stretched() -> None:
 @pytest.mark.parametrize("plane", [np.full((64, 64), np.nan), np.full((64, 64), 7.0), np.eye(64) > 0])
 def test_any_plane_can_be_drawn(plane: NDArray[Any]) -> None:
     assert drawn(plane, 32).shape == (32, 32)
+
+
+def test_a_picture_is_as_good_as_its_bytes_allow() -> None:
+    noise = np.random.default_rng(0).integers(0, 65_535, (256, 256)).astype(np.uint16)
+    smooth = np.add.outer(np.arange(256), np.arange(256)).astype(np.uint16)
+
+    limits = (20_000, 7000, 5000, 100)
+    sizes = [len(bounded_jpeg(noise, 128, max_bytes=most) or b"") for most in limits]
+
+    assert all(size <= most for size, most in zip(sizes, limits, strict=True))
+    assert sizes[0] > 7000 >= sizes[1] > 5000 >= sizes[2] > 1000
+    assert sizes[3] == 0
+    assert len(bounded_jpeg(smooth, 128, max_bytes=8192) or b"") < 2500

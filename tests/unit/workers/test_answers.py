@@ -1,8 +1,10 @@
 """What a handler may answer."""
 
+from typing import Any
+
 import pytest
 
-from haste_core.messages import Place
+from haste_core.messages import MAX_THUMBNAIL_BYTES, Place
 from haste_workers.answers import MAX_URL_CHARACTERS, Answer, UnusableAnswerError, as_answer
 
 
@@ -22,3 +24,13 @@ def test_a_url_that_is_too_long_is_refused() -> None:
 def test_what_json_objects_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(UnusableAnswerError):
         as_answer(value)
+
+
+@pytest.mark.parametrize(
+    "thumbnail", [b"<svg>", "\xff\xd8\xff", b"\xff\xd8\xff".ljust(MAX_THUMBNAIL_BYTES + 1)]
+)
+def test_a_thumbnail_is_a_small_jpeg(thumbnail: Any) -> None:
+    with pytest.raises(UnusableAnswerError, match="thumbnail"):
+        as_answer(Answer(thumbnail=thumbnail))
+    small = b"\xff\xd8\xff".ljust(MAX_THUMBNAIL_BYTES)
+    assert as_answer(Answer(thumbnail=small)).thumbnail == small

@@ -2,15 +2,18 @@
 
 import csv
 import hashlib
+import io
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 
 from haste_core.features import measure
 from haste_core.features.focus import local_focus_score
+from haste_core.messages import TaskResult
 from haste_core.routing import Roots
 from haste_core.states import TaskState
 from haste_workers.durable import sha256_of
@@ -42,6 +45,17 @@ class TestFocusScore:
             "size_bytes": cells_tiff.stat().st_size,
         }
         assert result.place is None
+
+    def test_makes_a_small_picture_of_what_it_measured(self, run_task: RunTask, cells_tiff: Path) -> None:
+        result = run_task("focus-score", cells_tiff)
+        assert result.thumbnail is not None
+        with PIL.Image.open(io.BytesIO(result.thumbnail)) as picture:
+            assert (picture.format, picture.size) == ("JPEG", (128, 128))
+        assert TaskResult.decode(result.encode()) == result
+
+        without = run_task("focus-score", cells_tiff, parameters={"thumbnail_px": 0})
+        assert without.response == result.response
+        assert without.thumbnail is None
 
     def test_measures_what_the_pipeline_asks_for(self, run_task: RunTask, cells_tiff: Path) -> None:
         asked = {"features": ["local_focus_score", "intensity", "saturated_fraction"], "scale": 7, "bits": 8}

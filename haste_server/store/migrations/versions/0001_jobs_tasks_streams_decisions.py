@@ -201,6 +201,16 @@ def upgrade() -> None:
         batch_op.create_index('ix_tasks_due', ['phase', 'due_at'], unique=False)
         batch_op.create_index('ix_tasks_hand_out', ['phase', 'task_key', 'site', 'order_key', 'stream_index', 'task_id'], unique=False)
 
+    op.create_table('thumbnails',
+    sa.Column('job_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+    sa.Column('digest', sa.String(length=16), nullable=False),
+    sa.Column('jpeg', sa.LargeBinary(length=8192), nullable=False),
+    sa.ForeignKeyConstraint(['job_id'], ['jobs.job_id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('job_id'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB'
+    )
     op.create_table('attempts',
     sa.Column('task_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('attempt', sa.Integer(), autoincrement=False, nullable=False),
@@ -312,6 +322,7 @@ def downgrade() -> None:
     op.drop_table('alert_scores')
 
     op.drop_table('attempts')
+    op.drop_table('thumbnails')
     with op.batch_alter_table('tasks', schema=None) as batch_op:
         batch_op.drop_index('ix_tasks_hand_out')
         batch_op.drop_index('ix_tasks_due')
