@@ -140,7 +140,7 @@ def write_noise(path: Path, seed: int) -> None:
     tifffile.imwrite(path, np.random.default_rng(seed).integers(0, 2**16, (512, 512), dtype=np.uint16))
 
 
-def test_central_away_at_the_start_and_a_kill_in_mid_file_lose_nothing(tmp_path: Path) -> None:
+def test_central_away_at_the_start_and_kills_of_both_in_mid_file_lose_nothing(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -159,8 +159,11 @@ def test_central_away_at_the_start_and_a_kill_in_mid_file_lose_nothing(tmp_path:
             (part,) = wait_for(
                 lambda: [path for path in uploads.glob("*.part") if path.stat().st_size > 50_000]
             )
+            central.kill_all()
+            began, had_bytes = read_record(part.with_suffix(".upload")), part.stat().st_size
+        with running_central(tmp_path / "central", port=port) as central:
+            wait_for(lambda: part.stat().st_size > had_bytes + 20_000)
             os.kill(process.pid, signal.SIGKILL)
-            began = read_record(part.with_suffix(".upload"))
             assert part.stat().st_size < 500_000
 
             rest = agent.run(*quickly, "--once", "--delete-after-upload")
