@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import IO
+from io import BufferedIOBase
 from urllib.parse import urlsplit
 
 _OWN = frozenset({"connection", "proxy-connection", "proxy-authorization", "keep-alive", "transfer-encoding"})
@@ -100,7 +100,7 @@ class _Request(BaseHTTPRequestHandler):
 class _Body:
     """What a request brings, which ends before its connection does."""
 
-    def __init__(self, file: IO[bytes], size_bytes: int) -> None:
+    def __init__(self, file: BufferedIOBase, size_bytes: int) -> None:
         self._file = file
         self.left = size_bytes
 
