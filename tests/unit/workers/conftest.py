@@ -13,6 +13,7 @@ from haste_workers.execution import Executor
 from haste_workers.handlers.registry import BUILT_IN, load_handler
 from haste_workers.settings import WorkerSettings
 from tests.unit.workers.bench import RunTask, cells
+from tests.unit.workers.landing import Landing, running_landing
 from tests.unit.workers.messages import task_message
 from tests.unit.workers.running_worker import RunningWorker
 from tests.unit.workers.web_server import WebServer, running_web_server
@@ -81,6 +82,21 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]
     """Return a worker for all tests that need no other settings; it survives whatever they do."""
     with RunningWorker(tmp_path_factory.mktemp("lasting")) as worker:
         yield worker
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Iterator[Landing]:
+    """Return a server that takes files, and can be made to fail."""
+    with running_landing(tmp_path / "landing") as running:
+        yield running
+
+
+@pytest.fixture
+def source(data_dir: Path) -> Path:
+    """Return a file to send, of 600,000 bytes."""
+    path = data_dir / "field.tif"
+    path.write_bytes(b"pixels" * 100_000)
+    return path
 
 
 @pytest.fixture

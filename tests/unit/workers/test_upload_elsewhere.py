@@ -1,7 +1,7 @@
 """The handler of `upload` where it sends to another server than its own, which may be away for long."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,19 +16,6 @@ from tests.services.forward_proxy import running_forward_proxy
 from tests.services.tls import certified
 from tests.unit.workers.bench import RunTask
 from tests.unit.workers.landing import TOKEN, Landing, running_landing
-
-
-@pytest.fixture
-def landing(tmp_path: Path) -> Iterator[Landing]:
-    with running_landing(tmp_path / "landing") as landing:
-        yield landing
-
-
-@pytest.fixture
-def source(data_dir: Path) -> Path:
-    path = data_dir / "field.tif"
-    path.write_bytes(b"pixels" * 100_000)
-    return path
 
 
 def of(landing: Landing, **more: Any) -> dict[str, Any]:

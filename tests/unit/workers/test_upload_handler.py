@@ -3,7 +3,6 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,20 +15,7 @@ from haste_server.gateway.uploads import FolderUploads
 from haste_workers import sending
 from haste_workers.durable import sha256_of
 from tests.unit.workers.bench import RunTask
-from tests.unit.workers.landing import TOKEN, Landing, running_landing
-
-
-@pytest.fixture
-def landing(tmp_path: Path) -> Iterator[Landing]:
-    with running_landing(tmp_path / "landing") as landing:
-        yield landing
-
-
-@pytest.fixture
-def source(data_dir: Path) -> Path:
-    path = data_dir / "field.tif"
-    path.write_bytes(b"pixels" * 100_000)
-    return path
+from tests.unit.workers.landing import TOKEN, Landing
 
 
 def of(landing: Landing) -> dict[str, Any]:
