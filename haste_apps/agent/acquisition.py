@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from haste_apps.agent.clearing import Original, clear_intermediate, delete_origi
 from haste_apps.agent.display import Display
 from haste_apps.agent.following import Following
 from haste_apps.agent.own_server import PIPELINE, OwnServer, local_stream_id
+from haste_apps.agent.sent_images import Departures, SentImages
 from haste_apps.agent.settings import AgentSettings
 from haste_apps.embedded import OwnServerError
 from haste_apps.interruption import Interruption
@@ -22,6 +24,7 @@ from haste_client.answers import JobAnswer
 from haste_client.directory import Selection
 from haste_client.end_markers import EndMarkers
 from haste_client.settling import Unfinished
+from haste_client.versions import SourceVersions
 from haste_client.watching import FolderWatch
 from haste_core.errors import TransientError
 from haste_runtime.exit_codes import ExitCode
@@ -94,15 +97,19 @@ class Acquisition:
             sidecars=client.sidecars,
             end_markers=EndMarkers(settings.end_markers),
         )
-        sending = _Sending(client, settings, self._display, told=self._told)
         incomplete: list[Unfinished] = []
-        with FolderWatch(
-            settings.path,
-            selection=selection,
-            settle_s=settings.settle_s,
-            poll_s=_POLL_S,
-            already=sending.knows,
-        ) as folder:
+        with ExitStack() as stack:
+            sent = stack.enter_context(SentImages(settings.own_folder / "sent.sqlite"))
+            sending = _Sending(client, settings, self._display, told=self._told, sent=sent)
+            folder = stack.enter_context(
+                FolderWatch(
+                    settings.path,
+                    selection=selection,
+                    settle_s=settings.settle_s,
+                    poll_s=_POLL_S,
+                    already=sending.knows,
+                )
+            )
             look_at_s = 0.0
             while not self._interruption.heard.is_set():
                 files = self._look(folder) if self._has_space() else []
@@ -165,37 +172,61 @@ class Acquisition:
 
 @dataclass
 class Told:
-    """Which ends of jobs were told: not those of earlier runs, and the others once, whatever is restarted."""
+    """Which ends of jobs were told: not those of earlier runs, and the others once, whatever is restarted.
+
+    Ends of earlier runs are those before this one began; once they were seen, the clock does not matter.
+    """
 
     began_at: float
+    earlier_seen: bool = False
     _seen: set[tuple[int, float]] = field(default_factory=set)
 
     def is_news(self, job: JobAnswer) -> bool:
         """Tell whether the end of a job is to be told, and take it for told from now on."""
-        if job.ended_at is None or job.ended_at < self.began_at or (job.job_id, job.ended_at) in self._seen:
+        if job.ended_at is None or (job.job_id, job.ended_at) in self._seen:
             return False
         self._seen.add((job.job_id, job.ended_at))
-        return True
+        return self.earlier_seen or job.ended_at >= self.began_at
 
 
 class _Sending:
     """The images on their way through the agent's own server."""
 
-    def __init__(self, client: HasteClient, settings: AgentSettings, display: Display, *, told: Told) -> None:
+    def __init__(
+        self,
+        client: HasteClient,
+        settings: AgentSettings,
+        display: Display,
+        *,
+        told: Told,
+        sent: SentImages,
+    ) -> None:
         self._display = display
         self._settings = settings
         self._told = told
         current = client.create_stream(local_stream_id(settings), pipeline=PIPELINE)
         earlier = [stream for stream in client.streams() if _is_for(settings, stream.pipeline.parameters)]
+        streams = [current, *(one for one in earlier if one.stream_id != current.stream_id)]
+        self._sent = sent
+        self._departures = Departures(client, sent)
+        self._versions = SourceVersions(client.roots)
         self._submissions = {
-            stream.stream_id: Submission(client, stream, roots=client.roots, site="default")
-            for stream in [current, *(one for one in earlier if one.stream_id != current.stream_id)]
+            stream.stream_id: Submission(
+                client,
+                stream,
+                roots=client.roots,
+                site="default",
+                index_from=self._departures.finish(stream.stream_id),
+            )
+            for stream in streams
         }
         self._submission = self._submissions[current.stream_id]
         # What failed may be possible by now, with a larger disk or another token.
         for stream_id in self._submissions:
             client.retry_jobs(stream_id=stream_id, state="failed")
-        self._following = Following(client, list(self._submissions), preprocesses=settings.operator != "none")
+        self._following = Following(
+            client, list(self._submissions), preprocesses=settings.operator != "none", left=sent.sums()
+        )
         self._names = NameCheck(settings.names, "include")
         self._problems = 0
 
@@ -206,7 +237,10 @@ class _Sending:
 
     def knows(self, file: ImageFile) -> bool:
         """Tell whether this very version was found before, also with another operator."""
-        return any(submission.knows(file) for submission in self._submissions.values())
+        version = self._versions.of(file)
+        return self._sent.knows(file.source_id, version) or any(
+            submission.knows(file) for submission in self._submissions.values()
+        )
 
     def add(self, files: Iterable[ImageFile]) -> None:
         """Store what was found."""
@@ -225,9 +259,12 @@ class _Sending:
     def look(self, *, incomplete: int) -> None:
         """Find out and show what has become of the images."""
         for job in self._following.look():
-            self._clear(job)
+            if self._clear(job):
+                self._departures.take(job)
             if self._told.is_news(job):
                 self._tell(job)
+        self._told.earlier_seen = True
+        self._departures.go_on(self._following)
         self._display.show(self._following.status, incomplete=incomplete)
 
     def outcome(self, incomplete: Iterable[Unfinished]) -> ExitCode:
@@ -238,17 +275,19 @@ class _Sending:
         left_out = self._following.status.failed or self._problems or lacking
         return ExitCode.WORK_FAILED if left_out else ExitCode.DONE
 
-    def _clear(self, job: JobAnswer) -> None:
+    def _clear(self, job: JobAnswer) -> bool:
+        """Remove what is not needed any more; False if that has to be tried again at the next start."""
         clear_intermediate(self._settings.own_folder / "server", job)
         if not self._settings.delete_after_upload:
-            return
+            return True
         try:
             outcome = delete_original(self._settings.path, job)
         except OSError as error:
             self._display.say_once(f"{job.source_id} is uploaded, but cannot be deleted: {error.strerror}")
-            return
+            return False
         if outcome is Original.DELETED:
             self._display.event("deleted", source_id=job.source_id)
+        return True
 
     def _tell(self, job: JobAnswer) -> None:
         if not job.done:

@@ -73,6 +73,25 @@ class _Speed:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """Over images that are uploaded, and whose jobs have left the agent's own server.
+
+    Attributes
+    ----------
+    images, preprocessed : int
+    original_bytes, sent_bytes : int
+    """
+
+    images: int = 0
+    preprocessed: int = 0
+    original_bytes: int = 0
+    sent_bytes: int = 0
+
+
+_NONE = Sums()
+
+
+@dataclass(frozen=True)
 class _Ended:
     """What one image that has ended adds to the sums."""
 
@@ -94,10 +113,15 @@ class Following:
         The streams there: one, or more if the agent was told other operators in between.
     preprocesses : bool
         Whether images are made smaller at all.
+    left : Sums
+        Over the images whose jobs have left before.
     """
 
-    def __init__(self, client: HasteClient, stream_ids: Sequence[str], *, preprocesses: bool) -> None:
+    def __init__(
+        self, client: HasteClient, stream_ids: Sequence[str], *, preprocesses: bool, left: Sums = _NONE
+    ) -> None:
         self._client = client
+        self._left = left
         self._preprocesses = preprocesses
         self._streams = {stream_id: EndedJobs(_ended_since(client, stream_id)) for stream_id in stream_ids}
         self._sizes = {
@@ -115,6 +139,17 @@ class Following:
         """Take in an image that was found."""
         self._found_bytes += size_bytes - self._sizes.get(job_id, 0)
         self._sizes[job_id] = size_bytes
+
+    def leave(self, job_id: int) -> None:
+        """Go on counting an image that is uploaded, and whose job has left the server."""
+        ended, left = self._ended.pop(job_id), self._left
+        self._found_bytes -= self._sizes.pop(job_id, 0)
+        self._left = Sums(
+            left.images + 1,
+            left.preprocessed + ended.preprocessed,
+            left.original_bytes + ended.original_bytes,
+            left.sent_bytes + ended.sent_bytes,
+        )
 
     def look(self) -> list[JobAnswer]:
         """Ask once; return the jobs that have ended since, done or failed, those of earlier runs at first.
@@ -135,16 +170,19 @@ class Following:
         waiting = sum(one.open for one in progress)
         current = [task for worker in workers.workers for task in worker.current]
         uploads = self._running_uploads(current)
-        sent_bytes = sum(ended.sent_bytes for ended in self._ended.values())
+        left = self._left
+        sent_bytes = left.sent_bytes + sum(ended.sent_bytes for ended in self._ended.values())
         moving = sum((task.fraction or 0) * size_in(job.source_version) for task, job in uploads)
         return Status(
-            found=sum(one.jobs for one in progress),
-            preprocessed=sum(ended.preprocessed for ended in self._ended.values())
+            found=left.images + sum(one.jobs for one in progress),
+            preprocessed=left.preprocessed
+            + sum(ended.preprocessed for ended in self._ended.values())
             + self._preprocessed_and_waiting(waiting, workers, [job for _, job in uploads]),
-            uploaded=sum(one.done for one in progress),
+            uploaded=left.images + sum(one.done for one in progress),
             waiting=waiting,
             failed=sum(one.failed for one in progress),
-            original_bytes=sum(ended.original_bytes for ended in self._ended.values() if ended.sent_bytes),
+            original_bytes=left.original_bytes
+            + sum(ended.original_bytes for ended in self._ended.values() if ended.sent_bytes),
             sent_bytes=sent_bytes,
             waiting_bytes=self._found_bytes - sum(ended.original_bytes for ended in self._ended.values()),
             bytes_per_s=self._speed.per_s(sent_bytes + moving, time.monotonic()),

@@ -1,9 +1,10 @@
 """The whole agent, with its own server, where a disk is short, or the lab's server does not take all."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from haste_apps.agent import acquisition
+from haste_apps.agent import acquisition, sent_images
 from haste_apps.agent.acquisition import Acquisition
 from haste_apps.agent.display import Display
 from haste_apps.agent.settings import AgentSettings
@@ -24,7 +25,7 @@ from haste_runtime.exit_codes import ExitCode
 from haste_server.store.sql import SqlStore
 from tests.e2e.plates import write_image
 from tests.e2e.server_process import wait_for
-from tests.integration.api.conftest import LIMITS, Api
+from tests.integration.api.conftest import Api
 from tests.services.forward_proxy import running_forward_proxy
 from tests.services.wsgi import serving
 
@@ -113,15 +114,22 @@ def names_at(lab: Api) -> list[str]:
     return [job.spec.source_id for job in lab.store.jobs(JobFilter(), cursor=None, limit=10).items]
 
 
+def names_here(folder: Path) -> list[str]:
+    """Tell whose jobs the agent's own server still has."""
+    with closing(sqlite3.connect(folder / "agent" / "server" / "haste.sqlite3")) as connection:
+        return [name for (name,) in connection.execute("SELECT source_id FROM jobs ORDER BY job_id")]
+
+
 def test_a_short_disk_here_and_there_and_a_file_that_is_too_large(
     lab: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = SimpleNamespace(free=10**9)  # half of what shall stay free
     monkeypatch.setattr(acquisition, "shutil", SimpleNamespace(disk_usage=lambda _: here))
+    monkeypatch.setattr(sent_images, "JOBS_KEPT", 0)
     object.__setattr__(lab.uploads, "leaves_free_bytes", 2**60)
     write_image(tmp_path / "plate7" / "small.tif", seed=1)
-    write_noise(tmp_path / "plate7" / "large.tif", 800)
-    assert (tmp_path / "plate7" / "large.tif").stat().st_size > LIMITS.upload_bytes
+    object.__setattr__(lab.uploads, "max_bytes", 300_000)
+    write_noise(tmp_path / "plate7" / "large.tif", 512)
 
     with (
         serving(lab.client.application) as url,
@@ -143,8 +151,8 @@ def test_a_short_disk_here_and_there_and_a_file_that_is_too_large(
         assert agent.wait() is ExitCode.WORK_FAILED
 
     assert refused["source_id"] == "large.tif"
-    assert "413 the file has 1,2" in refused["message"]
-    assert "this server takes at most 1,000,000" in refused["message"]
+    assert "413 the file has 524," in refused["message"]
+    assert "this server takes at most 300,000" in refused["message"]
     assert any(text.startswith("large.tif was not sent: ") for text in agent.record.said)
     (uploaded,) = agent.record.events("uploaded")
     assert uploaded["source_id"] == "small.tif"
@@ -152,15 +160,35 @@ def test_a_short_disk_here_and_there_and_a_file_that_is_too_large(
     assert names_at(lab) == ["small.tif"]
     assert {asked.partition(" ")[2] for asked in proxy.asked} == {"haste.example.org"}
 
+    assert names_here(tmp_path) == ["large.tif"]
 
-def test_nothing_is_sent_outside_the_hours(lab: Api, tmp_path: Path) -> None:
-    write_image(tmp_path / "plate7" / "A01.tif", seed=1)
+
+@pytest.mark.slow  # quick: test_when_the_hours_are_over_the_rest_waits_for_the_next, test_sent_images.py
+def test_nothing_is_sent_outside_the_hours_nor_twice(
+    lab: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sent_images, "JOBS_KEPT", 0)
+    object.__setattr__(lab.uploads, "max_bytes", 300_000)
+    write_image(tmp_path / "plate7" / "small.tif", seed=1)
+    write_noise(tmp_path / "plate7" / "large.tif", 512)
     later = datetime.now() + timedelta(hours=2)
-    hours = f"{later:%H}-{later + timedelta(hours=1):%H}"
-    with (
-        serving(lab.client.application) as url,
-        running_agent(tmp_path, host=url, hours=hours) as agent,
-    ):
-        trouble = agent.wait_for(lambda record: record.events("trouble"))[0]
-    assert f"nothing is sent before the hours {later:%H}:00-" in trouble["message"]
-    assert names_at(lab) == []
+    closed = f"{later:%H}-{later + timedelta(hours=1):%H}"
+    with serving(lab.client.application) as url:
+        with running_agent(tmp_path, host=url, hours=closed) as agent:
+            trouble = agent.wait_for(lambda record: record.events("trouble"))[0]
+        assert f"nothing is sent before the hours {later:%H}:00-" in trouble["message"]
+        assert names_at(lab) == []
+
+        opened = f"{later - timedelta(hours=4):%H}-{later + timedelta(hours=1):%H}"
+        with running_agent(tmp_path, once=True, host=url, hours=opened) as agent:
+            assert agent.wait() is ExitCode.WORK_FAILED
+        assert (names_at(lab), names_here(tmp_path)) == (["small.tif"], ["large.tif"])
+
+        # What was refused is tried again at the next start; what was sent is known, though its job has left.
+        object.__setattr__(lab.uploads, "max_bytes", 10**6)
+        with running_agent(tmp_path, once=True, host=url) as agent:
+            assert agent.wait() is ExitCode.DONE
+    assert agent.record.events("found") == []
+    (uploaded,) = agent.record.events("uploaded")
+    assert uploaded["source_id"] == "large.tif"
+    assert (names_at(lab), names_here(tmp_path)) == (["small.tif", "large.tif"], [])

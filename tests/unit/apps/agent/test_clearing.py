@@ -44,6 +44,28 @@ def test_each_end_is_told_once(original: Path) -> None:
     assert not Told(began_at=1.5).is_news(job)
 
 
+def test_an_end_is_told_though_the_clock_was_set_back(original: Path) -> None:
+    earlier = job_of(original)
+    later = earlier.model_copy(update={"job_id": 2, "ended_at": 0.2})
+    told = Told(began_at=1.5)
+    assert not told.is_news(earlier)
+    told.earlier_seen = True
+    assert [told.is_news(one) for one in (earlier, later, later)] == [False, True, False]
+
+
+def test_a_locked_original_is_tried_again(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(_path: Path) -> None:
+        raise PermissionError(13, "it is open in another program")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", locked)
+        with pytest.raises(PermissionError):
+            delete_original(tmp_path, job_of(original))
+    assert delete_original(tmp_path, job_of(original)) is Original.DELETED
+
+
 def test_what_was_confirmed_is_deleted_once(original: Path, tmp_path: Path) -> None:
     job = job_of(original, lossless=True)
     assert delete_original(tmp_path, job) is Original.DELETED
