@@ -9,16 +9,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import from_json, to_json
 
 from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, Problem
 from haste_core.fields import Form, Index, JsonObject, Number, PlainText, Priority, SourceName, StreamName
 from haste_core.findings import problems_of
-from haste_core.jobspec import DEFAULT_STREAM
+from haste_core.jobspec import DEFAULT_STREAM, MAX_SIDECARS
 from haste_core.messages import Place
+from haste_core.windows_paths import trouble_with_name
 
 MAX_METADATA_NESTING = 23  # in a job spec, which may be 24 deep
+MAX_SIDECAR_NAME_BYTES = 200
 CHECKSUMS = ("sha256", "sha1")
 """By which a piece of an upload can be checked."""
 
@@ -67,6 +78,38 @@ def _items(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
+def _one_name(name: str) -> str:
+    """Take a name that any file may have, on any system, and that leads to no other folder."""
+    trouble = trouble_with_name(name)
+    if trouble is None and not name.isprintable():
+        trouble = "it holds control characters"
+    if trouble is None and len(name.encode()) > MAX_SIDECAR_NAME_BYTES:
+        trouble = f"it takes more than {MAX_SIDECAR_NAME_BYTES} bytes"
+    if trouble is not None:
+        raise ValueError(f"{name[:100]!r} is no name for a sidecar: {trouble}")
+    return name
+
+
+Sha256 = Annotated[str, Form(r"[0-9a-f]{64}", "is no SHA-256: 64 digits 0 to 9 and a to f")]
+
+
+class SidecarNote(BaseModel):
+    """Which file that was sent before belongs to an object.
+
+    Attributes
+    ----------
+    name : str
+        What its sender calls it; the name of a file, without folders.
+    sha256 : str
+        Of its content, in hex.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, AfterValidator(_one_name)]
+    sha256: Sha256
+
+
 class UploadMetadata(BaseModel):
     """What the header ``Upload-Metadata`` says about a file; other keys go into its job's metadata, as text.
 
@@ -86,6 +129,10 @@ class UploadMetadata(BaseModel):
         Of the job; written as JSON.
     job : str
         ``no``: the file is kept, and nothing more is done.
+    sidecar : str
+        ``yes``: the file belongs to objects that come after it and name it. It keeps its name, and is no job.
+    sidecars : tuple of SidecarNote
+        What belongs to this object; written as JSON. The server has it already.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -93,7 +140,7 @@ class UploadMetadata(BaseModel):
     filename: Annotated[str, Field(max_length=1000)] = ""
     stream_id: StreamName | None = None
     source_id: SourceName | None = None
-    sha256: Annotated[str, Form(r"[0-9a-f]{64}", "is no SHA-256: 64 digits 0 to 9 and a to f")] | None = None
+    sha256: Sha256 | None = None
     index: Index | None = None
     timestamp: Number | None = None
     location: Annotated[tuple[Number, ...], BeforeValidator(_list_of_numbers), Field(max_length=8)] = ()
@@ -101,6 +148,26 @@ class UploadMetadata(BaseModel):
     priority: Priority = 1.0
     metadata: Annotated[JsonObject, BeforeValidator(_json)] = Field(default_factory=dict)
     job: Literal["yes", "no"] = "yes"
+    sidecar: Literal["yes", "no"] = "no"
+    sidecars: Annotated[tuple[SidecarNote, ...], BeforeValidator(_json), Field(max_length=MAX_SIDECARS)] = ()
+
+    @field_validator("sidecar")
+    @classmethod
+    def _has_a_name(cls, sidecar: str, info: ValidationInfo) -> str:
+        if sidecar == "yes":
+            _one_name(info.data.get("filename", ""))
+        return sidecar
+
+    @field_validator("sidecars")
+    @classmethod
+    def _are_of_an_object(
+        cls, sidecars: tuple[SidecarNote, ...], info: ValidationInfo
+    ) -> tuple[SidecarNote, ...]:
+        if sidecars and info.data.get("sidecar") == "yes":
+            raise ValueError("a sidecar has none of its own")
+        if len({note.name for note in sidecars}) < len(sidecars):
+            raise ValueError("two of them have one name")
+        return sidecars
 
     @classmethod
     def parse(cls, header: str) -> UploadMetadata:
@@ -127,7 +194,12 @@ class UploadMetadata(BaseModel):
     @property
     def wants_job(self) -> bool:
         """Whether the stream's tasks shall be done with the file."""
-        return self.stream_id is not None and self.job == "yes"
+        return self.stream_id is not None and self.job == "yes" and not self.is_sidecar
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether the file belongs to objects that come after it."""
+        return self.sidecar == "yes"
 
     @property
     def spec_fields(self) -> dict[str, Any]:

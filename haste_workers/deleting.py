@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote
 
 from haste_core.errors import PermanentError
 from haste_core.messages import Place, Sidecar, TaskMessage
 from haste_workers.answers import Answer
 from haste_workers.context import TaskContext
-from haste_workers.naming import sidecar_name
+from haste_workers.sidecars import name_beside
 from haste_workers.tiers.trash import InGraceError, TrashTierStorage
 
 
@@ -68,11 +67,11 @@ def _trash_of(place: Place, context: TaskContext) -> TrashTierStorage:
 
 def _own_sidecars(job: Mapping[str, Any], place: Place) -> tuple[Sidecar, ...]:
     """List the sidecars that are called like the object; others may belong to other objects."""
-    source = _last_part(job["source_url"])
+    object_url = PurePosixPath(place.url)
     return tuple(
         sidecar
         for sidecar in place.sidecars or ()
-        if sidecar_name(PurePosixPath(source), source=source, sidecar=_last_part(sidecar.source_url))
+        if name_beside(job, object_url, sidecar.source_url) is not None
     )
 
 
@@ -84,7 +83,3 @@ def _delete_sidecars(sidecars: tuple[Sidecar, ...], trash: TrashTierStorage) -> 
         except PermanentError as error:
             stay.append(str(error))
     return stay
-
-
-def _last_part(url: str) -> str:
-    return unquote(url).rpartition("/")[2]

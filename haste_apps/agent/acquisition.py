@@ -296,6 +296,8 @@ class _Sending:
             self._display.event("failed", source_id=job.source_id, code=job.state, message=message)
             return
         told: dict[str, Any] = job.response.get("upload") or {}
+        for why in (told.get("sidecars_missing") or {}).values():
+            self._display.say(f"{job.source_id} was sent without a sidecar: {why}")
         names = ("job_id", "sha256", "size_bytes", "original_bytes", "original_sha256")
         self._display.event("uploaded", source_id=job.source_id, **{name: told.get(name) for name in names})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from haste_core.errors import InvalidError, NotFoundError
@@ -34,14 +34,14 @@ class Arrivals:
     wake: Callable[[], None]
     clock: Clock
 
-    def check(self, said: UploadMetadata, *, site: str) -> None:
-        """Refuse early what could not be submitted in the end.
+    def check(self, said: UploadMetadata, *, site: str, sidecars: Sequence[str] = ()) -> None:
+        """Refuse early what could not be submitted in the end; `sidecars` are URLs.
 
         Raises
         ------
         InvalidError
         """
-        self._spec(said, Place(url="root://landing/unknown", site=site, sha256="0" * 64))
+        self._spec(said, Place(url="root://landing/unknown", site=site, sha256="0" * 64), sidecars)
 
     def job_of(self, said: UploadMetadata, sha256: str) -> int | None:
         """Find the job of an object with this content."""
@@ -56,15 +56,23 @@ class Arrivals:
             if cursor is None:
                 return None
 
-    def submit(self, said: UploadMetadata, place: Place) -> int:
-        """Store the job of an uploaded file, or find the one that is there.
+    def submit(self, said: UploadMetadata, place: Place, sidecars: Sequence[str] = ()) -> int:
+        """Store the job of an uploaded file, or find the one that is there, with the sidecars that it had.
+
+        Parameters
+        ----------
+        said : UploadMetadata
+        place : Place
+            Of the file.
+        sidecars : sequence of str
+            The URLs of its sidecars.
 
         Raises
         ------
         InvalidError
             If the stream's pipeline cannot take it.
         """
-        spec = self._spec(said, place)
+        spec = self._spec(said, place, sidecars)
         (answer,) = self.jobs.submit([spec], now=self.clock())
         if isinstance(answer, Refused):
             raise InvalidError(answer.problems)
@@ -72,11 +80,12 @@ class Arrivals:
             self.wake()
         return answer.job_id
 
-    def _spec(self, said: UploadMetadata, place: Place) -> JobSpec:
+    def _spec(self, said: UploadMetadata, place: Place, sidecars: Sequence[str]) -> JobSpec:
         fields = {
             **said.spec_fields,
             "source_url": place.url,
             "source_version": place.sha256,
+            "sidecars": tuple(sidecars),
             "site": place.site,
             "tasks": self._pipeline(said.stream).tasks,
         }

@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from haste_core.messages import Place
+from haste_core.uploads import UploadMetadata
 from haste_runtime.folders import sync_folder
 from haste_runtime.removal import mark_used, remove_unused
 
@@ -22,12 +24,15 @@ FORGOTTEN_AFTER_S = 3600  # removing a file takes no time: who began it was kill
 # No stream can be called so.
 _OUTGOING = ".outgoing"
 _UPLOADS = ".uploads"
+_SIDECARS = "sidecars"  # longer than the two digits that files lie below
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 
 
 @dataclass(frozen=True)
 class FolderLandingArea:
     """A folder that takes files as ``<stream_id>/<sha256[:2]>/<sha256><suffix>``.
+
+    Sidecars are called as their senders call them: ``<stream_id>/sidecars/<sha256>/<name>``.
 
     Attributes
     ----------
@@ -47,6 +52,26 @@ class FolderLandingArea:
     def place_of(self, *, stream_id: str, name: str, sha256: str, size_bytes: int) -> Place:
         """Tell where a file is kept, or would be; only the suffix of its name counts, for readers' sake."""
         relative = f"{stream_id}/{sha256[:2]}/{sha256}{suffix_of(name)}"
+        return Place(
+            url=f"root://{ROOT_NAME}/{relative}", site=self.site, sha256=sha256, size_bytes=size_bytes
+        )
+
+    def place_for(self, said: UploadMetadata, sha256: str, size_bytes: int) -> Place:
+        """Tell where a file of which this was said is kept, or would be."""
+        if said.is_sidecar:
+            return self._place_of_sidecar(said, said.filename, sha256, size_bytes)
+        return self.place_of(stream_id=said.stream, name=said.filename, sha256=sha256, size_bytes=size_bytes)
+
+    def sidecars_of(self, said: UploadMetadata) -> dict[str, Place]:
+        """Tell by their names where the sidecars of an object are, if they were sent before it."""
+        return {
+            note.name: self._place_of_sidecar(said, note.name, note.sha256, None) for note in said.sidecars
+        }
+
+    def _place_of_sidecar(
+        self, said: UploadMetadata, name: str, sha256: str, size_bytes: int | None
+    ) -> Place:
+        relative = f"{said.stream}/{_SIDECARS}/{sha256}/{quote(name)}"
         return Place(
             url=f"root://{ROOT_NAME}/{relative}", site=self.site, sha256=sha256, size_bytes=size_bytes
         )
@@ -104,11 +129,11 @@ class FolderLandingArea:
         return self._path_of(place.url)
 
     def _path_of(self, url: str) -> Path:
-        return self.folder / url.removeprefix(f"root://{ROOT_NAME}/")
+        return self.folder / unquote(url.removeprefix(f"root://{ROOT_NAME}/"))
 
     def _sync(self, path: Path) -> None:
-        for folder in (path.parent, path.parent.parent, self.folder):
-            sync_folder(folder)
+        for folder in path.relative_to(self.folder).parents:
+            sync_folder(self.folder / folder)
 
 
 def suffix_of(name: str) -> str:

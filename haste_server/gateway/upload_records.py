@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from haste_core.errors import NotFoundError
-from haste_core.uploads import UploadHeldError, UploadMetadata
+from haste_core.messages import Place
+from haste_core.uploads import Upload, UploadHeldError, UploadMetadata
 from haste_runtime.locks import try_lock
+
+FINISHED_KEPT_S = 3600.0
+"""How long a finished upload can be asked about, by senders that have not heard the answer."""
 
 UNKNOWN = "there is no such upload; it may have been removed: send the file as a new one"
 
@@ -22,6 +26,48 @@ def upload_id_of(said: UploadMetadata, length: int) -> str:
     """Name an upload by all that was said about it, so that its sender finds it again without notes."""
     identity = json.dumps([length, said.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def upload_of(upload_id: str, known: Mapping[str, Any], part: Path, *, keep_s: float) -> Upload:
+    """Tell how an upload stands.
+
+    Parameters
+    ----------
+    upload_id : str
+    known : mapping
+        What its record says.
+    part : Path
+        Its bytes, as far as they have arrived.
+    keep_s : float
+        How long it may be silent.
+    """
+    place = None if known.get("place") is None else Place.model_validate(known["place"])
+    finished_at = known.get("finished_at")
+    if place is not None or finished_at is not None:
+        offset, changed_at = known["length"], 0.0
+    else:
+        offset, changed_at = _arrived(part)
+        checked_to = known.get("checked_to")
+        offset = min(offset, known["length"] if checked_to is None else checked_to)
+    kept_until = max(changed_at, known["began_at"]) + keep_s
+    return Upload(
+        upload_id=upload_id,
+        length=known["length"],
+        offset=offset,
+        header=known["header"],
+        expires_at=kept_until if finished_at is None else finished_at + FINISHED_KEPT_S,
+        place=place,
+        job_id=known.get("job_id"),
+        is_finished=finished_at is not None,
+    )
+
+
+def _arrived(part: Path) -> tuple[int, float]:
+    try:
+        status = part.stat()
+    except FileNotFoundError:
+        return 0, 0.0
+    return status.st_size, status.st_mtime
 
 
 class UploadRecord:

@@ -17,7 +17,14 @@ from typing import IO, Any
 
 import structlog
 
-from haste_core.errors import ConflictError, HasteError, NotFoundError, TransientError
+from haste_core.errors import (
+    ConflictError,
+    HasteError,
+    InvalidError,
+    NotFoundError,
+    Problem,
+    TransientError,
+)
 from haste_core.messages import Place
 from haste_core.ports import Clock
 from haste_core.uploads import (
@@ -38,12 +45,10 @@ from haste_server.gateway.upload_records import (
     locked_record,
     read_record,
     upload_id_of,
+    upload_of,
 )
 
 log = structlog.get_logger(__name__)
-
-FINISHED_KEPT_S = 3600.0
-"""How long a finished upload can be asked about, by senders that have not heard the answer."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _RECORD, _PART = ".upload", ".part"
@@ -99,8 +104,7 @@ class FolderUploads:
         said = UploadMetadata.parse(header)
         if length > self.max_bytes:
             raise self._too_large(f"the file has {length:,} bytes")
-        if said.wants_job:
-            self.arrivals.check(said, site=self.landing.site)
+        self._check_job(said)
         upload_id = secrets.token_hex(16) if said.sha256 is None else upload_id_of(said, length)
         with self._made(upload_id) as record:
             if not self._can_go_on(upload_id, record):
@@ -177,8 +181,7 @@ class FolderUploads:
             As `create` and `append`.
         """
         said = UploadMetadata.parse(header)
-        if said.wants_job:
-            self.arrivals.check(said, site=self.landing.site)
+        self._check_job(said)
         upload_id = secrets.token_hex(16)
         part = self._part(upload_id)
         with self._made(upload_id) as record:
@@ -279,7 +282,7 @@ class FolderUploads:
     def _use_what_is_here(self, record: UploadRecord, said: UploadMetadata) -> None:
         if said.sha256 is None:
             return
-        place = self._place(said, said.sha256, record.known["length"])
+        place = self.landing.place_for(said, said.sha256, record.known["length"])
         if self.landing.holds(place):
             record.add(place=place.model_dump(exclude_none=True))
         elif said.wants_job:
@@ -303,9 +306,25 @@ class FolderUploads:
         elif not self.landing.holds(place):
             self._drop(upload_id, record)
             raise UploadGoneError("the file was taken away before its upload was finished; send it again")
-        job_id = self.arrivals.submit(said, place) if said.wants_job else None
+        job_id = self._submit(said, place) if said.wants_job else None
         record.add(job_id=job_id, finished_at=self.clock())
         return self._upload(upload_id, record.known)
+
+    def _check_job(self, said: UploadMetadata) -> None:
+        """Refuse early what could make no job in the end, if it is to make one."""
+        if not said.wants_job:
+            return
+        sidecars = self.landing.sidecars_of(said)
+        missing = [name for name, place in sidecars.items() if not self.landing.holds(place)]
+        if missing:
+            what = f"{', '.join(missing)}: not here yet; send it first, with `sidecar` yes"
+            raise InvalidError([Problem("Upload-Metadata.sidecars", what)])
+        urls = [place.url for place in sidecars.values()]
+        self.arrivals.check(said, site=self.landing.site, sidecars=urls)
+
+    def _submit(self, said: UploadMetadata, place: Place) -> int:
+        urls = [sidecar.url for sidecar in self.landing.sidecars_of(said).values()]
+        return self.arrivals.submit(said, place, urls)
 
     def _checked_place(
         self, upload: Upload, record: UploadRecord, said: UploadMetadata, sha256: str | None
@@ -322,37 +341,12 @@ class FolderUploads:
                 "send the file again"
             )
         flush_to_disk(part)
-        place = self._place(said, sha256, upload.length)
+        place = self.landing.place_for(said, sha256, upload.length)
         record.add(place=place.model_dump(exclude_none=True))
         return place
 
     def _upload(self, upload_id: str, known: Mapping[str, Any]) -> Upload:
-        place = None if known.get("place") is None else Place.model_validate(known["place"])
-        finished_at = known.get("finished_at")
-        if place is not None or finished_at is not None:
-            offset, changed_at = known["length"], 0.0
-        else:
-            offset, changed_at = self._arrived(upload_id)
-            checked_to = known.get("checked_to")
-            offset = min(offset, known["length"] if checked_to is None else checked_to)
-        kept_until = max(changed_at, known["began_at"]) + self.keep_s
-        return Upload(
-            upload_id=upload_id,
-            length=known["length"],
-            offset=offset,
-            header=known["header"],
-            expires_at=kept_until if finished_at is None else finished_at + FINISHED_KEPT_S,
-            place=place,
-            job_id=known.get("job_id"),
-            is_finished=finished_at is not None,
-        )
-
-    def _arrived(self, upload_id: str) -> tuple[int, float]:
-        try:
-            status = self._part(upload_id).stat()
-        except FileNotFoundError:
-            return 0, 0.0
-        return status.st_size, status.st_mtime
+        return upload_of(upload_id, known, self._part(upload_id), keep_s=self.keep_s)
 
     @contextlib.contextmanager
     def _held(self, upload_id: str) -> Iterator[UploadRecord]:
@@ -382,11 +376,6 @@ class FolderUploads:
     def _drop(self, upload_id: str, record: UploadRecord) -> None:
         self._part(upload_id).unlink(missing_ok=True)
         record.remove()
-
-    def _place(self, said: UploadMetadata, sha256: str, size_bytes: int) -> Place:
-        return self.landing.place_of(
-            stream_id=said.stream, name=said.filename, sha256=sha256, size_bytes=size_bytes
-        )
 
     @property
     def _folder(self) -> Path:

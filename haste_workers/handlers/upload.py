@@ -20,6 +20,7 @@ from haste_workers.durable import sha256_of
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.naming import object_name
 from haste_workers.sending import Sender, wait_for
+from haste_workers.sidecars import SidecarsPut, notes_of, send_sidecars
 
 _joined: set[tuple[str, str, str]] = set()
 """Streams that this process has joined: by server, name and tag."""
@@ -51,6 +52,8 @@ class UploadParameters(HandlerParameters):
 
 def upload(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> Answer:
     """Stream the object to the server, which checks its SHA-256 and answers with its new place.
+
+    Its sidecars go before it, so that they are there when it is.
 
     What the server has is not sent again: neither the same object, nor the beginning of one whose upload
     broke off, in this attempt or in an earlier one.
@@ -89,6 +92,8 @@ class _Errand:
         self.context = context
         pace_file = context.settings.work_dir / "upload.pace"
         self._sender = Sender(destination, self._told, pace_file=pace_file)
+        self._beside = Sender(destination, lambda _sent, _of: None, pace_file=pace_file)
+        self.sidecars = SidecarsPut()
 
     def run(self, sha256: str) -> Sent:
         """Send the file, and wait for the server as long as it is to be waited for."""
@@ -121,6 +126,8 @@ class _Errand:
     def _run(self, sha256: str) -> Sent:
         if self.parameters.job:
             self._join()
+        job = self.context.message.job
+        self.sidecars = send_sidecars(job, self.context, self._beside, stream_id=self.stream_id)
         return self._sender.send(self.path, self._said(sha256))
 
     def _join(self) -> None:
@@ -148,6 +155,7 @@ class _Errand:
             "location": ",".join(map(repr, job.get("location") or ())) or None,
             "substream_id": job.get("substream_id"),
             "metadata": {**(job.get("metadata") or {}), "edge": edge},
+            "sidecars": notes_of(self.sidecars.put) or None,
         }
 
     def _told(self, sent_bytes: int, size_bytes: int) -> None:
@@ -201,10 +209,14 @@ def _answer(sent: Sent, sha256: str, errand: _Errand) -> Answer:
         "sha256": sha256,
         "size_bytes": size_bytes,
         "duration_s": round(sent.duration_s, 4),
+        **errand.sidecars.told(),
     }
     if errand.parameters.job:
         if sent.job_id is None:
             raise TransientError(f"{server}: the server has stored the file, but made no job of it")
         response |= {"server": server, "stream_id": errand.stream_id, "job_id": sent.job_id}
         response |= errand.origin(sha256)
-    return Answer(response, place)
+    beside = errand.sidecars.put
+    if beside:
+        response["sidecars"] = [sidecar.url for sidecar in beside]
+    return Answer(response, place.model_copy(update={"sidecars": beside or None}), errand.sidecars.message)

@@ -22,7 +22,7 @@ from haste_runtime.locks import try_lock
 from haste_server.gateway import receiving
 from haste_server.gateway import uploads as gateway
 from haste_server.gateway.arrivals import Arrivals
-from haste_server.gateway.uploads import FINISHED_KEPT_S
+from haste_server.gateway.upload_records import FINISHED_KEPT_S
 from tests.integration.api.conftest import KEEP_S, LIMITS, Api
 
 CONTENT = os.urandom(300_000)
