@@ -18,6 +18,7 @@ from haste_core.jobspec import parse_job_spec
 from haste_core.messages import Place
 from haste_core.pipelines import Pipeline
 from haste_core.states import Phase, TaskState
+from haste_core.stores import DEFAULT_PROJECT
 from haste_server.store.database import Database
 from haste_server.store.decision_rows import About, Made, append
 from haste_server.store.leaving import source_key
@@ -78,6 +79,7 @@ class DecidedPlate:
             "pipeline_sha256": sha256,
             "first_pipeline_sha256": sha256,
             "mode": "enforce",
+            "project": DEFAULT_PROJECT,
             "created_at": _NOW,
         }
         database.write(lambda connection: connection.execute(sa.insert(streams), stream))

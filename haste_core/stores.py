@@ -19,6 +19,9 @@ from haste_core.states import TaskState
 
 Item = TypeVar("Item")
 
+DEFAULT_PROJECT = "default"
+"""Of streams that are made without naming one, by who may know of all."""
+
 
 @dataclass(frozen=True)
 class Submitted:
@@ -132,17 +135,28 @@ class JobStore(Protocol):
     """
 
     def submit(
-        self, specs: Sequence[JobSpec], *, now: float, idempotency_key: str | None = None
+        self,
+        specs: Sequence[JobSpec],
+        *,
+        now: float,
+        idempotency_key: str | None = None,
+        projects: Sequence[str] | None = None,
     ) -> list[Submitted | Refused]:
         """Store jobs with their tasks in one transaction; answers in the order of the specs.
 
         A spec whose (stream, source_id, source_version) is known answers with the job that is there.
         So does a whole call whose idempotency key was used before.
 
+        Parameters
+        ----------
+        projects : sequence of str, optional
+            Those that the streams may belong to; new streams belong to the first. None: to any, new ones to
+            `DEFAULT_PROJECT`.
+
         Raises
         ------
         ConflictError
-            If the idempotency key was used for other specs.
+            If the idempotency key was used for other specs, or a stream belongs to another project.
         """
 
     def job(self, job_id: int) -> JobRecord:
@@ -230,6 +244,8 @@ class StreamRecord:
     completed_at : float, optional
         When somebody said that no more images come; None while they may. An image that is submitted later
         opens it again.
+    project : str
+        Which it belongs to, for ever.
     """
 
     stream_id: str
@@ -238,6 +254,7 @@ class StreamRecord:
     created_at: float
     first_pipeline_sha256: str
     completed_at: float | None = None
+    project: str = DEFAULT_PROJECT
 
 
 @dataclass(frozen=True)
@@ -271,16 +288,23 @@ class StreamStore(Protocol):
     """What the API does with streams."""
 
     def create_stream(
-        self, stream_id: str, pipeline: Pipeline, mode: Literal["observe", "enforce"] | None, *, now: float
+        self,
+        stream_id: str,
+        pipeline: Pipeline,
+        mode: Literal["observe", "enforce"] | None,
+        *,
+        now: float,
+        project: str | None = None,
     ) -> tuple[StreamRecord, bool]:
         """Create a stream, or find it; the second value tells whether it is new.
 
-        Without a mode, a new one observes, and one that is there may have any.
+        Without a mode, a new one observes, and one that is there may have any. Without a project, a new one
+        belongs to `DEFAULT_PROJECT`, and one that is there to any.
 
         Raises
         ------
         ConflictError
-            If it is there with another pipeline or mode.
+            If it is there with another pipeline, mode or project.
         """
 
     def stream(self, stream_id: str) -> StreamRecord:

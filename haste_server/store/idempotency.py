@@ -46,11 +46,14 @@ class Call:
     ----------
     key : str, optional
         Its idempotency key.
+    projects : sequence of str, optional
+        Those that its streams may belong to, first that of new ones. None: all.
     """
 
     specs: Sequence[JobSpec]
     now: float
     key: str | None = None
+    projects: Sequence[str] | None = None
 
     @cached_property
     def request_sha256(self) -> str:

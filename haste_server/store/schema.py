@@ -108,6 +108,8 @@ streams = Table(
     # The one that it began with: who joins the stream later names that.
     Column("first_pipeline_sha256", String(64), nullable=False),
     Column("mode", String(10), nullable=False),
+    # Never another one: what is remembered about it stays true.
+    Column("project", String(100), nullable=False),
     Column("created_at", Double, nullable=False),
     # When somebody said that no more images come, and the last job then: a later one opens the stream again.
     Column("completed_at", Double),
@@ -365,5 +367,24 @@ alert_deliveries = Table(
     Column("failures", Integer, nullable=False),
     Column("trouble", Text, nullable=False),
     Index("ix_alert_deliveries_due", "channel", "due_at"),
+    **_MYSQL,
+)
+
+# The secrets themselves are nowhere.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", _Id, primary_key=True, autoincrement=True),
+    Column("name", String(100), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("projects", JSON(none_as_null=True)),  # null: all
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("last_used_at", Double),
+    UniqueConstraint("name", name="uq_tokens_name"),
+    UniqueConstraint("sha256", name="uq_tokens_sha256"),
+    sqlite_autoincrement=True,
     **_MYSQL,
 )

@@ -18,9 +18,11 @@ from haste_server.store.originals import Originals
 from haste_server.store.passing_on import PassingOn
 from haste_server.store.preview import Preview
 from haste_server.store.priorities import Priorities
+from haste_server.store.projects import Projects
 from haste_server.store.revising import Revising
 from haste_server.store.streams import Streams
 from haste_server.store.submission import Submission
+from haste_server.store.tokens import Tokens
 from haste_server.store.user_actions import UserActions
 from haste_server.store.workers import Workers
 
@@ -46,5 +48,7 @@ class SqlStore(
     Workers,
     Alerting,
     Alerts,
+    Tokens,
+    Projects,
 ):
     """All ports of `haste_core` that end in ``Store``, on one database."""

@@ -12,7 +12,7 @@ from haste_core.errors import ConflictError, NotFoundError
 from haste_core.pipelines import Pipeline
 from haste_core.policies import RankedPolicy
 from haste_core.states import MOVES, Due, Phase, TaskState
-from haste_core.stores import Page, Source, StreamProgress, StreamRecord, TierCount
+from haste_core.stores import DEFAULT_PROJECT, Page, Source, StreamProgress, StreamRecord, TierCount
 from haste_server.store.jobs import numeric_cursor
 from haste_server.store.policies_in_sql import tier_by_record
 from haste_server.store.records import COMPLETED_AT, PIPELINE_TEXT, SqlPart, read_pipeline, store_pipeline
@@ -25,7 +25,13 @@ class Streams(SqlPart):
     """The API's view of streams."""
 
     def create_stream(
-        self, stream_id: str, pipeline: Pipeline, mode: Mode | None, *, now: float
+        self,
+        stream_id: str,
+        pipeline: Pipeline,
+        mode: Mode | None,
+        *,
+        now: float,
+        project: str | None = None,
     ) -> tuple[StreamRecord, bool]:
         """Create a stream, or find it; see `haste_core.stores.StreamStore.create_stream`."""
 
@@ -36,6 +42,7 @@ class Streams(SqlPart):
                 "pipeline_sha256": sha256,
                 "first_pipeline_sha256": sha256,
                 "mode": mode or "observe",
+                "project": project or DEFAULT_PROJECT,
                 "created_at": now,
             }
             connection.execute(sa.insert(streams).values(row))
@@ -44,11 +51,21 @@ class Streams(SqlPart):
             self.database.write(work)
         except IntegrityError:
             there = self.stream(stream_id)
+            if project not in (None, there.project):
+                raise ConflictError(elsewhere(stream_id)) from None
             known = (there.pipeline.sha256, there.first_pipeline_sha256)
             if mode not in (None, there.mode) or pipeline.sha256 not in known:
                 raise ConflictError(_difference(there, pipeline)) from None
             return there, False
-        return StreamRecord(stream_id, pipeline, mode or "observe", now, pipeline.sha256), True
+        made = StreamRecord(
+            stream_id,
+            pipeline,
+            mode or "observe",
+            now,
+            pipeline.sha256,
+            project=project or DEFAULT_PROJECT,
+        )
+        return made, True
 
     def stream(self, stream_id: str) -> StreamRecord:
         """Load a stream."""
@@ -167,6 +184,11 @@ def _out_of_place(stream_id: str, policy: RankedPolicy) -> sa.Update:
     )
 
 
+def elsewhere(stream_id: str) -> str:
+    """Say that the name of a stream is another project's."""
+    return f"the name {stream_id!r} belongs to a stream of another project: choose another one"
+
+
 def _difference(there: StreamRecord, pipeline: Pipeline) -> str:
     known = f"the stream {there.stream_id!r} is there already, with pipeline {there.pipeline.name!r}"
     if there.pipeline.name == pipeline.name and there.pipeline != pipeline:
@@ -188,6 +210,7 @@ def _stream_record(row: Row[Any]) -> StreamRecord:
         row.created_at,
         row.first_pipeline_sha256,
         row.completed_at,
+        row.project,
     )
 
 
@@ -202,6 +225,7 @@ _COUNT_DUE = (
 _STREAM = sa.select(
     streams.c.stream_id,
     streams.c.mode,
+    streams.c.project,
     streams.c.created_at,
     streams.c.first_pipeline_sha256,
     COMPLETED_AT,

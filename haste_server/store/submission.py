@@ -12,12 +12,12 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from haste_core import lifecycle
-from haste_core.errors import Problem, TransientError
+from haste_core.errors import ConflictError, Problem, TransientError
 from haste_core.jobs import JobRecord
 from haste_core.jobspec import JobSpec
 from haste_core.pipelines import Pipeline
 from haste_core.set_members import tier_task
-from haste_core.stores import Refused, Submitted
+from haste_core.stores import DEFAULT_PROJECT, Refused, Submitted
 from haste_server.store import idempotency
 from haste_server.store.alerting import wake_watch
 from haste_server.store.database import Database
@@ -27,6 +27,7 @@ from haste_server.store.leaving import source_key
 from haste_server.store.many_rows import insert_numbered
 from haste_server.store.records import SqlPart, by_stream, store_pipeline, task_row
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
+from haste_server.store.streams import elsewhere
 
 _Identity = tuple[str, str, str | None]
 
@@ -50,10 +51,15 @@ class Submission(SqlPart):
     )
 
     def submit(
-        self, specs: Sequence[JobSpec], *, now: float, idempotency_key: str | None = None
+        self,
+        specs: Sequence[JobSpec],
+        *,
+        now: float,
+        idempotency_key: str | None = None,
+        projects: Sequence[str] | None = None,
     ) -> list[Submitted | Refused]:
         """Store jobs with their tasks in one transaction; see `haste_core.stores.JobStore.submit`."""
-        call = Call(specs, now, idempotency_key)
+        call = Call(specs, now, idempotency_key, projects)
         for _ in range(3):
             # Somebody may store one of them in this moment: next time it is found.
             with contextlib.suppress(IntegrityError):
@@ -77,7 +83,9 @@ class Submission(SqlPart):
             for call, answered in zip(calls, known, strict=True)
         ]
         specs = [spec for _, missing in asked for spec in missing]
-        stored = iter(self._store(connection, specs, max(call.now for call in calls)) if specs else ())
+        now = max(call.now for call in calls)
+        stored = iter(self._store(connection, specs, now, _homes(calls)) if specs else ())
+        _refuse_foreign(connection, calls)
         answers = [
             [answered[number] if number in answered else next(stored) for number in range(len(call.specs))]
             for call, answered in zip(calls, known, strict=True)
@@ -87,9 +95,9 @@ class Submission(SqlPart):
         return answers
 
     def _store(
-        self, connection: Connection, specs: Sequence[JobSpec], now: float
+        self, connection: Connection, specs: Sequence[JobSpec], now: float, homes: Mapping[str, str]
     ) -> list[Submitted | Refused]:
-        pipelines = self._pipelines(connection, {spec.stream_id for spec in specs}, now)
+        pipelines = self._pipelines(connection, {spec.stream_id for spec in specs}, now, homes)
         known = _known_jobs(connection, specs)
         answer: dict[int, Submitted | Refused] = {}
         fresh: dict[int, JobRecord] = {}
@@ -119,7 +127,9 @@ class Submission(SqlPart):
                 answer[number] = Submitted(original.job_id, created=False)
         return [answer[number] for number in range(len(specs))]
 
-    def _pipelines(self, connection: Connection, names: set[str], now: float) -> dict[str, Pipeline]:
+    def _pipelines(
+        self, connection: Connection, names: set[str], now: float, homes: Mapping[str, str]
+    ) -> dict[str, Pipeline]:
         found = self.plans_of(connection, names)
         missing = sorted(names - set(found))
         if missing:
@@ -132,12 +142,30 @@ class Submission(SqlPart):
                         "pipeline_sha256": sha256,
                         "first_pipeline_sha256": sha256,
                         "mode": "observe",
+                        "project": homes.get(name, DEFAULT_PROJECT),
                         "created_at": now,
                     }
                     for name in missing
                 ],
             )
         return found | dict.fromkeys(missing, self.default_pipeline)
+
+
+def _homes(calls: Sequence[Call]) -> dict[str, str]:
+    """Tell which project streams belong to that are not there yet; `DEFAULT_PROJECT` if they are left out."""
+    bound = [call for call in calls if call.projects is not None]
+    return {spec.stream_id: call.projects[0] for call in bound if call.projects for spec in call.specs}
+
+
+def _refuse_foreign(connection: Connection, calls: Sequence[Call]) -> None:
+    """Refuse what belongs to streams of other projects than its sender's."""
+    for call in calls:
+        if call.projects is None:
+            continue
+        asked = {"names": list({spec.stream_id for spec in call.specs}), "projects": list(call.projects)}
+        foreign = connection.scalars(_FOREIGN, asked).first()
+        if foreign is not None:
+            raise ConflictError(elsewhere(foreign))
 
 
 def _identity(spec: JobSpec) -> _Identity:
@@ -215,4 +243,9 @@ _KNOWN_SOURCES = sa.select(jobs.c.job_id, jobs.c.stream_id, jobs.c.source_id, jo
     jobs.c.stream_id == sa.bindparam("stream_id"),
     jobs.c.source_id.in_(sa.bindparam("names", expanding=True)),
     jobs.c.source_version.is_not(None),
+)
+
+_FOREIGN = sa.select(streams.c.stream_id).where(
+    streams.c.stream_id.in_(sa.bindparam("names", expanding=True)),
+    streams.c.project.not_in(sa.bindparam("projects", expanding=True)),
 )

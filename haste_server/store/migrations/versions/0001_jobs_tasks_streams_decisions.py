@@ -1,4 +1,4 @@
-"""Jobs, tasks, streams, decisions, alerts.
+"""Jobs, tasks, streams, decisions, alerts, tokens.
 
 Revision: 0001, after nothing.
 """
@@ -148,11 +148,30 @@ def upgrade() -> None:
         batch_op.create_index('ix_objects_score', ['stream_id', 'score', 'job_id', 'size_bytes'], unique=False)
         batch_op.create_index('ix_objects_tier', ['stream_id', 'tier', 'score', 'job_id', 'size_bytes'], unique=False)
 
+    op.create_table('tokens',
+    sa.Column('token_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('name', sa.String(length=100), nullable=False),
+    sa.Column('sha256', sa.String(length=64), nullable=False),
+    sa.Column('scopes', sa.JSON(), nullable=False),
+    sa.Column('projects', sa.JSON(none_as_null=True), nullable=True),
+    sa.Column('created_at', sa.Double(), nullable=False),
+    sa.Column('expires_at', sa.Double(), nullable=True),
+    sa.Column('revoked_at', sa.Double(), nullable=True),
+    sa.Column('last_used_at', sa.Double(), nullable=True),
+    sa.PrimaryKeyConstraint('token_id'),
+    sa.UniqueConstraint('name', name='uq_tokens_name'),
+    sa.UniqueConstraint('sha256', name='uq_tokens_sha256'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB',
+    sqlite_autoincrement=True
+    )
     op.create_table('streams',
     sa.Column('stream_id', sa.String(length=100), nullable=False),
     sa.Column('pipeline_sha256', sa.String(length=64), nullable=False),
     sa.Column('first_pipeline_sha256', sa.String(length=64), nullable=False),
     sa.Column('mode', sa.String(length=10), nullable=False),
+    sa.Column('project', sa.String(length=100), nullable=False),
     sa.Column('created_at', sa.Double(), nullable=False),
     sa.Column('completed_at', sa.Double(), nullable=True),
     sa.Column('last_job', sa.BigInteger(), nullable=True),
@@ -330,6 +349,7 @@ def downgrade() -> None:
 
     op.drop_table('tasks')
     op.drop_table('streams')
+    op.drop_table('tokens')
     with op.batch_alter_table('objects', schema=None) as batch_op:
         batch_op.drop_index('ix_objects_tier')
         batch_op.drop_index('ix_objects_score')
