@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,6 +46,11 @@ def sha256_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
+def work_token_of(token: str) -> str:
+    """Make the token of a server's own workers from that of its settings, which they need not know."""
+    return "haste_work_" + hmac.digest(token.encode(), b"HASTE own workers, version 1", "sha256").hex()
+
+
 @dataclass(frozen=True)
 class Caller:
     """Who asks.
@@ -66,9 +72,9 @@ class Caller:
     projects: tuple[str, ...] | None = None
     token_id: int | None = None
 
-    def may(self, scope: Scope) -> bool:
-        """Tell whether it has a scope."""
-        return scope in self.scopes
+    def may(self, wanted: frozenset[Scope]) -> bool:
+        """Tell whether it has one of these scopes."""
+        return not wanted.isdisjoint(self.scopes)
 
     @property
     def home(self) -> str:
@@ -140,8 +146,13 @@ class TokenStore(Protocol):
     def tokens(self, *, cursor: str | None, limit: int) -> Page[TokenRecord]:
         """List all tokens by number."""
 
-    def revoke_token(self, token_id: int, *, now: float) -> TokenRecord:
-        """Let a token open nothing any more; one that was revoked before keeps its time."""
+    def revoke_token(self, name: str, *, now: float) -> TokenRecord:
+        """Let a token open nothing any more; one that was revoked before keeps its time.
+
+        Raises
+        ------
+        NotFoundError
+        """
 
     def note_token_use(self, token_id: int, *, now: float) -> None:
         """Take note that a token was used."""

@@ -22,6 +22,7 @@ from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Broker, Selector
 from haste_core.scheduling import RetryPolicy, grace_s
+from haste_core.tokens import work_token_of
 from haste_runtime.folders import deep_folder
 from haste_runtime.tiers import said_openly
 from haste_server.brokers.embedded import EmbeddedBroker
@@ -249,6 +250,7 @@ class Server:
             pipelines=self.pipelines,
             tiers=named_tiers(self.pipelines) | frozenset(self.settings.tiers),
             trash_store=store,
+            tokens=store,
             trashes=self.settings.trashes,
             uploads=self._uploads(store, wake),
             wake=wake,
@@ -313,7 +315,7 @@ class Server:
             "LOG_LEVEL": settings.log_level,
             # The worker's own default is too slow for a shorter lease: those of running tasks would end.
             **({} if settings.lease_s >= DEFAULT_LEASE_S else {"HEARTBEAT_S": str(settings.lease_s / 6)}),
-            **({} if self.token is None else {"TOKEN": self.token}),
+            **({} if self.token is None else {"TOKEN": work_token_of(self.token)}),
         }
         return environment_of_workers() | {f"HASTE_{name}": value for name, value in told.items()}
 

@@ -29,7 +29,7 @@ blueprint = APIBlueprint(
 )
 
 ENDPOINTS = frozenset({"agent.receive", "streams.receive"})
-_REFUSALS = documented(400, 401, 403, 408, 409, 412, 413, 503, 507)
+_REFUSALS = documented(400, 401, 403, 408, 409, 412, 413, 429, 503, 507)
 _IMAGE = {
     "required": True,
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},

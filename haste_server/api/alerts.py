@@ -19,7 +19,7 @@ blueprint = APIBlueprint(
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="alerts", description="What somebody wants to know while the plate is on the stage")],
-    abp_responses=documented(400, 401, 403, 404, 503),
+    abp_responses=documented(400, 401, 403, 404, 429, 503),
 )
 
 

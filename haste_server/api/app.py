@@ -6,7 +6,6 @@ from importlib.metadata import entry_points, version
 from typing import Any
 
 import pydantic_core
-from flask import request
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
@@ -21,15 +20,15 @@ from haste_server.api import (
     priorities,
     streams,
     tasks,
+    tokens,
     trashes,
     uploads,
     workers,
 )
-from haste_server.api.origins import READING, check_host, check_origin
+from haste_server.api.admission import admit
 from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
-from haste_server.api.requests import IdConverter, StrictRequest, bound_silence, check_password, check_token
-from haste_server.api.services import Services, services
-from haste_server.api.sessions import FORM_HEADER, Sessions, session_of
+from haste_server.api.requests import IdConverter, StrictRequest
+from haste_server.api.services import Services
 
 
 class _QuickJson(DefaultJSONProvider):
@@ -77,7 +76,7 @@ def create_app(given: Services) -> HasteApp:
     app.url_map.converters["id"] = IdConverter
     given.install(app.extensions)
     register_problems(app)
-    app.before_request(_admit)
+    app.before_request(admit)
     for module in (
         jobs,
         tasks,
@@ -88,32 +87,10 @@ def create_app(given: Services) -> HasteApp:
         trashes,
         alerts,
         workers,
+        tokens,
         uploads,
         agent,
         health,
     ):
         app.register_api(module.blueprint)
     return app
-
-
-def _admit() -> None:
-    """Check who asks, and bound how long the body may take."""
-    token = services().token
-    if token is None:
-        check_host(request)
-    elif request.endpoint in agent.ENDPOINTS:
-        check_password(request.authorization, token=token)
-    elif request.path.startswith("/HASTE") and not _comes_from_a_page(token):
-        check_token(request.headers.get("Authorization", ""), token=token)
-    check_origin(request)
-    bound_silence(services().limits.silence_s)
-
-
-def _comes_from_a_page(token: str) -> bool:
-    """Tell whether it is one of our own pages that asks, for somebody who has logged in."""
-    sessions, session = Sessions(token, clock=services().clock), session_of(request)
-    if "Authorization" in request.headers or not sessions.is_valid(session):
-        return False
-    if request.method not in READING:
-        sessions.check_form(session, request.headers.get(FORM_HEADER, ""))
-    return True

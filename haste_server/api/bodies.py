@@ -11,9 +11,11 @@ from haste_core.fields import Name, Priority, StreamName, TierName
 from haste_core.jobspec import JobSpec
 from haste_core.pipelines import InterestingnessSpec
 from haste_core.policies import Policy
-from haste_server.api.parameters import NumericCursor, NumericId, StateFilter
+from haste_core.tokens import ProjectName, Scope, TokenName
+from haste_server.api.parameters import LATEST_TIME, NumericCursor, NumericId, StateFilter
 
 MAX_BULK = 1000
+MAX_PROJECTS = 100
 MAX_ASKED = 1000
 MAX_PRIORITIES = 10_000
 
@@ -55,6 +57,23 @@ class SubmittedJobs(_Body):
         schema = super().model_json_schema(*args, **kwargs)
         schema["properties"]["jobs"]["items"] = {"$ref": f"#/components/schemas/{SubmittedJob.__name__}"}
         return schema
+
+
+class WantedToken(_Body):
+    """A token as it is asked for.
+
+    Attributes
+    ----------
+    projects : list of str, optional
+        Whose streams it may know of; the streams that it makes belong to the first. None: all.
+    expires_at : float, optional
+        Seconds since 1970. None: never.
+    """
+
+    name: TokenName
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
+    projects: Annotated[list[ProjectName], Field(min_length=1, max_length=MAX_PROJECTS)] | None = None
+    expires_at: Annotated[float, Field(ge=0, le=LATEST_TIME)] | None = None
 
 
 class NewStream(_Body):

@@ -36,7 +36,7 @@ blueprint = APIBlueprint(
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="objects", description="What was decided")],
-    abp_responses=documented(400, 401, 403, 404, 503),
+    abp_responses=documented(400, 401, 403, 404, 429, 503),
 )
 
 

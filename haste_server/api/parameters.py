@@ -97,6 +97,12 @@ class AlertPath(StreamPath):
     alert_id: NumericId
 
 
+class TokenPath(BaseModel):
+    """The name of a token."""
+
+    name: str
+
+
 class SourcePath(BaseModel):
     """The name of an object in its stream; it may hold slashes."""
 

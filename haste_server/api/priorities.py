@@ -19,7 +19,7 @@ blueprint = APIBlueprint(
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="priorities", description="What goes first")],
-    abp_responses=documented(400, 401, 403, 503),
+    abp_responses=documented(400, 401, 403, 429, 503),
 )
 
 _SHOWN_UNKNOWN = 10

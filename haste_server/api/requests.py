@@ -1,8 +1,7 @@
-"""Reading requests: strict JSON bodies, numbers in paths, who may ask."""
+"""Reading requests: strict JSON bodies, numbers in paths."""
 
 from __future__ import annotations
 
-import hmac
 import json
 import math
 import socket
@@ -12,8 +11,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from flask import Request, request
-from werkzeug.datastructures import Authorization, WWWAuthenticate
-from werkzeug.exceptions import RequestEntityTooLarge, Unauthorized, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
 from haste_core.errors import InvalidError, Problem
@@ -98,37 +96,6 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
     if b"\\u" in body:
         _check_surrogates(value)
     return value
-
-
-def check_token(authorization: str, *, token: str) -> None:
-    """Refuse a request that does not show the token, in a time that tells nothing about it.
-
-    Raises
-    ------
-    Unauthorized
-    """
-    scheme, _, shown = authorization.partition(" ")
-    same = hmac.compare_digest(shown.strip().encode("utf-8", "replace"), token.encode())
-    if scheme.lower() != "bearer" or not same:
-        raise Unauthorized(
-            "this server asks for a token: send 'Authorization: Bearer TOKEN', or set HASTE_TOKEN",
-            www_authenticate=WWWAuthenticate("bearer", {"realm": "HASTE"}),
-        )
-
-
-def check_password(shown: Authorization | None, *, token: str) -> None:
-    """Refuse a request that does not show the token as the password of any user, or as `check_token` asks.
-
-    Raises
-    ------
-    Unauthorized
-    """
-    password = None if shown is None else shown.token if shown.type == "bearer" else shown.password
-    if not hmac.compare_digest((password or "").encode("utf-8", "replace"), token.encode()):
-        raise Unauthorized(
-            "this server asks for its token: give it as the password, with any user name",
-            www_authenticate=WWWAuthenticate("basic", {"realm": "HASTE Cloud"}),
-        )
 
 
 def _object_of_distinct_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from haste_core.objects import ObjectStore
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Clock
 from haste_core.stores import JobStore, StreamStore, WorkerStore
+from haste_core.tokens import TokenStore
 from haste_core.trashes import TrashStore
 from haste_core.uploads import Checksum, Upload
+from haste_server.api.credentials import Credentials
 from haste_server.api.slots import UploadSlots
 from haste_server.api.waiting import LiveWorkers
 
@@ -78,7 +80,7 @@ class Services:
 
     Attributes
     ----------
-    jobs, streams, objects, workers, alerts, trash_store
+    jobs, streams, objects, workers, alerts, trash_store, tokens
         The store.
     pipelines : mapping of str to Pipeline
         Those that a stream may name.
@@ -99,10 +101,12 @@ class Services:
         The pipelines that the original agent's tags start.
     clock : callable
     token : str, optional
-        What clients must show; None lets everybody in.
+        The first one that clients may show; None lets everybody in.
     limits : Limits
     worker_silence_s : float
         A worker that was not heard of for so long is taken for gone.
+    credentials : Credentials
+        Who shows a token.
     live : LiveWorkers
         What live workers take, and what they have.
     upload_slots : UploadSlots
@@ -115,6 +119,7 @@ class Services:
     workers: WorkerStore
     alerts: AlertStore
     trash_store: TrashStore
+    tokens: TokenStore
     pipelines: Mapping[str, Pipeline]
     tiers: frozenset[str]
     uploads: Uploads
@@ -128,10 +133,12 @@ class Services:
     token: str | None = field(default=None, repr=False)
     limits: Limits = Limits()
     worker_silence_s: float = 30.0
+    credentials: Credentials = field(init=False, repr=False)
     live: LiveWorkers = field(init=False, repr=False)
     upload_slots: UploadSlots = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "credentials", Credentials(self.token, self.tokens, clock=self.clock))
         object.__setattr__(
             self, "live", LiveWorkers(self.workers, clock=self.clock, silence_s=self.worker_silence_s)
         )

@@ -21,7 +21,7 @@ blueprint = APIBlueprint(
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="tasks", description="The steps of a job")],
-    abp_responses=documented(400, 401, 403, 503),
+    abp_responses=documented(400, 401, 403, 429, 503),
 )
 
 

@@ -19,7 +19,7 @@ blueprint = APIBlueprint(
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="trashes", description="Tiers whose images may be deleted")],
-    abp_responses=documented(400, 401, 403, 404, 409, 503),
+    abp_responses=documented(400, 401, 403, 404, 409, 429, 503),
 )
 
 MAX_MARKED = 5000  # objects in one call, some seconds of work

@@ -29,7 +29,7 @@ blueprint = APIBlueprint(
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="uploads", description="Files, by the tus protocol 1.0.0")],
-    abp_responses=documented(400, 401, 403, 408, 412, 423, 503, 507),
+    abp_responses=documented(400, 401, 403, 408, 412, 423, 429, 503, 507),
 )
 
 _PIECE_BODY = {

@@ -22,7 +22,7 @@ blueprint = APIBlueprint(
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="workers", description="Who does the tasks")],
-    abp_responses=documented(400, 401, 403, 503),
+    abp_responses=documented(400, 401, 403, 429, 503),
 )
 
 

@@ -51,7 +51,11 @@ class Tokens(SqlPart):
 
     def token(self, token_id: int) -> TokenRecord:
         """Load a token."""
-        return self.database.read(lambda connection: _load(connection, token_id))
+        wanted = sa.select(tokens).where(tokens.c.token_id == token_id)
+        row = self.database.read(lambda connection: connection.execute(wanted).one_or_none())
+        if row is None:
+            raise NotFoundError(f"there is no token {token_id}")
+        return _record(row)
 
     def tokens(self, *, cursor: str | None, limit: int) -> Page[TokenRecord]:
         """List all tokens by number."""
@@ -65,17 +69,17 @@ class Tokens(SqlPart):
         following = str(rows[-1].token_id) if len(rows) == limit else None
         return Page([_record(row) for row in rows], following)
 
-    def revoke_token(self, token_id: int, *, now: float) -> TokenRecord:
+    def revoke_token(self, name: str, *, now: float) -> TokenRecord:
         """Let a token open nothing any more."""
-        revoked = (
-            sa.update(tokens)
-            .where(tokens.c.token_id == token_id, tokens.c.revoked_at.is_(None))
-            .values(revoked_at=now)
-        )
+        this = tokens.c.name == name
+        revoked = sa.update(tokens).where(this, tokens.c.revoked_at.is_(None)).values(revoked_at=now)
 
         def work(connection: Connection) -> TokenRecord:
             connection.execute(revoked)
-            return _load(connection, token_id)
+            row = connection.execute(sa.select(tokens).where(this)).one_or_none()
+            if row is None:
+                raise NotFoundError(f"there is no token {name!r}")
+            return _record(row)
 
         return self.database.write(work)
 
@@ -83,13 +87,6 @@ class Tokens(SqlPart):
         """Take note that a token was used."""
         used = sa.update(tokens).where(tokens.c.token_id == token_id).values(last_used_at=now)
         self.database.write(lambda connection: connection.execute(used))
-
-
-def _load(connection: Connection, token_id: int) -> TokenRecord:
-    row = connection.execute(sa.select(tokens).where(tokens.c.token_id == token_id)).one_or_none()
-    if row is None:
-        raise NotFoundError(f"there is no token {token_id}")
-    return _record(row)
 
 
 def _record(row: Row[Any]) -> TokenRecord:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-import logging
 import math
 from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
@@ -11,12 +9,13 @@ from urllib.parse import urlencode, urlsplit
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
 
+from haste_server.api.admission import admit_caller
+from haste_server.api.credentials import ANYONE, OF_SETTINGS, TokenRefusedError, TooManyFailuresError
 from haste_server.api.origins import READING
+from haste_server.api.scopes import wanted_by
 from haste_server.api.services import services
 from haste_server.api.sessions import FORM_FIELD, session_of
-from haste_server.web.pages import blueprint, keep, pages, sessions, show
-
-logger = logging.getLogger(__name__)
+from haste_server.web.pages import blueprint, keep, sessions, show
 
 _TOKEN = "token"  # noqa: S105 - the name of a parameter
 _OPEN_TO_ALL = frozenset({"pages.login", "pages.log_in", "pages.static"})
@@ -34,6 +33,7 @@ def admit() -> Response | None:
         return redirect(url_for("pages.login", next=wanted), HTTPStatus.SEE_OTHER)
     if request.method not in READING:
         sessions().check_form(session_of(request), request.form.get(FORM_FIELD, ""))
+    admit_caller(ANYONE if services().token is None else OF_SETTINGS, wanted_by(request.endpoint))
     return None
 
 
@@ -62,19 +62,17 @@ def log_out() -> Response:
 
 def _admitted(shown: str, *, then: str) -> Response:
     """Begin a session for who shows the token, and go to the wanted page."""
-    token = services().token
-    if token is None:
+    if services().token is None:
         return redirect(then, HTTPStatus.SEE_OTHER)
-    address, failed = request.remote_addr or "", pages().failed_logins
-    wait_s = failed.wait_s(address)
-    if wait_s:
-        answer = _asked_again(f"There were too many wrong tokens. Try again in {math.ceil(wait_s)} s.", then)
+    try:
+        _check_token(shown.strip(), address=request.remote_addr or "")
+    except TooManyFailuresError as error:
+        wait_s = math.ceil(error.wait_s)
+        answer = _asked_again(f"There were too many wrong tokens. Try again in {wait_s} s.", then)
         answer.status_code = HTTPStatus.TOO_MANY_REQUESTS
-        answer.headers["Retry-After"] = str(math.ceil(wait_s))
+        answer.headers["Retry-After"] = str(wait_s)
         return answer
-    if not hmac.compare_digest(shown.strip().encode(), token.encode()):
-        failed.note(address)
-        logger.warning("a login failed", extra={"action": "login_failed", "address": address})
+    except TokenRefusedError:
         answer = _asked_again("This is not the server's token.", then)
         answer.status_code = HTTPStatus.FORBIDDEN
         return answer
@@ -82,6 +80,12 @@ def _admitted(shown: str, *, then: str) -> Response:
     answer.headers["Cache-Control"] = "no-store"
     keep(answer, sessions().begin())
     return answer
+
+
+def _check_token(secret: str, *, address: str) -> None:
+    services().credentials.check_patience(address)
+    if services().credentials.caller_of(secret, address=address) is not OF_SETTINGS:
+        raise TokenRefusedError("pages open to the server's own token only")
 
 
 def _asked_again(problem: str, then: str) -> Response:

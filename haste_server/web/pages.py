@@ -18,7 +18,6 @@ from haste_server.api.problems import RETRY_AFTER_S
 from haste_server.api.services import services
 from haste_server.api.sessions import FORM_FIELD, Sessions, cookie_name, session_of
 from haste_server.web import texts
-from haste_server.web.failed_logins import FailedLogins
 from haste_server.web.kept import Kept
 
 # Referrers to ourselves are needed: without any, browsers do not name the origin of a form that they send.
@@ -49,7 +48,6 @@ class Pages:
     """What the pages have beside the API's services."""
 
     figures: FigureStore
-    failed_logins: FailedLogins
     kept: Kept
     environment: Environment
 
@@ -60,7 +58,7 @@ def install(app: Flask, figures: FigureStore) -> None:
     environment.filters.update(texts.FILTERS)
     with app.app_context():
         clock = services().clock
-    app.extensions[_EXTENSION] = Pages(figures, FailedLogins(clock=clock), Kept(clock=clock), environment)
+    app.extensions[_EXTENSION] = Pages(figures, Kept(clock=clock), environment)
     app.register_blueprint(blueprint)
 
 

@@ -63,6 +63,7 @@ class Api:
             workers=self.store,
             alerts=self.store,
             trash_store=self.store,
+            tokens=self.store,
             trashes={"archive": 30},
             pipelines=load_pipelines(),
             tiers=named_tiers(load_pipelines()) | {"archive"},

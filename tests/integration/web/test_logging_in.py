@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from haste_server.api.failed_logins import MOST, WITHIN_S
 from haste_server.api.sessions import FORM_FIELD, FORM_HEADER, SESSION_S
-from haste_server.web.failed_logins import MOST, WITHIN_S
 from tests.integration.api.conftest import Api
 from tests.integration.web.conftest import TOKEN, form_token, log_in, look
 

@@ -57,6 +57,7 @@ class Landing:
             workers=NOTHING,
             alerts=NOTHING,
             trash_store=NOTHING,
+            tokens=NOTHING,
             pipelines={},
             tiers=frozenset(),
             uploads=self.uploads,

@@ -1,0 +1,98 @@
+"""Who may ask for what: each request is admitted here, before a view sees it."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+from flask import g, request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
+
+from haste_core.tokens import Caller
+from haste_server.api import agent
+from haste_server.api.credentials import ANYONE, OF_SETTINGS, TokenRefusedError, TooManyFailuresError
+from haste_server.api.origins import READING, check_host, check_origin
+from haste_server.api.requests import bound_silence
+from haste_server.api.scopes import OPEN, Wanted, wanted_by
+from haste_server.api.services import services
+from haste_server.api.sessions import FORM_HEADER, Sessions, session_of
+
+PAGES = "pages"
+"""The blueprint of the pages, which send people to a form."""
+
+_BEARER = WWWAuthenticate("bearer", {"realm": "HASTE"})
+_BASIC = WWWAuthenticate("basic", {"realm": "HASTE Cloud"})
+_ASK = "this server asks for a token: send 'Authorization: Bearer TOKEN', or set HASTE_TOKEN"
+_ASK_AGENT = "this server asks for its token: give it as the password, with any user name"
+
+
+def admit() -> None:
+    """Check who asks and what for, and bound how long the body may take."""
+    if services().token is None:
+        check_host(request)
+    if _is_for_programs():
+        admit_caller(_who_asks(), wanted_by(request.endpoint) if request.endpoint else OPEN)
+    check_origin(request)
+    bound_silence(services().limits.silence_s)
+
+
+def admit_caller(caller: Caller, wanted: Wanted) -> None:
+    """Let somebody do the present request.
+
+    Raises
+    ------
+    Forbidden
+        If the token is not good for it.
+    """
+    if wanted and not caller.may(wanted):
+        scopes, has = " or ".join(sorted(wanted)), " and ".join(sorted(caller.scopes))
+        raise Forbidden(
+            f"the token {caller.name!r} may not do this: it needs the scope {scopes}, and has {has}"
+        )
+    g.haste_caller = caller
+
+
+def present_caller() -> Caller:
+    """Tell who does the present request."""
+    return cast(Caller, g.haste_caller)
+
+
+def _is_for_programs() -> bool:
+    if request.endpoint is None:  # what is not there is told to those only who may ask
+        return request.path.startswith("/HASTE")
+    return request.blueprint != PAGES and wanted_by(request.endpoint) is not OPEN
+
+
+def _who_asks() -> Caller:
+    if services().token is None:
+        return ANYONE
+    if request.endpoint in agent.ENDPOINTS:
+        shown = request.authorization
+        secret = None if shown is None else shown.token if shown.type == "bearer" else shown.password
+        return _recognised((secret or "").strip(), ask=_ASK_AGENT, challenge=_BASIC)
+    if "Authorization" not in request.headers and _comes_from_a_page():
+        return OF_SETTINGS
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    return _recognised(secret.strip() if scheme.lower() == "bearer" else "", ask=_ASK, challenge=_BEARER)
+
+
+def _recognised(secret: str, *, ask: str, challenge: WWWAuthenticate) -> Caller:
+    if not secret:
+        raise Unauthorized(ask, www_authenticate=challenge)
+    try:
+        return services().credentials.caller_of(secret, address=request.remote_addr or "")
+    except TokenRefusedError as error:
+        raise Unauthorized(f"{error}. {ask[0].upper()}{ask[1:]}", www_authenticate=challenge) from error
+    except TooManyFailuresError as error:
+        raise TooManyRequests(str(error), retry_after=math.ceil(error.wait_s)) from error
+
+
+def _comes_from_a_page() -> bool:
+    """Tell whether it is one of our own pages that asks, for somebody who has logged in."""
+    sessions, session = Sessions(services().token, clock=services().clock), session_of(request)
+    if not sessions.is_valid(session):
+        return False
+    if request.method not in READING:
+        sessions.check_form(session, request.headers.get(FORM_HEADER, ""))
+    return True

@@ -1,0 +1,65 @@
+"""What each operation asks a token for: the one place where that stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from haste_core.tokens import Scope
+
+Wanted = frozenset[Scope]
+"""Scopes of which a token needs one; none: the operation is open to all."""
+
+OPEN: Wanted = frozenset()
+READ: Wanted = frozenset({Scope.READ})
+SUBMIT: Wanted = frozenset({Scope.SUBMIT})
+SEND: Wanted = frozenset({Scope.SUBMIT, Scope.WORK})  # workers upload, too
+ADMIN: Wanted = frozenset({Scope.ADMIN})
+
+_OPERATIONS: Mapping[Wanted, str] = {
+    # The pages that ask for the token, what they look like, the description of the API; monitoring.
+    OPEN: """
+        health.health health.ready
+        openapi openapi.doc_url openapi.index openapi.static
+        pages.login pages.log_in pages.static
+    """,
+    READ: """
+        alerts.list_alerts
+        jobs.in_progress jobs.list_jobs jobs.search jobs.show
+        objects.decisions objects.decisions_about objects.images objects.preview objects.targets
+        pages.job pages.log_out pages.stream pages.streams
+        streams.list_streams streams.mode streams.pipelines streams.show streams.sources
+        tasks.show
+        trashes.trashed
+        workers.show
+    """,
+    SUBMIT: """
+        actions.cancel_jobs actions.force_retry_tasks actions.reset_tasks actions.retry_jobs
+        actions.retry_tasks
+        agent.receive
+        alerts.acknowledge
+        jobs.cancel jobs.delete jobs.delete_by_post jobs.retry jobs.submit jobs.submit_many
+        objects.apply_policy objects.pin objects.recall objects.unpin
+        pages.acknowledge pages.cancel pages.pin pages.retry pages.unpin
+        priorities.change_priorities
+        streams.complete streams.create streams.receive streams.set_mode
+        tasks.force_retry tasks.reset tasks.retry
+    """,
+    SEND: """
+        uploads.append uploads.create uploads.offered uploads.offered_of_one uploads.overridden uploads.show
+        uploads.terminate
+    """,
+    ADMIN: """
+        tokens.create tokens.list_tokens tokens.revoke
+        trashes.empty
+    """,
+}
+
+SCOPES: Mapping[str, Wanted] = {
+    endpoint: wanted for wanted, endpoints in _OPERATIONS.items() for endpoint in endpoints.split()
+}
+"""By the operation's endpoint, which is its module and its function."""
+
+
+def wanted_by(endpoint: str | None) -> Wanted:
+    """Tell what an operation asks for. One that nobody has named here is for administrators."""
+    return SCOPES.get(endpoint or "", ADMIN)

@@ -1,0 +1,33 @@
+"""What the API answers about tokens, for its OpenAPI document."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from haste_core.tokens import Scope
+
+
+class TokenAnswer(BaseModel):
+    """A token, without its secret."""
+
+    name: str
+    scopes: list[Scope]
+    projects: list[str] | None = Field(description="Null: all.")
+    created_at: float
+    expires_at: float | None = Field(description="Null: never.")
+    revoked_at: float | None
+    last_used_at: float | None = Field(description="At most a minute old.")
+    good: bool = Field(description="Whether it opens anything now.")
+
+
+class NewTokenAnswer(TokenAnswer):
+    """A new token."""
+
+    secret: str = Field(description="What to show as a bearer token. It is told this once.")
+
+
+class TokensPage(BaseModel):
+    """A part of the list of tokens."""
+
+    tokens: list[TokenAnswer]
+    next: str | None

@@ -1,0 +1,82 @@
+"""Tokens: make, list, revoke."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from haste_core.errors import InvalidError, Problem
+from haste_core.tokens import NewToken, TokenRecord, sha256_of
+from haste_server.api.answers import Shown
+from haste_server.api.bodies import WantedToken
+from haste_server.api.parameters import PageQuery, TokenPath
+from haste_server.api.problems import documented
+from haste_server.api.services import services
+from haste_server.api.token_answers import NewTokenAnswer, TokenAnswer, TokensPage
+
+_SECRET_BYTES = 32  # nobody can guess them, so that their hash needs no salt and no slowness
+
+blueprint = APIBlueprint(
+    "tokens",
+    __name__,
+    url_prefix="/HASTE",
+    abp_tags=[Tag(name="tokens", description="Who may ask for what")],
+    abp_responses=documented(400, 401, 403, 429, 503),
+)
+
+
+@blueprint.post(
+    "/tokens/",
+    summary="Make a token",
+    description="Its secret is told in this answer only: the server keeps no more than a hash of it.",
+    responses={201: NewTokenAnswer, **documented(408, 409, 415)},
+)
+def create(body: WantedToken) -> Shown:
+    """Make a token."""
+    now = services().clock()
+    if body.expires_at is not None and body.expires_at <= now:
+        raise InvalidError([Problem("expires_at", "is over already")])
+    secret = f"haste_{secrets.token_urlsafe(_SECRET_BYTES)}"
+    scopes, projects = tuple(dict.fromkeys(body.scopes)), body.projects
+    wanted = NewToken(
+        name=body.name,
+        scopes=scopes,
+        projects=None if projects is None else tuple(dict.fromkeys(projects)),
+        expires_at=body.expires_at,
+    )
+    record = services().tokens.add_token(wanted, sha256_of(secret), now=now)
+    return {**_show(record), "secret": secret}, 201, {"Cache-Control": "no-store"}
+
+
+@blueprint.get("/tokens/", summary="List tokens", responses={200: TokensPage})
+def list_tokens(query: PageQuery) -> Shown:
+    """List all tokens, without their secrets."""
+    page = services().tokens.tokens(cursor=query.cursor, limit=query.limit)
+    return {"tokens": [_show(record) for record in page.items], "next": page.next}
+
+
+@blueprint.post(
+    "/token/<name>/revoke",
+    summary="Revoke a token",
+    description="It opens nothing any more, after two seconds at most. Repeated, it changes nothing.",
+    responses={200: TokenAnswer, **documented(404)},
+)
+def revoke(path: TokenPath) -> Shown:
+    """Let a token open nothing any more."""
+    return _show(services().tokens.revoke_token(path.name, now=services().clock()))
+
+
+def _show(record: TokenRecord) -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "scopes": [scope.value for scope in record.scopes],
+        "projects": None if record.projects is None else list(record.projects),
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
+        "revoked_at": record.revoked_at,
+        "last_used_at": record.last_used_at,
+        "good": record.is_good(services().clock()),
+    }
