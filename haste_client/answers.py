@@ -219,6 +219,7 @@ class StreamAnswer(_Answer):
     tiers: dict[str, TierTotal] = Field(default_factory=dict)
     deleted: DeletedTotal = DeletedTotal()
     open_alerts: int = 0
+    project: str = "default"
 
 
 class PipelineName(_Answer):

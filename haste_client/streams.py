@@ -15,13 +15,19 @@ class StreamCalls(ImageCalls):
     """The calls of `HasteClient` that are about streams."""
 
     def create_stream(
-        self, stream_id: str, *, pipeline: str = "focus-tier", mode: str | None = None
+        self,
+        stream_id: str,
+        *,
+        pipeline: str = "focus-tier",
+        mode: str | None = None,
+        project: str | None = None,
     ) -> StreamAnswer:
         """Make a stream, or join the one that is there; raises ConflictError if that one differs.
 
-        Without a `mode`, a new stream observes, and one that is there keeps its own.
+        Without a `mode`, a new stream observes, and one that is there keeps its own. Without a `project`, a
+        new one belongs to the first of the token's.
         """
-        body = {"stream_id": stream_id, "pipeline": pipeline, "mode": mode}
+        body = {"stream_id": stream_id, "pipeline": pipeline, "mode": mode, "project": project}
         return StreamAnswer.model_validate(self._connection.post("/HASTE/stream/", body))
 
     def stream(self, stream_id: str) -> Stream:

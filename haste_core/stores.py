@@ -62,12 +62,15 @@ class JobFilter:
     state : "open", "done", "failed" or a code, optional
     ended_since : float, optional
         Seconds since 1970; jobs that ended then or later, in the order of their ends.
+    projects : sequence of str, optional
+        Of their streams; None: any.
     """
 
     stream_id: str | None = None
     source_id: str | None = None
     state: Literal["open", "done", "failed"] | int | None = None
     ended_since: float | None = None
+    projects: Sequence[str] | None = None
 
 
 JobAction = Literal["retry", "cancel"]
@@ -82,12 +85,15 @@ class TaskFilter:
     ----------
     states : frozenset of TaskState
         Of the tasks.
+    projects : sequence of str, optional
+        Of their streams; None: any.
     """
 
     states: frozenset[TaskState]
     stream_id: str | None = None
     task_key: str | None = None
     site: str | None = None
+    projects: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -310,8 +316,10 @@ class StreamStore(Protocol):
     def stream(self, stream_id: str) -> StreamRecord:
         """Load a stream."""
 
-    def streams(self, *, cursor: str | None, limit: int) -> Page[StreamRecord]:
-        """List streams by name."""
+    def streams(
+        self, *, cursor: str | None, limit: int, projects: Sequence[str] | None = None
+    ) -> Page[StreamRecord]:
+        """List streams by name, all or those of projects."""
 
     def progress(self, stream_id: str) -> StreamProgress:
         """Count a stream's jobs and tiers."""

@@ -164,6 +164,9 @@ class ProjectStore(Protocol):
     def streams_among(self, stream_ids: Sequence[str], projects: Sequence[str]) -> frozenset[str]:
         """Choose the streams that belong to projects."""
 
+    def foreign_streams(self, stream_ids: Sequence[str], projects: Sequence[str]) -> frozenset[str]:
+        """Choose the streams that are there, and belong to other projects."""
+
     def jobs_among(self, job_ids: Sequence[int], projects: Sequence[str]) -> frozenset[int]:
         """Choose the jobs that belong to projects."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,15 +46,26 @@ class Amount:
 
 
 class TrashStore(Protocol):
-    """What the API does with trashes."""
+    """What the API does with trashes: with all that lies there, or with what belongs to some projects."""
 
-    def trashed(self, tier: str, *, cursor: str | None, limit: int) -> Page[TrashedObject]:
+    def trashed(
+        self, tier: str, *, cursor: str | None, limit: int, projects: Sequence[str] | None = None
+    ) -> Page[TrashedObject]:
         """List what lies in a trash, by job."""
 
-    def removable(self, tier: str, *, before: float) -> Amount:
+    def removable(self, tier: str, *, before: float, projects: Sequence[str] | None = None) -> Amount:
         """Count what `empty` would mark."""
 
-    def empty(self, tier: str, *, before: float, made_by: str | None, now: float, limit: int) -> Amount:
+    def empty(
+        self,
+        tier: str,
+        *,
+        before: float,
+        made_by: str | None,
+        now: float,
+        limit: int,
+        projects: Sequence[str] | None = None,
+    ) -> Amount:
         """Have objects deleted that were put to a trash before some time; answer how much that is.
 
         Not pinned ones, nor those of streams that only observe, nor what is decided about or moves at this
@@ -69,6 +81,7 @@ class TrashStore(Protocol):
         now : float
         limit : int
             Of the number of objects.
+        projects : sequence of str, optional
         """
 
     def deleted(self, stream_id: str) -> Amount:

@@ -251,6 +251,7 @@ class Server:
             tiers=named_tiers(self.pipelines) | frozenset(self.settings.tiers),
             trash_store=store,
             tokens=store,
+            projects=store,
             trashes=self.settings.trashes,
             uploads=self._uploads(store, wake),
             wake=wake,

@@ -14,8 +14,8 @@ from haste_server.api import agent
 from haste_server.api.credentials import ANYONE, OF_SETTINGS, TokenRefusedError, TooManyFailuresError
 from haste_server.api.origins import READING, check_host, check_origin
 from haste_server.api.requests import bound_silence
-from haste_server.api.scopes import OPEN, Wanted, wanted_by
-from haste_server.api.services import services
+from haste_server.api.scopes import OF_ALL_PROJECTS, OPEN, Wanted, wanted_by
+from haste_server.api.services import narrow_services, services
 from haste_server.api.sessions import FORM_HEADER, Sessions, session_of
 
 PAGES = "pages"
@@ -50,7 +50,10 @@ def admit_caller(caller: Caller, wanted: Wanted) -> None:
         raise Forbidden(
             f"the token {caller.name!r} may not do this: it needs the scope {scopes}, and has {has}"
         )
+    if caller.projects is not None and request.endpoint in OF_ALL_PROJECTS:
+        raise Forbidden(f"the token {caller.name!r} may not do this: it needs to be one of all projects")
     g.haste_caller = caller
+    narrow_services(caller)
 
 
 def present_caller() -> Caller:

@@ -193,6 +193,7 @@ class StreamAnswer(BaseModel):
     stream_id: str
     pipeline: dict[str, Any]
     mode: Literal["observe", "enforce"]
+    project: str
     created_at: float
     completed_at: float | None = Field(
         description="When it was said that no more images come; null while they may, also after one came."

@@ -84,6 +84,9 @@ class NewStream(_Body):
     mode: Literal["observe", "enforce"] | None = Field(
         None, description="By default a new stream observes, and one that is there keeps its mode."
     )
+    project: ProjectName | None = Field(
+        None, description="Of a new stream: by default the first one of the token, or `default`."
+    )
 
 
 class NewMode(_Body):

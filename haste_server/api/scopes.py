@@ -54,6 +54,9 @@ _OPERATIONS: Mapping[Wanted, str] = {
     """,
 }
 
+OF_ALL_PROJECTS = frozenset({"tokens.create", "tokens.list_tokens", "tokens.revoke"})
+"""Operations for those only who may know of all projects."""
+
 SCOPES: Mapping[str, Wanted] = {
     endpoint: wanted for wanted, endpoints in _OPERATIONS.items() for endpoint in endpoints.split()
 }

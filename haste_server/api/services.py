@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import IO, Protocol, cast
 
-from flask import current_app
+from flask import current_app, g
 
 from haste_core.alert_stores import AlertStore
 from haste_core.dead_letters import DeadLetters
@@ -15,14 +16,18 @@ from haste_core.objects import ObjectStore
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Clock
 from haste_core.stores import JobStore, StreamStore, WorkerStore
-from haste_core.tokens import TokenStore
+from haste_core.tokens import Caller, ProjectStore, TokenStore
 from haste_core.trashes import TrashStore
 from haste_core.uploads import Checksum, Upload
+from haste_server.api import guards
 from haste_server.api.credentials import Credentials
+from haste_server.api.guards import Owned
 from haste_server.api.slots import UploadSlots
 from haste_server.api.waiting import LiveWorkers
 
-_EXTENSION = "haste"
+_EXTENSION = "haste_services"
+
+Projects = Sequence[str] | None
 
 Readiness = Mapping[str, str]
 """``"ok"`` for database, broker and engine, or why each cannot work."""
@@ -31,21 +36,27 @@ Readiness = Mapping[str, str]
 class Uploads(Protocol):
     """Files that come in pieces; see `haste_core.uploads` for what goes wrong with them."""
 
-    def create(self, length: int, header: str) -> Upload:
-        """Begin an upload, or find it by its SHA-256."""
+    def create(self, length: int, header: str, *, projects: Projects = None) -> Upload:
+        """Begin an upload, or find it by its SHA-256; it belongs to the first project."""
 
-    def look(self, upload_id: str) -> Upload:
-        """Tell how an upload stands."""
+    def look(self, upload_id: str, *, projects: Projects = None) -> Upload:
+        """Tell how an upload stands; not found are those of other projects."""
 
     def append(
-        self, upload_id: str, body: IO[bytes], *, offset: int, checksum: Checksum | None = None
+        self,
+        upload_id: str,
+        body: IO[bytes],
+        *,
+        offset: int,
+        checksum: Checksum | None = None,
+        projects: Projects = None,
     ) -> Upload:
         """Go on with an upload; with its last byte it is finished."""
 
-    def remove(self, upload_id: str) -> None:
+    def remove(self, upload_id: str, *, projects: Projects = None) -> None:
         """Forget an upload."""
 
-    def take(self, body: IO[bytes], header: str, *, length: int | None) -> Upload:
+    def take(self, body: IO[bytes], header: str, *, length: int | None, projects: Projects = None) -> Upload:
         """Take a whole file in one go; the length is None if its body tells its end."""
 
 
@@ -80,7 +91,7 @@ class Services:
 
     Attributes
     ----------
-    jobs, streams, objects, workers, alerts, trash_store, tokens
+    jobs, streams, objects, workers, alerts, trash_store, tokens, projects
         The store.
     pipelines : mapping of str to Pipeline
         Those that a stream may name.
@@ -111,6 +122,8 @@ class Services:
         What live workers take, and what they have.
     upload_slots : UploadSlots
         The few threads that may be busy with uploads.
+    owned : Owned, optional
+        What these services are for, if it is not all; see `within`.
     """
 
     jobs: JobStore
@@ -120,6 +133,7 @@ class Services:
     alerts: AlertStore
     trash_store: TrashStore
     tokens: TokenStore
+    projects: ProjectStore
     pipelines: Mapping[str, Pipeline]
     tiers: frozenset[str]
     uploads: Uploads
@@ -136,6 +150,8 @@ class Services:
     credentials: Credentials = field(init=False, repr=False)
     live: LiveWorkers = field(init=False, repr=False)
     upload_slots: UploadSlots = field(init=False, repr=False)
+    owned: Owned | None = field(default=None, init=False, repr=False)
+    _narrowed: dict[tuple[str, ...], Services] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "credentials", Credentials(self.token, self.tokens, clock=self.clock))
@@ -144,11 +160,48 @@ class Services:
         )
         object.__setattr__(self, "upload_slots", UploadSlots(self.limits.uploads))
 
+    def within(self, projects: tuple[str, ...]) -> Services:
+        """Return the same for who may know of some projects only."""
+        found = self._narrowed.get(projects)
+        if found is None:
+            found = self._narrowed[projects] = self._made_within(Owned(projects, self.projects))
+        return found
+
+    def _made_within(self, owned: Owned) -> Services:
+        narrowed = copy(self)  # what is counted and kept is shared
+        guarded: dict[str, object] = {
+            name: guards.Guard(getattr(self, name), owned, rules) for name, rules in _RULES.items()
+        }
+        # Others' messages may be among the dead letters.
+        for name, value in {**guarded, "dead_letters": lambda: None, "owned": owned}.items():
+            object.__setattr__(narrowed, name, value)
+        return narrowed
+
     def install(self, extensions: dict[str, object]) -> None:
         """Make these the services of an application."""
         extensions[_EXTENSION] = self
 
 
+_RULES: Mapping[str, Mapping[str, guards.Rule]] = {
+    "jobs": guards.JOBS,
+    "streams": guards.STREAMS,
+    "objects": guards.OBJECTS,
+    "workers": guards.WORKERS,
+    "alerts": guards.ALERTS,
+    "trash_store": guards.TRASHES,
+    "uploads": guards.UPLOADS,
+    "tokens": {},
+    "projects": {},
+}
+
+
 def services() -> Services:
-    """Return the services of the application that handles the present request."""
-    return cast(Services, current_app.extensions[_EXTENSION])
+    """Return the services of the application that handles the present request, for who asks."""
+    narrowed: Services | None = g.get(_EXTENSION)
+    return cast(Services, current_app.extensions[_EXTENSION]) if narrowed is None else narrowed
+
+
+def narrow_services(caller: Caller) -> None:
+    """Let the present request have what concerns somebody's projects only."""
+    if caller.projects is not None:
+        setattr(g, _EXTENSION, services().within(caller.projects))

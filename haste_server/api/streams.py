@@ -37,7 +37,7 @@ def create(body: NewStream) -> Shown:
     """Create a stream, or join it."""
     pipeline = _pipeline(body.pipeline)
     stream, is_new = services().streams.create_stream(
-        body.stream_id, pipeline, body.mode, now=services().clock()
+        body.stream_id, pipeline, body.mode, now=services().clock(), project=body.project
     )
     location = url_for("streams.show", stream_id=stream.stream_id)
     return _show(stream), 201 if is_new else 200, {"Location": location}
@@ -147,6 +147,7 @@ def _show(stream: StreamRecord) -> dict[str, Any]:
         "stream_id": stream.stream_id,
         "pipeline": stream.pipeline.to_json(),
         "mode": stream.mode,
+        "project": stream.project,
         "created_at": stream.created_at,
         "completed_at": stream.completed_at,
         "progress": {

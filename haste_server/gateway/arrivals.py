@@ -56,7 +56,13 @@ class Arrivals:
             if cursor is None:
                 return None
 
-    def submit(self, said: UploadMetadata, place: Place, sidecars: Sequence[str] = ()) -> int:
+    def submit(
+        self,
+        said: UploadMetadata,
+        place: Place,
+        sidecars: Sequence[str] = (),
+        projects: Sequence[str] | None = None,
+    ) -> int:
         """Store the job of an uploaded file, or find the one that is there, with the sidecars that it had.
 
         Parameters
@@ -66,14 +72,18 @@ class Arrivals:
             Of the file.
         sidecars : sequence of str
             The URLs of its sidecars.
+        projects : sequence of str, optional
+            Those of its sender.
 
         Raises
         ------
+        ConflictError
+            If its stream belongs to another project by now.
         InvalidError
             If the stream's pipeline cannot take it.
         """
         spec = self._spec(said, place, sidecars)
-        (answer,) = self.jobs.submit([spec], now=self.clock())
+        (answer,) = self.jobs.submit([spec], now=self.clock(), projects=projects)
         if isinstance(answer, Refused):
             raise InvalidError(answer.problems)
         if answer.created:

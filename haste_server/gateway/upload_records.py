@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -22,9 +22,10 @@ FINISHED_KEPT_S = 3600.0
 UNKNOWN = "there is no such upload; it may have been removed: send the file as a new one"
 
 
-def upload_id_of(said: UploadMetadata, length: int) -> str:
+def upload_id_of(said: UploadMetadata, length: int, projects: Sequence[str] | None) -> str:
     """Name an upload by all that was said about it, so that its sender finds it again without notes."""
-    identity = json.dumps([length, said.model_dump(mode="json")], sort_keys=True)
+    whose = [] if projects is None else [projects[0]]
+    identity = json.dumps([length, said.model_dump(mode="json"), *whose], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
@@ -109,6 +110,17 @@ class UploadRecord:
         """Remove the file; whoever waits for its lock finds it gone."""
         self._path.unlink(missing_ok=True)
         self.known = {}
+
+
+def check_owner(known: Mapping[str, Any], projects: Sequence[str] | None) -> None:
+    """Refuse who may know of these projects only, if the upload belongs to another or to none.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    if projects is not None and (known.get("projects") or [None])[0] not in projects:
+        raise NotFoundError(UNKNOWN)
 
 
 def read_record(path: Path) -> Mapping[str, Any]:

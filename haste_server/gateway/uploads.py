@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -42,6 +42,7 @@ from haste_server.gateway.receiving import flush_to_disk, receive
 from haste_server.gateway.upload_records import (
     UNKNOWN,
     UploadRecord,
+    check_owner,
     locked_record,
     read_record,
     upload_id_of,
@@ -81,7 +82,7 @@ class FolderUploads:
     leaves_free_bytes: int = 0
     clock: Clock = time.time
 
-    def create(self, length: int, header: str) -> Upload:
+    def create(self, length: int, header: str, *, projects: Sequence[str] | None = None) -> Upload:
         """Begin an upload. If the header tells its SHA-256, find it where it was begun before.
 
         Then it may have an offset: those bytes are not needed. All of them, if the server has the file.
@@ -92,6 +93,8 @@ class FolderUploads:
             In bytes.
         header : str
             ``Upload-Metadata``.
+        projects : sequence of str, optional
+            Those of its sender; it belongs to the first, and so does a stream that it makes. None: all.
 
         Raises
         ------
@@ -105,23 +108,26 @@ class FolderUploads:
         if length > self.max_bytes:
             raise self._too_large(f"the file has {length:,} bytes")
         self._check_job(said)
-        upload_id = secrets.token_hex(16) if said.sha256 is None else upload_id_of(said, length)
+        by_content = None if said.sha256 is None else upload_id_of(said, length, projects)
+        upload_id = by_content or secrets.token_hex(16)
         with self._made(upload_id) as record:
             if not self._can_go_on(upload_id, record):
                 self._part(upload_id).unlink(missing_ok=True)
-                record.begin(length=length, header=header, began_at=self.clock())
+                record.begin(length=length, header=header, began_at=self.clock(), projects=projects)
                 self._use_what_is_here(record, said)
                 self._check_space(upload_id, record)
             return self._finished_if_whole(upload_id, record)
 
-    def look(self, upload_id: str) -> Upload:
+    def look(self, upload_id: str, *, projects: Sequence[str] | None = None) -> Upload:
         """Tell how an upload stands. One that is whole is finished first, if that was cut off.
 
         Raises
         ------
         NotFoundError, UploadGoneError, UploadHeldError
         """
-        upload = self._upload(upload_id, read_record(self._checked(upload_id)))
+        known = read_record(self._checked(upload_id))
+        check_owner(known, projects)
+        upload = self._upload(upload_id, known)
         self._refuse_expired(upload)
         if not upload.is_landing:
             return upload
@@ -129,7 +135,13 @@ class FolderUploads:
             return self._finished_if_whole(upload_id, record)
 
     def append(
-        self, upload_id: str, body: IO[bytes], *, offset: int, checksum: Checksum | None = None
+        self,
+        upload_id: str,
+        body: IO[bytes],
+        *,
+        offset: int,
+        checksum: Checksum | None = None,
+        projects: Sequence[str] | None = None,
     ) -> Upload:
         """Go on with an upload; with its last byte it is finished.
 
@@ -145,7 +157,7 @@ class FolderUploads:
         OSError
             If the disk is full.
         """
-        with self._held(upload_id) as record:
+        with self._held(upload_id, projects) as record:
             upload = self._upload(upload_id, record.known)
             if offset != upload.offset:
                 raise ConflictError(f"the upload goes on at byte {upload.offset}, not at {offset}")
@@ -154,17 +166,19 @@ class FolderUploads:
                 sha256 = self._receive(body, upload, record, checksum)
             return self._finished_if_whole(upload_id, record, sha256)
 
-    def remove(self, upload_id: str) -> None:
+    def remove(self, upload_id: str, *, projects: Sequence[str] | None = None) -> None:
         """Forget an upload; a file that has landed, and its job, stay.
 
         Raises
         ------
         NotFoundError, UploadGoneError, UploadHeldError
         """
-        with self._held(upload_id) as record:
+        with self._held(upload_id, projects) as record:
             self._drop(upload_id, record)
 
-    def take(self, body: IO[bytes], header: str, *, length: int | None) -> Upload:
+    def take(
+        self, body: IO[bytes], header: str, *, length: int | None, projects: Sequence[str] | None = None
+    ) -> Upload:
         """Take a whole file in one go; if it breaks off, nothing stays.
 
         Parameters
@@ -195,7 +209,8 @@ class FolderUploads:
                     expected_bytes=length,
                     check_room=self._check_room,
                 )
-                record.begin(length=part.stat().st_size, header=header, began_at=self.clock())
+                size_bytes, now = part.stat().st_size, self.clock()
+                record.begin(length=size_bytes, header=header, began_at=now, projects=projects)
             except BaseException:
                 self._drop(upload_id, record)
                 raise
@@ -280,8 +295,8 @@ class FolderUploads:
         return not upload.is_finished and upload.expires_at >= self.clock()
 
     def _use_what_is_here(self, record: UploadRecord, said: UploadMetadata) -> None:
-        if said.sha256 is None:
-            return
+        if said.sha256 is None or (said.stream_id is None and record.known.get("projects") is not None):
+            return  # what belongs to no stream may be another project's
         place = self.landing.place_for(said, said.sha256, record.known["length"])
         if self.landing.holds(place):
             record.add(place=place.model_dump(exclude_none=True))
@@ -306,7 +321,7 @@ class FolderUploads:
         elif not self.landing.holds(place):
             self._drop(upload_id, record)
             raise UploadGoneError("the file was taken away before its upload was finished; send it again")
-        job_id = self._submit(said, place) if said.wants_job else None
+        job_id = self._submit(said, place, record.known.get("projects")) if said.wants_job else None
         record.add(job_id=job_id, finished_at=self.clock())
         return self._upload(upload_id, record.known)
 
@@ -322,9 +337,9 @@ class FolderUploads:
         urls = [place.url for place in sidecars.values()]
         self.arrivals.check(said, site=self.landing.site, sidecars=urls)
 
-    def _submit(self, said: UploadMetadata, place: Place) -> int:
+    def _submit(self, said: UploadMetadata, place: Place, projects: Sequence[str] | None) -> int:
         urls = [sidecar.url for sidecar in self.landing.sidecars_of(said).values()]
-        return self.arrivals.submit(said, place, urls)
+        return self.arrivals.submit(said, place, urls, projects)
 
     def _checked_place(
         self, upload: Upload, record: UploadRecord, said: UploadMetadata, sha256: str | None
@@ -349,8 +364,9 @@ class FolderUploads:
         return upload_of(upload_id, known, self._part(upload_id), keep_s=self.keep_s)
 
     @contextlib.contextmanager
-    def _held(self, upload_id: str) -> Iterator[UploadRecord]:
+    def _held(self, upload_id: str, projects: Sequence[str] | None = None) -> Iterator[UploadRecord]:
         with locked_record(self._checked(upload_id)) as record:
+            check_owner(record.known, projects)
             self._refuse_expired(self._upload(upload_id, record.known))
             yield record
 

@@ -5,8 +5,9 @@ See docs/decisions/0105-emptying-a-trash.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVarTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -21,16 +22,21 @@ from haste_server.store.records import read_pipeline
 from haste_server.store.redeciding import Redeciding, held
 from haste_server.store.schema import decisions, deleted_objects, objects, streams, tasks
 
+_Columns = TypeVarTuple("_Columns")
+
 BATCH = 200  # objects that are held together
 
 
 class Emptying(Redeciding):
     """The API's view of trashes."""
 
-    def trashed(self, tier: str, *, cursor: str | None, limit: int) -> Page[TrashedObject]:
+    def trashed(
+        self, tier: str, *, cursor: str | None, limit: int, projects: Sequence[str] | None = None
+    ) -> Page[TrashedObject]:
         """List what lies in a trash; see `haste_core.trashes.TrashStore.trashed`."""
         wanted = {"tier": tier, "after": numeric_cursor(cursor), "most": limit}
-        rows = self.database.read(lambda connection: connection.execute(_LIST, wanted).all())
+        listing = _within(_LIST, projects)
+        rows = self.database.read(lambda connection: connection.execute(listing, wanted).all())
         listed = [
             TrashedObject(
                 job_id=row.job_id,
@@ -46,16 +52,27 @@ class Emptying(Redeciding):
         ]
         return Page(listed, str(rows[-1].job_id) if len(rows) == limit else None)
 
-    def removable(self, tier: str, *, before: float) -> Amount:
+    def removable(self, tier: str, *, before: float, projects: Sequence[str] | None = None) -> Amount:
         """Count what may be marked; see `haste_core.trashes.TrashStore.removable`."""
         wanted = {"tier": tier, "before": before}
-        row = self.database.read(lambda connection: connection.execute(_COUNT, wanted).one())
+        counting = _within(_COUNT, projects)
+        row = self.database.read(lambda connection: connection.execute(counting, wanted).one())
         return Amount(row.number, int(row.size_bytes or 0))
 
-    def empty(self, tier: str, *, before: float, made_by: str | None, now: float, limit: int) -> Amount:
+    def empty(
+        self,
+        tier: str,
+        *,
+        before: float,
+        made_by: str | None,
+        now: float,
+        limit: int,
+        projects: Sequence[str] | None = None,
+    ) -> Amount:
         """Mark what is to be deleted; see `haste_core.trashes.TrashStore.empty`."""
         wanted = {"tier": tier, "before": before, "most": limit}
-        job_ids = self.database.read(lambda connection: connection.scalars(_FIND, wanted).all())
+        finding = _within(_FIND, projects)
+        job_ids = self.database.read(lambda connection: connection.scalars(finding, wanted).all())
         count = size_bytes = 0
         for start in range(0, len(job_ids), BATCH):
             marked = self._mark(tier, list(job_ids[start : start + BATCH]), before, made_by, now)
@@ -83,6 +100,10 @@ class Emptying(Redeciding):
             return Amount(len(made), sum(sizes.values()))
 
         return self.database.write(work)
+
+
+def _within(wanted: sa.Select[*_Columns], projects: Sequence[str] | None) -> sa.Select[*_Columns]:
+    return wanted if projects is None else wanted.where(streams.c.project.in_(list(projects)))
 
 
 def _deletion(row: Row[Any], reason: str, made_by: str | None) -> Made:

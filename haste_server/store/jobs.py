@@ -12,6 +12,7 @@ from haste_core.errors import InvalidError, NotFoundError, Problem
 from haste_core.jobs import JobRecord
 from haste_core.states import Phase, TaskState
 from haste_core.stores import JobFilter, Page
+from haste_server.store.projects import of_projects
 from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs
 from haste_server.store.schema import jobs, tasks
 
@@ -167,6 +168,8 @@ def _conditions(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(jobs.c.stream_id == wanted.stream_id)
     if wanted.source_id is not None:
         conditions.append(jobs.c.source_id == wanted.source_id)
+    if wanted.projects is not None:
+        conditions.append(of_projects(jobs.c.stream_id, wanted.projects))
     if wanted.state == TaskState.RUNNING:
         conditions.append(_RUNNING)
     elif wanted.state == TaskState.REGISTERED:  # as jobs are shown: waiting, or held until somebody asks

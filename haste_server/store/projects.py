@@ -18,6 +18,10 @@ class Projects(SqlPart):
         """Choose the streams that belong to projects."""
         return self._among(_STREAMS, stream_ids, projects)
 
+    def foreign_streams(self, stream_ids: Sequence[str], projects: Sequence[str]) -> frozenset[str]:
+        """Choose the streams that are there, and belong to other projects."""
+        return self._among(FOREIGN, stream_ids, projects)
+
     def jobs_among(self, job_ids: Sequence[int], projects: Sequence[str]) -> frozenset[int]:
         """Choose the jobs that belong to projects."""
         return self._among(_JOBS, job_ids, projects)
@@ -40,7 +44,9 @@ def of_projects(column: sa.ColumnElement[str], projects: Sequence[str]) -> sa.Co
 
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _IN_PROJECTS = streams.c.project.in_(sa.bindparam("projects", expanding=True))
-_STREAMS = sa.select(streams.c.stream_id).where(streams.c.stream_id.in_(_IDS), _IN_PROJECTS)
+_OF_NAMES = sa.select(streams.c.stream_id).where(streams.c.stream_id.in_(_IDS))
+_STREAMS = _OF_NAMES.where(_IN_PROJECTS)
+FOREIGN = _OF_NAMES.where(~_IN_PROJECTS)
 _JOBS = (
     sa.select(jobs.c.job_id)
     .join(streams, streams.c.stream_id == jobs.c.stream_id)

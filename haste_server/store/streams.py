@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -75,9 +76,13 @@ class Streams(SqlPart):
             raise NotFoundError(f"there is no stream {stream_id!r}")
         return _stream_record(row)
 
-    def streams(self, *, cursor: str | None, limit: int) -> Page[StreamRecord]:
-        """List streams by name."""
+    def streams(
+        self, *, cursor: str | None, limit: int, projects: Sequence[str] | None = None
+    ) -> Page[StreamRecord]:
+        """List streams by name, all or those of projects."""
         wanted = _STREAM.order_by(streams.c.stream_id).limit(limit)
+        if projects is not None:
+            wanted = wanted.where(streams.c.project.in_(list(projects)))
         if cursor is not None:
             wanted = wanted.where(streams.c.stream_id > cursor)
         rows = self.database.read(lambda connection: connection.execute(wanted).all())

@@ -25,6 +25,7 @@ from haste_server.store.group_commit import GroupCommit
 from haste_server.store.idempotency import Call
 from haste_server.store.leaving import source_key
 from haste_server.store.many_rows import insert_numbered
+from haste_server.store.projects import FOREIGN
 from haste_server.store.records import SqlPart, by_stream, store_pipeline, task_row
 from haste_server.store.schema import NO_INDEX, jobs, streams, tasks
 from haste_server.store.streams import elsewhere
@@ -162,8 +163,8 @@ def _refuse_foreign(connection: Connection, calls: Sequence[Call]) -> None:
     for call in calls:
         if call.projects is None:
             continue
-        asked = {"names": list({spec.stream_id for spec in call.specs}), "projects": list(call.projects)}
-        foreign = connection.scalars(_FOREIGN, asked).first()
+        asked = {"ids": list({spec.stream_id for spec in call.specs}), "projects": list(call.projects)}
+        foreign = connection.scalars(FOREIGN, asked).first()
         if foreign is not None:
             raise ConflictError(elsewhere(foreign))
 
@@ -243,9 +244,4 @@ _KNOWN_SOURCES = sa.select(jobs.c.job_id, jobs.c.stream_id, jobs.c.source_id, jo
     jobs.c.stream_id == sa.bindparam("stream_id"),
     jobs.c.source_id.in_(sa.bindparam("names", expanding=True)),
     jobs.c.source_version.is_not(None),
-)
-
-_FOREIGN = sa.select(streams.c.stream_id).where(
-    streams.c.stream_id.in_(sa.bindparam("names", expanding=True)),
-    streams.c.project.not_in(sa.bindparam("projects", expanding=True)),
 )

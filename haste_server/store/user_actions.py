@@ -17,6 +17,7 @@ from haste_server.changes import log_changes
 from haste_server.store.handout import state_changes
 from haste_server.store.history import note_revoked
 from haste_server.store.jobs import load_job, locate, no_job, no_task, numeric_cursor
+from haste_server.store.projects import of_projects
 from haste_server.store.records import SqlPart, job_ids_of_tasks, load_jobs, save_changes, stop_waiting
 from haste_server.store.schema import jobs, tasks
 
@@ -227,4 +228,6 @@ def _jobs_with(wanted: TaskFilter, *, after: int, limit: int) -> sa.Select[tuple
     found = sa.select(jobs.c.job_id).where(jobs.c.job_id > after, sa.exists().where(*of_task))
     if wanted.stream_id is not None:
         found = found.where(jobs.c.stream_id == wanted.stream_id)
+    if wanted.projects is not None:
+        found = found.where(of_projects(jobs.c.stream_id, wanted.projects))
     return found.order_by(jobs.c.job_id).limit(limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, cast
@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, TransientError
 from haste_core.figures import FigureStore
+from haste_server.api.guards import Guard, of_stream
 from haste_server.api.problems import RETRY_AFTER_S
 from haste_server.api.services import services
 from haste_server.api.sessions import FORM_FIELD, Sessions, cookie_name, session_of
@@ -37,6 +38,15 @@ _STATUS = {
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _EXTENSION = "haste_pages"
+
+FIGURES = dict.fromkeys(
+    (
+        *("edge_flow", "sent_bytes", "preprocessed", "sent_as_found"),
+        *("image_rows", "score_counts", "pace", "failures"),
+    ),
+    of_stream,
+)
+"""How they may be asked by who may know of some projects only."""
 
 blueprint = Blueprint(
     "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/page"
@@ -63,8 +73,11 @@ def install(app: Flask, figures: FigureStore) -> None:
 
 
 def pages() -> Pages:
-    """Return what the pages of the present application have."""
-    return cast(Pages, current_app.extensions[_EXTENSION])
+    """Return what the pages of the present application have, for who asks."""
+    found, owned = cast(Pages, current_app.extensions[_EXTENSION]), services().owned
+    if owned is None:
+        return found
+    return replace(found, figures=cast(FigureStore, Guard(found.figures, owned, FIGURES)))
 
 
 def sessions() -> Sessions:

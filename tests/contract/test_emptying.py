@@ -344,3 +344,16 @@ def test_an_answer_cannot_ask_for_a_deletion_that_nobody_wants(store: SqlStore) 
     store.record([result_of(message, place=message.place, leaving=message.place)], now=LATER)
     assert store.job(jobs["A01"]).state is TaskState.DONE
     assert claim(store, "tier", now=LATER) == []
+
+
+def test_a_trash_is_shown_and_emptied_by_project(store: SqlStore) -> None:
+    to_trash(store, "a", "b")
+    others, own = ("lab1",), ("lab1", "default")
+
+    assert store.trashed("bin", cursor=None, limit=9, projects=others).items == []
+    assert len(store.trashed("bin", cursor=None, limit=9, projects=own).items) == 2
+    assert store.removable("bin", before=BEFORE, projects=others) == Amount(0, 0)
+    assert store.removable("bin", before=BEFORE, projects=own) == Amount(2, 14)
+    for projects, expected in ((others, 0), (own, 2)):
+        marked = store.empty("bin", before=BEFORE, made_by=None, now=LATER, limit=9, projects=projects)
+        assert marked.count == expected

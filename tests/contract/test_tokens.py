@@ -3,7 +3,8 @@
 import pytest
 
 from haste_core.errors import ConflictError, NotFoundError
-from haste_core.stores import DEFAULT_PROJECT, Submitted
+from haste_core.states import TaskState
+from haste_core.stores import DEFAULT_PROJECT, JobFilter, Submitted, TaskFilter
 from haste_core.tokens import NewToken, Scope, TokenRecord, included, sha256_of
 from haste_server.store.sql import SqlStore
 from haste_server.store.submission import Call
@@ -137,3 +138,24 @@ def test_scopes_include_others() -> None:
     assert included([Scope.ADMIN]) == frozenset(Scope)
     assert included([Scope.SUBMIT]) == {Scope.READ, Scope.SUBMIT}
     assert included([Scope.WORK, Scope.READ]) == {Scope.READ, Scope.WORK}
+
+
+def test_lists_and_sweeps_keep_to_projects(store: SqlStore) -> None:
+    for name, project in (("a", "lab1"), ("b", "lab2"), ("c", "lab1")):
+        store.create_stream(name, PIPELINE, None, now=NOW, project=project)
+    a, b, c = submitted(store, *(spec(stream_id=name, source_id="x") for name in "abc"))
+    ours = ("lab1", "lab3")
+
+    streams = store.streams(cursor=None, limit=1, projects=ours)
+    rest = store.streams(cursor=streams.next, limit=2, projects=ours)
+    assert [item.stream_id for item in (*streams.items, *rest.items)] == ["a", "c"]
+    for wanted in (JobFilter(projects=ours), JobFilter(source_id="x", state="open", projects=ours)):
+        assert store.job_ids(wanted, cursor=None, limit=9).items == [a, c]
+    assert store.job_ids(JobFilter(stream_id="b", projects=ours), cursor=None, limit=9).items == []
+    unended = frozenset({TaskState.REGISTERED})
+    swept = store.sweep_jobs("cancel", TaskFilter(unended, projects=ours), now=NOW + 1, cursor=None, limit=9)
+    assert (swept.changed, swept.refused) == (2, 0)
+    assert [store.job(job_id).state.ended for job_id in (a, b, c)] == [True, False, True]
+    ended = JobFilter(ended_since=NOW, projects=["lab2"])
+    assert store.jobs(ended, cursor=None, limit=9).items == []
+    assert store.foreign_streams(["a", "b", "none"], ours) == {"b"}

@@ -64,6 +64,7 @@ class Api:
             alerts=self.store,
             trash_store=self.store,
             tokens=self.store,
+            projects=self.store,
             trashes={"archive": 30},
             pipelines=load_pipelines(),
             tiers=named_tiers(load_pipelines()) | {"archive"},

@@ -58,6 +58,7 @@ class Landing:
             alerts=NOTHING,
             trash_store=NOTHING,
             tokens=NOTHING,
+            projects=NOTHING,
             pipelines={},
             tiers=frozenset(),
             uploads=self.uploads,
