@@ -40,6 +40,7 @@ from haste_apps.options import (
 )
 from haste_apps.reporting.commands import report
 from haste_apps.streams import complete, streams
+from haste_apps.tokens import token
 from haste_apps.trash import trash
 from haste_runtime.standard_output import run_for_reader
 
@@ -383,6 +384,7 @@ for command in (
 
 
 app.add_typer(trash, name="trash")
+app.add_typer(token, name="token")
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
 from haste_client.streams import StreamCalls
 from haste_client.submission import Submission
+from haste_client.tokens import TokenCalls
 from haste_client.trashes import TrashCalls
 from haste_core.errors import InvalidError, Problem
 from haste_core.routing import DEFAULT_SITE
@@ -38,7 +39,7 @@ _STATE_WORDS = ("open", "done", "failed")
 _PAGE = 1000
 
 
-class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls):
+class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls, TokenCalls):
     """Talks with one HASTE server.
 
     Parameters
