@@ -11,7 +11,7 @@ from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
 from haste_core.tokens import Caller
 from haste_server.api import agent
-from haste_server.api.credentials import ANYONE, OF_SETTINGS, TokenRefusedError, TooManyFailuresError
+from haste_server.api.credentials import ANYONE, TokenRefusedError, TooManyFailuresError
 from haste_server.api.origins import READING, check_host, check_origin
 from haste_server.api.requests import bound_silence
 from haste_server.api.scopes import OF_ALL_PROJECTS, OPEN, Wanted, wanted_by
@@ -56,6 +56,14 @@ def admit_caller(caller: Caller, wanted: Wanted) -> None:
     narrow_services(caller)
 
 
+def caller_in_session() -> Caller | None:
+    """Tell who has logged in with the browser that asks; None if nobody has, or the token is good no more."""
+    session = session_of(request)
+    if not _sessions().is_valid(session):
+        return None
+    return services().credentials.caller_by_id(_sessions().token_of(session))
+
+
 def present_caller() -> Caller:
     """Tell who does the present request."""
     return cast(Caller, g.haste_caller)
@@ -74,8 +82,13 @@ def _who_asks() -> Caller:
         shown = request.authorization
         secret = None if shown is None else shown.token if shown.type == "bearer" else shown.password
         return _recognised((secret or "").strip(), ask=_ASK_AGENT, challenge=_BASIC)
-    if "Authorization" not in request.headers and _comes_from_a_page():
-        return OF_SETTINGS
+    if "Authorization" not in request.headers:
+        caller = caller_in_session()
+        if caller is not None:  # one of our own pages asks
+            if request.method not in READING:
+                form = request.headers.get(FORM_HEADER, "")
+                _sessions().check_form(session_of(request), form)
+            return caller
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     return _recognised(secret.strip() if scheme.lower() == "bearer" else "", ask=_ASK, challenge=_BEARER)
 
@@ -91,11 +104,5 @@ def _recognised(secret: str, *, ask: str, challenge: WWWAuthenticate) -> Caller:
         raise TooManyRequests(str(error), retry_after=math.ceil(error.wait_s)) from error
 
 
-def _comes_from_a_page() -> bool:
-    """Tell whether it is one of our own pages that asks, for somebody who has logged in."""
-    sessions, session = Sessions(services().token, clock=services().clock), session_of(request)
-    if not sessions.is_valid(session):
-        return False
-    if request.method not in READING:
-        sessions.check_form(session, request.headers.get(FORM_HEADER, ""))
-    return True
+def _sessions() -> Sessions:
+    return Sessions(services().token, clock=services().clock)

@@ -64,6 +64,7 @@ class Credentials:
         self._failed = FailedLogins(clock=clock)
         self._lock = threading.Lock()
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._seen_by_id: dict[int, _Seen] = {}
         known = {} if own is None else {own: OF_SETTINGS, work_token_of(own): OWN_WORKERS}
         self._own = [(sha256_of(secret), caller) for secret, caller in known.items()]
 
@@ -97,6 +98,30 @@ class Credentials:
                 f"the token {seen.record.name!r} {was}: ask whoever runs the server for one"
             )
         return seen.caller
+
+    def caller_by_id(self, token_id: int | None) -> Caller | None:
+        """Recognise who showed a token before; None if it is not good any more.
+
+        Parameters
+        ----------
+        token_id : int, optional
+            None: that of the settings.
+
+        Raises
+        ------
+        TransientError
+            If the database is away.
+        """
+        if token_id is None:
+            return OF_SETTINGS
+        seen, now = self._seen_by_id.get(token_id), self._clock()
+        if seen is None or not 0 <= now - seen.looked_at < KEPT_S:
+            record = self._tokens.token(token_id)  # tokens are never forgotten
+            seen = _Seen(record, record.caller, now)
+            if len(self._seen_by_id) >= _MOST_KEPT:
+                self._seen_by_id.clear()
+            self._seen_by_id[token_id] = seen
+        return seen.caller if seen.record.is_good(now) else None
 
     def check_patience(self, address: str) -> None:
         """Refuse an address from which there were too many wrong tokens.

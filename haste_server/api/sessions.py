@@ -1,7 +1,8 @@
-"""Sessions of people who look at the pages: who showed the server's token once need not show it again.
+"""Sessions of people who look at the pages: who showed a token once need not show it again.
 
-A session is a value that the server has signed and need not remember. The key is made from the token: all web
-processes have the same, also after a restart, and another token ends all sessions.
+A session is a value that the server has signed and need not remember; it names its token, which has to be
+good still. The key is made from the settings' token: all web processes have the same, also after a restart, and
+another one ends all sessions.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FORM_HEADER = "X-HASTE-Form"
 FORM_FIELD = "form_token"
 
 _NONCE_BYTES = 16
+_PARTS = 2  # dots in what is signed
 _LONGEST = 200  # characters; what the server makes is shorter
 
 
@@ -39,17 +41,27 @@ class Sessions:
         self._key = hmac.digest((token or "").encode(), b"HASTE sessions of pages, version 1", "sha256")
         self._clock = clock
 
-    def begin(self) -> str:
-        """Make a session, which ends after `SESSION_S`."""
-        said = f"{int(self._clock() + SESSION_S)}.{secrets.token_urlsafe(_NONCE_BYTES)}"
+    def begin(self, token_id: int | None = None) -> str:
+        """Make a session, which ends after `SESSION_S`.
+
+        Parameters
+        ----------
+        token_id : int, optional
+            The token that was shown. None: that of the settings.
+        """
+        nonce = secrets.token_urlsafe(_NONCE_BYTES)
+        said = f"{int(self._clock() + SESSION_S)}.{token_id or 0}.{nonce}"
         return f"{said}.{self._signature('session', said)}"
 
     def is_valid(self, session: str) -> bool:
         """Tell whether this server, or one with the same token, has made a session that goes on."""
         said, _, signature = session[:_LONGEST].rpartition(".")
-        ends_at, _, nonce = said.partition(".")
         own = hmac.compare_digest(signature.encode(), self._signature("session", said).encode())
-        return own and bool(nonce) and self._clock() < int(ends_at)
+        return own and said.count(".") == _PARTS and self._clock() < int(said.partition(".")[0])
+
+    def token_of(self, session: str) -> int | None:
+        """Tell which token a valid session names; None is that of the settings."""
+        return int(session.split(".")[1]) or None
 
     def form_token(self, session: str) -> str:
         """Return what forms on the pages of a session hold, and no page of another site can know."""

@@ -1,4 +1,4 @@
-"""Who may see the pages: those who show the server's token once."""
+"""Who may see the pages: those who show a token once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from urllib.parse import urlencode, urlsplit
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from haste_server.api.admission import admit_caller
-from haste_server.api.credentials import ANYONE, OF_SETTINGS, TokenRefusedError, TooManyFailuresError
+from haste_core.tokens import Caller
+from haste_server.api.admission import admit_caller, caller_in_session
+from haste_server.api.credentials import ANYONE, OWN_WORKERS, TokenRefusedError, TooManyFailuresError
 from haste_server.api.origins import READING
 from haste_server.api.scopes import wanted_by
 from haste_server.api.services import services
@@ -18,22 +19,23 @@ from haste_server.api.sessions import FORM_FIELD, session_of
 from haste_server.web.pages import blueprint, keep, sessions, show
 
 _TOKEN = "token"  # noqa: S105 - the name of a parameter
-_OPEN_TO_ALL = frozenset({"pages.login", "pages.log_in", "pages.static"})
 
 
 @blueprint.before_request
 def admit() -> Response | None:
     """Send who has not logged in to the form for that, and refuse changes that no page asked for."""
-    if request.endpoint in _OPEN_TO_ALL:
+    asked_for = wanted_by(request.endpoint)
+    if not asked_for:
         return None
     if _TOKEN in request.args:
         return _admitted(request.args[_TOKEN], then=_address_without_token())
-    if services().token is not None and not sessions().is_valid(session_of(request)):
+    caller = ANYONE if services().token is None else caller_in_session()
+    if caller is None:
         wanted = _address_without_token() if request.method in READING else "/"
         return redirect(url_for("pages.login", next=wanted), HTTPStatus.SEE_OTHER)
     if request.method not in READING:
         sessions().check_form(session_of(request), request.form.get(FORM_FIELD, ""))
-    admit_caller(ANYONE if services().token is None else OF_SETTINGS, wanted_by(request.endpoint))
+    admit_caller(caller, asked_for)
     return None
 
 
@@ -41,7 +43,7 @@ def admit() -> Response | None:
 def login() -> Response:
     """Show the form that asks for the token."""
     then = _own_address(request.args.get("next", ""))
-    if services().token is None or sessions().is_valid(session_of(request)):
+    if services().token is None or caller_in_session() is not None:
         return redirect(then, HTTPStatus.SEE_OTHER)
     return show("login.html", then=then, problem="")
 
@@ -65,27 +67,29 @@ def _admitted(shown: str, *, then: str) -> Response:
     if services().token is None:
         return redirect(then, HTTPStatus.SEE_OTHER)
     try:
-        _check_token(shown.strip(), address=request.remote_addr or "")
+        caller = _recognised(shown.strip(), address=request.remote_addr or "")
     except TooManyFailuresError as error:
         wait_s = math.ceil(error.wait_s)
         answer = _asked_again(f"There were too many wrong tokens. Try again in {wait_s} s.", then)
         answer.status_code = HTTPStatus.TOO_MANY_REQUESTS
         answer.headers["Retry-After"] = str(wait_s)
         return answer
-    except TokenRefusedError:
-        answer = _asked_again("This is not the server's token.", then)
+    except TokenRefusedError as error:
+        answer = _asked_again(f"{str(error)[0].upper()}{str(error)[1:]}.", then)
         answer.status_code = HTTPStatus.FORBIDDEN
         return answer
     answer = redirect(then, HTTPStatus.SEE_OTHER)
     answer.headers["Cache-Control"] = "no-store"
-    keep(answer, sessions().begin())
+    keep(answer, sessions().begin(caller.token_id))
     return answer
 
 
-def _check_token(secret: str, *, address: str) -> None:
+def _recognised(secret: str, *, address: str) -> Caller:
     services().credentials.check_patience(address)
-    if services().credentials.caller_of(secret, address=address) is not OF_SETTINGS:
-        raise TokenRefusedError("pages open to the server's own token only")
+    caller = services().credentials.caller_of(secret, address=address)
+    if caller is OWN_WORKERS:  # programs have no business with pages
+        raise TokenRefusedError("the token of the server's own workers opens no pages")
+    return caller
 
 
 def _asked_again(problem: str, then: str) -> Response:
