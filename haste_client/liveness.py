@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Answer(BaseModel):
@@ -29,18 +29,23 @@ class WorkerAnswer(_Answer):
     site: str
     slots: int
     busy: int
+    tasks_per_s: dict[str, float] = Field(default_factory=dict)
     seen_s_ago: float
     current: tuple[CurrentTask, ...] = ()
 
 
 class QueueAnswer(_Answer):
-    """The tasks of one key at one site; `message` says so where no worker takes them."""
+    """The tasks of one key at one site; `message` says so where no worker takes them.
+
+    With `more` there are more than were counted.
+    """
 
     task_key: str
     site: str
     ready: int
     delayed: int
     handed_out: int
+    more: bool = False
     oldest_ready_s: float | None = None
     live_workers: int
     message: str = ""

@@ -82,6 +82,9 @@ class AlertStore(Protocol):
     def open_alerts(self, stream_id: str) -> int:
         """Count the alerts that nobody has acknowledged."""
 
+    def newest_open(self, *, cursor: str | None, limit: int) -> Page[AlertRecord]:
+        """List the alerts of all streams that nobody has acknowledged, the newest first."""
+
 
 class AlertingStore(Protocol):
     """What the engine does to raise alerts and to deliver them."""

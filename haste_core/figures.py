@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from haste_core.job_lists import Failure, JobListStore
 from haste_core.objects import ObjectOrder
 from haste_core.states import TaskState
 from haste_core.stores import Page
@@ -70,17 +71,6 @@ class RowFilter:
 
     state: Literal["open", "done", "failed"] | None = None
     tier: str | None = None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A task that ended without success."""
-
-    job_id: int
-    source_id: str
-    task_key: str
-    state: TaskState
-    message: str
 
 
 @dataclass(frozen=True)
@@ -166,7 +156,7 @@ class EdgeFigureStore(Protocol):
         """List the first image that was sent without preprocessing of each so many numbers."""
 
 
-class FigureStore(EdgeFigureStore, Protocol):
+class FigureStore(EdgeFigureStore, JobListStore, Protocol):
     """What pages read. Unknown streams have no images."""
 
     def image_rows(

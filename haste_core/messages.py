@@ -247,6 +247,8 @@ class Presence(_Message):
         How many tasks it runs at once.
     leaving : bool
         It takes no more tasks.
+    tasks_per_s : dict of str
+        How many tasks came to an end, by key, over the last minute; keys without any are left out.
     sent_at : float
         By the worker's clock, seconds since 1970.
     """
@@ -259,4 +261,5 @@ class Presence(_Message):
     slots: int
     held: tuple[HeldAttempt, ...] = ()
     leaving: bool = False
+    tasks_per_s: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     sent_at: float

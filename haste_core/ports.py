@@ -261,6 +261,8 @@ class QueueView:
     ----------
     oldest_ready_at : float, optional
         When the longest waiting ready task became ready, seconds since 1970.
+    more : bool
+        There are more tasks than were counted.
     """
 
     route: Route
@@ -268,6 +270,7 @@ class QueueView:
     delayed: int = 0
     handed_out: int = 0
     oldest_ready_at: float | None = None
+    more: bool = False
 
 
 class TaskStore(Protocol):

@@ -362,7 +362,7 @@ class WorkerStore(Protocol):
         """List the workers that were heard of lately and are not leaving."""
 
     def queues(self) -> list[QueueView]:
-        """Count the tasks on their way, by queue."""
+        """Count the tasks on their way, by queue; of very many, only some."""
 
     def ping(self) -> None:
         """Ask the database for anything; raises TransientError if it is not there."""

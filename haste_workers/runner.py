@@ -24,6 +24,7 @@ from haste_core.routing import Route
 from haste_runtime.garbage import collect_seldom
 from haste_workers.attempts import Attempt, AttemptBook, key_of, time_limit_s
 from haste_workers.children import ChildPlan
+from haste_workers.pace import Pace
 from haste_workers.pool import ChildPool
 from haste_workers.settings import WorkerSettings
 
@@ -65,6 +66,7 @@ class Runner:
         plan = ChildPlan(settings, handlers, worker_id, scratch)
         self._pool = ChildPool(plan, size=settings.concurrency, listener=self)
         self._book = AttemptBook()
+        self._pace = Pace()
         self._inbox: deque[TaskDelivery] = deque()
         self._unwanted: deque[AttemptKey] = deque()
         self._wake_receiver, self._wake_sender = Pipe(duplex=False)
@@ -280,6 +282,8 @@ class Runner:
         if attempt is None:
             return
         self._transport.report(result, attempt.delivery)
+        if result.outcome is Outcome.ENDED:
+            self._pace.note(attempt.message.task_key)
         _log.info(
             result.message or "done",
             action=f"task-{result.outcome.replace('_', '-')}",
@@ -307,6 +311,7 @@ class Runner:
                 slots=self._settings.concurrency,
                 held=tuple(attempt.held() for attempt in self._book.held.values()),
                 leaving=self._leaving,
+                tasks_per_s=self._pace.per_s(),
                 sent_at=time.time(),
             )
         )

@@ -279,6 +279,9 @@ class WorkerAnswer(BaseModel):
     site: str
     slots: int
     busy: int
+    tasks_per_s: dict[str, float] = Field(
+        description="By key: tasks that came to an end, over the last minute."
+    )
     seen_s_ago: float
     current: list[CurrentAttempt]
 
@@ -291,6 +294,7 @@ class QueueAnswer(BaseModel):
     ready: int
     delayed: int
     handed_out: int
+    more: bool = Field(description="There are more than these: each is counted up to 100,000.")
     oldest_ready_s: float | None
     live_workers: int
     message: str

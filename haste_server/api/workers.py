@@ -68,6 +68,7 @@ def _show_worker(view: WorkerView, now: float) -> dict[str, Any]:
         "site": presence.site,
         "slots": presence.slots,
         "busy": len(current),
+        "tasks_per_s": presence.tasks_per_s,
         "seen_s_ago": max(0.0, now - view.seen_at),
         "current": current,
     }
@@ -81,6 +82,7 @@ def _show_queue(queue: QueueView, live_workers: int, now: float) -> dict[str, An
         "ready": queue.ready,
         "delayed": queue.delayed,
         "handed_out": queue.handed_out,
+        "more": queue.more,
         "oldest_ready_s": oldest,
         "live_workers": live_workers,
         "message": "" if live_workers else no_worker(queue.route),

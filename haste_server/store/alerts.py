@@ -61,6 +61,23 @@ class Alerts(SqlPart):
         )
         return self.database.read(lambda connection: connection.execute(counted).scalar_one())
 
+    def newest_open(self, *, cursor: str | None, limit: int) -> Page[AlertRecord]:
+        """List the alerts of all streams that nobody has acknowledged, the newest first."""
+        wanted = (
+            sa.select(alerts)
+            .where(alerts.c.acknowledged_at.is_(None))
+            .order_by(alerts.c.alert_id.desc())
+            .limit(limit)
+        )
+        if cursor is not None:
+            wanted = wanted.where(alerts.c.alert_id < numeric_cursor(cursor))
+
+        def work(connection: Connection) -> Page[AlertRecord]:
+            found = _with_deliveries(connection, connection.execute(wanted).all())
+            return Page(found, str(found[-1].alert_id) if len(found) == limit else None)
+
+        return self.database.read(work)
+
 
 def alert_record(row: Row[Any], deliveries: Iterable[DeliveryRecord]) -> AlertRecord:
     """Make a record of a row."""
@@ -83,6 +100,8 @@ def _check_stream(connection: Connection, stream_id: str) -> None:
 
 
 def _with_deliveries(connection: Connection, rows: Collection[Row[Any]]) -> list[AlertRecord]:
+    if not rows:
+        return []
     ids = [row.alert_id for row in rows]
     wanted = (
         sa.select(alert_deliveries)

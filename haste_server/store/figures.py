@@ -8,18 +8,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from haste_core.figures import Failure, ImageRow, Pace, RowFilter
+from haste_core.figures import ImageRow, Pace, RowFilter
+from haste_core.job_lists import Failure
 from haste_core.objects import ObjectFilter, ObjectOrder
 from haste_core.states import TaskState
 from haste_core.stores import JobFilter, Page
 from haste_server.store.edge_figures import EdgeFigures
+from haste_server.store.job_lists import JobLists
 from haste_server.store.jobs import Jobs
 from haste_server.store.objects import Objects
 from haste_server.store.schema import NO_INDEX, NO_SCORE, deleted_objects, jobs, objects, tasks, thumbnails
 from haste_server.store.thumbnails import Thumbnails
 
 
-class Figures(Jobs, Objects, EdgeFigures, Thumbnails):
+class Figures(Jobs, Objects, EdgeFigures, JobLists, Thumbnails):
     """A `haste_core.figures.FigureStore`."""
 
     def image_rows(

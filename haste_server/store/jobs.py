@@ -139,7 +139,7 @@ def _page(connection: Connection, wanted: JobFilter, cursor: str | None, limit: 
     later = sa.or_(jobs.c.ended_at > ended_at, sa.and_(jobs.c.ended_at == ended_at, jobs.c.job_id > job_id))
     rows = connection.execute(
         sa.select(jobs.c.job_id, jobs.c.ended_at)
-        .where(*_conditions(wanted), *_of_states(_states(wanted)), later)
+        .where(*conditions_of(wanted), *_of_states(states_of(wanted)), later)
         .order_by(jobs.c.ended_at, jobs.c.job_id)
         .limit(limit)
     ).all()
@@ -151,17 +151,17 @@ def _in_order_of_ids(wanted: JobFilter, after: int, limit: int) -> sa.Select[int
     """Choose one page, state by state: of several at once, databases would read all jobs that come before."""
     pages = [
         sa.select(jobs.c.job_id)
-        .where(*_conditions(wanted), *_of_states(states), jobs.c.job_id > after)
+        .where(*conditions_of(wanted), *_of_states(states), jobs.c.job_id > after)
         .order_by(jobs.c.job_id)
         .limit(limit)
         .subquery()
-        for states in [[state] for state in _states(wanted)] or [[]]
+        for states in [[state] for state in states_of(wanted)] or [[]]
     ]
     found = sa.union_all(*(sa.select(page.c.job_id) for page in pages)).subquery()
     return sa.select(found.c.job_id).order_by(found.c.job_id).limit(limit)
 
 
-def _conditions(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
+def conditions_of(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
     """Write what is wanted beside the jobs' own states."""
     conditions: list[sa.ColumnElement[bool]] = []
     if wanted.stream_id is not None:
@@ -177,7 +177,7 @@ def _conditions(wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _states(wanted: JobFilter) -> Sequence[int]:
+def states_of(wanted: JobFilter) -> Sequence[int]:
     """List the states that the wanted jobs may be in; empty if any."""
     match wanted.state:
         case None | TaskState.RUNNING:

@@ -353,6 +353,7 @@ alerts = Table(
     Column("acknowledged_at", Double),
     Index("ix_alerts_stream", "stream_id", "alert_id"),
     Index("ix_alerts_open", "stream_id", "acknowledged_at"),
+    Index("ix_alerts_newest_open", "acknowledged_at", "alert_id"),
     sqlite_autoincrement=True,
     **_MYSQL,
 )

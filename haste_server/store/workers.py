@@ -18,6 +18,10 @@ from haste_server.store.records import SqlPart
 from haste_server.store.schema import tasks, workers
 
 FORGET_AFTER_S = 24 * 3600  # who was not heard of for a day is dropped from the table
+COUNTED_UP_TO = 100_000
+"""Tasks of one queue and phase; a million would take half a second."""
+
+_ON_THEIR_WAY = (Phase.READY, Phase.DELAYED, Phase.HANDED_OUT)
 
 
 class Workers(SqlPart):
@@ -52,38 +56,44 @@ class Workers(SqlPart):
         return [WorkerView(Presence.decode(row.presence.encode()), row.seen_at) for row in rows]
 
     def queues(self) -> list[QueueView]:
-        """Count the tasks on their way, by queue."""
-        counted = (
-            sa.select(
-                tasks.c.phase,
-                tasks.c.task_key,
-                tasks.c.site,
-                sa.func.count().label("number"),
-                sa.func.min(tasks.c.ready_at).label("oldest"),
-            )
-            .where(tasks.c.phase.in_([Phase.READY, Phase.DELAYED, Phase.HANDED_OUT]))
-            .group_by(tasks.c.phase, tasks.c.task_key, tasks.c.site)
+        """Count the tasks on their way, by queue, up to `COUNTED_UP_TO` of each phase."""
+        return self.database.read(
+            lambda connection: [_queue(connection, route) for route in _routes(connection)]
         )
-        rows = self.database.read(lambda connection: connection.execute(counted).all())
-        counts = {(Route(row.task_key, row.site), Phase(row.phase)): row for row in rows}
-
-        def number(route: Route, phase: Phase) -> int:
-            return counts[route, phase].number if (route, phase) in counts else 0
-
-        return [
-            QueueView(
-                route,
-                ready=number(route, Phase.READY),
-                delayed=number(route, Phase.DELAYED),
-                handed_out=number(route, Phase.HANDED_OUT),
-                oldest_ready_at=counts[route, Phase.READY].oldest if (route, Phase.READY) in counts else None,
-            )
-            for route in sorted({route for route, _ in counts})
-        ]
 
     def ping(self) -> None:
         """Ask the database for anything."""
         self.database.read(lambda connection: connection.execute(sa.select(1)))
+
+
+def _routes(connection: Connection) -> list[Route]:
+    """Find the queues of tasks on their way, by stepping from one to the next in an index."""
+    found = set()
+    for phase in _ON_THEIR_WAY:
+        key = connection.scalar(_NEXT_KEY, {"phase": phase, "key": ""})
+        while key is not None:
+            of_key = {"phase": phase, "key": key}
+            site = connection.scalar(_NEXT_SITE, {**of_key, "site": ""})
+            while site is not None:
+                found.add(Route(key, site))
+                site = connection.scalar(_NEXT_SITE, {**of_key, "site": site})
+            key = connection.scalar(_NEXT_KEY, of_key)
+    return sorted(found)
+
+
+def _queue(connection: Connection, route: Route) -> QueueView:
+    named = {"key": route.task_key, "site": route.site}
+    ready, delayed, handed_out = (
+        connection.execute(_COUNTED, {**named, "phase": phase}).scalar_one() for phase in _ON_THEIR_WAY
+    )
+    return QueueView(
+        route,
+        ready=min(ready, COUNTED_UP_TO),
+        delayed=min(delayed, COUNTED_UP_TO),
+        handed_out=min(handed_out, COUNTED_UP_TO),
+        oldest_ready_at=connection.scalar(_OLDEST, {**named, "phase": Phase.READY}),
+        more=max(ready, delayed, handed_out) > COUNTED_UP_TO,
+    )
 
 
 def _upsert(connection: Connection, worker_id: str, row: dict[str, Any]) -> None:
@@ -95,3 +105,17 @@ def _upsert(connection: Connection, worker_id: str, row: dict[str, Any]) -> None
             connection.execute(sa.insert(workers).values(worker_id=worker_id, **row))
     except IntegrityError:  # another engine heard the same worker's first word
         connection.execute(known)
+
+
+# Made once, since each is asked some times for each queue.
+_IN_PHASE = tasks.c.phase == sa.bindparam("phase", type_=tasks.c.phase.type)
+_OF_KEY = tasks.c.task_key == sa.bindparam("key")
+_OF_QUEUE = (_IN_PHASE, _OF_KEY, tasks.c.site == sa.bindparam("site"))
+_NEXT_KEY = sa.select(sa.func.min(tasks.c.task_key)).where(_IN_PHASE, tasks.c.task_key > sa.bindparam("key"))
+_NEXT_SITE = sa.select(sa.func.min(tasks.c.site)).where(
+    _IN_PHASE, _OF_KEY, tasks.c.site > sa.bindparam("site")
+)
+_OLDEST = sa.select(sa.func.min(tasks.c.ready_at)).where(*_OF_QUEUE)
+_COUNTED = sa.select(sa.func.count()).select_from(
+    sa.select(sa.literal(1)).select_from(tasks).where(*_OF_QUEUE).limit(COUNTED_UP_TO + 1).subquery()
+)

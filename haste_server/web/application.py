@@ -5,7 +5,18 @@ from __future__ import annotations
 from haste_core.figures import FigureStore
 from haste_server.api.app import HasteApp, create_app
 from haste_server.api.services import Services
-from haste_server.web import admission, job, pages, pictures, stream, streams  # noqa: F401 - each adds its pages
+from haste_server.web import (  # noqa: F401 - each adds its pages
+    admission,
+    alerts,
+    job,
+    jobs,
+    new_job,
+    pages,
+    pictures,
+    stream,
+    streams,
+    workers,
+)
 
 
 def create_application(given: Services, figures: FigureStore) -> HasteApp:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from haste_core.figures import Failure
+from haste_core.job_lists import Failure
 from haste_core.states import TaskState
 
 EXAMPLES = 3
@@ -21,6 +21,8 @@ class FailureGroup:
         With … in place of the image's name.
     examples : tuple of Failure
         The latest ones.
+    job_ids : tuple of int
+        Of all of them.
     """
 
     task_key: str
@@ -28,6 +30,7 @@ class FailureGroup:
     message: str
     count: int
     examples: tuple[Failure, ...]
+    job_ids: tuple[int, ...]
 
 
 def grouped(failures: Iterable[Failure]) -> list[FailureGroup]:
@@ -36,7 +39,14 @@ def grouped(failures: Iterable[Failure]) -> list[FailureGroup]:
     for failure in failures:
         groups.setdefault((failure.task_key, failure.state, _without_name(failure)), []).append(failure)
     found = [
-        FailureGroup(key, state, message, len(members), tuple(members[:EXAMPLES]))
+        FailureGroup(
+            key,
+            state,
+            message,
+            count=len(members),
+            examples=tuple(members[:EXAMPLES]),
+            job_ids=tuple(sorted({member.job_id for member in members})),
+        )
         for (key, state, message), members in groups.items()
     ]
     return sorted(found, key=lambda group: -group.count)

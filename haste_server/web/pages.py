@@ -19,6 +19,7 @@ from haste_server.api.problems import RETRY_AFTER_S
 from haste_server.api.services import services
 from haste_server.api.sessions import FORM_FIELD, Sessions, cookie_name, session_of
 from haste_server.web import texts
+from haste_server.web.banner import Banner, banner
 from haste_server.web.kept import Kept
 
 # Referrers to ourselves are needed: without any, browsers do not name the origin of a form that they send.
@@ -96,6 +97,8 @@ def show(template: str, **values: Any) -> Response:
             url_for=url_for,
             now=services().clock(),
             version=version("haste-server"),
+            here=request.endpoint,
+            banner=banner() if session else Banner([], more=False),
             form_field=FORM_FIELD,
             form_token=sessions().form_token(session) if session else "",
             can_log_out=bool(session) and services().token is not None,

@@ -91,7 +91,10 @@ def unattended() -> list[str]:
     live = services().live.now().routes
     queues = pages().kept.get("queues", services().workers.queues)
     waiting = [queue for queue in queues if queue.ready and queue.route not in live]
-    return [f"{no_worker(queue.route)}: tasks that wait: {queue.ready}" for queue in waiting]
+    return [
+        f"{no_worker(queue.route)}: tasks that wait: {queue.ready}{' or more' if queue.more else ''}"
+        for queue in waiting
+    ]
 
 
 @blueprint.get("/")

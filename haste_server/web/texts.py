@@ -78,6 +78,13 @@ def rate(per_s: float | None) -> str:
     return f"{per_s:.1f} images/s" if per_s >= 1 else f"{per_s * 60:.1f} images/min"
 
 
+def task_rate(per_s: float) -> str:
+    """Write how many tasks come to their end in a time."""
+    if not per_s:
+        return "-"
+    return f"{per_s:.1f}/s" if per_s >= 1 else f"{per_s * 60:.1f}/min"
+
+
 def state(code: TaskState) -> str:
     """Write a state in words, with its code."""
     return f"{_STATES[code]} ({int(code.shown)})"
@@ -92,5 +99,6 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "moment": moment,
     "machine_time": machine_time,
     "rate": rate,
+    "task_rate": task_rate,
     "state_text": state,
 }

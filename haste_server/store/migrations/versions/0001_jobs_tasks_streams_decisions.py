@@ -299,6 +299,7 @@ def upgrade() -> None:
     sqlite_autoincrement=True
     )
     with op.batch_alter_table('alerts', schema=None) as batch_op:
+        batch_op.create_index('ix_alerts_newest_open', ['acknowledged_at', 'alert_id'], unique=False)
         batch_op.create_index('ix_alerts_open', ['stream_id', 'acknowledged_at'], unique=False)
         batch_op.create_index('ix_alerts_stream', ['stream_id', 'alert_id'], unique=False)
 
@@ -328,6 +329,7 @@ def downgrade() -> None:
     with op.batch_alter_table('alerts', schema=None) as batch_op:
         batch_op.drop_index('ix_alerts_stream')
         batch_op.drop_index('ix_alerts_open')
+        batch_op.drop_index('ix_alerts_newest_open')
 
     op.drop_table('alerts')
     with op.batch_alter_table('alert_watches', schema=None) as batch_op:
