@@ -9,6 +9,7 @@ from haste_server.web import (  # noqa: F401 - each adds its pages
     admission,
     alerts,
     job,
+    job_actions,
     jobs,
     new_job,
     pages,

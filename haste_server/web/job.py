@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, TypeVar
 
-from flask import redirect, request, url_for
+from flask import request
 from pydantic import BaseModel, ValidationError
 from werkzeug.wrappers import Response
 
@@ -17,12 +16,14 @@ from haste_core.explanations import ExplainedImage, belongs, reasons, story, whe
 from haste_core.jobs import JobRecord, TaskRecord, was_deleted
 from haste_core.messages import HeldAttempt
 from haste_core.objects import DecidedObject, DecisionRecord
+from haste_core.states import Event, TaskState, allows
 from haste_core.stores import AttemptRecord
 from haste_server.api.bodies import NewPin, NoPin
 from haste_server.api.problems import refuse_invalid
 from haste_server.api.services import services
 from haste_server.api.waiting import explained
 from haste_server.web import texts
+from haste_server.web.job_actions import back
 from haste_server.web.pages import blueprint, show
 
 _LONGEST_VALUE = 300  # characters of an answer's value
@@ -37,6 +38,16 @@ class TaskLine:
     task: TaskRecord
     attempts: list[AttemptRecord]
     held: HeldAttempt | None
+
+    @property
+    def can_retry(self) -> bool:
+        """True if it can be asked to run once more, without losing an answer."""
+        return allows(Event.RETRY, self.task.state)
+
+    @property
+    def can_reset(self) -> bool:
+        """True if it can be held."""
+        return allows(Event.RESET, self.task.state) and self.task.state is not TaskState.RESET
 
     @property
     def took_s(self) -> float | None:
@@ -54,7 +65,8 @@ def job(job_id: int) -> Response:
     return show(
         "job.html",
         job=record,
-        state=record.state,
+        state=TaskState.RUNNING if _runs(record) else record.state,
+        can_retry=any(allows(Event.RETRY, task.state) for task in record.tasks),
         tasks=[
             TaskLine(
                 task,
@@ -72,21 +84,6 @@ def job(job_id: int) -> Response:
     )
 
 
-@blueprint.post("/job/<id:job_id>/retry")
-def retry(job_id: int) -> Response:
-    """Run the failed tasks of a job again."""
-    services().jobs.retry_job(job_id, now=services().clock())
-    services().wake()
-    return _back(job_id)
-
-
-@blueprint.post("/job/<id:job_id>/cancel")
-def cancel(job_id: int) -> Response:
-    """End what is open of a job."""
-    services().jobs.cancel_job(job_id, now=services().clock())
-    return _back(job_id)
-
-
 @blueprint.post("/job/<id:job_id>/pin")
 def pin(job_id: int) -> Response:
     """Keep an image in a tier."""
@@ -98,7 +95,7 @@ def pin(job_id: int) -> Response:
         job_id, wanted.tier, reason=wanted.reason, made_by=wanted.by, now=services().clock()
     )
     services().wake()
-    return _back(job_id)
+    return back(job_id)
 
 
 @blueprint.post("/job/<id:job_id>/unpin")
@@ -110,11 +107,7 @@ def unpin(job_id: int) -> Response:
         raise ConflictError(f"the image of job {job_id} is not pinned")
     services().objects.unpin(job_id, reason=wanted.reason, made_by=wanted.by, now=services().clock())
     services().wake()
-    return _back(job_id)
-
-
-def _back(job_id: int) -> Response:
-    return redirect(url_for("pages.job", job_id=job_id), HTTPStatus.SEE_OTHER)
+    return back(job_id)
 
 
 def _asked(kind: type[Body], **fields: str) -> Body:
@@ -124,6 +117,10 @@ def _asked(kind: type[Body], **fields: str) -> Body:
         return kind(reason=request.form.get("reason", ""), by=by, **fields)
     except ValidationError as error:
         refuse_invalid(error)
+
+
+def _runs(record: JobRecord) -> bool:
+    return any(task.state is TaskState.RUNNING for task in record.tasks)
 
 
 def _check_there(job_id: int) -> None:

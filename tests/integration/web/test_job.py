@@ -2,6 +2,7 @@
 
 import pytest
 
+from haste_core.routing import Route
 from haste_core.states import TaskState
 from haste_server.api.sessions import FORM_FIELD
 from tests.integration.api.conftest import Api
@@ -54,6 +55,63 @@ def test_a_failed_image_is_retried_by_its_button(api: Api) -> None:
     assert api.wakes == 2
     send(api, f"/job/{job_id}/cancel")
     assert "cancelled (410)" in seen(look(api, f"/job/{job_id}"))
+
+
+def test_tasks_are_retried_reset_and_run_again_by_their_buttons(api: Api) -> None:
+    job = api.submit(stream_id="plate7", tasks={"taskSequential": ["focus-score", "count-cells"]})
+    job_id, task_id = job["job_id"], job["tasks"]["taskSequential"][0]["Task"]["task_id"]
+    api.run("focus-score", TaskState.BAD_INPUT)
+    page = look(api, f"/job/{job_id}")
+    assert "Attempts of focus-score (1)" in seen(page)
+    assert "ended as bad image (502) at worker" in seen(page)
+    address = f"/job/{job_id}/task/{task_id}"
+
+    assert api.client.post(f"{address}/reset").status_code == 403
+    press(api, job_id, f"{address}/reset")
+    assert "held until it is retried (201)" in seen(look(api, f"/job/{job_id}"))
+    press(api, job_id, f"{address}/retry")
+    api.run("focus-score")
+    assert "Run again focus-score" in seen(look(api, f"/job/{job_id}"))
+    press(api, job_id, f"{address}/forceretry")
+
+    assert api.client.get(f"/HASTE/task/{task_id}").json["Task"]["task_state"] == 201
+    press(api, job_id, f"{address}/retry", status=409)
+    press(api, job_id, f"{address}/delete", status=400)
+    other = api.submit(source_id="B", stream_id="plate7")["job_id"]
+    press(api, other, f"/job/{other}/task/{task_id}/reset", status=404)
+
+
+def test_a_job_is_held_until_it_is_retried(api: Api) -> None:
+    job_id = api.submit(stream_id="plate7")["job_id"]
+    press(api, job_id, f"/job/{job_id}/reset")
+    assert api.store.claim(Route("focus-score", "default"), 1, now=api.now, lease_s=30) == []
+
+    press(api, job_id, f"/job/{job_id}/reset", status=409)
+    press(api, job_id, f"/job/{job_id}/retry")
+
+    assert "Hold until retried" in seen(look(api, f"/job/{job_id}"))
+    (message,) = api.store.claim(Route("focus-score", "default"), 1, now=api.now, lease_s=30)
+    assert message.job_id == job_id
+    text = seen(look(api, f"/job/{job_id}"))
+    assert "state running (102)" in text
+    assert "Hold until retried" not in text
+
+
+def test_the_priority_is_changed_by_a_form(api: Api) -> None:
+    job_id = api.submit(stream_id="plate7")["job_id"]
+
+    press(api, job_id, f"/job/{job_id}/priority", priority=" 7.5 ")
+    assert api.client.get(f"/HASTE/job/{job_id}").json["priority"] == 7.5
+    for value in ("", "high", "nan", "1e400"):
+        press(api, job_id, f"/job/{job_id}/priority", status=400, priority=value)
+
+    assert 'value="7.5"' in look(api, f"/job/{job_id}")
+
+
+def press(api: Api, job_id: int, path: str, *, status: int = 303, **fields: str) -> None:
+    token = form_token(look(api, f"/job/{job_id}"))
+    answer = api.client.post(path, data={FORM_FIELD: token, **fields})
+    assert answer.status_code == status, answer.text
 
 
 def test_an_image_is_pinned_and_unpinned_with_a_reason(api: Api) -> None:
