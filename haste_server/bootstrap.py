@@ -131,7 +131,8 @@ class Server:
                 # Stopped first: the results of what they still finish are recorded.
                 stop = partial(workers.stop, timeout_s=self.settings.shutdown_s)
                 beside.append(Part(workers.start, stop))
-        return Parts(create_application(services, store), tuple(beside))
+        application = create_application(services, store)
+        return Parts(application, tuple(beside), leave=services.following.end)
 
     def web(self, _url: str) -> Parts:
         """Make a process that answers requests beside an engine's process."""
@@ -142,7 +143,7 @@ class Server:
         store = self._store(database)
         services = self._services(store, contact.wake, contact.look, contact.dead_letters)
         closing = (Part(_nothing, database.close), Part(_nothing, contact.close))
-        return Parts(create_application(services, store), closing)
+        return Parts(create_application(services, store), closing, leave=services.following.end)
 
     def engine(self) -> Parts:
         """Make the engine's process."""
@@ -247,6 +248,7 @@ class Server:
             objects=store,
             workers=store,
             alerts=store,
+            events=store,
             pipelines=self.pipelines,
             tiers=named_tiers(self.pipelines) | frozenset(self.settings.tiers),
             trash_store=store,
@@ -264,6 +266,7 @@ class Server:
                 body_bytes=self.settings.max_body_bytes,
                 upload_bytes=self.settings.max_upload_bytes,
                 uploads=self.settings.max_uploads,
+                event_streams=self.settings.event_streams,
             ),
             worker_silence_s=self.settings.lease_s,
         )

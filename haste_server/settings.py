@@ -98,6 +98,9 @@ class ServerSettings(BaseModel):
         The largest JSON body, and the largest uploaded file.
     max_uploads : int
         How many uploads are taken at a time; each holds a thread.
+    max_event_streams : int
+        How many clients and pages may follow events at a time, in each web process; each holds a thread, and
+        uploads come first. Pages that find no place ask every few seconds.
     upload_keep_s : float
         How long an upload that was broken off can be gone on with.
     upload_leaves_free_bytes : int
@@ -148,6 +151,7 @@ class ServerSettings(BaseModel):
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024 * _MIB)] = 16 * _MIB
     max_upload_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * _MIB
     max_uploads: Annotated[int, Field(ge=1)] = 24
+    max_event_streams: Annotated[int, Field(ge=0)] = 16
     upload_keep_s: Annotated[float, Field(ge=60, le=31_536_000)] = 3 * 86_400.0
     upload_leaves_free_bytes: Annotated[int, Field(ge=0)] = 1024 * _MIB
     threads: Annotated[int, Field(ge=2, le=1000)] = 64
@@ -248,6 +252,13 @@ class ServerSettings(BaseModel):
     def uploads_leave_no_thread(self) -> bool:
         """True if nothing but uploads might be handled."""
         return self.max_uploads >= self.threads
+
+    @property
+    def event_streams(self) -> int:
+        """How many may follow events: at least half of the threads that uploads leave are for requests."""
+        if os.name == "nt":
+            return 0  # waitress sends an answer when it is whole
+        return min(self.max_event_streams, (self.threads - self.max_uploads) // 2)
 
     @property
     def loopback_only(self) -> bool:

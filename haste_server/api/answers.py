@@ -244,6 +244,22 @@ class AlertsPage(BaseModel):
     next: str | None
 
 
+class StreamEvent(BaseModel):
+    """How a stream stands after something of it changed."""
+
+    stream_id: str
+    open: int = Field(description="Jobs that are not finished.")
+    running: int = Field(description="Tasks that workers have.")
+    done: int
+    failed: int
+    open_alerts: int
+    last_job_id: int | None
+    last_decision_id: int | None
+    last_end_at: float | None = Field(description="`ended_since` for the list of jobs, to see what ended.")
+    mode: Literal["observe", "enforce"]
+    completed_at: float | None
+
+
 class SourceAnswer(BaseModel):
     """A source that a stream knows."""
 

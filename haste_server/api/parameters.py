@@ -186,6 +186,21 @@ class JobsQuery(_Query):
     limit: PageSize = 100
 
 
+class EventsQuery(_Query):
+    """Which events are wanted.
+
+    Attributes
+    ----------
+    stream_id : str, optional
+        Of one stream only.
+    present : bool
+        Begin with the present state of each stream; else only what changes is told.
+    """
+
+    stream_id: StreamName | None = None
+    present: bool = True
+
+
 _make_schema = cache(BaseModel.model_json_schema.__func__)  # type: ignore[attr-defined]
 
 
@@ -194,6 +209,17 @@ class _Headers(BaseModel):
     def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Make the schema once: flask-openapi3 asks for it with each request."""
         return dict(_make_schema(cls, *arguments, **options))
+
+
+class EventHeaders(_Headers):
+    """Where a stream of events broke off."""
+
+    last_event_id: (
+        Annotated[
+            str, Form(r"[0-9]{1,18}", "is no id of an event: send the last `id` that came, as it stands")
+        ]
+        | None
+    ) = Field(default=None, alias="Last-Event-ID")
 
 
 class SubmissionHeaders(_Headers):

@@ -12,6 +12,7 @@ from flask import current_app, g
 
 from haste_core.alert_stores import AlertStore
 from haste_core.dead_letters import DeadLetters
+from haste_core.events import EventStore
 from haste_core.objects import ObjectStore
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Clock
@@ -24,6 +25,7 @@ from haste_server.api.credentials import Credentials
 from haste_server.api.guards import Owned
 from haste_server.api.slots import UploadSlots
 from haste_server.api.waiting import LiveWorkers
+from haste_server.api.watching import Following
 
 _EXTENSION = "haste_services"
 
@@ -70,7 +72,7 @@ class Limits:
         Of a JSON body.
     upload_bytes : int
         Of one file.
-    uploads : int
+    uploads, event_streams : int
         At a time; each holds one of the server's threads.
     silence_s : float
         How long a client may send nothing in the middle of a body.
@@ -81,6 +83,7 @@ class Limits:
     body_bytes: int = 16 * 2**20
     upload_bytes: int = 64 * 2**30
     uploads: int = 24
+    event_streams: int = 16
     silence_s: float = 60.0
     upload_silence_s: float = 20.0
 
@@ -91,7 +94,7 @@ class Services:
 
     Attributes
     ----------
-    jobs, streams, objects, workers, alerts, trash_store, tokens, projects
+    jobs, streams, objects, workers, alerts, events, trash_store, tokens, projects
         The store.
     pipelines : mapping of str to Pipeline
         Those that a stream may name.
@@ -122,6 +125,8 @@ class Services:
         What live workers take, and what they have.
     upload_slots : UploadSlots
         The few threads that may be busy with uploads.
+    following : Following
+        Those that may be busy with telling events.
     owned : Owned, optional
         What these services are for, if it is not all; see `within`.
     """
@@ -131,6 +136,7 @@ class Services:
     objects: ObjectStore
     workers: WorkerStore
     alerts: AlertStore
+    events: EventStore
     trash_store: TrashStore
     tokens: TokenStore
     projects: ProjectStore
@@ -150,6 +156,7 @@ class Services:
     credentials: Credentials = field(init=False, repr=False)
     live: LiveWorkers = field(init=False, repr=False)
     upload_slots: UploadSlots = field(init=False, repr=False)
+    following: Following = field(init=False, repr=False)
     owned: Owned | None = field(default=None, init=False, repr=False)
     _narrowed: dict[tuple[str, ...], Services] = field(default_factory=dict, init=False, repr=False)
 
@@ -159,6 +166,7 @@ class Services:
             self, "live", LiveWorkers(self.workers, clock=self.clock, silence_s=self.worker_silence_s)
         )
         object.__setattr__(self, "upload_slots", UploadSlots(self.limits.uploads))
+        object.__setattr__(self, "following", Following(self.events, most=self.limits.event_streams))
 
     def within(self, projects: tuple[str, ...]) -> Services:
         """Return the same for who may know of some projects only."""

@@ -140,6 +140,11 @@ class _WebServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         if worker.ppid != os.getppid():
             self._url_file.remove()  # the arbiter was killed, and cannot
 
+    def leave(self) -> None:
+        """Let answers that would go on without end find theirs."""
+        if self._parts is not None:
+            self._parts.leave()
+
     def _exit(self, _arbiter: Arbiter) -> None:
         self._url_file.remove()
         logger.info("stopped", extra={"action": "stopped"})
@@ -211,6 +216,10 @@ class _WebProcess(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._heads_due.pop(conn.sock, None)  # from here on, the application says how patient it is
         return super().handle_request(req, conn)
 
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self.app.leave()  # or the requests that are under way would never be done
+        super().handle_exit(sig, frame)
+
     def end_slow_heads(self) -> None:
         """Let threads that wait for more of a request's head find its end, if it is overdue."""
         now = time.monotonic()
@@ -225,6 +234,7 @@ class _WebProcess(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self.end_slow_heads()  # this is asked about once a second
         there = bool(super().is_parent_alive())
         if not there:
+            self.app.leave()
             self.alive = False
         return there
 

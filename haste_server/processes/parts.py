@@ -28,10 +28,14 @@ class Parts:
         None in a process that answers no requests.
     beside : tuple of Part
         In the order in which they are started; they are stopped in the reverse one.
+    leave : callable
+        Lets answers that would go on without end find theirs, since the process is about to end. A signal
+        handler calls it.
     """
 
     application: WSGIApplication | None
     beside: tuple[Part, ...] = field(default=())
+    leave: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Start all parts."""

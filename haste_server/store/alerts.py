@@ -33,7 +33,7 @@ class Alerts(SqlPart):
 
         def work(connection: Connection) -> Page[AlertRecord]:
             _check_stream(connection, stream_id)
-            found = _with_deliveries(connection, connection.execute(wanted).all())
+            found = with_deliveries(connection, connection.execute(wanted).all())
             return Page(found, str(found[-1].alert_id) if len(found) == limit else None)
 
         return self.database.read(work)
@@ -45,7 +45,7 @@ class Alerts(SqlPart):
 
         def work(connection: Connection) -> AlertRecord:
             connection.execute(changed.values(acknowledged_at=now))
-            found = _with_deliveries(connection, connection.execute(sa.select(alerts).where(*this)).all())
+            found = with_deliveries(connection, connection.execute(sa.select(alerts).where(*this)).all())
             if not found:
                 raise NotFoundError(f"the stream {stream_id!r} has no alert {alert_id}")
             return found[0]
@@ -73,7 +73,7 @@ class Alerts(SqlPart):
             wanted = wanted.where(alerts.c.alert_id < numeric_cursor(cursor))
 
         def work(connection: Connection) -> Page[AlertRecord]:
-            found = _with_deliveries(connection, connection.execute(wanted).all())
+            found = with_deliveries(connection, connection.execute(wanted).all())
             return Page(found, str(found[-1].alert_id) if len(found) == limit else None)
 
         return self.database.read(work)
@@ -99,7 +99,8 @@ def _check_stream(connection: Connection, stream_id: str) -> None:
         raise NotFoundError(f"there is no stream {stream_id!r}")
 
 
-def _with_deliveries(connection: Connection, rows: Collection[Row[Any]]) -> list[AlertRecord]:
+def with_deliveries(connection: Connection, rows: Collection[Row[Any]]) -> list[AlertRecord]:
+    """Make records of rows of alerts."""
     if not rows:
         return []
     ids = [row.alert_id for row in rows]

@@ -8,6 +8,7 @@ from haste_server.store.alerting import Alerting
 from haste_server.store.alerts import Alerts
 from haste_server.store.deciding import Deciding
 from haste_server.store.emptying import Emptying
+from haste_server.store.events import Events
 from haste_server.store.figures import Figures
 from haste_server.store.handout import HandOut
 from haste_server.store.history import History
@@ -48,6 +49,7 @@ class SqlStore(
     Workers,
     Alerting,
     Alerts,
+    Events,
     Tokens,
     Projects,
 ):

@@ -62,6 +62,7 @@ class Api:
             objects=self.store,
             workers=self.store,
             alerts=self.store,
+            events=self.store,
             trash_store=self.store,
             tokens=self.store,
             projects=self.store,

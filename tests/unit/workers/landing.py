@@ -56,6 +56,7 @@ class Landing:
             objects=NOTHING,
             workers=NOTHING,
             alerts=NOTHING,
+            events=NOTHING,
             trash_store=NOTHING,
             tokens=NOTHING,
             projects=NOTHING,
