@@ -82,8 +82,10 @@ class AlertStore(Protocol):
     def open_alerts(self, stream_id: str) -> int:
         """Count the alerts that nobody has acknowledged."""
 
-    def newest_open(self, *, cursor: str | None, limit: int) -> Page[AlertRecord]:
-        """List the alerts of all streams that nobody has acknowledged, the newest first."""
+    def newest_open(
+        self, *, cursor: str | None, limit: int, projects: Sequence[str] | None = None
+    ) -> Page[AlertRecord]:
+        """List the alerts that nobody has acknowledged, the newest first; of all streams, or of projects."""
 
 
 class AlertingStore(Protocol):

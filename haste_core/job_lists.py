@@ -21,12 +21,15 @@ class JobSearch:
         Jobs that have a task of this key.
     text : str, optional
         Stands in the object's name or in a task's message, in capitals or not.
+    projects : tuple of str, optional
+        Jobs of streams of these only.
     """
 
     state: Literal["open", "done", "failed"] | int | None = None
     task_key: str | None = None
     stream_id: str | None = None
     text: str | None = None
+    projects: tuple[str, ...] | None = None
 
     @property
     def looks_inside(self) -> bool:

@@ -78,7 +78,11 @@ def follow(header: EventHeaders, query: EventsQuery) -> Response:
         return Response(mimetype=CONTENT_TYPE, headers=headers)
     following.take_place()
     try:
-        follower = following.follower(query.stream_id, alert_id=known, present=query.present)
+        owned = services().owned
+        may_follow = None if owned is None else owned.has_stream
+        follower = following.follower(
+            query.stream_id, alert_id=known, present=query.present, may_follow=may_follow
+        )
         answer = Response(_tell(following, follower), mimetype=CONTENT_TYPE, headers=headers)
     except BaseException:
         following.leave_place()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, Problem
+from haste_core.job_lists import JobSearch
 from haste_core.jobspec import JobSpec
 from haste_core.pipelines import Pipeline
 from haste_core.stores import JobFilter, Refused, StreamRecord, Submitted, TaskFilter, WorkerView
@@ -123,12 +124,25 @@ def of_task(owned: Owned, method: Method, task_id: int, *given: Any, **named: An
     return method(task_id, *given, **named)
 
 
+def of_jobs(owned: Owned, method: Method, job_ids: Sequence[int], *given: Any, **named: Any) -> Any:
+    """Do something with jobs, leaving out those of others."""
+    own = owned.jobs(job_ids)
+    return method([number for number in job_ids if number in own], *given, **named)
+
+
+def of_tasks(owned: Owned, method: Method, task_ids: Sequence[int], *given: Any, **named: Any) -> Any:
+    """Do something with tasks, leaving out those of others."""
+    own = owned.tasks(task_ids)
+    return method([number for number in task_ids if number in own], *given, **named)
+
+
 def filtered(owned: Owned, method: Method, *given: Any, **named: Any) -> Any:
     """Do something with all that belongs to projects."""
     return method(*given, **named, projects=owned.projects)
 
 
-def _listed(owned: Owned, method: Method, wanted: JobFilter, **named: Any) -> Any:
+def listed(owned: Owned, method: Method, wanted: JobFilter | JobSearch, **named: Any) -> Any:
+    """Do something with jobs that are looked for."""
     return method(replace(wanted, projects=owned.projects), **named)
 
 
@@ -234,8 +248,8 @@ def _elsewhere(stream_id: str) -> str:
 
 JOBS: Mapping[str, Rule] = {
     "submit": _submitted,
-    "jobs": _listed,
-    "job_ids": _listed,
+    "jobs": listed,
+    "job_ids": listed,
     "job_of_task": of_task,
     "attempts": of_task,
     "act_on_jobs": _acted("jobs", _no_job),
@@ -259,7 +273,10 @@ OBJECTS: Mapping[str, Rule] = {
     **dict.fromkeys(("objects", "decisions", "preview", "scored_last", "unmoved"), of_stream),
     **dict.fromkeys(("decision_of", "decisions_about", "pin", "unpin", "recall"), of_job),
 }
-ALERTS: Mapping[str, Rule] = dict.fromkeys(("alerts", "acknowledge", "open_alerts"), of_stream)
+ALERTS: Mapping[str, Rule] = {
+    "newest_open": filtered,
+    **dict.fromkeys(("alerts", "acknowledge", "open_alerts"), of_stream),
+}
 TRASHES: Mapping[str, Rule] = {
     "deleted": of_stream,
     **dict.fromkeys(("trashed", "removable", "empty"), filtered),

@@ -24,9 +24,10 @@ _OPERATIONS: Mapping[Wanted, str] = {
     """,
     READ: """
         alerts.list_alerts
+        events.follow
         jobs.in_progress jobs.list_jobs jobs.search jobs.show
         objects.decisions objects.decisions_about objects.images objects.preview objects.targets
-        pages.job pages.log_out pages.stream pages.streams
+        pages.alerts pages.job pages.jobs pages.log_out pages.picture pages.stream pages.streams pages.workers
         streams.list_streams streams.mode streams.pipelines streams.show streams.sources
         tasks.show
         trashes.trashed
@@ -39,7 +40,8 @@ _OPERATIONS: Mapping[Wanted, str] = {
         alerts.acknowledge
         jobs.cancel jobs.delete jobs.delete_by_post jobs.retry jobs.submit jobs.submit_many
         objects.apply_policy objects.pin objects.recall objects.unpin
-        pages.acknowledge pages.cancel pages.pin pages.retry pages.unpin
+        pages.acknowledge pages.acknowledge_here pages.act_on_jobs pages.act_on_task pages.cancel
+        pages.new_job pages.pin pages.reset pages.retry pages.set_priority pages.submit_job pages.unpin
         priorities.change_priorities
         streams.complete streams.create streams.receive streams.set_mode
         tasks.force_retry tasks.reset tasks.retry

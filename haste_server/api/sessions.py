@@ -1,8 +1,8 @@
 """Sessions of people who look at the pages: who showed a token once need not show it again.
 
 A session is a value that the server has signed and need not remember; it names its token, which has to be
-good still. The key is made from the settings' token: all web processes have the same, also after a restart, and
-another one ends all sessions.
+good still. The key is made from the settings' token: all web processes have the same, also after a restart,
+and another one ends all sessions.
 """
 
 from __future__ import annotations

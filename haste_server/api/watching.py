@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from haste_core.alert_stores import AlertRecord
@@ -36,11 +36,25 @@ class Follower:
         Follows this one only.
     alert_id : int
         The latest alert that was told.
+    may_follow : callable, optional
+        Tells whether a stream is theirs who follows; a stream never changes its project.
     """
 
     stream_id: str | None
     alert_id: int
     told: dict[str, StreamMark] = field(default_factory=dict)
+    may_follow: Callable[[str], bool] | None = None
+    _asked: dict[str, bool] = field(default_factory=dict)
+
+    def wants(self, stream_id: str) -> bool:
+        """Tell whether it is to be told of a stream."""
+        if self.stream_id not in (None, stream_id):
+            return False
+        if self.may_follow is None:
+            return True
+        if stream_id not in self._asked:
+            self._asked[stream_id] = self.may_follow(stream_id)
+        return self._asked[stream_id]
 
 
 class Following:
@@ -90,7 +104,14 @@ class Following:
         with self._places:
             self._taken -= 1
 
-    def follower(self, stream_id: str | None, *, alert_id: int | None, present: bool) -> Follower:
+    def follower(
+        self,
+        stream_id: str | None,
+        *,
+        alert_id: int | None,
+        present: bool,
+        may_follow: Callable[[str], bool] | None = None,
+    ) -> Follower:
         """Begin to follow.
 
         Parameters
@@ -101,6 +122,8 @@ class Following:
             The last alert that is known; None: tell only of new ones.
         present : bool
             Tell the present state of streams first.
+        may_follow : callable, optional
+            Tells of which streams it may know; None: of all.
 
         Raises
         ------
@@ -109,7 +132,7 @@ class Following:
         """
         self._look()
         known = {} if present else dict(self._marks)
-        return Follower(stream_id, self._last_alert if alert_id is None else alert_id, known)
+        return Follower(stream_id, self._last_alert if alert_id is None else alert_id, known, may_follow)
 
     def pause(self) -> bool:
         """Wait until there may be something new; tell whether it is time to end."""
@@ -125,7 +148,7 @@ class Following:
         found = []
         while follower.alert_id < self._last_alert:
             some = self._store.alerts_after(follower.alert_id, limit=_ALERTS_AT_ONCE)
-            found += [alert for alert in some if follower.stream_id in (None, alert.stream_id)]
+            found += [alert for alert in some if follower.wants(alert.stream_id)]
             follower.alert_id = some[-1].alert_id if some else self._last_alert
         return found
 
@@ -133,7 +156,7 @@ class Following:
         """List the streams that have changed since a follower was told, and note that it is."""
         self._look()
         for stream_id, mark in list(self._wanted(follower)):
-            if follower.told.get(stream_id) is mark:
+            if follower.told.get(stream_id) is mark or not follower.wants(stream_id):
                 continue
             counts = self._counts(mark)
             if counts is not None:  # else it was counted just now, which takes long: later

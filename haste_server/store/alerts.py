@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from haste_core.alert_stores import AlertRecord, DeliveryRecord
 from haste_core.errors import NotFoundError
 from haste_core.stores import Page
 from haste_server.store.jobs import numeric_cursor
+from haste_server.store.projects import of_projects
 from haste_server.store.records import SqlPart
 from haste_server.store.schema import alert_deliveries, alerts, streams
 
@@ -61,7 +62,9 @@ class Alerts(SqlPart):
         )
         return self.database.read(lambda connection: connection.execute(counted).scalar_one())
 
-    def newest_open(self, *, cursor: str | None, limit: int) -> Page[AlertRecord]:
+    def newest_open(
+        self, *, cursor: str | None, limit: int, projects: Sequence[str] | None = None
+    ) -> Page[AlertRecord]:
         """List the alerts of all streams that nobody has acknowledged, the newest first."""
         wanted = (
             sa.select(alerts)
@@ -69,6 +72,8 @@ class Alerts(SqlPart):
             .order_by(alerts.c.alert_id.desc())
             .limit(limit)
         )
+        if projects is not None:
+            wanted = wanted.where(of_projects(alerts.c.stream_id, projects))
         if cursor is not None:
             wanted = wanted.where(alerts.c.alert_id < numeric_cursor(cursor))
 

@@ -14,6 +14,7 @@ from haste_core.job_lists import Failure, FoundJobs, JobLine, JobSearch, TaskLin
 from haste_core.states import Phase, TaskState
 from haste_core.stores import JobFilter
 from haste_server.store.jobs import conditions_of, numeric_cursor, states_of
+from haste_server.store.projects import of_projects
 from haste_server.store.records import SqlPart, job_ids_of_tasks
 from haste_server.store.schema import jobs, tasks
 
@@ -117,7 +118,7 @@ def _window(wanted: JobSearch, before: int, size: int) -> sa.Select[int]:
     """
     if wanted.state == TaskState.RUNNING:
         return _running(wanted, before).order_by(jobs.c.job_id.desc()).limit(size)
-    of_jobs = JobFilter(stream_id=wanted.stream_id, state=wanted.state)
+    of_jobs = JobFilter(stream_id=wanted.stream_id, state=wanted.state, projects=wanted.projects)
     parts = [
         sa.select(jobs.c.job_id)
         .where(*conditions_of(of_jobs), *by_state, jobs.c.job_id < before)
@@ -134,6 +135,8 @@ def _running(wanted: JobSearch, before: int) -> sa.Select[int]:
     """Choose jobs with a task at a worker, which are few, so that databases have to begin with these."""
     handed_out = sa.select(tasks.c.job_id).where(tasks.c.phase == Phase.HANDED_OUT)
     running = sa.select(jobs.c.job_id).where(jobs.c.job_id.in_(handed_out), jobs.c.job_id < before)
+    if wanted.projects is not None:
+        running = running.where(of_projects(jobs.c.stream_id, wanted.projects))
     if wanted.stream_id is None:
         return running
     without_index = sa.func.coalesce(jobs.c.stream_id, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -36,6 +37,13 @@ class Kept:
         self._clock = clock
         self._lock = threading.Lock()
         self._slots: OrderedDict[Hashable, _Slot] = OrderedDict()
+        self._whose: Hashable = None
+
+    def within(self, projects: tuple[str, ...]) -> Kept:
+        """Return the same for who may know of some projects only: others' values are not theirs."""
+        narrowed = copy(self)
+        narrowed._whose = projects
+        return narrowed
 
     def get(self, key: Hashable, find: Callable[[], Value]) -> Value:
         """Return a value that is kept, or find it out; who asks meanwhile waits for it."""
@@ -51,8 +59,8 @@ class Kept:
 
     def _slot(self, key: Hashable) -> _Slot:
         with self._lock:
-            slot = self._slots.setdefault(key, _Slot())
-            self._slots.move_to_end(key)
+            slot = self._slots.setdefault((self._whose, key), _Slot())
+            self._slots.move_to_end((self._whose, key))
             if len(self._slots) > _MOST:
                 self._slots.popitem(last=False)
             return slot

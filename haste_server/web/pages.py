@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundError, TransientError
 from haste_core.figures import FigureStore
-from haste_server.api.guards import Guard, of_stream
+from haste_server.api.guards import Guard, Rule, listed, of_job, of_jobs, of_stream, of_tasks
 from haste_server.api.problems import RETRY_AFTER_S
 from haste_server.api.services import services
 from haste_server.api.sessions import FORM_FIELD, Sessions, cookie_name, session_of
@@ -40,13 +41,19 @@ _STATUS = {
 }
 _EXTENSION = "haste_pages"
 
-FIGURES = dict.fromkeys(
-    (
-        *("edge_flow", "sent_bytes", "preprocessed", "sent_as_found"),
-        *("image_rows", "score_counts", "pace", "failures"),
+FIGURES: Mapping[str, Rule] = {
+    "thumbnail": of_job,
+    "tasks_to_hold": of_jobs,
+    "jobs_of_tasks": of_tasks,
+    **dict.fromkeys(("find_jobs", "latest_failures"), listed),
+    **dict.fromkeys(
+        (
+            *("edge_flow", "sent_bytes", "preprocessed", "sent_as_found"),
+            *("image_rows", "score_counts", "pace", "failures"),
+        ),
+        of_stream,
     ),
-    of_stream,
-)
+}
 """How they may be asked by who may know of some projects only."""
 
 blueprint = Blueprint(
@@ -78,7 +85,8 @@ def pages() -> Pages:
     found, owned = cast(Pages, current_app.extensions[_EXTENSION]), services().owned
     if owned is None:
         return found
-    return replace(found, figures=cast(FigureStore, Guard(found.figures, owned, FIGURES)))
+    figures = cast(FigureStore, Guard(found.figures, owned, FIGURES))
+    return replace(found, figures=figures, kept=found.kept.within(owned.projects))
 
 
 def sessions() -> Sessions:

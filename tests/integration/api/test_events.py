@@ -3,15 +3,18 @@
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from haste_core.errors import TransientError
+from haste_core.tokens import NewToken, Scope, sha256_of
 from haste_server.api import events, watching
 from haste_server.api.services import services
-from tests.integration.api.conftest import LIMITS, Api
+from haste_server.store.sql import SqlStore
+from tests.integration.api.conftest import LIMITS, Api, spec
 from tests.integration.api.test_alerts import raise_alerts
 
 Told = tuple[str, dict[str, Any]]
@@ -71,6 +74,29 @@ def test_the_present_state_comes_first_then_what_changes(api: Api) -> None:
     assert (event["open"], event["done"], event["failed"], event["running"]) == (0, 1, 0, 0)
     assert (event["last_job_id"], event["last_end_at"]) == (first["job_id"], api.now)
     assert (event["mode"], event["completed_at"], event["open_alerts"]) == ("observe", None, 0)
+
+
+def test_what_happens_in_other_projects_is_not_told(store: SqlStore, tmp_path: Path) -> None:
+    api = Api(store, tmp_path / "landing", token="a token of some length")
+    header = {}
+    for project in ("a", "b"):
+        secret = f"the secret of {project}"
+        store.add_token(NewToken(project, (Scope.SUBMIT,), (project,)), sha256_of(secret), now=api.now)
+        header[project] = {"Authorization": f"Bearer {secret}"}
+
+    def submit(project: str, stream_id: str) -> None:
+        answer = api.client.post("/HASTE/job/", json=spec(stream_id=stream_id), headers=header[project])
+        assert answer.status_code == 201, answer.text
+
+    submit("a", "theirs")
+    submit("b", "ours")
+    with Followed(api, **header["b"]) as followed:
+        assert followed.next()[1]["stream_id"] == "ours"
+        submit("a", "theirs-too")
+        submit("b", "ours-too")
+        assert followed.next()[1]["stream_id"] == "ours-too"
+    refused = api.client.get("/HASTE/events?stream_id=theirs", headers=header["b"])
+    assert refused.status_code == 404
 
 
 def test_every_kind_of_change_is_told_once(api: Api) -> None:

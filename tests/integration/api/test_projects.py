@@ -205,6 +205,8 @@ def test_no_route_leads_to_another_project(api: Api, lab: Callable[..., Lab], th
     for rule in api.client.application.url_map.iter_rules():
         if wanted_by(rule.endpoint) is OPEN or rule.endpoint.startswith("pages."):
             continue
+        if rule.endpoint == "events.follow":  # goes on for ever; see the tests of events
+            continue
         for method in rule.methods - {"HEAD", "OPTIONS"} or rule.methods:
             body, headers = BODIES.get(rule.endpoint), HEADERS.get(rule.endpoint, {})
             options = {} if body is None else {"json": body(theirs)}
