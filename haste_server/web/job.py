@@ -50,6 +50,11 @@ class TaskLine:
         return allows(Event.RESET, self.task.state) and self.task.state is not TaskState.RESET
 
     @property
+    def can_run_again(self) -> bool:
+        """True if it was begun, and would not run by itself or by a retry."""
+        return self.task.state is TaskState.RUNNING or self.task.state.succeeded
+
+    @property
     def took_s(self) -> float | None:
         """How long its last attempt ran."""
         began, ended = self.task.started_at, self.task.ended_at
