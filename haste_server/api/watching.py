@@ -155,7 +155,7 @@ class Following:
     def changes(self, follower: Follower) -> Iterator[tuple[StreamMark, JobCounts]]:
         """List the streams that have changed since a follower was told, and note that it is."""
         self._look()
-        for stream_id, mark in list(self._wanted(follower)):
+        for stream_id, mark in self._wanted(follower.stream_id):
             if follower.told.get(stream_id) is mark or not follower.wants(stream_id):
                 continue
             counts = self._counts(mark)
@@ -163,11 +163,23 @@ class Following:
                 follower.told[stream_id] = mark
                 yield mark, counts
 
-    def _wanted(self, follower: Follower) -> Iterator[tuple[str, StreamMark]]:
-        if follower.stream_id is None:
-            return iter(self._marks.items())
-        mark = self._marks.get(follower.stream_id)
-        return iter(() if mark is None else ((follower.stream_id, mark),))
+    def standing(self, stream_id: str | None) -> tuple[object, ...]:
+        """Tell how a stream, or each, and the alerts of all stand: if this is the same, nothing has happened.
+
+        Raises
+        ------
+        TransientError
+            If the database is away.
+        """
+        self._look()
+        open_alerts = sum(mark.open_alerts for mark in self._marks.values())
+        return self._last_alert, open_alerts, *(mark for _, mark in self._wanted(stream_id))
+
+    def _wanted(self, stream_id: str | None) -> list[tuple[str, StreamMark]]:
+        marks = self._marks
+        if stream_id is None:
+            return list(marks.items())
+        return [(stream_id, marks[stream_id])] if stream_id in marks else []
 
     def _look(self) -> None:
         """Look what has changed, unless somebody has just done so, or does."""

@@ -16,6 +16,7 @@ from haste_server.web import (  # noqa: F401 - each adds its pages
     pictures,
     stream,
     streams,
+    unchanged,
     workers,
 )
 

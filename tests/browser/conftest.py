@@ -118,7 +118,7 @@ def watch(page: Page, own_url: str) -> list[str]:
             faults.append(f"{answer.status} from {answer.url}")
 
     def said(message: ConsoleMessage) -> None:
-        # A page that says that something is not there, or wrong, is no fault, though the console calls it one.
+        # A page that says that something is not there, or wrong, is no fault: the console calls it one.
         is_answer = message.location["url"] == page.url and re.search("status of 40[04]", message.text)
         if message.type in ("error", "warning") and not is_answer:
             faults.append(message.text)

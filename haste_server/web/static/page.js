@@ -117,6 +117,7 @@
   let paused = false;
   let asking = false;
   let failures = 0;
+  let tag = ""; // of the page as it was drawn last
   let gapMs = EVERY_MS;
   let lookedAt = performance.now();
   let timer = 0;
@@ -156,13 +157,17 @@
     asking = true;
     const began = performance.now();
     try {
-      const answer = await fetch(location.href, { credentials: "same-origin", cache: "no-store" });
+      const headers = tag ? { "If-None-Match": tag } : {};
+      const answer = await fetch(location.href, { credentials: "same-origin", cache: "no-store", headers });
       if (answer.redirected && new URL(answer.url).pathname !== location.pathname) {
         location.reload(); // the session is over
         return;
       }
-      if (!answer.ok) throw new Error(String(answer.status));
-      renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      if (!answer.ok && answer.status !== 304) throw new Error(String(answer.status));
+      if (answer.ok) {
+        renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
+        tag = [...parts()].some(isBusyIn) ? "" : answer.headers.get("ETag"); // what was left out comes next time
+      } else if (failures) describe();
       failures = 0;
     } catch {
       failures += 1;
