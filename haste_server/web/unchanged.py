@@ -9,6 +9,7 @@ from flask import g, request
 from werkzeug.wrappers import Response
 
 from haste_server.api.services import services
+from haste_server.api.sessions import session_of
 from haste_server.web import admission  # noqa: F401 - it is asked first: who may not look is sent away
 from haste_server.web.pages import blueprint
 
@@ -40,5 +41,5 @@ def _tag(stream_id: str | None) -> str:
     known = services()
     routes = sorted(known.live.now().routes)
     standing = known.following.standing(stream_id)
-    said = (request.full_path, int(known.clock() / OLDEST_S), routes, standing)
+    said = (session_of(request), request.full_path, int(known.clock() / OLDEST_S), routes, standing)
     return sha256(repr(said).encode()).hexdigest()
