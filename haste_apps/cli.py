@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from haste_apps.alerts import alerts
+from haste_apps.auditing import audit
 from haste_apps.connecting import RETRY_FOR_S, quiet_libraries
 from haste_apps.connecting import with_client as _with_client
 from haste_apps.deciding.commands import explain, mode, pin, policy, recall, unpin, verify
@@ -376,6 +377,7 @@ for command in (
     recall,
     verify,
     report,
+    audit,
     score,
     calibrate,
     evaluate,

@@ -18,6 +18,7 @@ from haste_client.answers import (
     PriorityAnswer,
     TaskAnswer,
 )
+from haste_client.audits import AuditCalls
 from haste_client.bulk_actions import TaskChoice, act_on_many
 from haste_client.connection import Connection
 from haste_client.deciding import DecisionCalls
@@ -39,7 +40,7 @@ _STATE_WORDS = ("open", "done", "failed")
 _PAGE = 1000
 
 
-class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls, TokenCalls):
+class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls, TokenCalls, AuditCalls):
     """Talks with one HASTE server.
 
     Parameters

@@ -254,6 +254,7 @@ class Server:
             trash_store=store,
             tokens=store,
             projects=store,
+            audit=store,
             trashes=self.settings.trashes,
             uploads=self._uploads(store, wake),
             wake=wake,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import cast
 
@@ -13,14 +14,16 @@ from haste_core.tokens import Caller
 from haste_server.api import agent
 from haste_server.api.credentials import ANYONE, TokenRefusedError, TooManyFailuresError
 from haste_server.api.origins import READING, check_host, check_origin
-from haste_server.api.requests import bound_silence
-from haste_server.api.scopes import OF_ALL_PROJECTS, OPEN, Wanted, wanted_by
+from haste_server.api.requests import StrictRequest, bound_silence
+from haste_server.api.scopes import OF_ALL_PROJECTS, OPEN, Wanted, is_logged, wanted_by
 from haste_server.api.services import narrow_services, services
-from haste_server.api.sessions import FORM_HEADER, Sessions, session_of
+from haste_server.api.sessions import FORM_FIELD, FORM_HEADER, Sessions, session_of
+from haste_server.authorship import Change, begin_change
 
 PAGES = "pages"
 """The blueprint of the pages, which send people to a form."""
 
+_LONGEST_ADDRESS, _LONGEST_TARGET, _LONGEST_DETAILS = 60, 300, 4000  # characters in the log of changes
 _BEARER = WWWAuthenticate("bearer", {"realm": "HASTE"})
 _BASIC = WWWAuthenticate("basic", {"realm": "HASTE Cloud"})
 _ASK = "this server asks for a token: send 'Authorization: Bearer TOKEN', or set HASTE_TOKEN"
@@ -29,6 +32,7 @@ _ASK_AGENT = "this server asks for its token: give it as the password, with any 
 
 def admit() -> None:
     """Check who asks and what for, and bound how long the body may take."""
+    begin_change(None)  # what this thread handled before is none of this request's
     if services().token is None:
         check_host(request)
     if _is_for_programs():
@@ -54,6 +58,8 @@ def admit_caller(caller: Caller, wanted: Wanted) -> None:
         raise Forbidden(f"the token {caller.name!r} may not do this: it needs to be one of all projects")
     g.haste_caller = caller
     narrow_services(caller)
+    if request.method not in READING and is_logged(request.endpoint):
+        begin_change(_change_by(caller))
 
 
 def caller_in_session() -> Caller | None:
@@ -102,6 +108,26 @@ def _recognised(secret: str, *, ask: str, challenge: WWWAuthenticate) -> Caller:
         raise Unauthorized(f"{error}. {ask[0].upper()}{ask[1:]}", www_authenticate=challenge) from error
     except TooManyFailuresError as error:
         raise TooManyRequests(str(error), retry_after=math.ceil(error.wait_s)) from error
+
+
+def _change_by(caller: Caller) -> Change:
+    return Change(
+        made_at=services().clock(),
+        who=caller.name,
+        address=(request.remote_addr or "")[:_LONGEST_ADDRESS],
+        action=str(request.endpoint),
+        target=request.path[:_LONGEST_TARGET],
+        details=_details,
+    )
+
+
+def _details() -> str:
+    """Tell what the present request asks for, as far as it was read: nothing may wait for its sender now."""
+    if request.blueprint == PAGES:
+        told = json.dumps({name: text for name, text in request.form.items() if name != FORM_FIELD})
+    else:
+        told = cast(StrictRequest, request).json_body.decode("utf-8", "replace")
+    return told if len(told) <= _LONGEST_DETAILS else f"{told[:_LONGEST_DETAILS]}…"
 
 
 def _sessions() -> Sessions:

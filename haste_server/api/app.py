@@ -13,6 +13,7 @@ from flask_openapi3.openapi import OpenAPI
 from haste_server.api import (
     agent,
     alerts,
+    audits,
     bulk_actions,
     events,
     health,
@@ -30,6 +31,7 @@ from haste_server.api.admission import admit
 from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
 from haste_server.api.requests import IdConverter, StrictRequest
 from haste_server.api.services import Services
+from haste_server.authorship import begin_change
 
 
 class _QuickJson(DefaultJSONProvider):
@@ -78,6 +80,7 @@ def create_app(given: Services) -> HasteApp:
     given.install(app.extensions)
     register_problems(app)
     app.before_request(admit)
+    app.teardown_request(lambda _: begin_change(None))
     for module in (
         jobs,
         tasks,
@@ -90,6 +93,7 @@ def create_app(given: Services) -> HasteApp:
         events,
         workers,
         tokens,
+        audits,
         uploads,
         agent,
         health,

@@ -21,7 +21,15 @@ MAX_ID = 10**18 - 1  # fits the database's BIGINT, and a path of digits can be j
 
 
 class StrictRequest(Request):
-    """A request whose JSON body is one object that every JSON reader understands alike."""
+    """A request whose JSON body is one object that every JSON reader understands alike.
+
+    Attributes
+    ----------
+    json_body : bytes
+        What was read of it; empty before.
+    """
+
+    json_body = b""
 
     def get_json(self, *_: Any, **__: Any) -> Any:
         """Read the body; there is no way to have it read less strictly.
@@ -36,7 +44,8 @@ class StrictRequest(Request):
         if self.mimetype != "application/json":
             raise UnsupportedMediaType("send the body as JSON, with 'Content-Type: application/json'")
         try:
-            return parse_json_object(self.get_data())
+            self.json_body = self.get_data()
+            return parse_json_object(self.json_body)
         except RequestEntityTooLarge:
             _refuse(f"the body is larger than {self.max_content_length:,} bytes; send fewer jobs at a time")
 

@@ -51,12 +51,13 @@ _OPERATIONS: Mapping[Wanted, str] = {
         uploads.terminate
     """,
     ADMIN: """
+        audits.list_entries
         tokens.create tokens.list_tokens tokens.revoke
         trashes.empty
     """,
 }
 
-OF_ALL_PROJECTS = frozenset({"tokens.create", "tokens.list_tokens", "tokens.revoke"})
+OF_ALL_PROJECTS = frozenset({"audits.list_entries", "tokens.create", "tokens.list_tokens", "tokens.revoke"})
 """Operations for those only who may know of all projects."""
 
 SCOPES: Mapping[str, Wanted] = {
@@ -68,3 +69,15 @@ SCOPES: Mapping[str, Wanted] = {
 def wanted_by(endpoint: str | None) -> Wanted:
     """Tell what an operation asks for. One that nobody has named here is for administrators."""
     return SCOPES.get(endpoint or "", ADMIN)
+
+
+_NOT_LOGGED = frozenset({"jobs.submit", "jobs.submit_many", "agent.receive", "streams.receive"})
+
+
+def is_logged(endpoint: str | None) -> bool:
+    """Tell whether an operation is a change that the log of changes tells.
+
+    Images that come are not: there are too many of them, and each is a job that tells when it came.
+    """
+    wanted = wanted_by(endpoint)
+    return wanted not in (OPEN, READ, SEND) and endpoint not in _NOT_LOGGED

@@ -11,6 +11,7 @@ from typing import IO, Protocol, cast
 from flask import current_app, g
 
 from haste_core.alert_stores import AlertStore
+from haste_core.audit import AuditStore
 from haste_core.dead_letters import DeadLetters
 from haste_core.events import EventStore
 from haste_core.objects import ObjectStore
@@ -94,7 +95,7 @@ class Services:
 
     Attributes
     ----------
-    jobs, streams, objects, workers, alerts, events, trash_store, tokens, projects
+    jobs, streams, objects, workers, alerts, events, trash_store, tokens, projects, audit
         The store.
     pipelines : mapping of str to Pipeline
         Those that a stream may name.
@@ -140,6 +141,7 @@ class Services:
     trash_store: TrashStore
     tokens: TokenStore
     projects: ProjectStore
+    audit: AuditStore
     pipelines: Mapping[str, Pipeline]
     tiers: frozenset[str]
     uploads: Uploads
@@ -200,6 +202,7 @@ _RULES: Mapping[str, Mapping[str, guards.Rule]] = {
     "uploads": guards.UPLOADS,
     "tokens": {},
     "projects": {},
+    "audit": {},
 }
 
 

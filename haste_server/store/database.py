@@ -17,6 +17,8 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from haste_core.errors import TransientError
+from haste_server.authorship import Change, unlogged_change
+from haste_server.store.schema import audit
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +88,7 @@ class Database:
             try:
                 with self._turn, self.engine.begin() as connection:
                     result = work(connection)
+                    change = _log_change(connection)
                     committing = True
             except DBAPIError as error:
                 broken = error.connection_invalidated and not committing and attempt == 0
@@ -95,6 +98,8 @@ class Database:
                 logger.debug("transaction is tried again", extra={"action": "deadlock", "attempt": attempt})
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - not a secret
             else:
+                if change is not None:
+                    change.is_logged = True
                 return result
         raise AssertionError("unreachable")
 
@@ -163,6 +168,22 @@ class Database:
                 "charset": "utf8mb4",
             },
         )
+
+
+def _log_change(connection: Connection) -> Change | None:
+    """Write down whose change a transaction makes."""
+    change = unlogged_change()
+    if change is not None:
+        row = {
+            "made_at": change.made_at,
+            "who": change.who,
+            "address": change.address,
+            "action": change.action,
+            "target": change.target,
+            "details": change.details(),
+        }
+        connection.execute(sa.insert(audit).values(row))
+    return change
 
 
 def _with_driver(url: URL) -> URL:

@@ -389,3 +389,18 @@ tokens = Table(
     sqlite_autoincrement=True,
     **_MYSQL,
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("entry_id", _Id, primary_key=True, autoincrement=True),
+    Column("made_at", Double, nullable=False),
+    Column("who", String(110), nullable=False),
+    Column("address", String(60), nullable=False),
+    Column("action", String(100), nullable=False),
+    Column("target", String(300), nullable=False),
+    Column("details", Text, nullable=False),
+    Index("ix_audit_who", "who", "entry_id"),
+    sqlite_autoincrement=True,
+    **_MYSQL,
+)

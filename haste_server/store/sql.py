@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from haste_server.store.alerting import Alerting
 from haste_server.store.alerts import Alerts
+from haste_server.store.audit import Audit
 from haste_server.store.deciding import Deciding
 from haste_server.store.emptying import Emptying
 from haste_server.store.events import Events
@@ -52,5 +53,6 @@ class SqlStore(
     Events,
     Tokens,
     Projects,
+    Audit,
 ):
     """All ports of `haste_core` that end in ``Store``, on one database."""

@@ -13,6 +13,7 @@ from haste_core import lifecycle
 from haste_core.errors import ConflictError, HasteError
 from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.stores import JobAction, Swept, TaskAction, TaskFilter
+from haste_server.authorship import note_unchanged
 from haste_server.changes import log_changes
 from haste_server.store.handout import state_changes
 from haste_server.store.history import note_revoked
@@ -165,6 +166,8 @@ class UserActions(SqlPart):
 
         def work(connection: Connection) -> list[tuple[JobRecord, _Asked]]:
             asked = [(job, ask(job)) for job in load(connection).values()]
+            if not any(answer.granted for _, answer in asked):
+                note_unchanged()
             changes = [(before, answer.job) for before, answer in asked]
             save_changes(self.database, connection, changes)
             note_revoked(connection, changes, now=now)

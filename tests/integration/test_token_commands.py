@@ -103,6 +103,20 @@ def test_what_cannot_be_done_is_said(url: str) -> None:
     assert haste("token", "create", "b", "--scope", "read", "--expires", "soon").exit_code == 2
 
 
+def test_the_log_of_changes_is_shown(url: str) -> None:
+    haste("token", "create", "a", "--scope", "read")
+    haste("token", "create", "b", "--scope", "read")
+    haste("token", "revoke", "a")
+
+    lines = [json.loads(line) for line in haste("audit", "--json", "--limit", "2").stdout.splitlines()]
+    assert [(line["who"], line["action"], line["target"]) for line in lines] == [
+        ("(settings)", "tokens.revoke", "/HASTE/token/a/revoke"),
+        ("(settings)", "tokens.create", "/HASTE/tokens/"),
+    ]
+    assert "tokens.revoke" in haste("audit").stdout
+    assert haste("audit", "--who", "a", "--json").stdout == ""
+
+
 def test_ends_are_read_as_spans_and_dates() -> None:
     assert time_of("12h", now=100.0) == 100.0 + 12 * 3600
     assert time_of(" 90d", now=0.0) == 90 * 86_400

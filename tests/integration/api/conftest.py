@@ -66,6 +66,7 @@ class Api:
             trash_store=self.store,
             tokens=self.store,
             projects=self.store,
+            audit=self.store,
             trashes={"archive": 30},
             pipelines=load_pipelines(),
             tiers=named_tiers(load_pipelines()) | {"archive"},

@@ -60,6 +60,7 @@ class Landing:
             trash_store=NOTHING,
             tokens=NOTHING,
             projects=NOTHING,
+            audit=NOTHING,
             pipelines={},
             tiers=frozenset(),
             uploads=self.uploads,

@@ -148,6 +148,23 @@ def upgrade() -> None:
         batch_op.create_index('ix_objects_score', ['stream_id', 'score', 'job_id', 'size_bytes'], unique=False)
         batch_op.create_index('ix_objects_tier', ['stream_id', 'tier', 'score', 'job_id', 'size_bytes'], unique=False)
 
+    op.create_table('audit',
+    sa.Column('entry_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('made_at', sa.Double(), nullable=False),
+    sa.Column('who', sa.String(length=110), nullable=False),
+    sa.Column('address', sa.String(length=60), nullable=False),
+    sa.Column('action', sa.String(length=100), nullable=False),
+    sa.Column('target', sa.String(length=300), nullable=False),
+    sa.Column('details', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('entry_id'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB',
+    sqlite_autoincrement=True
+    )
+    with op.batch_alter_table('audit', schema=None) as batch_op:
+        batch_op.create_index('ix_audit_who', ['who', 'entry_id'], unique=False)
+
     op.create_table('tokens',
     sa.Column('token_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('name', sa.String(length=100), nullable=False),
@@ -352,6 +369,10 @@ def downgrade() -> None:
     op.drop_table('tasks')
     op.drop_table('streams')
     op.drop_table('tokens')
+    with op.batch_alter_table('audit', schema=None) as batch_op:
+        batch_op.drop_index('ix_audit_who')
+
+    op.drop_table('audit')
     with op.batch_alter_table('objects', schema=None) as batch_op:
         batch_op.drop_index('ix_objects_tier')
         batch_op.drop_index('ix_objects_score')
