@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
+_HELD_WINERRORS = frozenset({32, 33})  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
 _BEYOND = 2**30  # Windows keeps others from reading what is locked; nothing is that far behind
 
 
@@ -55,3 +56,8 @@ def try_lock(file: IO[bytes]) -> bool:
         _lock(file)
         return True
     return False
+
+
+def is_held_elsewhere(error: BaseException) -> bool:
+    """Tell whether a file could not be used since another program of Windows has it open for itself."""
+    return isinstance(error, PermissionError) and getattr(error, "winerror", None) in _HELD_WINERRORS

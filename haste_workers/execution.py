@@ -15,6 +15,7 @@ import structlog
 from haste_core.errors import PermanentError, TransientError
 from haste_core.messages import Outcome, TaskMessage, TaskResult
 from haste_core.states import TaskState
+from haste_runtime.locks import is_held_elsewhere
 from haste_workers.answers import MAX_ANSWER_BYTES, Answer, Handler, UnusableAnswerError, as_answer, sendable
 from haste_workers.context import ProgressListener, TaskContext
 from haste_workers.measured import own_peak_bytes, size_text
@@ -106,6 +107,8 @@ class Executor:
             return error.state, str(error)
         if isinstance(error, FileNotFoundError) and _is_source(error, context):
             return TaskState.SOURCE_MISSING, f"there is no file {error.filename}"
+        if isinstance(error, PermissionError) and is_held_elsewhere(error):
+            return TaskState.REMOTE_TROUBLE, f"another program has {error.filename} open for itself"
         if isinstance(error, MemoryError):
             self.worn_out = True
             return TaskState.ERROR, self._memory_message()

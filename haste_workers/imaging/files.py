@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from haste_core.errors import HasteError, PermanentError, SourceMissingError, TransientError
+from haste_runtime.locks import is_held_elsewhere
 from haste_workers.imaging.formats.mrc import is_mrc
 from haste_workers.imaging.image import UnreadableImageError
 
@@ -110,6 +111,8 @@ def as_image_errors(path: Path) -> Iterator[None]:
     except IsADirectoryError as error:
         raise UnreadableImageError("it is a folder") from error
     except PermissionError as error:
+        if is_held_elsewhere(error):
+            raise TransientError(f"another program has {path} open for itself") from error
         raise PermanentError(f"the worker's account may not read {path}") from error
     # Decoders fail on damaged files in every way that Python has, struct.error to RecursionError.
     except Exception as error:

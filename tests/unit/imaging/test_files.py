@@ -11,6 +11,13 @@ from haste_workers.imaging.files import appearing_whole, as_image_errors
 from haste_workers.imaging.image import UnreadableImageError
 
 
+def held_by_another_program() -> PermissionError:
+    """Make the error that Windows has for a file that another program has open for itself."""
+    error = PermissionError(errno.EACCES, "The process cannot access the file")
+    error.winerror = 32  # type: ignore[attr-defined]
+    return error
+
+
 @pytest.mark.parametrize(
     ("failure", "expected", "words"),
     [
@@ -18,6 +25,7 @@ from haste_workers.imaging.image import UnreadableImageError
         (NotADirectoryError(), SourceMissingError, "no file"),
         (IsADirectoryError(), UnreadableImageError, "a folder"),
         (PermissionError(), PermanentError, "may not read"),
+        (held_by_another_program(), TransientError, "another program has field.tif open"),
         (OSError(errno.EIO, os.strerror(errno.EIO)), TransientError, "for now"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), TransientError, "No space left"),
         (OSError("image file is truncated"), UnreadableImageError, "truncated"),

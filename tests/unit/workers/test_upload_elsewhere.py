@@ -1,5 +1,6 @@
 """The handler of `upload` where it sends to another server than its own, which may be away for long."""
 
+import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from haste_core.states import TaskState
 from haste_workers import sending
+from haste_workers.handlers import upload
 from haste_workers.pacing import Hours
 from tests.services.forward_proxy import running_forward_proxy
 from tests.services.tls import certified
@@ -69,6 +71,45 @@ def test_what_is_the_files_fault_is_final(
     result = run_task("upload", source, settings=of(landing))
     assert result.state is TaskState.ERROR
     assert f"{status} too large for this server" in result.message
+
+
+def test_a_file_that_another_program_holds_is_tried_again_later(
+    run_task: RunTask, landing: Landing, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where the microscope's program may open a file anew for itself."""
+    held = PermissionError(errno.EACCES, "The process cannot access the file", str(source))
+    held.winerror = 32  # type: ignore[attr-defined]
+
+    def refuse(_path: Path) -> str:
+        raise held
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upload, "sha256_of", refuse)
+        result = run_task("upload", source, settings=of(landing))
+    assert result.state is TaskState.REMOTE_TROUBLE
+    assert result.message == f"another program has {source} open for itself"
+    assert run_task("upload", source, settings=of(landing)).state is TaskState.DONE
+
+
+def test_a_clock_that_jumps_does_not_end_the_patience(
+    run_task: RunTask, landing: Landing, source: Path, on_pause: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing.refusal = (503, {"detail": "not now"})
+    jumps = iter([2e9, 0.0, 1e9])
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        jump = next(jumps, None)
+        if jump is None:
+            landing.refusal = None
+        else:
+            monkeypatch.setattr(time, "time", lambda: jump)
+        pauses.append(seconds)
+
+    on_pause(pause)
+    result = run_task("upload", source, settings=of(landing, patience_s=60))
+    assert result.state is TaskState.DONE, result.message
+    assert pauses == [0.5, 1, 2, 4]
 
 
 def test_certificates_of_the_labs_own_authority(run_task: RunTask, source: Path, tmp_path: Path) -> None:
