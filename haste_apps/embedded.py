@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0  # the server itself gives running tasks 20
 _READY_S = 1.0  # one try to ask it; the next try waits no longer than needed
 _LAST_LINES = 15
+_URL_FILES = "url-"
 
 
 class OwnServerError(RunFailedError):
@@ -46,6 +48,8 @@ class EmbeddedServer:
     ----------
     url : str
         Where it answers, after `wait_until_ready`.
+    url_file : Path
+        Where the server writes that.
     """
 
     def __init__(
@@ -58,10 +62,11 @@ class EmbeddedServer:
         whose: str = "demo",
     ) -> None:
         self._data_dir = data_dir
-        self._url_file = data_dir / "url"
+        # Of its own: what a killed program has left of its server may still be starting, and write one.
+        self.url_file = data_dir / f"{_URL_FILES}{secrets.token_hex(4)}"
         self._log = data_dir / "server.log"
         self._arguments = [
-            *("--data-dir", str(data_dir), "--port", "0", "--url-file", str(self._url_file)),
+            *("--data-dir", str(data_dir), "--port", "0", "--url-file", str(self.url_file)),
             *("--parent", str(os.getpid())),  # should we be killed, it ends by itself
             *(part for name, path in roots.items() for part in ("--root", f"{name}={path}")),
         ]
@@ -73,7 +78,8 @@ class EmbeddedServer:
 
     def __enter__(self) -> Self:
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        self._url_file.unlink(missing_ok=True)  # of one that was killed
+        for left in self._data_dir.glob(f"{_URL_FILES}*"):  # by those that were killed
+            left.unlink(missing_ok=True)
         # What a lab has set up for its own server must not lead this one to its database and broker.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
         environment |= self._environment
@@ -142,7 +148,7 @@ class EmbeddedServer:
             pause(0.05)
 
     def _is_ready(self) -> bool:
-        self.url = self._url_file.read_text(encoding="utf-8").strip() if self._url_file.exists() else ""
+        self.url = self.url_file.read_text(encoding="utf-8").strip() if self.url_file.exists() else ""
         if not self.url:
             return False
         try:

@@ -7,7 +7,7 @@ import typer
 
 from haste_apps import embedded
 from haste_apps.demo.simulated import DemoStuckError
-from haste_apps.embedded import EmbeddedServer
+from haste_apps.embedded import EmbeddedServer, OwnServerError
 from haste_apps.exits import explained_errors
 from haste_client import ServerError
 from haste_core.errors import InvalidError, OutcomeUnknownError, Problem, TransientError
@@ -39,3 +39,17 @@ def test_server_that_does_not_start_is_no_wrong_usage(
         started.wait_until_ready(time.sleep)
     assert ended.value.exit_code == 5
     assert "ended with code 1" in capsys.readouterr().err
+
+
+def test_address_of_a_server_that_a_killed_program_left_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded.sys, "executable", "/bin/false" if sys.platform != "win32" else "where")
+    left = EmbeddedServer(tmp_path / "s", roots={})
+    with EmbeddedServer(tmp_path / "s", roots={}) as started:
+        left.url_file.write_text("http://127.0.0.1:9")
+        with pytest.raises(OwnServerError):
+            started.wait_until_ready(time.sleep)
+        assert started.url == ""
+    with EmbeddedServer(tmp_path / "s", roots={}):
+        assert not left.url_file.exists()
