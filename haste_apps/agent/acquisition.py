@@ -237,10 +237,8 @@ class _Sending:
 
     def knows(self, file: ImageFile) -> bool:
         """Tell whether this very version was found before, also with another operator."""
-        version = self._versions.of(file)
-        return self._sent.knows(file.source_id, version) or any(
-            submission.knows(file) for submission in self._submissions.values()
-        )
+        here = any(submission.knows(file) for submission in self._submissions.values())
+        return here or self._sent.knows(file.source_id, self._versions.of(file))
 
     def add(self, files: Iterable[ImageFile]) -> None:
         """Store what was found."""

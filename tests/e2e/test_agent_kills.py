@@ -151,7 +151,7 @@ def test_a_hundred_kills_at_random_lose_nothing_and_send_nothing_twice(tmp_path:
         try:
             for number in range(SOME):
                 write_picture(folder / "day0" / f"B{number:02}.tif", IMAGES + number, threading.Event())
-            longest_s = 1.5 * time_until_it_sends(agent, said, link)
+            longest_s = 1.4 * time_until_it_sends(agent, said, link)
             with filling(folder, over_s=KILLS * longest_s / 3):
                 kill_at_random(agent, said, longest_s=longest_s)
             had = len(jobs_at(central))

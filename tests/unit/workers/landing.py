@@ -47,7 +47,7 @@ class Landing:
         self.uploads = FolderUploads(
             landing=FolderLandingArea(self.folder, site="hpc"),
             arrivals=NOTHING,
-            max_bytes=10**9,
+            max_bytes=10**11,
             keep_s=1000,
         )
         services = Services(

@@ -1,6 +1,8 @@
 """The handler of `upload` where it sends to another server than its own, which may be away for long."""
 
 import errno
+import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from haste_core.states import TaskState
 from haste_workers import sending
+from haste_workers.durable import sha256_of
 from haste_workers.handlers import upload
 from haste_workers.pacing import Hours
 from tests.services.forward_proxy import running_forward_proxy
@@ -170,3 +173,30 @@ def test_no_faster_than_the_limit(run_task: RunTask, landing: Landing, source: P
     result = run_task("upload", source, settings=of(landing, bytes_per_s=1_500_000))
     assert result.state is TaskState.DONE, result.message
     assert time.monotonic() - began > 0.25  # 0.4 s, but for the first pieces
+
+
+@pytest.mark.slow  # 10 GB are hashed twice; quick: test_after_a_broken_connection_the_rest_is_sent
+def test_ten_gigabytes_are_gone_on_with(
+    run_task: RunTask, landing: Landing, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size_bytes, last_bytes = 10 * 10**9, 500_000
+    if shutil.disk_usage(data_dir).free < 2 * size_bytes:
+        pytest.skip("the landing area asks for as much room as the file has bytes, though it is sparse here")
+    source = data_dir / "stack.tif"
+    with source.open("wb") as file:
+        file.seek(size_bytes - last_bytes)
+        file.write(os.urandom(last_bytes))
+    sha256 = sha256_of(source)
+    monkeypatch.setattr(upload, "sha256_of", lambda _path: sha256)
+    landing.cuts.append(200_000)
+
+    def receive_most() -> None:
+        for part in landing.folder.glob(".uploads/*.part"):
+            os.truncate(part, size_bytes - last_bytes)
+
+    landing.on_creation = receive_most
+    result = run_task("upload", source, settings=of(landing))
+    assert result.state is TaskState.DONE, result.message
+    assert landing.received_bytes == 200_000 + last_bytes
+    (landed,) = landing.folder.glob(f"plate7/??/{sha256}.tif")
+    assert landed.stat().st_size == result.response["size_bytes"] == size_bytes

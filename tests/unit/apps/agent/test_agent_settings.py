@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from haste_apps.agent.checks import check_choices
 from haste_apps.agent.cli import app
 from haste_apps.agent.own_server import local_pipeline, local_stream_id
 from haste_apps.agent.settings import AgentSettings, load_settings
@@ -142,3 +143,14 @@ def test_end_markers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(None, **GIVEN, end_markers=["end.txt"]).end_markers == ("end.txt",)
     with pytest.raises(InvalidError, match="in braces stands name or stem"):
         load_settings(None, **GIVEN, end_markers=["{suffix}.done"])
+
+
+def test_a_folder_that_is_not_there_or_may_not_be_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidError, match="there is no folder"):
+        check_choices(settings(path=tmp_path / "none"))
+    check_choices(settings(path=tmp_path))
+    monkeypatch.setattr("os.access", lambda *_: False)  # whoever runs the tests may read everything
+    with pytest.raises(InvalidError, match="may not be read by this user account"):
+        check_choices(settings(path=tmp_path))
