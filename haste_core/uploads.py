@@ -30,6 +30,7 @@ from haste_core.windows_paths import trouble_with_name
 
 MAX_METADATA_NESTING = 23  # in a job spec, which may be 24 deep
 MAX_SIDECAR_NAME_BYTES = 200
+CONTAINER_SUFFIX = ".zarr"
 CHECKSUMS = ("sha256", "sha1")
 """By which a piece of an upload can be checked."""
 
@@ -129,6 +130,9 @@ class UploadMetadata(BaseModel):
         Of the job; written as JSON.
     job : str
         ``no``: the file is kept, and nothing more is done.
+    packed : str, optional
+        ``tar``: the file is a folder of OME-Zarr, packed as by ``tar --format=ustar``. It is unpacked, and
+        `sha256` is that of the list of its files.
     sidecar : str
         ``yes``: the file belongs to objects that come after it and name it. It keeps its name, and is no job.
     sidecars : tuple of SidecarNote
@@ -148,12 +152,26 @@ class UploadMetadata(BaseModel):
     priority: Priority = 1.0
     metadata: Annotated[JsonObject, BeforeValidator(_json)] = Field(default_factory=dict)
     job: Literal["yes", "no"] = "yes"
+    packed: Literal["tar"] | None = None
     sidecar: Literal["yes", "no"] = "no"
     sidecars: Annotated[tuple[SidecarNote, ...], BeforeValidator(_json), Field(max_length=MAX_SIDECARS)] = ()
+
+    @field_validator("packed")
+    @classmethod
+    def _is_a_container(cls, packed: str | None, info: ValidationInfo) -> str | None:
+        if packed is not None and not info.data.get("filename", "").lower().endswith(CONTAINER_SUFFIX):
+            raise ValueError(
+                f"only folders of OME-Zarr are taken, with a filename that ends with {CONTAINER_SUFFIX}"
+            )
+        if packed is not None and info.data.get("sha256") is None:
+            raise ValueError("tell its sha256, that of the list of its files")
+        return packed
 
     @field_validator("sidecar")
     @classmethod
     def _has_a_name(cls, sidecar: str, info: ValidationInfo) -> str:
+        if sidecar == "yes" and info.data.get("packed"):
+            raise ValueError("a folder is no sidecar")
         if sidecar == "yes":
             _one_name(info.data.get("filename", ""))
         return sidecar
@@ -195,6 +213,11 @@ class UploadMetadata(BaseModel):
     def wants_job(self) -> bool:
         """Whether the stream's tasks shall be done with the file."""
         return self.stream_id is not None and self.job == "yes" and not self.is_sidecar
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether a folder is to be made of the file."""
+        return self.packed is not None
 
     @property
     def is_sidecar(self) -> bool:

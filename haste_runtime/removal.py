@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 
@@ -20,7 +21,7 @@ def mark_used(path: Path) -> bool:
 
 
 def remove_unused(path: Path, *, since: float, aside: Path) -> bool:
-    """Remove a file unless it was written or marked since a moment.
+    """Remove a file, or a folder, unless it was written or marked since a moment.
 
     It is looked at again out of the way: who marks it before finds it put back, who comes after finds nothing
     to mark and writes it anew. So nobody who was told that the file is there loses it.
@@ -45,9 +46,27 @@ def remove_unused(path: Path, *, since: float, aside: Path) -> bool:
     except FileNotFoundError:  # somebody else was quicker
         return False
     if aside.stat().st_mtime < since:
-        aside.unlink()
+        discard(aside)
         return True
-    with contextlib.suppress(FileExistsError):  # it was written anew in the meantime
+    _put_back(aside, path)
+    return False
+
+
+def discard(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _put_back(aside: Path, path: Path) -> None:
+    """Give back its name to what was moved aside, unless it was written anew in the meantime."""
+    if aside.is_dir():
+        with contextlib.suppress(OSError):  # a folder that is not empty is not replaced
+            aside.rename(path)
+        discard(aside)
+        return
+    with contextlib.suppress(FileExistsError):
         os.link(aside, path)
     aside.unlink()
-    return False

@@ -13,6 +13,7 @@ import requests
 from haste_core.errors import PermanentError, TransientError
 from haste_core.messages import Place
 from haste_core.uploads import metadata_header
+from haste_runtime.packing import open_packed
 
 FILES = "/HASTE/files/"
 
@@ -57,7 +58,8 @@ def send_file(call: Call, source: Path, *, metadata: Mapping[str, Any], on_sent:
     ----------
     call : Call
     source : Path
-        A file. It is sent as long as it is now, if it grows meanwhile.
+        A file, or a folder, which is packed on the way. If it grows meanwhile, it is sent as long as it is
+        now.
     metadata : mapping
         For `haste_core.uploads.UploadMetadata`; with ``sha256``, by which the server finds what it has.
     on_sent : callable
@@ -70,8 +72,8 @@ def send_file(call: Call, source: Path, *, metadata: Mapping[str, Any], on_sent:
     TransientError
         If the file becomes shorter.
     """
-    with source.open("rb") as file:
-        length = os.fstat(file.fileno()).st_size
+    with open_packed(source) if source.is_dir() else source.open("rb") as file:
+        length = file.seek(0, os.SEEK_END)
         headers = {
             "Tus-Resumable": "1.0.0",
             "Upload-Length": str(length),

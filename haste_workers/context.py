@@ -112,8 +112,8 @@ class TaskContext:
         path = self.source_path()
         if path.is_dir():
             raise BadInputError(
-                f"{path} is a folder; this task works on single files (a folder of OME-Zarr can be scored "
-                "and put to tiers, but not be uploaded or made smaller)"
+                f"{path} is a folder; this task works on single files (a folder of OME-Zarr can be scored, "
+                "uploaded and put to tiers, but not made smaller)"
             )
         return path
 

@@ -18,11 +18,13 @@ class Original(StrEnum):
     DELETED = "deleted"
     GONE = "gone"
     ANOTHER = "another"  # written anew since; it is sent, too, and then deleted
-    NEEDED = "needed"  # what the server has was made by an operator that loses something
+    NEEDED = "needed"  # what the server has was made by an operator that loses something; or it is a folder
 
 
 def delete_original(folder: Path, job: JobAnswer) -> Original:
     """Delete the original of an image that the server has confirmed, if it is still what was sent.
+
+    Folders stay: what a program writes into one while it is deleted would be lost.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ def delete_original(folder: Path, job: JobAnswer) -> Original:
         return Original.NEEDED
     path = deep_folder(folder.absolute()) / job.source_id
     sent = tuple((job.source_version or "").split("-")[:2])
+    if path.is_dir():
+        return Original.NEEDED
     try:
         if _version(path) != sent or sha256_of(path) != sha256 or _version(path) != sent:
             return Original.ANOTHER

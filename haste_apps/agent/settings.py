@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
+from haste_client.containers import CONTAINER_SUFFIX
 from haste_client.directory import IMAGE_SUFFIXES, stream_id_for
 from haste_client.end_markers import EndMarkers
 from haste_core.errors import HasteError, InvalidError, Problem
@@ -187,9 +188,10 @@ class AgentSettings(BaseModel):
     @field_validator("include")
     @classmethod
     def _are_suffixes(cls, include: tuple[str, ...]) -> tuple[str, ...]:
-        unreadable = sorted(set(include) - IMAGE_SUFFIXES)
+        known = IMAGE_SUFFIXES | {CONTAINER_SUFFIX}
+        unreadable = sorted(set(include) - known)
         if unreadable:
-            raise ValueError(f"{', '.join(unreadable)}: known are {', '.join(sorted(IMAGE_SUFFIXES))}")
+            raise ValueError(f"{', '.join(unreadable)}: known are {', '.join(sorted(known))}")
         return include
 
     @model_validator(mode="after")

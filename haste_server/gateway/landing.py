@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from haste_core.errors import InvalidError, Problem
 from haste_core.messages import Place
-from haste_core.uploads import UploadMetadata
+from haste_core.uploads import SidecarNote, UploadMetadata
 from haste_runtime.folders import sync_folder
-from haste_runtime.removal import mark_used, remove_unused
+from haste_runtime.removal import discard, mark_used, remove_unused
 
 ROOT_NAME = "landing"
 """The root under which all sites that can read the landing area know it."""
@@ -60,13 +61,29 @@ class FolderLandingArea:
         """Tell where a file of which this was said is kept, or would be."""
         if said.is_sidecar:
             return self._place_of_sidecar(said, said.filename, sha256, size_bytes)
+        if said.is_packed:  # how large it was on its way
+            place = self.place_of(stream_id=said.stream, name=said.filename, sha256=sha256, size_bytes=0)
+            return place.model_copy(update={"size_bytes": None})
         return self.place_of(stream_id=said.stream, name=said.filename, sha256=sha256, size_bytes=size_bytes)
 
-    def sidecars_of(self, said: UploadMetadata) -> dict[str, Place]:
-        """Tell by their names where the sidecars of an object are, if they were sent before it."""
-        return {
-            note.name: self._place_of_sidecar(said, note.name, note.sha256, None) for note in said.sidecars
-        }
+    def sidecar_urls(self, said: UploadMetadata) -> list[str]:
+        """Tell where the sidecars of an object are, if they were sent before it."""
+        return [self._sidecar(said, note).url for note in said.sidecars]
+
+    def check_sidecars(self, said: UploadMetadata) -> None:
+        """Refuse an object whose sidecars were not sent before it.
+
+        Raises
+        ------
+        InvalidError
+        """
+        missing = [note.name for note in said.sidecars if not self.holds(self._sidecar(said, note))]
+        if missing:
+            what = f"{', '.join(missing)}: not here yet; send it first, with `sidecar` yes"
+            raise InvalidError([Problem("Upload-Metadata.sidecars", what)])
+
+    def _sidecar(self, said: UploadMetadata, note: SidecarNote) -> Place:
+        return self._place_of_sidecar(said, note.name, note.sha256, None)
 
     def _place_of_sidecar(
         self, said: UploadMetadata, name: str, sha256: str, size_bytes: int | None
@@ -85,15 +102,36 @@ class FolderLandingArea:
         self._sync(path)
         return True
 
-    def adopt(self, file: Path, place: Place) -> None:
-        """Move a whole file, whose bytes are on disk, to its place; the same content may be there."""
+    def adopt(self, whole: Path, place: Place) -> None:
+        """Move a whole file or folder, whose bytes are on disk, to its place, unless it is there."""
         path = self._path(place)
         path.parent.mkdir(parents=True, exist_ok=True)
         if mark_used(path):
-            file.unlink()
+            self._discard(whole)
         else:
-            file.replace(path)
+            self._move(whole, path)
         self._sync(path)
+
+    def _move(self, whole: Path, path: Path) -> None:
+        try:
+            whole.replace(path)
+        except OSError:
+            if not (whole.is_dir() and path.is_dir()):
+                raise
+            self._discard(
+                whole
+            )  # the same folder has come there in between; unlike a file it is not replaced
+
+    def _discard(self, whole: Path) -> None:
+        """Remove what nobody needs, so that no part of it is ever taken for the whole."""
+        aside = self._aside()
+        whole.rename(aside)
+        discard(aside)
+
+    def _aside(self) -> Path:
+        aside = self.folder / _OUTGOING / f"{secrets.token_hex(8)}.superseded"
+        aside.parent.mkdir(exist_ok=True)
+        return aside
 
     def streams(self) -> list[str]:
         """List the streams of which there are files."""
@@ -111,9 +149,7 @@ class FolderLandingArea:
     def remove(self, url: str, *, since: float) -> bool:
         """Remove a file that `unused` has found; False if it was sent again since, or is gone."""
         path = self._path_of(url)
-        aside = self.folder / _OUTGOING / f"{secrets.token_hex(8)}.superseded"
-        aside.parent.mkdir(exist_ok=True)
-        return remove_unused(path, since=since, aside=aside)
+        return remove_unused(path, since=since, aside=self._aside())
 
     def prepare(self) -> None:
         """Make the folders, and remove what a kill left behind long ago."""
@@ -123,7 +159,7 @@ class FolderLandingArea:
             # Another server may share the folder and clean up too, or still look.
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < time.time() - FORGOTTEN_AFTER_S:
-                    path.unlink()
+                    discard(path)
 
     def _path(self, place: Place) -> Path:
         return self._path_of(place.url)

@@ -22,7 +22,6 @@ from haste_core.errors import (
     HasteError,
     InvalidError,
     NotFoundError,
-    Problem,
     TransientError,
 )
 from haste_core.messages import Place
@@ -36,6 +35,8 @@ from haste_core.uploads import (
     UploadMetadata,
     UploadTooLargeError,
 )
+from haste_runtime.packing import unpack
+from haste_runtime.removal import discard
 from haste_server.gateway.arrivals import Arrivals
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.receiving import flush_to_disk, receive
@@ -52,7 +53,7 @@ from haste_server.gateway.upload_records import (
 log = structlog.get_logger(__name__)
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_RECORD, _PART = ".upload", ".part"
+_RECORD, _PART, _UNPACKED = ".upload", ".part", ".unpacked"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class FolderUploads:
         upload_id = by_content or secrets.token_hex(16)
         with self._made(upload_id) as record:
             if not self._can_go_on(upload_id, record):
-                self._part(upload_id).unlink(missing_ok=True)
+                self._discard_bytes(upload_id)
                 record.begin(length=length, header=header, began_at=self.clock(), projects=projects)
                 self._use_what_is_here(record, said)
                 self._check_space(upload_id, record)
@@ -315,38 +316,36 @@ class FolderUploads:
             return upload
         said = UploadMetadata.parse(upload.header)
         place = upload.place or self._checked_place(upload, record, said, sha256)
-        part = self._part(upload_id)
-        if part.exists():
-            self.landing.adopt(part, place)
+        whole = self._unpacked(upload_id) if said.is_packed else self._part(upload_id)
+        if whole.exists():
+            self.landing.adopt(whole, place)
         elif not self.landing.holds(place):
             self._drop(upload_id, record)
             raise UploadGoneError("the file was taken away before its upload was finished; send it again")
-        job_id = self._submit(said, place, record.known.get("projects")) if said.wants_job else None
+        self._part(upload_id).unlink(missing_ok=True)  # of what was packed
+        job_id = self._submit(said, place, record.known.get("projects"))
         record.add(job_id=job_id, finished_at=self.clock())
         return self._upload(upload_id, record.known)
 
     def _check_job(self, said: UploadMetadata) -> None:
         """Refuse early what could make no job in the end, if it is to make one."""
-        if not said.wants_job:
-            return
-        sidecars = self.landing.sidecars_of(said)
-        missing = [name for name, place in sidecars.items() if not self.landing.holds(place)]
-        if missing:
-            what = f"{', '.join(missing)}: not here yet; send it first, with `sidecar` yes"
-            raise InvalidError([Problem("Upload-Metadata.sidecars", what)])
-        urls = [place.url for place in sidecars.values()]
-        self.arrivals.check(said, site=self.landing.site, sidecars=urls)
+        if said.wants_job:
+            self.landing.check_sidecars(said)
+            self.arrivals.check(said, site=self.landing.site, sidecars=self.landing.sidecar_urls(said))
 
-    def _submit(self, said: UploadMetadata, place: Place, projects: Sequence[str] | None) -> int:
-        urls = [sidecar.url for sidecar in self.landing.sidecars_of(said).values()]
-        return self.arrivals.submit(said, place, urls, projects)
+    def _submit(self, said: UploadMetadata, place: Place, projects: Sequence[str] | None) -> int | None:
+        if not said.wants_job:
+            return None
+        return self.arrivals.submit(said, place, self.landing.sidecar_urls(said), projects)
 
     def _checked_place(
         self, upload: Upload, record: UploadRecord, said: UploadMetadata, sha256: str | None
     ) -> Place:
         part = self._part(upload.upload_id)
         part.touch()  # of nothing, nothing may have been sent
-        if sha256 is None:
+        if said.is_packed:
+            sha256 = self._unpack(upload, record)
+        elif sha256 is None:
             with part.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if said.sha256 not in (None, sha256):
@@ -359,6 +358,14 @@ class FolderUploads:
         place = self.landing.place_for(said, sha256, upload.length)
         record.add(place=place.model_dump(exclude_none=True))
         return place
+
+    def _unpack(self, upload: Upload, record: UploadRecord) -> str:
+        self._check_room(upload.length)
+        try:
+            return unpack(self._part(upload.upload_id), self._unpacked(upload.upload_id))
+        except InvalidError:  # it will not be another
+            self._drop(upload.upload_id, record)
+            raise
 
     def _upload(self, upload_id: str, known: Mapping[str, Any]) -> Upload:
         return upload_of(upload_id, known, self._part(upload_id), keep_s=self.keep_s)
@@ -390,8 +397,12 @@ class FolderUploads:
         return self._record(upload_id)
 
     def _drop(self, upload_id: str, record: UploadRecord) -> None:
-        self._part(upload_id).unlink(missing_ok=True)
+        self._discard_bytes(upload_id)
         record.remove()
+
+    def _discard_bytes(self, upload_id: str) -> None:
+        self._part(upload_id).unlink(missing_ok=True)
+        discard(self._unpacked(upload_id))
 
     @property
     def _folder(self) -> Path:
@@ -399,6 +410,9 @@ class FolderUploads:
 
     def _record(self, upload_id: str) -> Path:
         return self._folder / f"{upload_id}{_RECORD}"
+
+    def _unpacked(self, upload_id: str) -> Path:
+        return self._folder / f"{upload_id}{_UNPACKED}"
 
     def _part(self, upload_id: str) -> Path:
         return self._folder / f"{upload_id}{_PART}"

@@ -16,7 +16,7 @@ from haste_runtime.tus import Sent
 from haste_workers.answers import Answer
 from haste_workers.context import TaskContext
 from haste_workers.destination import Destination
-from haste_workers.durable import sha256_of
+from haste_workers.durable import CONTAINER_SUFFIX, sha256_of, size_of
 from haste_workers.handlers.parameters import HandlerParameters
 from haste_workers.naming import object_name
 from haste_workers.sending import Sender, wait_for
@@ -68,7 +68,7 @@ def upload(_job: Mapping[str, Any], task: TaskMessage, context: TaskContext) -> 
     """
     parameters = UploadParameters.of(context)
     destination = _destination(context)
-    path = context.source_file()
+    path = _object(context)
     errand = _Errand(path, parameters, destination, context)
     sha256 = task.place.sha256 or sha256_of(path)
     try:
@@ -112,7 +112,7 @@ class _Errand:
         """Tell what the file was made from, and how, if it is no more as the microscope wrote it."""
         job, place = self.context.message.job, self.context.message.place
         if place.url == job["source_url"]:
-            return {"original_sha256": sha256, "original_bytes": self.path.stat().st_size}
+            return {"original_sha256": sha256, "original_bytes": size_of(self.path)}
         made = job["response"].get("preprocess", {})
         return {
             "original_sha256": made.get("source_sha256"),
@@ -139,9 +139,11 @@ class _Errand:
 
     def _said(self, sha256: str) -> dict[str, Any]:
         context = self.context
+        packed = "tar" if self.path.is_dir() else None
         if not self.parameters.job:
             name = object_name(context.source_id, suffix=self.path.suffix).as_posix()
-            return {"stream_id": context.stream_id, "filename": name, "sha256": sha256, "job": "no"}
+            said = {"stream_id": context.stream_id, "filename": name, "sha256": sha256, "job": "no"}
+            return {**said, "packed": packed}
         job = context.message.job
         original = str(context.roots.path_of(job["source_url"]))
         edge = {"tag": self.parameters.tag, "original_path": original, **self.origin(sha256)}
@@ -155,11 +157,17 @@ class _Errand:
             "location": ",".join(map(repr, job.get("location") or ())) or None,
             "substream_id": job.get("substream_id"),
             "metadata": {**(job.get("metadata") or {}), "edge": edge},
+            "packed": packed,
             "sidecars": notes_of(self.sidecars.put) or None,
         }
 
     def _told(self, sent_bytes: int, size_bytes: int) -> None:
         self.context.progress(min(1.0, sent_bytes / max(1, size_bytes)), "sending")
+
+
+def _object(context: TaskContext) -> Path:
+    path = context.source_path()
+    return path if path.name.lower().endswith(CONTAINER_SUFFIX) else context.source_file()
 
 
 def _destination(context: TaskContext) -> Destination:
@@ -195,7 +203,7 @@ def _send_as_it_is_now(
 
 
 def _answer(sent: Sent, sha256: str, errand: _Errand) -> Answer:
-    server, size_bytes = errand.destination.url, errand.path.stat().st_size
+    server, size_bytes = errand.destination.url, size_of(errand.path)
     place = sent.place
     if place is None:  # it has been there before, and its object is elsewhere by now: the job tells where
         site = errand.context.settings.site
@@ -219,4 +227,5 @@ def _answer(sent: Sent, sha256: str, errand: _Errand) -> Answer:
     beside = errand.sidecars.put
     if beside:
         response["sidecars"] = [sidecar.url for sidecar in beside]
-    return Answer(response, place.model_copy(update={"sidecars": beside or None}), errand.sidecars.message)
+    place = place.model_copy(update={"sidecars": beside or None, "size_bytes": size_bytes})
+    return Answer(response, place, errand.sidecars.message)

@@ -17,11 +17,14 @@ from typer.testing import CliRunner
 
 from haste_apps.agent.cli import app
 from haste_server.gateway.upload_records import read_record
+from haste_workers.durable import sha256_of
 from haste_workers.imaging.read import read_image
 from tests.e2e.agent_process import STREAM, TOKEN, Agent, events, jobs_at, running_central
 from tests.e2e.plates import write_image
 from tests.e2e.server_process import PROC, ServerProcess, parent_of, wait_for
 from tests.services.tls import certified
+from tests.unit.imaging.zarr_folders import noise
+from tests.unit.imaging.zarr_folders import write_image as write_zarr
 from tests.unit.workers.landing import running_landing
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the server's fixture looks into /proc")
@@ -66,6 +69,16 @@ def check_job(central: ServerProcess, agent: Agent, event: dict[str, Any]) -> No
     assert np.array_equal(read_image(landed).pixels, read_image(original).pixels)
 
 
+def check_folder(central: ServerProcess, agent: Agent, event: dict[str, Any]) -> None:
+    """Check that a folder of OME-Zarr became a job that is done, with all its files."""
+    job = central.wait_for_job(event["job_id"])
+    sha256 = sha256_of(agent.folder / event["source_id"])
+    assert (job["state"], job["source_version"], event["sha256"]) == (200, sha256, sha256), job
+    assert isinstance(job["response"]["focus-score"]["plls"], float)
+    (landed,) = central.data_dir.glob(f"landing/{STREAM}/??/{sha256}.zarr")
+    assert sha256_of(landed) == sha256
+
+
 def sidecars_at(central: ServerProcess, uploaded: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
     """Read the sidecars of each image at the lab's server, by their names."""
 
@@ -82,6 +95,7 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
 ) -> None:
     write_image(agent.folder / "A01.tif", seed=1)
     write_image(agent.folder / "day2/A01.tif", seed=2)
+    write_zarr(agent.folder / "B01.zarr", noise(64, 64), "yx")
     (agent.folder / "day2/A01.tif.mdoc").write_text("PixelSpacing = 1.35\n")
     (agent.folder / "day2/plate.HTD").write_text("all of this folder\n")
     (agent.folder / "empty.tif").touch()
@@ -93,14 +107,16 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
             lambda: (found := events(said.read_text(), "uploaded"))[count - 1 :] and found, timeout_s=90
         )
 
-    process = agent.start(said, "--json", "--include", "tif")
+    process = agent.start(said, "--json", "--include", "tif,zarr")
     try:
-        first = uploaded(2)
-        assert {event["source_id"] for event in first} == {"A01.tif", "day2/A01.tif"}
+        first = uploaded(3)
+        assert {event["source_id"] for event in first} == {"A01.tif", "day2/A01.tif", "B01.zarr"}
         for event in first:
-            check_job(central, agent, event)
+            check = check_folder if event["source_id"].endswith("zarr") else check_job
+            check(central, agent, event)
         assert sidecars_at(central, first) == {
             "A01.tif": {},
+            "B01.zarr": {},
             "day2/A01.tif": {
                 "A01.tif.mdoc": "PixelSpacing = 1.35\n",
                 "plate.HTD": "all of this folder\n",
@@ -120,7 +136,7 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
         wait_for(lambda: "cannot be read now" in said.read_text())
         (tmp_path / "away").rename(agent.folder)
         write_image(agent.folder / "A01.tif", seed=3)
-        changed = uploaded(3)[-1]
+        changed = uploaded(4)[-1]
         check_job(central, agent, changed)
         assert changed["source_id"] == "A01.tif"
         process.send_signal(signal.SIGTERM)
@@ -128,8 +144,9 @@ def test_images_arrive_with_their_pixels_while_the_folder_lives(
     finally:
         process.kill()
         process.wait()
-    assert sorted(job["source_id"] for job in jobs_at(central)) == ["A01.tif", "A01.tif", "day2/A01.tif"]
-    assert "3 uploaded · 0 waiting · 1 incomplete" in said.read_text().splitlines()[-1]
+    named = sorted(job["source_id"] for job in jobs_at(central))
+    assert named == ["A01.tif", "A01.tif", "B01.zarr", "day2/A01.tif"]
+    assert "4 uploaded · 0 waiting · 1 incomplete" in said.read_text().splitlines()[-1]
 
 
 @pytest.mark.slow  # its quick form is test_each_end_is_told_once; the rest is a restart, as after a kill

@@ -194,12 +194,11 @@ class TestFocusScore:
             assert result.state is TaskState.BAD_INPUT
             assert reason in result.message
 
-    @pytest.mark.parametrize("task_key", ["preprocess", "upload"])
-    def test_a_zarr_folder_is_only_scored_yet(self, run_task: RunTask, data_dir: Path, task_key: str) -> None:
+    def test_a_zarr_folder_is_not_made_smaller_yet(self, run_task: RunTask, data_dir: Path) -> None:
         path = write_image(data_dir / "a.zarr", cells(), "yx")
-        result = run_task(task_key, path, settings={"server_url": "http://127.0.0.1:1"})
+        result = run_task("preprocess", path)
         assert result.state is TaskState.BAD_INPUT
-        assert "not be uploaded" in result.message
+        assert "but not made smaller" in result.message
 
     def test_real_images_get_their_reference_slope(self, run_task: RunTask, shared_dir: Path) -> None:
         images = shared_dir / "data" / "images"

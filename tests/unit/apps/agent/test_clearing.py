@@ -10,6 +10,7 @@ import pytest
 from haste_apps.agent.acquisition import Told
 from haste_apps.agent.clearing import Original, delete_original
 from haste_client.answers import JobAnswer
+from haste_workers.durable import sha256_of
 
 
 @pytest.fixture
@@ -81,6 +82,27 @@ def test_what_was_confirmed_is_deleted_once(original: Path, tmp_path: Path) -> N
 def test_what_was_not_confirmed_stays(original: Path, tmp_path: Path, job: dict[str, Any]) -> None:
     assert delete_original(tmp_path, job_of(original, **job)) is Original.NEEDED
     assert original.exists()
+
+
+def test_folders_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "A01.zarr"
+    folder.mkdir()
+    (folder / "zarr.json").write_text("{}")
+    status = folder.stat()
+    job = JobAnswer(
+        job_id=1,
+        state=200,
+        created_at=0,
+        ended_at=1,
+        source_url="root://acquisition/A01.zarr",
+        source_id="A01.zarr",
+        source_version=f"{status.st_size}-{status.st_mtime_ns}-01234567",
+        site="default",
+        stream_id="s",
+        response={"upload": {"job_id": 7, "original_sha256": sha256_of(folder)}},
+    )
+    assert delete_original(tmp_path, job) is Original.NEEDED
+    assert (folder / "zarr.json").exists()
 
 
 def test_what_was_written_anew_stays(original: Path, tmp_path: Path) -> None:
