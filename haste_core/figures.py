@@ -74,6 +74,21 @@ class RowFilter:
 
 
 @dataclass(frozen=True)
+class ScoreBin:
+    """The images of one tier with scores in one small range.
+
+    Attributes
+    ----------
+    count, size_bytes : int
+    examples : tuple of int
+        The first and the last of their jobs.
+    """
+
+    count: int
+    size_bytes: int
+    examples: tuple[int, int]
+
+
 class Pace:
     """The jobs that ended lately.
 
@@ -164,8 +179,11 @@ class FigureStore(EdgeFigureStore, JobListStore, Protocol):
     ) -> Page[ImageRow]:
         """List images as submitted (``job``), or those that were decided about by score."""
 
-    def score_counts(self, stream_id: str, *, bins: int) -> Mapping[str, Sequence[int]]:
-        """Count scores in equal parts of [0, 1], the last with its end, by tier."""
+    def score_spread(self, stream_id: str, *, bins: int) -> Mapping[str, Mapping[int, ScoreBin]]:
+        """Sum up images in equal parts of [0, 1], the last with its end, by tier; without the empty ones."""
+
+    def rows_of(self, job_ids: Sequence[int]) -> list[ImageRow]:
+        """Load the lines of images, in this order; those that are gone are left out."""
 
     def thumbnail(self, job_id: int) -> Thumbnail | None:
         """Load the picture of a job's image; None if no worker has made one."""

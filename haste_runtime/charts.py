@@ -13,6 +13,7 @@ from haste_runtime.drawing import element, picture, text
 _WIDTH, _HEIGHT = 640.0, 170.0  # of the bars, in SVG units
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 20.0, 24.0, 42.0
 _TICKS = 6
+_GRIP = 48.0  # on a telephone, where the picture is about half as large, 24 pixels
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,12 @@ class Axes:
 
 
 def draw_bins(
-    bins: Sequence[Bin], *, colours: Mapping[str, str], name: str, borders: Sequence[float] = ()
+    bins: Sequence[Bin],
+    *,
+    colours: Mapping[str, str],
+    name: str,
+    borders: Sequence[float] = (),
+    between: Sequence[str] = (),
 ) -> Markup:
     """Draw how values are spread, and which tiers they are in.
 
@@ -75,13 +81,15 @@ def draw_bins(
         Of what the values measure.
     borders : sequence of float
         Where to draw a line with its value; those outside the axis are left out.
+    between : sequence of str
+        If a script moves the borders: what each lies between. All of them lie on the axis then.
     """
     span = bins[0].lo, bins[-1].hi
     axes = Axes(span, max(1, *(sum(one.counts.values()) for one in bins)))
     bottom = _TOP + _HEIGHT
     content = [
-        *_bars(bins, axes, colours),
-        *_borders([value for value in borders if span[0] < value < span[1]], axes),
+        element("g", *_bars(bins, axes, colours), class_="bars"),
+        *(_movable(borders, between, axes) if between else _borders(borders, axes)),
         element("line", x1=_LEFT, x2=_LEFT + _WIDTH, y1=bottom, y2=bottom, class_="axis"),
         *(text(f"{tick:g}", axes.x(tick), bottom + 16) for tick in ticks(*span)),
         text(name, _LEFT + _WIDTH / 2, bottom + 36, class_="name"),
@@ -89,7 +97,9 @@ def draw_bins(
         text("0", _LEFT - 6, bottom, class_="end"),
     ]
     size = {"width": _LEFT + _WIDTH + _RIGHT, "height": bottom + _BOTTOM}
-    return picture(content, **size, label=f"Histogram of {name}, with the borders of the tiers")
+    field = f"{_LEFT:g} {_TOP:g} {_WIDTH:g} {_HEIGHT:g}" if between else None
+    label = f"Histogram of {name}, with the borders of the tiers"
+    return picture(content, **size, label=label, data_field=field)
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -121,7 +131,30 @@ def _bars(bins: Sequence[Bin], axes: Axes, colours: Mapping[str, str]) -> Iterat
 
 
 def _borders(values: Sequence[float], axes: Axes) -> Iterator[Markup]:
+    low, high = axes.span
     for value in values:
-        x = axes.x(value)
-        yield element("line", x1=x, x2=x, y1=_TOP, y2=_TOP + _HEIGHT, class_="border")
-        yield text(f"{value:.3g}", x, _TOP - 8)
+        if low < value < high:
+            yield from _border(value, axes.x(value))
+
+
+def _border(value: float, x: float) -> Iterator[Markup]:
+    yield element("line", x1=x, x2=x, y1=_TOP, y2=_TOP + _HEIGHT, class_="border")
+    yield text(f"{value:.3g}", x, _TOP - 8)
+
+
+def _movable(values: Sequence[float], between: Sequence[str], axes: Axes) -> Iterator[Markup]:
+    """Draw borders as groups that are moved as a whole; their grips are wide enough for a finger."""
+    low, high = axes.span
+    for value, name in zip(values, between, strict=True):
+        yield element(
+            "g",
+            element("rect", x=-_GRIP / 2, y=_TOP, width=_GRIP, height=_HEIGHT, class_="reach"),
+            *_border(value, 0.0),
+            element("rect", x=-5, y=_TOP + _HEIGHT / 2 - 16, width=10, height=32, rx=4, class_="grip"),
+            transform=f"translate({axes.x(value):.1f} 0)",
+            class_="between",
+            aria_label=f"Border between {name}",
+            aria_valuemin=f"{low:g}",
+            aria_valuemax=f"{high:g}",
+            aria_valuenow=f"{value:g}",
+        )

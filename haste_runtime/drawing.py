@@ -39,10 +39,13 @@ def element(name: str, *content: str, **attributes: object) -> Markup:
     return Markup("<{0}{1}>{2}</{0}>").format(name, written, Markup("").join(content))
 
 
-def picture(content: Iterable[Markup], *, width: float, height: float, label: str) -> Markup:
+def picture(
+    content: Iterable[Markup], *, width: float, height: float, label: str, **attributes: object
+) -> Markup:
     """Put elements into an SVG image that shrinks to the page; `label` describes it to who cannot see it."""
     size = f"{width:.0f} {height:.0f}"
-    return element("svg", *content, viewBox=f"0 0 {size}", width=f"{width:.0f}", role="img", aria_label=label)
+    shape = {"viewBox": f"0 0 {size}", "width": f"{width:.0f}"}
+    return element("svg", *content, **shape, role="img", aria_label=label, **attributes)
 
 
 def text(content: str, x: float, y: float, **attributes: object) -> Markup:

@@ -91,7 +91,7 @@ def targets(path: StreamPath, query: TargetsQuery) -> Shown:
 )
 def preview(path: StreamPath, body: NewPolicy) -> Shown:
     """Tell what would be, if."""
-    changed = _changed(path.stream_id, body)
+    changed = changed_pipeline(path.stream_id, body)
     foreseen = services().objects.preview(path.stream_id, changed)
     deleted = services().trash_store.deleted(path.stream_id)
     return {
@@ -110,12 +110,9 @@ def preview(path: StreamPath, body: NewPolicy) -> Shown:
 )
 def apply_policy(path: StreamPath, body: NewPolicy) -> Shown:
     """Give a stream another policy."""
-    changed = _changed(path.stream_id, body)
-    services().try_own_parts({changed.name: changed})
-    stream = services().streams.set_policy(path.stream_id, changed)
-    services().wake()
+    changed = apply_change(path.stream_id, body)
     warnings = _warnings(path.stream_id, changed)
-    return {"stream_id": path.stream_id, "pipeline": stream.pipeline.to_json(), "warnings": warnings}
+    return {"stream_id": path.stream_id, "pipeline": changed.to_json(), "warnings": warnings}
 
 
 @blueprint.get(
@@ -207,8 +204,25 @@ def _present(job_id: int) -> DecidedObject:
     return found
 
 
-def _changed(stream_id: str, body: NewPolicy) -> Pipeline:
-    """Make the pipeline that a stream would have."""
+def apply_change(stream_id: str, body: NewPolicy) -> Pipeline:
+    """Give a stream another function or policy; return its pipeline."""
+    changed = changed_pipeline(stream_id, body)
+    services().try_own_parts({changed.name: changed})
+    stream = services().streams.set_policy(stream_id, changed)
+    services().wake()
+    return stream.pipeline
+
+
+def changed_pipeline(stream_id: str, body: NewPolicy) -> Pipeline:
+    """Make the pipeline that a stream would have.
+
+    Raises
+    ------
+    ConflictError
+        If nothing is decided about its images.
+    InvalidError
+        If it may not have this one.
+    """
     present = services().streams.stream(stream_id).pipeline
     if present.interestingness is None or present.policy is None:
         raise ConflictError(

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from haste_core.figures import ImageRow, Pace, RowFilter
+from haste_core.figures import ImageRow, Pace, RowFilter, ScoreBin
 from haste_core.job_lists import Failure
 from haste_core.objects import ObjectFilter, ObjectOrder
 from haste_core.states import TaskState
@@ -36,21 +36,34 @@ class Figures(Jobs, Objects, EdgeFigures, JobLists, Thumbnails):
             page = self.object_ids(stream_id, chosen, order=order, cursor=cursor, limit=limit)
         return Page(self.database.read(lambda connection: _rows(connection, page.items)), page.next)
 
-    def score_counts(self, stream_id: str, *, bins: int) -> dict[str, list[int]]:
-        """Count scores; see `haste_core.figures.FigureStore.score_counts`."""
+    def rows_of(self, job_ids: Sequence[int]) -> list[ImageRow]:
+        """Load the lines of images; see `haste_core.figures.FigureStore.rows_of`."""
+        return self.database.read(lambda connection: _rows(connection, job_ids))
+
+    def score_spread(self, stream_id: str, *, bins: int) -> dict[str, dict[int, ScoreBin]]:
+        """Sum up scores; see `haste_core.figures.FigureStore.score_spread`."""
         scaled = objects.c.score * bins
         # A cast rounds on MariaDB, and SQLite has no floor() everywhere.
         whole = sa.cast(scaled, sa.Integer) if self.database.is_sqlite else sa.func.floor(scaled)
-        counted = (
-            sa.select(objects.c.tier, whole.label("bin"), sa.func.count().label("number"))
+        summed = (
+            sa.select(
+                objects.c.tier,
+                whole.label("bin"),
+                sa.func.count().label("number"),
+                sa.func.sum(objects.c.size_bytes).label("size_bytes"),
+                sa.func.min(objects.c.job_id).label("first"),
+                sa.func.max(objects.c.job_id).label("last"),
+            )
             .where(objects.c.stream_id == stream_id, objects.c.score != NO_SCORE)
             .group_by(objects.c.tier, whole)
         )
-        counts: dict[str, list[int]] = {}
-        for row in self.database.read(lambda connection: connection.execute(counted).all()):
-            of_tier = counts.setdefault(row.tier, [0] * bins)
-            of_tier[min(int(row.bin), bins - 1)] += row.number
-        return counts
+        spread: dict[str, dict[int, ScoreBin]] = {}
+        for row in self.database.read(lambda connection: connection.execute(summed).all()):
+            of_tier = spread.setdefault(row.tier, {})
+            found = ScoreBin(row.number, int(row.size_bytes), (row.first, row.last))
+            number = min(int(row.bin), bins - 1)  # a score of 1 belongs to the last
+            of_tier[number] = _together(of_tier[number], found) if number in of_tier else found
+        return spread
 
     def pace(self, stream_id: str, *, since: float) -> Pace:
         """Count the jobs that ended since a time."""
@@ -77,6 +90,13 @@ class Figures(Jobs, Objects, EdgeFigures, JobLists, Thumbnails):
         )
         rows = self.database.read(lambda connection: connection.execute(wanted).all())
         return [Failure(*row) for row in rows]
+
+
+def _together(one: ScoreBin, other: ScoreBin) -> ScoreBin:
+    jobs_of_both = one.examples + other.examples
+    return ScoreBin(
+        one.count + other.count, one.size_bytes + other.size_bytes, (min(jobs_of_both), max(jobs_of_both))
+    )
 
 
 _FAILED = [state for state in TaskState if state.failed]

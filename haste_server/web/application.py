@@ -11,12 +11,14 @@ from haste_server.web import (  # noqa: F401 - each adds its pages
     job,
     job_actions,
     jobs,
+    modes,
     new_job,
     pages,
     pictures,
     stream,
     streams,
     unchanged,
+    what_if,
     workers,
 )
 
@@ -32,4 +34,5 @@ def create_application(given: Services, figures: FigureStore) -> HasteApp:
     """
     app = create_app(given)
     pages.install(app, figures)
+    pages.installed_in(app).environment.globals["picture_of_job"] = pictures.picture_of_job
     return app

@@ -82,11 +82,16 @@ def install(app: Flask, figures: FigureStore) -> None:
 
 def pages() -> Pages:
     """Return what the pages of the present application have, for who asks."""
-    found, owned = cast(Pages, current_app.extensions[_EXTENSION]), services().owned
+    found, owned = installed_in(current_app), services().owned
     if owned is None:
         return found
     figures = cast(FigureStore, Guard(found.figures, owned, FIGURES))
     return replace(found, figures=figures, kept=found.kept.within(owned.projects))
+
+
+def installed_in(app: Flask) -> Pages:
+    """Return what the pages of an application have."""
+    return cast(Pages, app.extensions[_EXTENSION])
 
 
 def sessions() -> Sessions:

@@ -28,6 +28,12 @@ def picture(job_id: int) -> Response:
     return answer.make_conditional(request)
 
 
+def picture_of_job(job_id: int, name: str) -> Markup:
+    """Write the picture of a job's image, for pages that list no images."""
+    found = pages().figures.thumbnail(job_id)
+    return picture_of(job_id, None if found is None else found.digest, name)
+
+
 def picture_of(job_id: int, digest: str | None, name: str = "") -> Markup:
     """Write the picture of an image, or a quiet place where one would be.
 

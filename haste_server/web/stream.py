@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -18,8 +17,10 @@ from haste_server.web.edge import edge_standing
 from haste_server.web.failures import grouped
 from haste_server.web.pages import blueprint, pages, show
 from haste_server.web.pictures import picture_of
+from haste_server.web.spread import score_figure
 from haste_server.web.streams import standing, unattended
-from haste_server.web.tiers import BINS, score_histogram, swatch
+from haste_server.web.tiers import swatch
+from haste_server.web.what_if import policy_form
 
 IMAGES_SHOWN = 50
 ALERTS_SHOWN = 10
@@ -48,7 +49,8 @@ def stream(stream_id: str) -> Response:
         standing=now,
         alerts=alerts.items,
         unattended=unattended(),
-        histogram=score_histogram(_score_counts(stream_id), now.tiers, pipeline),
+        figure=score_figure(stream_id, now.tiers, pipeline),
+        form=policy_form(pipeline) if now.tiers else None,
         failures=grouped(failures)[:GROUPS_SHOWN],
         failures_read=FAILURES_READ,
         keys=[task.task_key for task in leaves(pipeline.tasks)],
@@ -67,10 +69,6 @@ def acknowledge(stream_id: str, alert_id: int) -> Response:
     """Take an alert off the list of open ones."""
     services().alerts.acknowledge(stream_id, alert_id, now=services().clock())
     return redirect(url_for("pages.stream", stream_id=stream_id), HTTPStatus.SEE_OTHER)
-
-
-def _score_counts(stream_id: str) -> Mapping[str, Sequence[int]]:
-    return pages().kept.get(("scores", stream_id), lambda: pages().figures.score_counts(stream_id, bins=BINS))
 
 
 def _images(stream_id: str) -> tuple[dict[str, Any], Page[ImageRow]]:

@@ -10,10 +10,8 @@ from markupsafe import Markup
 from haste_core.pipelines import Pipeline
 from haste_core.policies import IntervalPolicy
 from haste_core.stores import TierCount
-from haste_runtime.charts import Bin, draw_bins
 from haste_runtime.drawing import UNSCORED, element, score_colour
 
-BINS = 40
 _BAR_WIDTH, _BAR_HEIGHT = 1000, 14  # in SVG units; the page stretches it
 _NOTHING = TierCount(count=0, size_bytes=0, mean_score=None)
 
@@ -86,23 +84,6 @@ def swatch(colour: str) -> Markup:
     """Draw the key to a colour."""
     box = element("rect", width=10, height=10, fill=colour)
     return element("svg", box, viewBox="0 0 10 10", class_="key", aria_hidden="true")
-
-
-def score_histogram(
-    counts: Mapping[str, Sequence[int]], lines: Sequence[TierLine], pipeline: Pipeline
-) -> Markup | None:
-    """Draw how scores are spread, with the policy's borders; None where there are none."""
-    if not counts:
-        return None
-    colours = {line.tier: line.colour for line in lines}
-    shown = [tier for tier in colours if tier in counts]
-    bins = [
-        Bin(number / BINS, (number + 1) / BINS, {tier: counts[tier][number] for tier in shown})
-        for number in range(BINS)
-    ]
-    policy = pipeline.policy
-    borders = [one.lo for one in policy.intervals if one.lo] if isinstance(policy, IntervalPolicy) else []
-    return draw_bins(bins, colours=colours, name="score", borders=borders)
 
 
 def _line(name: str, tier: TierCount, between: tuple[float | None, float | None], images: int) -> TierLine:

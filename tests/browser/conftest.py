@@ -18,6 +18,9 @@ from tests.e2e.server_process import ServerProcess, running_server, wait_for
 from tests.services.browser import find_browser
 
 STREAM = "plate7"
+OTHER = "plate8"
+"""The same images: tests may change what is decided about them."""
+
 WELLS = [f"{row}{column:02}" for row in "ABC" for column in range(1, 6)]
 SHARP = {"A04", "A05", "B05", "C05"}
 BROKEN = "C01"
@@ -54,12 +57,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         tmp_path_factory.mktemp("pages") / "data", "--root", f"nas={root}", "--workers", "2"
     ) as started:
         started.wait_until_ready()
-        submit_plate(started, root, STREAM)
+        for stream_id in (STREAM, OTHER):
+            submit_plate(started, root, stream_id)
+        wait_for(lambda: is_decided(started, STREAM) and is_decided(started, OTHER))
         yield started
 
 
 def submit_plate(server: ServerProcess, root: Path, stream_id: str) -> None:
-    """Have the server look at a plate of its own, and wait until it has decided."""
+    """Have the server look at a plate."""
     folder = root / stream_id
     folder.mkdir()
     specs = []
@@ -77,7 +82,6 @@ def submit_plate(server: ServerProcess, root: Path, stream_id: str) -> None:
             }
         )
     assert server.call("POST", "/HASTE/jobs/", json={"jobs": specs}).status_code in (200, 201)
-    wait_for(lambda: is_decided(server, stream_id))
 
 
 def is_decided(server: ServerProcess, stream_id: str) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from haste_core.decisions import decide
 from haste_core.errors import InvalidError
-from haste_core.figures import ImageRow, Pace, RowFilter
+from haste_core.figures import ImageRow, Pace, RowFilter, ScoreBin
 from haste_core.interestingness import built_in
 from haste_core.objects import ObjectFilter, ObjectOrder
 from haste_core.pipelines import Pipeline
@@ -92,8 +92,22 @@ def test_a_row_tells_what_is_known_of_an_image(plate: SqlStore) -> None:
 
 
 def test_scores_are_counted_in_equal_parts_the_last_with_its_end(plate: SqlStore) -> None:
-    assert plate.score_counts("s", bins=4) == {"low": [2, 1, 0, 0], "high": [0, 0, 1, 2]}
-    assert plate.score_counts("other", bins=4) == {}
+    first = rows(plate, RowFilter(), "job")[0].job_id
+    assert plate.score_spread("s", bins=4) == {
+        "low": {0: ScoreBin(2, 20, (first, first + 1)), 1: ScoreBin(1, 10, (first + 2, first + 2))},
+        "high": {
+            2: ScoreBin(1, 10, (first + 3, first + 3)),
+            3: ScoreBin(2, 20, (first + 4, first + 5)),  # 1.0 is in it
+        },
+    }
+    assert plate.score_spread("other", bins=4) == {}
+
+
+def test_rows_come_in_the_order_that_is_asked_for(plate: SqlStore) -> None:
+    first = rows(plate, RowFilter(), "job")[0].job_id
+
+    assert names(plate.rows_of([first + 2, 10**9, first])) == ["A2", "A0"]
+    assert plate.rows_of([]) == []
 
 
 def test_the_pace_is_that_of_what_ended_since(store: SqlStore) -> None:

@@ -72,6 +72,7 @@
 
   // A field that is being written in, or a list that is open, stays as it is.
   const isBusyIn = (part) => {
+    if (part.matches("[data-busy]")) return true; // what somebody is about to change
     const active = document.activeElement;
     return part.contains(active) && active.matches(CONTROLS) && !isChoice(active);
   };

@@ -38,6 +38,8 @@ def test_a_picture_is_fetched_once(api: Api) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     again = api.client.get(address, headers={"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
+    (portrait,) = elements(look(api, f"/job/{job_id}"), lambda element: element.name == "img")
+    assert (portrait.attributes["src"], portrait.attributes["alt"]) == (address, "A01")
     # An address that names no content, or another one, may get another picture later.
     for query in ("", "?of=0123456789abcdef"):
         other = api.client.get(f"/job/{job_id}/picture{query}")
