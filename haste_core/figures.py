@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from haste_core.job_lists import Failure, JobListStore
 from haste_core.objects import ObjectOrder
@@ -89,6 +89,32 @@ class ScoreBin:
     examples: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class SampledImage:
+    """An image, and what it was judged by.
+
+    Attributes
+    ----------
+    index : int, optional
+        Its number in the stream.
+    taken_at : float
+        When it was taken, in seconds since 1970; when it was submitted, if its job spec does not tell.
+    features : mapping
+        What was measured.
+    metadata : mapping
+        Of its job spec.
+    """
+
+    job_id: int
+    index: int | None
+    taken_at: float
+    score: float | None
+    tier: str
+    features: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Pace:
     """The jobs that ended lately.
 
@@ -184,6 +210,12 @@ class FigureStore(EdgeFigureStore, JobListStore, Protocol):
 
     def rows_of(self, job_ids: Sequence[int]) -> list[ImageRow]:
         """Load the lines of images, in this order; those that are gone are left out."""
+
+    def sampled(self, stream_id: str, *, about: int) -> list[SampledImage]:
+        """Load the images that were decided about; of many more than `about`, so many by chance.
+
+        The same ones each time, in the order of their submission.
+        """
 
     def thumbnail(self, job_id: int) -> Thumbnail | None:
         """Load the picture of a job's image; None if no worker has made one."""

@@ -10,16 +10,17 @@ from typing import Any
 import yaml
 
 from haste_apps.measuring.calibration import Calibration
-from haste_apps.measuring.histogram import bar, histogram
+from haste_apps.measuring.histogram import BINS, bar
 from haste_apps.measuring.samples import left_out_text
 from haste_apps.output import print_table, say, without_nothing
 from haste_runtime.charts import Bin
+from haste_runtime.histograms import histogram
 
 
 def say_calibration(made: Calibration) -> None:
     """Show on stderr how the values are spread, and what the curve makes of them."""
     say(f"{_fitted_to(made)}. k = {made.curve.k:g}, x0 = {made.curve.x0:g}")
-    _show_histogram(made, histogram(made.values))
+    _show_histogram(made, histogram(made.values, bins=BINS))
     _show_tiers(made)
     if made.targets():
         print_table(
@@ -84,7 +85,7 @@ def as_json_object(made: Calibration) -> dict[str, Any]:
         "area_under_roc_curve": made.area,
         "targets": [dataclasses.asdict(target) for target in made.targets()],
         "tiers": {tier: dict(counts) for tier, counts in made.tiers().items()},
-        "histogram": [dataclasses.asdict(one) for one in histogram(made.values)],
+        "histogram": [dataclasses.asdict(one) for one in histogram(made.values, bins=BINS)],
         "warnings": made.warnings(),
         "pipeline": made.pipeline.to_json(),
     }

@@ -12,8 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from haste_apps.output import number_text, size_text
-from haste_apps.reporting.charts import draw_histogram
-from haste_apps.reporting.plates import PLATES_SHOWN, by_plate, draw_grid, draw_plate
+from haste_apps.reporting.plates import PLATES_SHOWN, by_plate, cell_of, draw_grid
 from haste_apps.reporting.provenance import changes, makings
 from haste_apps.reporting.thumbnails import Thumbnail, as_base64, spread
 from haste_apps.reporting.tiers import (
@@ -27,6 +26,8 @@ from haste_apps.reporting.times import rows_by_time
 from haste_client.answers import DecisionAnswer, ImageAnswer, StreamAnswer
 from haste_core.interestingness import value_of
 from haste_runtime.drawing import UNSCORED, score_colour
+from haste_runtime.histograms import draw_histogram
+from haste_runtime.plates import draw_plate
 
 THUMBNAILS_PER_TIER = 60
 """Of 8 kB each, so that a report of five tiers stays a few megabytes whatever the number of images."""
@@ -151,7 +152,7 @@ def _plates(images: Sequence[ImageAnswer]) -> dict[str, Any]:
         shown.append(
             {
                 "name": name,
-                "map": draw_plate(wells),
+                "map": draw_plate({well: cell_of(members) for well, members in wells.items()}),
                 "grid": draw_grid(times) if times else None,
                 "images": sum(map(len, wells.values())),
                 "wells": len(wells),

@@ -17,11 +17,12 @@ from haste_server.store.edge_figures import EdgeFigures
 from haste_server.store.job_lists import JobLists
 from haste_server.store.jobs import Jobs
 from haste_server.store.objects import Objects
+from haste_server.store.samples import Samples
 from haste_server.store.schema import NO_INDEX, NO_SCORE, deleted_objects, jobs, objects, tasks, thumbnails
 from haste_server.store.thumbnails import Thumbnails
 
 
-class Figures(Jobs, Objects, EdgeFigures, JobLists, Thumbnails):
+class Figures(Jobs, Objects, EdgeFigures, JobLists, Samples, Thumbnails):
     """A `haste_core.figures.FigureStore`."""
 
     def image_rows(

@@ -11,6 +11,7 @@ from haste_server.web import (  # noqa: F401 - each adds its pages
     job,
     job_actions,
     jobs,
+    measurements,
     modes,
     new_job,
     pages,

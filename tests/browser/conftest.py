@@ -139,6 +139,7 @@ def look(page: Page, request: pytest.FixtureRequest) -> Callable[..., None]:
     """Return a function that keeps a picture of the page, and checks that all can read and reach it."""
 
     def check(name: str, *, leaving_out: str = "") -> None:
+        page.wait_for_load_state()
         page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
         check_accessible(page, leaving_out)
         page.set_viewport_size(NARROW)

@@ -28,6 +28,17 @@ def test_a_stream(page: Page, look: Callable[..., None]) -> None:
     look("stream")
 
 
+def test_what_was_measured(page: Page, look: Callable[..., None]) -> None:
+    page.goto(f"/stream/{STREAM}")
+    page.get_by_role("link", name="All that was measured").click()
+
+    expect(page.get_by_role("heading", name=f"Plate {STREAM}")).to_be_visible()
+    page.get_by_label("Feature").select_option("signal_fraction")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("img", name="Histogram of signal_fraction")).to_be_visible()
+    look("measurements")
+
+
 def test_an_image(page: Page, look: Callable[..., None]) -> None:
     page.goto(f"/stream/{STREAM}?show=best")
     page.locator("#live-images tbody tr").first.get_by_role("link").click()

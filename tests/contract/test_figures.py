@@ -187,3 +187,20 @@ def test_a_task_that_runs_again_draws_its_picture_anew(store: SqlStore) -> None:
     picture = store.thumbnail(job_id)
     assert picture is not None
     assert picture.jpeg == JPEG + b"new"
+
+
+def test_images_come_with_what_was_measured(plate: SqlStore) -> None:
+    found = plate.sampled("s", about=100)
+
+    assert [(image.score, image.tier) for image in found[-2:]] == [(1.0, "high"), (None, "none")]
+    assert [image.metadata for image in found[-2:]] == [{"value": 1.0}, {}]
+    assert found[0].features["size_bytes"] == 10
+    assert (found[0].index, found[0].taken_at) == (None, NOW)
+    assert plate.sampled("other", about=100) == []
+
+
+def test_of_many_images_some_are_chosen_by_chance_and_the_same_ones_again(plate: SqlStore) -> None:
+    some = plate.sampled("s", about=3)
+
+    assert 0 <= len(some) < len(SCORES)
+    assert some == plate.sampled("s", about=3)
