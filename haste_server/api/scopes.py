@@ -27,7 +27,8 @@ _OPERATIONS: Mapping[Wanted, str] = {
         events.follow
         jobs.in_progress jobs.list_jobs jobs.search jobs.show
         objects.decisions objects.decisions_about objects.images objects.preview objects.targets
-        pages.alerts pages.job pages.jobs pages.log_out pages.picture pages.stream pages.streams pages.workers
+        pages.alerts pages.job pages.jobs pages.log_out pages.measurements pages.mode pages.picture
+        pages.preview_policy pages.stream pages.streams pages.workers
         streams.list_streams streams.mode streams.pipelines streams.show streams.sources
         tasks.show
         trashes.trashed
@@ -41,7 +42,8 @@ _OPERATIONS: Mapping[Wanted, str] = {
         jobs.cancel jobs.delete jobs.delete_by_post jobs.retry jobs.submit jobs.submit_many
         objects.apply_policy objects.pin objects.recall objects.unpin
         pages.acknowledge pages.acknowledge_here pages.act_on_jobs pages.act_on_task pages.cancel
-        pages.new_job pages.pin pages.reset pages.retry pages.set_priority pages.submit_job pages.unpin
+        pages.apply_policy pages.new_job pages.pin pages.reset pages.retry pages.set_mode pages.set_priority
+        pages.submit_job pages.unpin
         priorities.change_priorities
         streams.complete streams.create streams.receive streams.set_mode
         tasks.force_retry tasks.reset tasks.retry

@@ -45,11 +45,12 @@ FIGURES: Mapping[str, Rule] = {
     "thumbnail": of_job,
     "tasks_to_hold": of_jobs,
     "jobs_of_tasks": of_tasks,
+    "rows_of": of_jobs,
     **dict.fromkeys(("find_jobs", "latest_failures"), listed),
     **dict.fromkeys(
         (
             *("edge_flow", "sent_bytes", "preprocessed", "sent_as_found"),
-            *("image_rows", "score_counts", "pace", "failures"),
+            *("image_rows", "score_spread", "sampled", "pace", "failures"),
         ),
         of_stream,
     ),
