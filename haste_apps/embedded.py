@@ -15,6 +15,7 @@ from typing import Self
 from haste_apps.exits import RunFailedError
 from haste_client import HasteClient, ServerUnreachableError, TransientError
 from haste_runtime.exit_codes import ExitCode
+from haste_runtime.served import page_of
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0  # the server itself gives running tasks 20
@@ -40,7 +41,7 @@ class EmbeddedServer:
     environment : mapping of str, optional
         More of its settings, as ``HASTE_…``.
     token : str, optional
-        What it is to be shown; None: nothing.
+        What it is to be shown; None: a random one, for this machine's other users have no business with it.
     whose : str
         The program, as messages call it.
 
@@ -48,6 +49,8 @@ class EmbeddedServer:
     ----------
     url : str
         Where it answers, after `wait_until_ready`.
+    token : str
+        What it is shown.
     url_file : Path
         Where the server writes that.
     """
@@ -70,8 +73,8 @@ class EmbeddedServer:
             *("--parent", str(os.getpid())),  # should we be killed, it ends by itself
             *(part for name, path in roots.items() for part in ("--root", f"{name}={path}")),
         ]
-        self._environment = {**(environment or {}), **({} if token is None else {"HASTE_TOKEN": token})}
-        self._token = token
+        self.token = token or secrets.token_urlsafe(32)
+        self._environment = {**(environment or {}), "HASTE_TOKEN": self.token}
         self._whose = whose
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
@@ -98,6 +101,11 @@ class EmbeddedServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def page(self) -> str:
+        """The address of its pages, with the token that opens them."""
+        return page_of(self.url, self.token)
 
     def check(self) -> None:
         """Raise OwnServerError, with the last lines of its log, if the server has ended."""
@@ -152,7 +160,7 @@ class EmbeddedServer:
         if not self.url:
             return False
         try:
-            with HasteClient(self.url, self._token, retry_for_s=_READY_S) as client:
+            with HasteClient(self.url, self.token, retry_for_s=_READY_S) as client:
                 return client.check_ready().ready
         except TransientError:
             return False

@@ -12,6 +12,7 @@ from haste_client.sidecars import SidecarRules
 from haste_core.errors import InvalidError, Problem
 from haste_core.routing import Roots
 from haste_runtime.configuration import gather
+from haste_runtime.served import token_of
 
 CONFIG_VARIABLE = "HASTE_CLIENT_CONFIG"
 DEFAULT_SERVER_URL = "http://127.0.0.1:5510"
@@ -96,6 +97,9 @@ def load_settings(
     path = config_path()
     given = {"server_url": url, "token": token}
     settings = gather(ClientSettings, path if path.is_file() else None, given).settings
+    if settings.token is None:
+        own = token_of(settings.server_url)  # of a server that this user has started here without any
+        settings = settings.model_copy(update={"token": None if own is None else SecretStr(own)})
     return settings if roots is None else _with_roots(settings, roots)
 
 

@@ -6,9 +6,11 @@ What a server needs is imported when it is built, so that ``--help`` answers at 
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from haste_runtime.configuration import Gathered
     from haste_server.bootstrap import Server
     from haste_server.processes.children import ChildProcess
+    from haste_server.processes.claims import UrlFile
     from haste_server.settings import ServerSettings
 
 STOP_MARGIN_S = 60.0  # beyond shutdown_s: web and engine end by themselves long before
@@ -160,6 +163,8 @@ def _serve(server: Server, *, parent_pid: int | None) -> None:
     from haste_server.processes.supervisor import supervise
 
     settings = server.settings
+    if settings.makes_its_token:
+        server = replace(server, token=secrets.token_urlsafe(32))
     claim = DataFolderClaim(settings.data_dir)
     server.prepare_database()
     server.prepare_folders()
@@ -186,7 +191,6 @@ def _own_parts() -> list[ChildProcess]:
 
 
 def _serve_with_waitress(server: Server, *, parent_pid: int | None) -> None:
-    from haste_server.processes.claims import UrlFile
     from haste_server.processes.waitress_web import serve_in_one_process  # installed on Windows only
 
     settings = server.settings
@@ -194,14 +198,13 @@ def _serve_with_waitress(server: Server, *, parent_pid: int | None) -> None:
         settings.host,
         settings.port,
         threads=settings.threads,
-        url_file=UrlFile(settings.url_file),
+        url_file=_url_file(server),
         make=server.whole,
         parent_pid=parent_pid,
     )
 
 
 def _serve_with_gunicorn(server: Server, *, processes: int, parent_pid: int | None) -> None:
-    from haste_server.processes.claims import UrlFile
     from haste_server.processes.gunicorn_web import Listening, serve  # not installed on Windows
 
     settings = server.settings
@@ -216,9 +219,16 @@ def _serve_with_gunicorn(server: Server, *, processes: int, parent_pid: int | No
     import_module("haste_server.web.application")  # once, and not in each process that is forked
     make = server.web if settings.distributed else server.whole
     try:
-        serve(listening, url_file=UrlFile(settings.url_file), make=make)
+        serve(listening, url_file=_url_file(server), make=make)
     except SystemExit as error:  # gunicorn's codes are not ours; it has logged what it means
         raise typer.Exit(ExitCode.TRY_AGAIN if error.code else ExitCode.DONE) from error
+
+
+def _url_file(server: Server) -> UrlFile:
+    from haste_server.processes.claims import UrlFile
+
+    settings = server.settings
+    return UrlFile(settings.url_file, token=server.token if settings.makes_its_token else None)
 
 
 @contextmanager

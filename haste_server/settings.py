@@ -46,6 +46,9 @@ class ServerSettings(BaseModel):
         Where to listen. Port 0 takes a free one. Beyond loopback a token is needed.
     token, token_file
         What clients and workers must show; the file holds nothing else.
+    open_on_loopback : bool
+        Ask nobody on this machine for a token. Otherwise a server that does all in one process, on loopback
+        and without a token of its own, makes one at each start.
     data_dir : Path
         For everything that has no folder of its own below.
     database_url : SecretStr, optional
@@ -122,6 +125,7 @@ class ServerSettings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 5510
     token: Annotated[SecretStr, Field(min_length=MIN_TOKEN_LENGTH)] | None = None
     token_file: LocalPath | None = None
+    open_on_loopback: bool = False
     data_dir: LocalPath = Field(default_factory=lambda: platformdirs.user_data_path("haste"))
     database_url: SecretStr | None = None
     broker_url: SecretStr | None = None
@@ -259,6 +263,13 @@ class ServerSettings(BaseModel):
         if os.name == "nt":
             return 0  # waitress sends an answer when it is whole
         return min(self.max_event_streams, (self.threads - self.max_uploads) // 2)
+
+    @property
+    def makes_its_token(self) -> bool:
+        """True if it is to be found by this machine's user only, who need not choose a token."""
+        has_none = self.token is None and self.token_file is None
+        # Workers that are programs of their own would not know it.
+        return has_none and self.loopback_only and self.broker_url is None and not self.open_on_loopback
 
     @property
     def loopback_only(self) -> bool:

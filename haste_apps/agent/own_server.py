@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,25 +59,17 @@ class OwnServer(EmbeddedServer):
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
-        token = secrets.token_urlsafe(32)  # this computer's other users have no business with it
         super().__init__(
             settings.own_folder / "server",
             roots={ROOT: settings.path.resolve()},
             environment=_environment(settings),
-            token=token,
             whose="agent",
         )
-        self._client_token = token
-
-    @property
-    def page(self) -> str:
-        """The address of the pages about the images, with the token that opens them."""
-        return f"{self.url}/?token={self._client_token}"
 
     def connect(self) -> HasteClient:
         """Open a connection to it."""
         roots = {ROOT: self._settings.path.resolve()}
-        return HasteClient(self.url, self._client_token, roots=roots, retry_for_s=10.0)
+        return HasteClient(self.url, self.token, roots=roots, retry_for_s=10.0)
 
 
 def local_pipeline(settings: AgentSettings) -> Pipeline:

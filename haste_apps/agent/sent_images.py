@@ -66,16 +66,13 @@ class SentImages:
         try:
             self._connection = sqlite3.connect(file, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute(
-                "PRAGMA synchronous=FULL"
-            )  # the job is gone afterwards, whatever happens
+            # The jobs are gone afterwards, whatever happens to the power.
+            self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute(_TABLE)
         except sqlite3.OperationalError as error:
             raise TransientError(f"{file} cannot be used now: {error}") from error
         except sqlite3.DatabaseError as error:
-            what = (
-                f"{file} is damaged ({error}): move it away; the images in it are offered to the server again"
-            )
+            what = f"{file} is damaged ({error}): move it away; its images are offered to the server again"
             raise InvalidError([Problem("data_dir", what)]) from error
 
     def __enter__(self) -> Self:

@@ -53,7 +53,7 @@ def score_own_images(
 
         def work() -> ExitCode:
             server.wait_until_ready(interruption.pause)
-            with HasteClient(server.url, roots=roots) as client:
+            with HasteClient(server.url, server.token, roots=roots) as client:
                 submission = client.submit_directory(
                     images, pipeline=PIPELINE, pattern=pattern, mode="observe", progress=True
                 )
@@ -63,7 +63,7 @@ def score_own_images(
                 write_page(client, submission.stream_id, report, title=title, interruption=interruption)
             _show(submission, report, as_json=as_json)
             if keep:
-                say(f"The server answers at {server.url} until Ctrl-C.")
+                say(f"The server answers at {server.page} until Ctrl-C.")
                 interruption.heard.wait()
             progress = submission.progress()
             return ExitCode.WORK_FAILED if progress.failed or progress.refused else ExitCode.DONE

@@ -66,11 +66,11 @@ def run_simulated(
 
         def work() -> ExitCode:
             server.wait_until_ready(interruption.pause)
-            with HasteClient(server.url, roots={"demo": images}) as client:
+            with HasteClient(server.url, server.token, roots={"demo": images}) as client:
                 results = _acquire(client, microscope, server, count=count, interruption=interruption)
                 exit_code = _conclude(client, results, folder, as_json=as_json, interruption=interruption)
             if keep:
-                say(f"The server answers at {server.url} until Ctrl-C.")
+                say(f"The server answers at {server.page} until Ctrl-C.")
                 interruption.heard.wait()
             return exit_code
 

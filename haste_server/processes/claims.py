@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 import time
 from pathlib import Path
 
 from haste_core.errors import TransientError
 from haste_runtime.locks import try_lock
+from haste_runtime.served import forget_token, page_of, tell_token
+
+logger = logging.getLogger(__name__)
 
 LOCK_WAIT_S = 5.0  # a server that was killed leaves processes that notice within two seconds
 _POLL_S = 0.1
@@ -47,28 +52,51 @@ class DataFolderClaim:
 
 
 class UrlFile:
-    """A file that tells the server's URL while the server answers.
+    """Tells the server's URL while the server answers, and the token that it has made, if any.
 
     Parameters
     ----------
     path : Path, optional
-        None: nothing is written.
+        The file with the URL. None: nothing is written.
+    token : str, optional
+        Stands in a file for programs of this user, and is said at a terminal.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, token: str | None = None) -> None:
         self._path = path
+        self._token = token
 
     def write(self, url: str) -> None:
-        """Let the file appear, whole."""
-        if self._path is None:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, f"{url}\n".encode())
+        """Let the files appear, whole."""
+        if self._token is not None:
+            _tell(url, self._token)
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path, f"{url}\n".encode())
 
-    def remove(self) -> None:
-        """Let the file disappear."""
+    def remove(self, url: str) -> None:
+        """Let the files disappear."""
+        if self._token is not None and url:
+            forget_token(url, self._token)
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+
+
+def _tell(url: str, token: str) -> None:
+    try:
+        told_in = tell_token(url, token)
+    except OSError as error:
+        logger.error(  # noqa: TRY400 - the reason is all that there is to say
+            "the server's token cannot be told: give it one (token_file), or set open_on_loopback",
+            extra={"action": "token_not_told", "why": str(error)},
+        )
+        return
+    if sys.stderr.isatty():  # else it is a log, which is kept, and read by others than this user
+        sys.stderr.write(f"Open {page_of(url, token)}\n")
+    else:
+        logger.info(
+            "the address with the token is in a file", extra={"action": "token_told", "file": str(told_in)}
+        )
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -138,7 +138,7 @@ class _WebServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             return  # in the arbiter, which also comes here
         self._parts.stop()
         if worker.ppid != os.getppid():
-            self._url_file.remove()  # the arbiter was killed, and cannot
+            self._url_file.remove(self._url)  # the arbiter was killed, and cannot
 
     def leave(self) -> None:
         """Let answers that would go on without end find theirs."""
@@ -146,7 +146,7 @@ class _WebServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             self._parts.leave()
 
     def _exit(self, _arbiter: Arbiter) -> None:
-        self._url_file.remove()
+        self._url_file.remove(self._url)
         logger.info("stopped", extra={"action": "stopped"})
 
 

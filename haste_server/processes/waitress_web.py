@@ -57,4 +57,4 @@ def serve_in_one_process(
     finally:
         server.close()
         parts.stop()
-        url_file.remove()
+        url_file.remove(url)

@@ -28,6 +28,7 @@ PAGES_OF_COMMANDS = {
     "docs/names.md",
     "docs/report.md",
     "docs/rest.md",
+    "docs/tokens.md",
     "docs/tutorial-case-study.md",  # test_case_study.py follows it
 }
 
@@ -72,7 +73,8 @@ def test_readme_and_rest_work_as_they_stand_there(tmp_path: Path) -> None:
     folder, port = tmp_path / "pc", free_port()
     meant = {"/data/": f"{folder}/data/", "127.0.0.1:5510": f"127.0.0.1:{port}"}
     data_dir = str(folder / "server")
-    with reader(folder, stands_for=meant, **one_pc(port), HASTE_DATA_DIR=data_dir) as readme:
+    told = {**one_pc(port), "HASTE_DATA_DIR": data_dir, "HASTE_TOKEN": "a token of some length"}
+    with reader(folder, stands_for=meant, **told) as readme:
         make_plates(folder / "data/plates", "plate7", "plate8")
         readme.follow("README.md")
         spots = [json.loads(line)["response"]["count-spots"] for line in readme.said[-1].splitlines()]
@@ -84,6 +86,8 @@ def test_readme_and_rest_work_as_they_stand_there(tmp_path: Path) -> None:
         (folder / "plate7.html").unlink()
         readme.follow("docs/report.md")
         assert len((folder / "plate7-images.csv").read_text().splitlines()) == 1 + 2
+        readme.follow("docs/tokens.md")
+        assert "lab1-pc" in readme.said[-2]
         readme.follow("docs/decisions-and-policies.md")
         assert any("belongs in" in said for said in readme.said)
         if shutil.which("curl"):

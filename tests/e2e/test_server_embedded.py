@@ -14,6 +14,8 @@ import pytest
 import requests
 import tifffile
 
+from haste_client import HasteClient
+from haste_runtime.served import token_of
 from haste_server.processes import claims
 from tests.e2e.server_process import (
     PROC,
@@ -265,3 +267,22 @@ def test_a_stop_does_not_wait_for_clients_that_keep_their_connection(server: Ser
         assert server.stop() == 0
 
     assert time.monotonic() - begin < 10
+
+
+def test_a_server_without_a_token_makes_one_that_its_user_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    environment = {"HASTE_OPEN_ON_LOOPBACK": "false", "XDG_STATE_HOME": str(home)}
+    with running_server(tmp_path / "server", environment=environment) as server:
+        server.wait_until_ready()
+        assert server.call("GET", "/HASTE/jobs/").status_code == 401
+        with HasteClient(server.url) as client:
+            assert list(client.streams()) == []
+        token = token_of(server.url)
+        assert token is not None
+        assert server.call("GET", f"/?token={token}").status_code == 200
+        assert token not in server.log.read_text()
+        assert server.stop() == 0
+    assert list((home / "haste" / "servers").iterdir()) == []

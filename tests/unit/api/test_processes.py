@@ -47,8 +47,8 @@ def test_the_url_file_appears_and_disappears(tmp_path: Path) -> None:
     file.write("http://127.0.0.1:5510")
     assert path.read_text() == "http://127.0.0.1:5510\n"
     assert list(path.parent.iterdir()) == [path]
-    file.remove()
-    file.remove()
+    file.remove("http://127.0.0.1:1")
+    file.remove("http://127.0.0.1:1")
 
     assert not path.exists()
 
