@@ -28,6 +28,8 @@ class NameCheck:
         A preset, a YAML file or a regular expression; without it all files pass.
     unparsed : str
         "stop", "skip" or "include".
+    folder : Path, optional
+        That the images are in: it tells the plate of names that tell none.
 
     Attributes
     ----------
@@ -35,8 +37,8 @@ class NameCheck:
         The source_ids of images whose names were not understood.
     """
 
-    def __init__(self, names: str | None, unparsed: str) -> None:
-        self._naming = Naming(names, unparsed)
+    def __init__(self, names: str | None, unparsed: str, folder: Path | None = None) -> None:
+        self._naming = Naming(names, unparsed, None if folder is None else folder.resolve())
         self._ignored_told = False
         self.unparsed: set[str] = set()
 
@@ -114,7 +116,7 @@ def show_fitting(directory: Path, selection: Selection, *, as_json: bool) -> Exi
 
 def show_names(directory: Path, names: str, selection: Selection, *, as_json: bool) -> ExitCode:
     """Show on stdout what the names of a folder's images say, on stderr those that say nothing."""
-    reader = NameReader(name_pattern(names))
+    reader = NameReader(name_pattern(names), directory.resolve().as_posix())
     read = reader.read(file.source_id for file in _found(directory, selection))
     if as_json:
         for path, name in read.parsed.items():

@@ -65,13 +65,15 @@ def submit(
 ) -> ExitCode:
     """Submit a folder's images, complete their stream and wait for them if asked."""
     found = scan(directory, Selection(options.pattern, options.recursive, client.sidecars))
-    files = NameCheck(options.names, options.unparsed).choose_first(found.files)
+    files = NameCheck(options.names, options.unparsed, directory).choose_first(found.files)
     submission = _open(client, directory, options, progress=True)
     submission.report(found.unreadable)
     submission.add(files)
     _say_problems(submission.problems)
     if submission.namesakes:
         say(_namesakes_text(submission))
+    if submission.without_set:
+        say(_without_set_text(submission))
     known = len(submission.job_ids) - submission.new_jobs
     say(f"stream {submission.stream_id}: {submission.new_jobs} new images, {known} known already")
     _complete(client, submission, wanted=complete)
@@ -114,7 +116,7 @@ def watch_folder(
     selection = Selection(
         options.pattern, options.recursive, client.sidecars, end_markers=_markers(options.end_markers)
     )
-    names = NameCheck(options.names, options.unparsed)
+    names = NameCheck(options.names, options.unparsed, directory)
     if options.names is not None:
         names.choose_first(scan(directory, selection).files)
     submission = _open(client, directory, options)
@@ -198,14 +200,21 @@ class _WatchReporter:
         self._said: set[str] = set()
         self._trouble = ""
         self._problems = 0
+        self._without_set_told = False
 
     def submitted(self, submission: Submission, added: list[str]) -> None:
         if added:
             say(f"{len(added)} images submitted, {submission.new_jobs} since the start")
         if submission.namesakes:
             self.say_once(_namesakes_text(submission))
+        self._say_without_set(submission)
         _say_problems(submission.problems[self._problems :])
         self._problems = len(submission.problems)
+
+    def _say_without_set(self, submission: Submission) -> None:
+        if submission.without_set and not self._without_set_told:
+            self._without_set_told = True
+            say(_without_set_text(submission))
 
     def look(self, folder: FolderWatch) -> None:
         if folder.trouble != self._trouble:
@@ -252,6 +261,15 @@ def _namesakes_text(submission: Submission) -> str:
         f"Warning: stream {submission.stream_id} already has images of another folder under the same names, "
         f"such as {submission.namesakes[0]}. Each is a job of its own; to keep the folders apart, give each "
         "its own --stream"
+    )
+
+
+def _without_set_text(submission: Submission) -> str:
+    images, first = len(submission.without_set), submission.without_set[0]
+    return (
+        f"Warning: {images} of {submission.new_jobs} new images belong to no image set, such as "
+        f"{first.where}, which {first.what}. Each is decided about alone. `--names` tells how the files are "
+        "named; `haste names DIR` shows what the names say"
     )
 
 

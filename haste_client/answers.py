@@ -198,6 +198,7 @@ class PipelineAnswer(_Answer):
     parameters: dict[str, Any] = Field(default_factory=dict)
     interestingness: dict[str, Any] | None = None
     policy: dict[str, Any] | None = None
+    image_set: dict[str, Any] | None = None
 
 
 class DeletedTotal(_Answer):

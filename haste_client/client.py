@@ -167,7 +167,8 @@ class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls, TokenCalls
         UnparsedNamesError
             If there are such names and they are to stop all; nothing was submitted.
         """
-        folder, naming = Path(path).resolve(), Naming(names, unparsed)
+        folder = Path(path).resolve()
+        naming = Naming(names, unparsed, folder)
         found = scan(folder, Selection(pattern, recursive, self.sidecars))
         named = naming.choose(found.files)
         naming.check(named)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from haste_client.directory import ImageFile
@@ -64,6 +65,8 @@ class Naming:
         A preset, a YAML file or a regular expression, as for `name_pattern`. Default: names say nothing, and
         all files are to be submitted.
     unparsed : Unparsed or str
+    folder : Path, optional
+        The folder, absolute: it tells the plate of names that tell none.
 
     Raises
     ------
@@ -71,8 +74,9 @@ class Naming:
         If one of them is wrong.
     """
 
-    def __init__(self, names: str | None, unparsed: str = Unparsed.STOP) -> None:
-        self._reader = None if names is None else NameReader(name_pattern(names))
+    def __init__(self, names: str | None, unparsed: str = Unparsed.STOP, folder: Path | None = None) -> None:
+        above = "" if folder is None else folder.as_posix()
+        self._reader = None if names is None else NameReader(name_pattern(names), above)
         try:
             self._unparsed = Unparsed(unparsed)
         except ValueError as error:

@@ -22,6 +22,7 @@ from haste_client.progress import progress_bar
 from haste_client.results import Result
 from haste_client.versions import SourceVersions, origin_in
 from haste_core.errors import NotFoundError, Problem
+from haste_core.image_sets import lacking
 from haste_core.routing import Roots
 from haste_core.states import TaskState
 
@@ -131,6 +132,8 @@ class Submission:
         # A priority function asks for all images, also for those that an earlier run has submitted.
         self._earlier = self._jobs_so_far() if self._prioritiser and self._known else {}
         self._namesakes: list[str] = []
+        self._group_by: Sequence[str] = (stream.pipeline.image_set or {}).get("group_by", ())
+        self._without_set: list[Problem] = []
         self._job_ids: dict[str, int] = {}
         self._results: dict[str, Result] = {}
         self._problems: list[Problem] = []
@@ -155,6 +158,14 @@ class Submission:
         Both images are jobs of the stream. It is a sign that two folders share a stream by mistake.
         """
         return self._namesakes
+
+    @property
+    def without_set(self) -> Sequence[Problem]:
+        """New images that belong to no image set, though the pipeline has sets; `where` is their source_id.
+
+        Each is decided about alone.
+        """
+        return self._without_set
 
     @property
     def reopened(self) -> bool:
@@ -324,7 +335,11 @@ class Submission:
         if others and self._versions.origin(file) not in others:
             self._namesakes.append(file.source_id)
         self._follow(file, answer.job_id)
-        self.new_jobs += answer.status == 201
+        if answer.status == 201:
+            self.new_jobs += 1
+            lacks = lacking(self._group_by, spec_fields(file.name).get("metadata", {}))
+            if lacks:
+                self._without_set.append(Problem(file.source_id, f"has no {', '.join(lacks)}"))
         return True
 
     def _is_mine(self, job: JobAnswer) -> bool:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from haste_client.answers import DecisionAnswer
 from haste_core.decisions import Decision, decide, fingerprint, held_by_pin
+from haste_core.image_sets import reason_alone
 from haste_core.interestingness import (
     BUILT_IN,
     InterestingnessError,
@@ -310,7 +311,7 @@ def _differences(record: DecisionAnswer, score: float | None, tier: str) -> Iter
 
 def _other_reason(record: DecisionAnswer, made: Decision) -> Iterator[str]:
     # Another version may say the same in other words.
-    if record.software_version == _own_version() and record.reason != made.reason:
+    if record.software_version == _own_version() and reason_alone(record.reason) != made.reason:
         yield f"its reason is {record.reason!r}, made once more {made.reason!r}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -21,6 +21,9 @@ GROUPS = ("plate", "well", "row", "column", "well_number", "site", "channel", "z
 
 MAX_CHARACTERS = 255
 """Of a path that is read, as long as a source_id may be. It bounds the time that an expression needs."""
+
+FOLDERS_READ = 3
+"""How many folders above a name may tell its plate: ``plate7/TimePoint_1/ZStep_2``."""
 
 _WHOLE_NUMBER = re.compile(r"-?\d{1,18}")
 
@@ -98,6 +101,9 @@ class NamePattern(BaseModel):
         Regular expressions of files that are no images of the experiment, such as thumbnails.
     plate_columns : int, optional
         Columns of the plate, if wells are numbered along its rows (the group `well_number`).
+    single_site : int, optional
+        The site of a name that has a well but no site, if the microscope leaves it out where there is one
+        only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,6 +113,7 @@ class NamePattern(BaseModel):
     patterns: tuple[Annotated[_Readable, AfterValidator(_names_something)], ...]
     ignore: tuple[_Readable, ...] = ()
     plate_columns: int | None = Field(default=None, ge=1, le=COLUMNS)
+    single_site: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _can_be_used(self) -> Self:
@@ -149,8 +156,35 @@ class NamePattern(BaseModel):
             None if the path does not fit, names an impossible well, says nothing, or is longer than
             `MAX_CHARACTERS`.
         """
-        if len(path) > MAX_CHARACTERS:
-            return None
+        return self._read(path) if len(path) <= MAX_CHARACTERS else None
+
+    def plate_above(self, path: str, name: ParsedName, folder: str) -> str | None:
+        """Tell the plate of a name that tells none by the folder that its path is relative to.
+
+        Parameters
+        ----------
+        path : str
+        name : ParsedName
+            What `parse` made of it.
+        folder : str
+            With ``/`` between folders; no more than `FOLDERS_READ` of them are read.
+
+        Returns
+        -------
+        str or None
+            Where the expressions find it in the folders' names, else the folder's own name. None if it has
+            none.
+        """
+        above = [part for part in folder.split("/") if part][-FOLDERS_READ:]
+        for number in range(1, len(above) + 1):
+            beginning = "/".join(above[-number:])
+            read = self._read(f"{beginning}/{path}") if len(beginning) <= MAX_CHARACTERS else None
+            # What else is read then may come from the folders: the well of a folder's name is not the file's.
+            if read and read.plate and name.fields().items() <= read.fields().items():
+                return read.plate
+        return above[-1] if above else None
+
+    def _read(self, path: str) -> ParsedName | None:
         for expression in self._compiled:
             found = expression.search(path)
             if found:
@@ -164,10 +198,11 @@ class NamePattern(BaseModel):
         except ValueError:
             return None
         channel = said.get("channel")
+        site = _number_or_text(said.get("site"))
         parsed = ParsedName(
             plate=said.get("plate"),
             well=None if well is None else str(well),
-            site=_number_or_text(said.get("site")),
+            site=self.single_site if site is None and well is not None else site,
             channel=None if channel is None else str(_number_or_text(channel)),
             z=_number_or_text(said.get("z")),
             t=_number_or_text(said.get("t")),
@@ -213,10 +248,13 @@ class NameReader:
     Parameters
     ----------
     pattern : NamePattern
+    folder : str
+        That the paths are relative to, with ``/`` between folders: it tells the plate where names do not.
     """
 
-    def __init__(self, pattern: NamePattern) -> None:
+    def __init__(self, pattern: NamePattern, folder: str = "") -> None:
         self._pattern = pattern
+        self._folder = folder
         self._paths: defaultdict[ParsedName, set[str]] = defaultdict(set)
 
     def read(self, paths: Iterable[str]) -> NamesRead:
@@ -224,7 +262,7 @@ class NameReader:
         listed = list(paths)
         ignored = tuple(path for path in listed if self._pattern.ignores(path))
         left_out = set(ignored)
-        found = {path: self._pattern.parse(path) for path in listed if path not in left_out}
+        found = {path: self._parsed(path) for path in listed if path not in left_out}
         for path, name in found.items():
             if name:
                 self._paths[name].add(path)
@@ -234,6 +272,12 @@ class NameReader:
             ignored,
             tuple(Problem(path, what) for path, what in problems.items() if what),
         )
+
+    def _parsed(self, path: str) -> ParsedName | None:
+        name = self._pattern.parse(path)
+        if name is None or name.plate is not None:
+            return name
+        return replace(name, plate=self._pattern.plate_above(path, name, self._folder))
 
     def _problem(self, path: str, name: ParsedName | None) -> str | None:
         if name is None:

@@ -84,12 +84,31 @@ class ImageSetSpec(BaseModel):
 
     def key_of(self, metadata: Mapping[str, Any]) -> str | None:
         """Name the set of an image by its metadata; None if it lacks a field."""
-        values = [metadata.get(name) for name in self.group_by]
-        if any(value is None or isinstance(value, dict | list) for value in values):
+        if lacking(self.group_by, metadata):
             return None
+        values = [metadata[name] for name in self.group_by]
         # 3 and "3" are one site: who reads names gives numbers, other clients may give text.
         key = json.dumps([str(value) for value in values], ensure_ascii=False)
         return key if len(key) <= MAX_KEY_CHARACTERS else hashlib.sha256(key.encode()).hexdigest()
+
+
+def lacking(group_by: Iterable[str], metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """List the fields without which an image belongs to no set."""
+    return tuple(name for name in group_by if isinstance(metadata.get(name), dict | list | None))
+
+
+_ALONE = "; it belongs to no image set, since it has no "
+
+
+def told_alone(spec: ImageSetSpec | None, metadata: Mapping[str, Any]) -> str:
+    """Say why an image is decided about alone, to add to the reason; empty if nobody would wonder."""
+    lacks = () if spec is None else lacking(spec.group_by, metadata)
+    return f"{_ALONE}{', '.join(lacks)}" if lacks else ""
+
+
+def reason_alone(reason: str) -> str:
+    """Return a decision's reason without what `told_alone` has added."""
+    return reason.partition(_ALONE)[0]
 
 
 class MemberState(Enum):

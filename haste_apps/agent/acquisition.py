@@ -227,7 +227,7 @@ class _Sending:
         self._following = Following(
             client, list(self._submissions), preprocesses=settings.operator != "none", left=sent.sums()
         )
-        self._names = NameCheck(settings.names, "include")
+        self._names = NameCheck(settings.names, "include", settings.path)
         self._problems = 0
 
     @property

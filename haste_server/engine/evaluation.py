@@ -15,6 +15,7 @@ from typing import Any
 from haste_core.asking import SilenceError
 from haste_core.decisions import decide, size_of
 from haste_core.errors import TransientError
+from haste_core.image_sets import told_alone
 from haste_core.interestingness import (
     BUILT_IN,
     InterestingnessError,
@@ -213,6 +214,8 @@ def evaluate(item: Undecided, streams: StreamsSoFar) -> Answer:
             tier_for=tier_chooser(item, policy),
             for_audit=policy.takes_for_audit(item.stream_id, item.source_id),
         )
+        told = told_alone(item.pipeline.image_set, item.scored.metadata)
+        decision = replace(decision, reason=decision.reason + told)
         looked_around = looking.asked or isinstance(policy, RankedPolicy)
         return replace(decision, seen=item.seen) if looked_around else decision
     except InterestingnessError as error:

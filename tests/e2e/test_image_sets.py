@@ -100,6 +100,37 @@ def test_sites_of_a_plate(client: HasteClient, server: ServerProcess, root: Path
     assert {"p7.HTD", "p7_A01_s1_w1.xml", "p7_A01_s1_w1.TIF"} <= names
 
 
+def test_names_without_a_plate_make_sets_and_without_names_that_is_said(
+    client: HasteClient, server: ServerProcess, root: Path
+) -> None:
+    folder = root / "p11"
+    for channel in CHANNELS:
+        write_image(folder / f"A - 1(fld 1 wv {channel} - {channel}).tif", seed=channel)
+
+    def submit(*options: str) -> str:
+        arguments = ("submit", str(folder), "--pipeline", "patient", "--wait", *options)
+        run = haste(*arguments, url=server.url, roots={"nas": root})
+        assert run.returncode == 0, run.stderr
+        return run.stderr
+
+    assert "belong to no image set" not in submit("--names", "incell")
+    reasons = {job.response["tier"]["reason"] for job in client.jobs(stream_id="p11")}
+    assert len(reasons) == 1
+    assert "image set plate p11 well A01 site 1: channels 1, 2, 3, 4, 5; complete" in reasons.pop()
+
+    said = submit("--stream", "p11-alone", "--pattern", "*wv [12]*")
+    lacks = "which has no plate, well, site"
+    assert "Warning: 2 of 2 new images belong to no image set, such as A - 1(fld 1 wv 1 - 1).tif, " in said
+    assert f"{lacks}. Each is decided about alone. " in said
+    jobs = list(client.jobs(stream_id="p11-alone"))
+    reasons = {job.response["tier"]["reason"] for job in jobs}
+    assert len(reasons) == 2
+    alone = "; it belongs to no image set, since it has no plate, well, site"
+    assert all(reason.endswith(alone) for reason in reasons)
+    verdict = client.verify("p11-alone")
+    assert (verdict.differences, verdict.decisions) == ([], 2)
+
+
 def test_a_complete_plate_is_not_waited_for(client: HasteClient, server: ServerProcess, root: Path) -> None:
     folder = root / "p8"
     write(folder, 1, 1, 2, 3, 4)  # the fifth never comes

@@ -85,4 +85,4 @@ def test_a_watch_reads_names_too(server: ServerProcess, client: HasteClient, nam
     assert skipped.stderr.count("not understood: TimePoint_1/p_A01_s1_w1_thumb.TIF") == 1
     assert sorted(json.loads(line)["source_id"] for line in skipped.stdout.splitlines()) == SOURCES
     (job,) = client.jobs(stream_id=named.name, source_id=SOURCES[1])
-    assert job.metadata == {"well": "A01", "site": 1, "channel": "2"}
+    assert job.metadata == {"plate": named.name, "well": "A01", "site": 1, "channel": "2"}

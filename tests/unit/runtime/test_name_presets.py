@@ -9,6 +9,7 @@ import pytest
 
 from haste_core.errors import InvalidError
 from haste_core.filenames import NameReader, ParsedName
+from haste_core.image_sets import ImageSetSpec
 from haste_runtime.name_presets import load_presets, name_pattern
 
 
@@ -33,8 +34,8 @@ GOOD: dict[str, dict[str, ParsedName]] = {
     "imagexpress": {
         "Act1_Plate10-SP-A8_A01_s1_w1.TIF": said("A01", 1, "1", plate="Act1_Plate10-SP-A8"),
         "plate7/plate7_AF48_s12_w4.tif": said("AF48", 12, "4", plate="plate7"),
-        "20210101-p01-ABC_A01.TIF": said("A01", plate="20210101-p01-ABC"),
-        "x_p05_H12_w2.TIF": said("H12", None, "2", plate="x_p05"),
+        "20210101-p01-ABC_A01.TIF": said("A01", 1, plate="20210101-p01-ABC"),
+        "x_p05_H12_w2.TIF": said("H12", 1, "2", plate="x_p05"),
         "plate_A01_s10_w1.tif": said("A01", 10, "1", plate="plate"),
         f"plate_B02_s1_w{GUID}.tif": said("B02", 1, "1", plate="plate"),
         "181214-KO_B02_s1_w12DE5D0E6-1639-40D4-8654-9A6247B4B8CD.tif": said("B02", 1, "1", plate="181214-KO"),
@@ -64,6 +65,7 @@ GOOD: dict[str, dict[str, ParsedName]] = {
         ),
         "screen/BR1/Images/r32c48f121p03-ch12sk4fk1fl1.tiff": said("AF48", 121, "12", plate="BR1", z=3, t=4),
         "Images/r02c03f04p05-ch1sk1fk1fl1.tiff": said("B03", 4, "1", z=5, t=1),
+        "BR2/Images/r02c03f04p05-ch01t02.tiff": said("B03", 4, "1", plate="BR2", z=5, t=2),
         "r01c01f001p01-ch1sk1fk1fl1.tiff": said("A01", 1, "1", z=1, t=1),
         "flat/r16c24f09p01-ch2sk1fk1fl1.tiff": said("P24", 9, "2", plate="flat", z=1, t=1),
         "Opera/Meas_01/003004005.flex": said("C04", 5, plate="Meas_01"),
@@ -74,6 +76,9 @@ GOOD: dict[str, dict[str, ParsedName]] = {
         ),
         "a/20200812-Cardio14-Cycle1_B03_T0003F012L01A02Z10C02.png": said(
             "B03", 12, "2", plate="20200812-Cardio14-Cycle1", z=10, t=3
+        ),
+        "211027_110420_P24_A05_T0001F010L01A01Z01C1.png": said(
+            "A05", 10, "1", plate="211027_110420_P24", z=1, t=1
         ),
         "MMC0015_AF48_T0001F001L01A01Z01C01.tiff": said("AF48", 1, "1", plate="MMC0015", z=1, t=1),
     },
@@ -255,6 +260,50 @@ def test_a_whole_list_is_parted(preset: str) -> None:
         *bad,
         *(path for path, name in good.items() if times[name] > 1),
     }
+
+
+SETS = {
+    "incell": ["A - 1(fld 1 wv DAPI - DAPI).tif", "A - 1(fld 1 wv FITC - FITC).tif"],
+    "operetta": ["Images/r01c01f01p01-ch1sk1fk1fl1.tiff", "Images/r01c01f01p01-ch2sk1fk1fl1.tiff"],
+    "cellvoyager": ["plate7_A01_T0001F001L01A01Z01C01.tif", "plate7_A01_T0001F001L01A02Z01C02.tif"],
+    "cellvoyager-96": ["Image/W0001F0001T0001Z001C1.tif", "Image/W0001F0001T0001Z001C2.tif"],
+    "cellvoyager-384": ["W0001F0001T0001Z001C1.tif", "W0001F0001T0001Z001C2.tif"],
+    "cellvoyager-1536": ["Image/Field0001/W1F001T0001Z01C1.tif", "Image/Field0001/W1F001T0001Z01C2.tif"],
+    "imagexpress": ["plate7_A01_w1.TIF", "plate7_A01_w2.TIF"],
+    "incucyte": ["phase/A1_1_00d00h00m.tif", "green/A1_1_00d00h00m.tif"],
+}
+
+
+@pytest.mark.parametrize("preset", SETS)
+def test_the_channels_of_a_site_in_a_plates_folder_are_one_set(preset: str) -> None:
+    spec = ImageSetSpec(group_by=("plate", "well", "site"), expected=2, combine="max")
+    read = NameReader(load_presets()[preset], "/data/screen/plate7").read(SETS[preset])
+    assert not read.unparsed
+    names = list(read.parsed.values())
+    assert [spec.key_of(name.fields()) for name in names] == ['["plate7", "A01", "1"]'] * 2
+    assert names[0].channel != names[1].channel
+
+
+@pytest.mark.parametrize(
+    ("preset", "folder", "path", "plate"),
+    [
+        ("operetta", "/data/plate7/Images", "r01c01f01p01-ch1sk1fk1fl1.tiff", "plate7"),
+        ("imagexpress", "C:/data/plate7/TimePoint_1/ZStep_2", "A01_s1_w1.TIF", "plate7"),
+        ("epu", "/x/GridSquare_7/Data", f"{HOLE}.mrc", "GridSquare_7"),
+        ("epu", "/x/session", f"{HOLE}.mrc", "session"),
+        ("serialem", "/x/grid3", "TS_05_008_-12.0.mrc", "grid3"),
+        ("imagexpress", "/data/other", "plate7_A01_s1_w1.TIF", "plate7"),
+        (r"(?P<well>[A-P]\d\d)", "/data/P24", "A01.tif", "P24"),
+        (r"(?P<well>[A-P]\d\d)", "/", "A01.tif", None),
+        ("incell", "/" + "x" * 300, "A - 1(fld 1 wv DAPI - DAPI).tif", "x" * 300),
+    ],
+)
+def test_a_plate_that_names_do_not_tell_is_told_by_the_folder(
+    preset: str, folder: str, path: str, plate: str | None
+) -> None:
+    (name,) = NameReader(name_pattern(preset), folder).read([path]).parsed.values()
+    assert name.plate == plate
+    assert name.well in (None, "A01")
 
 
 def test_a_users_word_is_a_preset_a_file_or_an_expression(tmp_path: Path) -> None:
