@@ -150,6 +150,8 @@ class TaskMessage(_Message):
         The handler's, from the stream's pipeline.
     leaving : Place, optional
         What an earlier attempt has copied to `place`: this attempt is to remove it.
+    is_scored : bool
+        Whether a decision about the object will be made from the answer.
     job : dict
         The whole job as the API shows it, with the responses so far.
     """
@@ -164,6 +166,7 @@ class TaskMessage(_Message):
     parameters: JsonObject = Field(default_factory=dict)
     decision: DecisionNote | None = None
     leaving: Place | None = None
+    is_scored: bool = False
     job: JsonObject
 
 

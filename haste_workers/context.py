@@ -14,7 +14,7 @@ from haste_core.errors import BadInputError, PermanentError, SourceMissingError
 from haste_core.messages import DecisionNote, Place, TaskMessage
 from haste_core.routing import Roots
 from haste_runtime.tiers import S3Tier, SwiftTier
-from haste_workers.durable import sha256_of
+from haste_workers.durable import sha256_of, version_of
 from haste_workers.fetching import Access, fetch, is_remote
 from haste_workers.naming import object_name
 from haste_workers.settings import WORK_ROOT, WorkerSettings
@@ -51,6 +51,7 @@ class TaskContext:
         self._on_progress = on_progress
         self._progress_told_at = 0.0
         self.found_source: Path | None = None
+        self.found_version: tuple[int, int] | None = None  # size and time of change, as the handler found it
 
     @property
     def parameters(self) -> Mapping[str, JsonValue]:
@@ -97,6 +98,7 @@ class TaskContext:
             url = self.message.place.url
             try:
                 self.found_source = self.local_file(url)
+                self.found_version = version_of(self.found_source)
             except SourceMissingError as error:
                 raise SourceMissingError(f"{error}{_how_to_remake(url)}") from error
         return self.found_source

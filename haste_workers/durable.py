@@ -127,6 +127,14 @@ def size_of(path: Path) -> int:
     return sum((path / name).stat().st_size for name in _files_of(path))
 
 
+def version_of(path: Path) -> tuple[int, int] | None:
+    """Tell a file's size in bytes and when it was changed, in ns since 1970; None of a folder."""
+    if path.is_dir():
+        return None
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
 def _sha256_of_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

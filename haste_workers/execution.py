@@ -17,6 +17,7 @@ from haste_core.messages import Outcome, TaskMessage, TaskResult
 from haste_core.states import TaskState
 from haste_runtime.locks import is_held_elsewhere
 from haste_workers.answers import MAX_ANSWER_BYTES, Answer, Handler, UnusableAnswerError, as_answer, sendable
+from haste_workers.content import with_content
 from haste_workers.context import ProgressListener, TaskContext
 from haste_workers.measured import own_peak_bytes, size_text
 from haste_workers.settings import WorkerSettings
@@ -88,6 +89,8 @@ class Executor:
             raise PermanentError(f"this worker has no handler for {message.task_key!r}")
         deletes = message.decision is not None and message.decision.deletes
         answer = as_answer(handler(message.job, message, context), deletes=deletes)
+        if message.is_scored:
+            answer = with_content(answer, context)
         if answer.leaving is not None and answer.leaving == message.leaving:
             raise UnusableAnswerError(
                 f"the handler was to remove {answer.leaving.url}, and asks for it again"

@@ -320,6 +320,8 @@ def _message(
         parameters=pipeline.parameters.get(task.task_key, {}),
         decision=note,
         leaving=goes.leaving,
+        is_scored=pipeline.interestingness is not None
+        and task.task_key == pipeline.interestingness.features_from,
         job=job.to_json(),
     )
 

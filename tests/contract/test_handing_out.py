@@ -2,13 +2,14 @@
 
 from threading import Barrier, Thread
 
+import pytest
 from structlog.testing import capture_logs
 
 from haste_core.messages import Outcome, Place
 from haste_core.routing import Route
 from haste_core.states import TaskState
 from haste_server.store.sql import SqlStore
-from tests.contract.store_bench import NOW, claim, result_of, spec, states, submitted
+from tests.contract.store_bench import NOW, PIPELINE, claim, result_of, spec, states, submitted
 
 
 def test_ready_tasks_go_out_by_priority_then_index(store: SqlStore) -> None:
@@ -19,6 +20,16 @@ def test_ready_tasks_go_out_by_priority_then_index(store: SqlStore) -> None:
     )
     order = [claim(store, "a", limit=1)[0].job["source_id"] for _ in wanted]
     assert order == ["p9.0i7", "p1.0i2", "p1.0i3", "p1.0iNone"]
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_worker_is_told_from_which_answer_a_decision_is_made(store: SqlStore) -> None:
+    store.create_stream("s", PIPELINE, "observe", now=NOW)
+    submitted(store, spec({"taskParallel": ["focus-score", "a"]}, stream_id="s"))
+    assert [message.is_scored for key in ("focus-score", "a") for message in claim(store, key)] == [
+        True,
+        False,
+    ]
 
 
 def test_waiting_tasks_age(store: SqlStore) -> None:

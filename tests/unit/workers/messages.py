@@ -22,6 +22,7 @@ def task_message(
     leaving: Place | None = None,
     sidecars: Sequence[str] = (),
     place: Place | None = None,
+    is_scored: bool = False,
 ) -> TaskMessage:
     job = {
         "job_id": 1000 + task_id,
@@ -42,5 +43,6 @@ def task_message(
         parameters=parameters or {},
         decision=decision,
         leaving=leaving,
+        is_scored=is_scored,
         job=job,
     )
