@@ -114,6 +114,8 @@ def bare_loop_s(plate: Plate, size: Size, folder: Path) -> float:
 def system_s(start: Start, plate: Plate, size: Size, folder: Path) -> float:
     """Measure a server with two worker processes, and look at what it has done."""
     tiers = {name: folder / "tiers" / name for name in TIERS}
+    for root in tiers.values():
+        root.mkdir(parents=True, exist_ok=True)
     settings = {
         "HASTE_ROOTS": json.dumps({"plate": str(plate.images[0].parent)}),
         "HASTE_TIERS": json.dumps({name: {"root": str(root)} for name, root in tiers.items()}),

@@ -161,6 +161,8 @@ def measure(size: Size) -> dict[str, float]:
         plate.write_files(moving)
         floor_s = bare_loop_s(plate, moving, folder)
         tiers = {name: {"root": str(plate.tiers / name)} for name in TIERS}
+        for name in TIERS:
+            (plate.tiers / name).mkdir(parents=True, exist_ok=True)
         work = Work(("tier",), {"HASTE_TIERS": json.dumps(tiers)})
         with embedded_system(folder, concurrency=PROCESSES, work=work) as system:
             say(f"storing {size.objects} objects")

@@ -91,7 +91,7 @@ class PosixTier(PassingOn):
     Attributes
     ----------
     root : Path
-        It is made if it is missing.
+        It has to be there: what is missing may be a share that is not mounted.
     mode : str, optional
         The rights of its files in octal, for example ``0640``; its folders may also be entered by those who
         may read. None: as the worker's umask has it.

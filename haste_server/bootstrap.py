@@ -306,7 +306,10 @@ class Server:
         """Tell the server's own workers their settings; the database is none of their business."""
         settings = self.settings
         roots = {**settings.readable_roots, LANDING_ROOT: settings.landing}
-        tiers = settings.all_tiers(named_tiers(self.pipelines))
+        named = named_tiers(self.pipelines)
+        tiers = settings.all_tiers(named)
+        for folder in settings.own_tier_folders(named):
+            folder.mkdir(parents=True, exist_ok=True)
         told = {
             **more,
             "SERVER_URL": url,

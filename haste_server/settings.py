@@ -317,6 +317,12 @@ class ServerSettings(BaseModel):
             found[name] = tier.model_copy(update={"root": folder / name}) if is_own_trash else tier
         return found
 
+    def own_tier_folders(self, named: frozenset[str]) -> list[Path]:
+        """List the folders of tiers in `data_dir`, which it makes itself; all others have to be there."""
+        tiers = self.all_tiers(named).values()
+        roots = [tier.root for tier in tiers if isinstance(tier, PosixTier | TrashTier)]
+        return [root for root in roots if root is not None and root.parent == self.data_dir / "tiers"]
+
     def watched_folders(self, named: frozenset[str]) -> dict[str, Path]:
         """Find the tiers that are folders of its own workers, so that it can see how full their disks are."""
         if self.broker_url is not None:

@@ -30,7 +30,7 @@ def open_tier(name: str, tiers: Mapping[str, Tier], *, work_dir: Path) -> TierSt
     name : str
     tiers : mapping
     work_dir : Path
-        A trash without a root is a folder below it.
+        A trash without a root is a folder below it, in ``tiers``. Folders there are made if they are missing.
 
     Raises
     ------
@@ -48,12 +48,18 @@ def open_tier(name: str, tiers: Mapping[str, Tier], *, work_dir: Path) -> TierSt
     match tier:
         case PosixTier():
             mode = None if tier.mode is None else int(tier.mode, 8)
-            return PosixTierStorage(tier.root, mode=mode, group=tier.group)
+            may_make = _is_own(tier.root, work_dir)
+            return PosixTierStorage(tier.root, may_make=may_make, mode=mode, group=tier.group)
         case TrashTier():
             root = tier.root or work_dir / "tiers" / object_name(name)
-            return TrashTierStorage(root, grace_s=tier.grace_days * DAY_S)
+            return TrashTierStorage(root, grace_s=tier.grace_days * DAY_S, may_make=_is_own(root, work_dir))
         case _:
             return ObjectTierStorage(_open_store(tier), prefix=tier.prefix)
+
+
+def _is_own(root: Path, work_dir: Path) -> bool:
+    """Tell a tier beside the program's own data from one whose folder may be a share."""
+    return root.is_relative_to(work_dir / "tiers")
 
 
 def name_of_tier(url: str, tiers: Mapping[str, Tier], *, work_dir: Path) -> str | None:

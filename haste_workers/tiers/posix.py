@@ -44,7 +44,9 @@ class PosixTierStorage:
     Parameters
     ----------
     root : Path
-        Made if it is missing.
+    may_make : bool
+        Whether the root is made if it is missing. The mount point of a share that is away would be filled
+        else, on the disk of the system, and hidden when the share is back.
     mode : int, optional
         The rights of files; folders that are made may also be entered by those who may read. None: as the
         umask has it.
@@ -52,8 +54,11 @@ class PosixTierStorage:
         The group of files, and of folders that are made.
     """
 
-    def __init__(self, root: Path, *, mode: int | None = None, group: str | None = None) -> None:
+    def __init__(
+        self, root: Path, *, may_make: bool = False, mode: int | None = None, group: str | None = None
+    ) -> None:
         self._root = deep_folder(root)
+        self._may_make = may_make
         self._mode = mode
         self._group = group
 
@@ -68,7 +73,9 @@ class PosixTierStorage:
 
     def _put(self, source: Path, name: PurePosixPath, sha256: str | None) -> StoredObject:
         try:
-            self._make_folder(self._root)
+            if self._may_make:
+                self._make_folder(self._root)
+            self._check_root()
             return self._already_there(source, name, sha256) or self._copy_in(source, name, sha256)
         except CopyDamagedError as error:
             raise TransientError(f"{error}; the disk of the tier {self._root} may be failing") from error
@@ -116,12 +123,16 @@ class PosixTierStorage:
         path = self._named(url)
         if path is None:
             raise not_covered(url, self._root)
-        if not self._root.is_dir():
-            raise TransientError(
-                f"the folder {self._root} of the tier is not there now: is the share mounted?"
-            )
+        self._check_root()
         self._refuse_detour(path)
         return path
+
+    def _check_root(self) -> None:
+        if not self._root.is_dir():
+            raise TransientError(
+                f"the folder {self._root} of the tier is not there now: is the share mounted? If the tier is "
+                "new, make its folder; the tasks that wait go on then"
+            )
 
     def _already_there(self, source: Path, name: PurePosixPath, expected: str | None) -> StoredObject | None:
         target = self._root / name

@@ -26,13 +26,14 @@ class TrashTierStorage(PosixTierStorage):
     Parameters
     ----------
     root : Path
-        Made if it is missing.
+    may_make : bool
+        Whether the root is made if it is missing.
     grace_s : float
         How long objects stay at least.
     """
 
-    def __init__(self, root: Path, *, grace_s: float) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, *, grace_s: float, may_make: bool = False) -> None:
+        super().__init__(root, may_make=may_make)
         self._grace_s = grace_s
 
     def check_expired(self, url: str, *, now: float | None = None) -> None:

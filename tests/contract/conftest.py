@@ -94,6 +94,8 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def area(request: pytest.FixtureRequest, tmp_path: Path, _small_parts: None) -> TierBench:
     """Return a new tier of each driver."""
     root = tmp_path / "deep" / "down" / "tierA"
+    if request.param in ("posix", "trash"):
+        root.mkdir(parents=True)
     if request.param == "posix":
         return FolderBench(PosixTier(root=root), tmp_path)
     if request.param == "trash":

@@ -63,6 +63,8 @@ class Plate:
 
     @contextmanager
     def server(self) -> Iterator[ServerProcess]:
+        for tier in "AB":
+            (self.folder / "tiers" / tier).mkdir(parents=True, exist_ok=True)
         environment = {
             "PYTHONPATH": f"{self.folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
             "HASTE_LEASE_S": "3",

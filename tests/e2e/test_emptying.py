@@ -59,6 +59,8 @@ def server_with_trash(folder: Path) -> Iterator[ServerProcess]:
     pipeline |= {"interestingness": function, "policy": policy}
     (folder / "pipelines" / "bin.yaml").write_text(yaml.safe_dump(pipeline))
     bin_tier = {"driver": "trash", "grace_days": 1, "root": str(folder / "bin")}
+    for tier in ("bin", "A"):
+        (folder / tier).mkdir()
     environment = {
         "PYTHONPATH": f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
         "HASTE_RETRY_DELAY_S": "0",

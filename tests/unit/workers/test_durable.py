@@ -65,7 +65,7 @@ def test_copy_that_the_disk_has_damaged_is_not_kept(tmp_path: Path, expected: st
     root, source = tmp_path / "tierA", tmp_path / "a.tif"
     source.write_bytes(b"pixels")
     with pytest.raises(TransientError, match="may be failing"):
-        PosixTierStorage(root).put(source, stream_id="s", source_id="a.tif", sha256=expected)
+        PosixTierStorage(root, may_make=True).put(source, stream_id="s", source_id="a.tif", sha256=expected)
     assert [path for path in root.rglob("*") if path.is_file()] == []
 
 
@@ -120,11 +120,11 @@ class TestWithoutHardLinks:
             "import os; from pathlib import Path; from haste_workers.tiers.posix import PosixTierStorage\n"
             "def refuse(*_): raise OSError(1, 'no links here')\n"
             "os.link = refuse; Path.rename = lambda *_: os.kill(os.getpid(), 9)\n"
-            f"tier = PosixTierStorage(Path({str(root)!r}))\n"
+            f"tier = PosixTierStorage(Path({str(root)!r}), may_make=True)\n"
             f"tier.put(Path({str(source)!r}), stream_id='s', source_id='a.tif')"
         )
         assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
-        tier = PosixTierStorage(root)
+        tier = PosixTierStorage(root, may_make=True)
         beside = tier.put(source, stream_id="s", source_id="a.tif")
         assert Path(path_from_file_url(beside.url)).read_bytes() == b"pixels"
         assert not (root / "s" / "a.tif").exists()
@@ -150,7 +150,7 @@ class TestFolders:
         # As an attempt leaves it that was killed before it had synced the folders.
         (root / "s" / "plate7").mkdir(parents=True)
         (root / "s" / "plate7" / "a.tif").write_bytes(b"pixels")
-        PosixTierStorage(root).put(source, stream_id="s", source_id="plate7/a.tif")
+        PosixTierStorage(root, may_make=True).put(source, stream_id="s", source_id="plate7/a.tif")
         assert {root, root / "s", root / "s" / "plate7"} <= set(synced)
 
 

@@ -28,6 +28,8 @@ def decision(tier: str = "A", *, removes: bool = True) -> DecisionNote:
 @pytest.fixture
 def tiers(tmp_path: Path) -> dict[str, Any]:
     folders = {name: {"driver": "posix", "root": tmp_path / "tiers" / name} for name in "AB"}
+    for name in "AB":
+        (tmp_path / "tiers" / name).mkdir(parents=True)
     return {"tiers": folders | {"bin": {"driver": "trash"}}}
 
 
@@ -214,7 +216,7 @@ def test_a_tier_that_reaches_the_original_by_another_way_loses_nothing(
     mover: Mover, source: Path, tmp_path: Path
 ) -> None:
     """The folder of the tier is the folder of the originals, mounted at another place."""
-    (tmp_path / "tiers" / "A").mkdir(parents=True)
+    (tmp_path / "tiers" / "B").rmdir()
     (tmp_path / "tiers" / "A" / "plate7").symlink_to(source.parent, target_is_directory=True)
     (tmp_path / "tiers" / "B").symlink_to(source.parent, target_is_directory=True)
     for copy_url in ((tmp_path / "tiers" / "B" / "field.tif").as_uri(), (tmp_path / IN_A).as_uri()):

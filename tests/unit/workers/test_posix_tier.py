@@ -9,7 +9,9 @@ import pytest
 
 from haste_core.errors import PermanentError, TransientError
 from haste_core.routing import path_from_file_url
+from haste_runtime.tiers import PosixTier
 from haste_workers.tiers import posix
+from haste_workers.tiers.by_name import open_tier
 from haste_workers.tiers.posix import PosixTierStorage
 
 
@@ -32,7 +34,7 @@ def rights(path: Path) -> int:
 class TestTimesAndRights:
     def test_time_of_the_source_is_kept(self, root: Path, source: Path) -> None:
         os.utime(source, ns=(1_600_000_000_123_456_789, 1_500_000_000_123_456_789))
-        PosixTierStorage(root).put(source, stream_id="s", source_id="a.tif")
+        PosixTierStorage(root, may_make=True).put(source, stream_id="s", source_id="a.tif")
         assert (root / "s" / "a.tif").stat().st_mtime_ns == 1_500_000_000_123_456_789
 
     def test_where_times_cannot_be_set_the_object_is_kept_all_the_same(
@@ -42,14 +44,14 @@ class TestTimesAndRights:
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
         monkeypatch.setattr(os, "utime", refuse)
-        PosixTierStorage(root).put(source, stream_id="s", source_id="a.tif")
+        PosixTierStorage(root, may_make=True).put(source, stream_id="s", source_id="a.tif")
         assert (root / "s" / "a.tif").read_bytes() == source.read_bytes()
 
     @pytest.mark.parametrize(("mode", "of_folders"), [(0o640, 0o750), (0o600, 0o700), (0o444, 0o755)])
     def test_mode_is_that_of_files_and_folders_let_in_who_may_read(
         self, root: Path, source: Path, mode: int, of_folders: int
     ) -> None:
-        PosixTierStorage(root, mode=mode).put(source, stream_id="s", source_id="A01/a.tif")
+        PosixTierStorage(root, may_make=True, mode=mode).put(source, stream_id="s", source_id="A01/a.tif")
         assert rights(root / "s" / "A01" / "a.tif") == mode
         assert {rights(folder) for folder in (root, root / "s", root / "s" / "A01")} == {of_folders}
         assert rights(root.parent) == 0o777 & ~_umask()
@@ -57,7 +59,7 @@ class TestTimesAndRights:
     def test_folders_that_were_there_keep_their_rights(self, root: Path, source: Path) -> None:
         root.mkdir(parents=True)
         root.chmod(0o711)
-        PosixTierStorage(root, mode=0o640).put(source, stream_id="s", source_id="a.tif")
+        PosixTierStorage(root, may_make=True, mode=0o640).put(source, stream_id="s", source_id="a.tif")
         assert rights(root) == 0o711
 
     def test_group(self, root: Path, source: Path) -> None:
@@ -66,13 +68,15 @@ class TestTimesAndRights:
         # Root may give files to any group, others to those that they are members of.
         number = max(group.gr_gid for group in grp.getgrall()) if os.geteuid() == 0 else os.getgroups()[-1]
         name = grp.getgrgid(number).gr_name
-        PosixTierStorage(root, group=name).put(source, stream_id="s", source_id="A01/a.tif")
+        PosixTierStorage(root, may_make=True, group=name).put(source, stream_id="s", source_id="A01/a.tif")
         put = [root, root / "s", root / "s" / "A01", root / "s" / "A01" / "a.tif"]
         assert {path.stat().st_gid for path in put} == {number}
 
     def test_unknown_group_is_named_and_nothing_is_put(self, root: Path, source: Path) -> None:
         with pytest.raises(PermanentError, match=r"group 'no-such-group'"):
-            PosixTierStorage(root, group="no-such-group").put(source, stream_id="s", source_id="a.tif")
+            PosixTierStorage(root, may_make=True, group="no-such-group").put(
+                source, stream_id="s", source_id="a.tif"
+            )
         assert not [path for path in root.rglob("*") if path.is_file()]
 
 
@@ -110,10 +114,10 @@ class TestTrouble:
 
         monkeypatch.setattr(posix, step, fail)
         with pytest.raises(kind, match=said):
-            PosixTierStorage(root).put(source, stream_id="s", source_id="a.tif")
+            PosixTierStorage(root, may_make=True).put(source, stream_id="s", source_id="a.tif")
         assert not [path for path in root.rglob("*") if path.is_file()]
         monkeypatch.undo()
-        PosixTierStorage(root).put(source, stream_id="s", source_id="a.tif")
+        PosixTierStorage(root, may_make=True).put(source, stream_id="s", source_id="a.tif")
 
 
 class TestLinks:
@@ -123,7 +127,7 @@ class TestLinks:
         root.mkdir(parents=True)
         (root / "plate7").symlink_to(outside)
         with pytest.raises(PermanentError, match="leads out of the tier"):
-            PosixTierStorage(root).put(source, stream_id="plate7", source_id="a.tif")
+            PosixTierStorage(root, may_make=True).put(source, stream_id="plate7", source_id="a.tif")
         assert list(outside.iterdir()) == []
 
     def test_link_that_leads_out_is_refused_also_where_the_object_is(
@@ -135,7 +139,7 @@ class TestLinks:
         root.mkdir(parents=True)
         (root / "plate7").symlink_to(outside)
         with pytest.raises(PermanentError, match="leads out of the tier"):
-            PosixTierStorage(root).put(source, stream_id="plate7", source_id="a.tif")
+            PosixTierStorage(root, may_make=True).put(source, stream_id="plate7", source_id="a.tif")
 
     def test_link_with_the_name_of_the_object_is_not_followed(
         self, root: Path, source: Path, tmp_path: Path
@@ -144,7 +148,7 @@ class TestLinks:
         outside.write_bytes(b"mine")
         (root / "s").mkdir(parents=True)
         (root / "s" / "a.tif").symlink_to(outside)
-        stored = PosixTierStorage(root).put(source, stream_id="s", source_id="a.tif")
+        stored = PosixTierStorage(root, may_make=True).put(source, stream_id="s", source_id="a.tif")
         assert Path(path_from_file_url(stored.url)).read_bytes() == source.read_bytes()
         assert outside.read_bytes() == b"mine"
 
@@ -157,6 +161,18 @@ def test_remains_of_killed_puts_are_removed_a_day_later(root: Path, source: Path
         part.write_bytes(b"half")
     day = 24 * 3600
     os.utime(old, (old.stat().st_mtime - day - 60,) * 2)
-    PosixTierStorage(root).put(source, stream_id="s", source_id="a.tif")
+    PosixTierStorage(root, may_make=True).put(source, stream_id="s", source_id="a.tif")
     assert not old.exists()
     assert new.exists()
+
+
+def test_a_share_that_is_not_mounted_is_not_made(tmp_path: Path, source: Path) -> None:
+    root = tmp_path / "mnt" / "nas" / "tierB"
+    with pytest.raises(TransientError, match="is the share mounted"):
+        PosixTierStorage(root).put(source, stream_id="s", source_id="a.tif")
+    assert not root.parent.parent.exists()
+    tiers = {"own": PosixTier(root=tmp_path / "work" / "tiers" / "own"), "other": PosixTier(root=root)}
+    put = open_tier("own", tiers, work_dir=tmp_path / "work").put(source, stream_id="s", source_id="a.tif")
+    assert put.url.endswith("/work/tiers/own/s/a.tif")
+    with pytest.raises(TransientError, match="make its folder"):
+        open_tier("other", tiers, work_dir=tmp_path / "work").put(source, stream_id="s", source_id="a.tif")

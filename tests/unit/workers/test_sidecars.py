@@ -69,6 +69,8 @@ class Tiered:
         for number, path in enumerate((self.source, self.mdoc, self.plate)):
             path.write_bytes(b"%d" % number * 10)
         self.tiers = {name: {"root": tmp_path / "tiers" / name} for name in "AB"}
+        for tier in self.tiers.values():
+            tier["root"].mkdir(parents=True)
         self._tmp_path = tmp_path
         self._run_task = run_task
 

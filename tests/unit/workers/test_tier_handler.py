@@ -18,7 +18,9 @@ def decision(tier: str = "tierA", *, enforce: bool = True, score: float | None =
 
 @pytest.fixture
 def tiers(tmp_path: Path) -> dict[str, Any]:
-    return {"tiers": {"tierA": {"driver": "posix", "root": tmp_path / "tiers" / "A"}}}
+    folder = tmp_path / "tiers" / "A"
+    folder.mkdir(parents=True)
+    return {"tiers": {"tierA": {"driver": "posix", "root": folder}}}
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def test_observed_decision_moves_nothing(
         "size_bytes": 6,
     }
     assert result.place is None
-    assert not (tmp_path / "tiers").exists()
+    assert not any((tmp_path / "tiers" / "A").iterdir())
 
 
 def test_observing_needs_no_tier_on_this_worker(run_task: RunTask, source: Path) -> None:

@@ -23,7 +23,9 @@ GRACE_S = 30 * DAY_S
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return tmp_path / "trash"
+    folder = tmp_path / "trash"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
@@ -176,7 +178,7 @@ def test_links_are_not_followed(
 def test_what_is_on_a_disk_that_is_not_mounted_does_not_pass_for_deleted(
     trash: TrashTierStorage, root: Path
 ) -> None:
-    root.mkdir()
+    root.mkdir(exist_ok=True)
     with pytest.raises(PermanentError, match="mounted"):
         trash.delete((root / "s" / "a.tif").as_uri(), "0" * 64)
 
