@@ -252,8 +252,11 @@ def look(
         told = _judge(rule, view, stood, finished=finished)
         if told is not None and not stood.raised:
             raised.append(told)
-        after[place] = Standing(first=since, raised=told is not None)
-        finished = finished or (isinstance(rule, Finished) and told is not None)
+        # What moves later does not end a stream once more, nor is a stream that has ended silent.
+        stays = (isinstance(rule, Finished) and view.open) or isinstance(rule, Silence)
+        ended = isinstance(rule, Silence) and finished
+        after[place] = Standing(first=since, raised=told is not None or ended or (stays and stood.raised))
+        finished = finished or (isinstance(rule, Finished) and after[place].raised)
     return after, raised
 
 

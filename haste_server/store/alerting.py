@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from haste_core.alert_rules import SUBSTREAM, AlertRule, ScoreRule
+from haste_core.alert_rules import SUBSTREAM, AlertRule, Finished, ScoreRule
 from haste_core.alert_stores import AlertRecord, DueDelivery
 from haste_core.alerts import (
     MAX_GROUP,
@@ -75,6 +75,20 @@ def wake_watch(connection: Connection, stream_ids: Collection[str]) -> None:
         # Also where it does not rest: who looks at the stream now may be about to let it rest.
         if not connection.execute(_WAKE, {"name": stream_id}).rowcount:
             connection.execute(sa.insert(alert_watches), {"stream_id": stream_id, "resting": False})
+
+
+def watch_again(connection: Connection, stream_ids: Collection[str]) -> None:
+    """Have streams watched whose objects move: their tiers fill. Those without rules are not."""
+    for stream_id in sorted(stream_ids):
+        connection.execute(_WAKE, {"name": stream_id})
+
+
+def await_end_again(connection: Connection, rules: Mapping[str, Sequence[AlertRule]]) -> None:
+    """Have the end told again of streams whose jobs somebody runs again, with the streams' rules."""
+    watch_again(connection, rules.keys())
+    for stream_id in sorted(rules):
+        places = [place for place, rule in enumerate(rules[stream_id]) if isinstance(rule, Finished)]
+        connection.execute(_UNRAISE, {"name": stream_id, "places": places})
 
 
 class Alerting(SqlPart):
@@ -263,6 +277,14 @@ _WAKE = (
     sa.update(alert_watches)
     .where(alert_watches.c.stream_id == sa.bindparam("name"))
     .values(resting=sa.literal(False))
+)
+_UNRAISE = (
+    sa.update(alert_standings)
+    .where(
+        alert_standings.c.stream_id == sa.bindparam("name"),
+        alert_standings.c.rule.in_(sa.bindparam("places", expanding=True)),
+    )
+    .values(raised=sa.literal(False))
 )
 _LET_REST = (
     sa.update(alert_watches)

@@ -19,6 +19,7 @@ from haste_core.interestingness import ScoredObject
 from haste_core.messages import Outcome
 from haste_core.ports import StateChange, Undecided
 from haste_core.states import MOVES, Due, Phase, TaskState
+from haste_server.store.alerting import watch_again
 from haste_server.store.deciding import last_decision
 from haste_server.store.decision_rows import HOLD_OBJECTS, append, value_of_object
 from haste_server.store.handout import state_changes
@@ -219,6 +220,7 @@ class Redeciding(SqlPart):
                 changes.append((job, moved))
                 moving.append({"id": job_id, "what": Due.NOTHING})
             save_changes(self.database, connection, changes)
+            watch_again(connection, {job.spec.stream_id for job, _ in changes})
             if moving:
                 connection.execute(_SET_DUE, moving)
             return state_changes(changes)

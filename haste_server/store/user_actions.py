@@ -15,6 +15,7 @@ from haste_core.jobs import JobRecord, TaskRecord
 from haste_core.stores import JobAction, Swept, TaskAction, TaskFilter
 from haste_server.authorship import note_unchanged
 from haste_server.changes import log_changes
+from haste_server.store.alerting import await_end_again
 from haste_server.store.handout import state_changes
 from haste_server.store.history import note_revoked
 from haste_server.store.jobs import load_job, locate, no_job, no_task, numeric_cursor
@@ -170,6 +171,10 @@ class UserActions(SqlPart):
                 note_unchanged()
             changes = [(before, answer.job) for before, answer in asked]
             save_changes(self.database, connection, changes)
+            opened = {job.spec.stream_id for was, job in changes if was.state.ended and not job.state.ended}
+            if opened:
+                plans = self.plans_of(connection, opened)
+                await_end_again(connection, {name: plans[name].alerts for name in opened})
             note_revoked(connection, changes, now=now)
             return asked
 

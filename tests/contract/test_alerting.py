@@ -237,3 +237,44 @@ def test_a_disk_is_judged_by_what_is_measured(store: SqlStore) -> None:
     assert judge(store, fills={"hot": Fill(70, 100)}) == []
     [told] = judge(store, fills={"hot": Fill(80, 100)})
     assert told.details == {"tier": "hot", "percent": 80.0, "used_bytes": 80, "size_bytes": 100}
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_tier_that_moves_fill_is_watched_and_moves_are_no_second_end(store: SqlStore) -> None:
+    nearly = {"rule": "tier-nearly-full", "tier": "warm", "percent": 90}
+    rules = [nearly, FINISHED, SILENCE]
+    pipeline = Pipeline.parse({**PIPELINE.to_json(), "alerts": rules})
+    store.create_stream("s", pipeline, "enforce", now=NOW)
+    decide(store, [0.9, 0.8])
+    run(store, "tier")
+    fills: dict[str, Fill | None] = {"warm": Fill(10, 100)}
+    assert [alert.rule for alert in judge(store, now=NOW + 61, fills=fills)] == ["finished"]
+    assert store.watched() == []
+
+    warm = {"intervals": [{"lo": 0, "hi": 1, "tier": "warm"}], "undefined": "cold"}
+    store.set_policy("s", Pipeline.parse({**pipeline.to_json(), "policy": warm}))
+    due = store.to_redecide(limit=10)
+    store.redecided([(one, Decision(0.9, "warm", "why", "f" * 64, {})) for one in due], now=NOW + 5000)
+    assert len(store.start_moves(limit=10, now=NOW + 5000)) == 2
+    assert store.watched() == ["s"]
+    fills = {"warm": Fill(99, 100)}
+    assert [alert.rule for alert in judge(store, now=NOW + 5000, fills=fills)] == ["tier-nearly-full"]
+    run(store, "tier")
+    assert judge(store, now=NOW + 9000, fills=fills) == []
+    assert store.watched() == []
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_the_end_is_told_again_after_a_retry(store: SqlStore) -> None:
+    watch(store, FINISHED, SILENCE)
+    decide(store, [0.9])
+    [message] = claim(store, "tier")
+    store.record([result_of(message, TaskState.BAD_INPUT)], now=NOW)
+    assert [alert.rule for alert in judge(store, now=NOW + 61)] == ["finished"]
+    assert (judge(store, now=NOW + 1000), store.watched()) == ([], [])
+    store.retry_job(message.job_id, now=NOW + 1000)
+    assert store.watched() == ["s"]
+    assert judge(store, now=NOW + 1100) == []
+    run(store, "tier")
+    [told] = judge(store, now=NOW + 1200)
+    assert (told.rule, told.details) == ("finished", {"done": 1, "failed": 0, "cancelled": 0})
