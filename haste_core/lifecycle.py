@@ -171,10 +171,14 @@ def move_again(
     if task.is_to_delete:  # a deletion that failed, and was given up for this decision
         task = task.but(leaving=None)
     stands_at = now if first else now + MOVES_AFTER_S
-    if task.phase is not Phase.ENDED or task.state is TaskState.CANCELLED:
+    if task.phase is Phase.SET_ASIDE:
+        anew = task.but(decision_id=decision_id, phase=Phase.BLOCKED, message="")
+    elif task.phase is not Phase.ENDED or task.state is TaskState.CANCELLED:
         stands = _order_key(job, task, ready_at=stands_at, rules=rules)
         return _with_task(job, task.but(decision_id=decision_id, order_key=min(task.order_key, stands)))
-    anew = fresh(task, Event.FORCE_RETRY, TaskState.REGISTERED, Phase.BLOCKED).but(decision_id=decision_id)
+    else:
+        anew = fresh(task, Event.FORCE_RETRY, TaskState.REGISTERED, Phase.BLOCKED)
+        anew = anew.but(decision_id=decision_id)
     job = settle(_with_task(job.but(ended_at=None), anew), now=now, rules=rules)
     anew = job.tasks[position]
     return _with_task(job, anew.but(order_key=_order_key(job, anew, ready_at=stands_at, rules=rules)))

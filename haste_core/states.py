@@ -60,6 +60,7 @@ class Phase(IntEnum):
     HANDED_OUT = 4  # leased to a worker
     HELD = 5  # reset: waits until somebody asks
     ENDED = 6
+    SET_ASIDE = 7  # would copy, but its stream observes again: waits until it enforces
 
 
 class Due(IntEnum):

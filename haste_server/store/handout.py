@@ -18,6 +18,7 @@ from haste_core.ports import StateChange
 from haste_core.routing import Route
 from haste_core.states import Phase, TaskState
 from haste_server.changes import log_changes
+from haste_server.store.brake import without_stopped
 from haste_server.store.deleting import bury, to_delete, without_late_deletions
 from haste_server.store.history import attempt_row
 from haste_server.store.leaving import NOTHING, Going, what_goes, with_whereabouts
@@ -51,7 +52,7 @@ class HandOut(SqlPart):
 
     def _claim(self, ready: sa.Select[Any], *, now: float, lease_s: float) -> list[TaskMessage]:
         def work(connection: Connection) -> tuple[list[TaskMessage], list[StateChange]]:
-            rows = connection.execute(ready).all()
+            rows = without_stopped(connection, connection.execute(ready).all())
             plain = {row.task_id for row in rows if not row.contended}
             if plain:
                 connection.execute(_LEASE, {"ids": sorted(plain), "until": now + lease_s})
@@ -281,7 +282,7 @@ def _ready(route: Route) -> tuple[sa.ColumnElement[bool], ...]:
 @lru_cache(maxsize=1000)
 def _first_ready(route: Route, limit: int) -> sa.Select[Any]:
     return (
-        sa.select(tasks.c.task_id, tasks.c.job_id, tasks.c.contended)
+        sa.select(tasks.c.task_id, tasks.c.job_id, tasks.c.task_key, tasks.c.contended)
         .where(*_ready(route))
         .order_by(tasks.c.order_key, tasks.c.stream_index, tasks.c.task_id)
         .limit(limit)
@@ -291,7 +292,7 @@ def _first_ready(route: Route, limit: int) -> sa.Select[Any]:
 
 def _chosen(route: Route, task_ids: Sequence[int]) -> sa.Select[Any]:
     return (
-        sa.select(tasks.c.task_id, tasks.c.job_id, tasks.c.contended)
+        sa.select(tasks.c.task_id, tasks.c.job_id, tasks.c.task_key, tasks.c.contended)
         .where(tasks.c.task_id.in_(task_ids), *_ready(route))
         .with_for_update(skip_locked=True)
     )

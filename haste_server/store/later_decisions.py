@@ -11,7 +11,7 @@ from haste_core.decisions import Decision, Origin, held_by_pin
 from haste_core.pipelines import Pipeline
 from haste_core.policies import Policy, RankedPolicy
 from haste_core.ports import Undecided
-from haste_core.states import Due
+from haste_core.states import Due, Phase
 from haste_server.store.decision_rows import About, Made
 from haste_server.store.deleting import STAYS
 from haste_server.store.records import read_pipeline
@@ -102,5 +102,6 @@ def made_of(
 
 def due_of(row: Row[Any], tier: str) -> Due:
     """Tell whether an object is not where the decision about it wants it."""
-    carried_out = row.carried_tier == tier and row.carried_mode == "enforce"
+    is_to_be = row.carried_tier == tier and row.carried_mode == "enforce"
+    carried_out = is_to_be and row.task_phase is not Phase.SET_ASIDE
     return Due.MOVE if row.stream_mode == "enforce" and not carried_out else Due.NOTHING

@@ -269,7 +269,7 @@ _LAST_DONE = (
 # What an attempt has copied that nobody heard of again is found by the next one only if it has the same tier.
 _MAY_HAVE_COPIED = sa.exists().where(
     tasks.c.task_id == objects.c.task_id,
-    tasks.c.phase != Phase.ENDED,
+    tasks.c.phase.not_in((Phase.ENDED, Phase.SET_ASIDE)),  # of which the latter does not run before it moves
     attempts.c.task_id == tasks.c.task_id,
     attempts.c.outcome.in_((Outcome.LOST, Outcome.CRASHED)),
     attempts.c.attempt > _LAST_DONE,
@@ -312,6 +312,7 @@ _PRESENT = (
         _carried.c.tier.label("carried_tier"),
         _carried.c.mode.label("carried_mode"),
         _IS_DELETING.label("is_deleting"),
+        tasks.c.phase.label("task_phase"),
         PIPELINE_TEXT,
     )
     .join(decisions, decisions.c.decision_id == objects.c.decision_id)

@@ -14,6 +14,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.policies import RankedPolicy
 from haste_core.states import MOVES, Due, Phase, TaskState
 from haste_core.stores import DEFAULT_PROJECT, Page, Source, StreamProgress, StreamRecord, TierCount
+from haste_server.store.brake import set_moves_aside
 from haste_server.store.jobs import numeric_cursor
 from haste_server.store.policies_in_sql import tier_by_record
 from haste_server.store.records import COMPLETED_AT, PIPELINE_TEXT, SqlPart, read_pipeline, store_pipeline
@@ -132,6 +133,8 @@ class Streams(SqlPart):
             connection.execute(follows, {"name": stream_id})
 
         self.database.write(work)
+        if mode == "observe":
+            set_moves_aside(self.database, stream_id)
         return self.stream(stream_id)
 
     def set_policy(self, stream_id: str, pipeline: Pipeline) -> StreamRecord:

@@ -1,0 +1,95 @@
+"""Streams that observe, that enforce, and that change from one to the other, on every database."""
+
+from haste_core.messages import Outcome, Place
+from haste_core.states import Phase, TaskState
+from haste_server.store.sql import SqlStore
+from tests.contract.deciding_bench import (
+    carry_out,
+    cut_at,
+    decided,
+    image,
+    places,
+    settle,
+    tiers_of,
+    with_policy,
+)
+from tests.contract.store_bench import NOW, claim, result_of, submitted
+
+PLLS = {"A01": -2.0, "A02": -1.9, "A03": -1.0, "A04": -0.9}
+
+
+def to_trash(store: SqlStore) -> list[int]:
+    """Make a stream whose better half is to go to a trash."""
+    jobs = decided(store, with_policy(cut_at(0.5)), PLLS)
+    store.set_policy("s", with_policy(cut_at(0.999, low="trash")))
+    settle(store)
+    assert len(store.start_moves(limit=100, now=NOW)) == 4
+    return jobs
+
+
+def test_moves_that_wait_do_not_happen_while_their_stream_observes(store: SqlStore) -> None:
+    jobs = to_trash(store)
+    store.set_mode("s", "observe")
+    assert claim(store, "tier", now=NOW + 10_000) == []
+    assert carry_out(store) == []
+    assert places(store, jobs) == [
+        f"file:///{tier}/A0{n}" for n, tier in enumerate(["warm"] * 2 + ["hot"] * 2, 1)
+    ]
+    assert "only observes" in store.job(jobs[0]).tasks[0].message
+    store.set_mode("s", "enforce")
+    settle(store)
+    assert {message.decision.tier for message in carry_out(store) if message.decision} == {"trash"}
+    assert places(store, jobs) == [f"file:///trash/A0{n}" for n in range(1, 5)]
+    assert store.unmoved("s") == (0, 0)
+
+
+def test_what_was_stopped_does_not_move_if_another_policy_wants_it_where_it_is(store: SqlStore) -> None:
+    jobs = to_trash(store)
+    before = places(store, jobs)
+    store.set_mode("s", "observe")
+    store.set_policy("s", with_policy(cut_at(0.5)))
+    settle(store)
+    store.set_mode("s", "enforce")
+    settle(store)
+    for message in carry_out(store):
+        assert message.decision is not None
+        assert message.decision.tier in message.place.url, "it is put where it is already"
+    assert places(store, jobs) == before
+    assert [store.job(job_id).state for job_id in jobs] == [TaskState.DONE] * 4
+
+
+def test_what_a_worker_gives_back_is_stopped_too(store: SqlStore) -> None:
+    jobs = to_trash(store)
+    copied, lost, *_ = claim(store, "tier", now=NOW + 10_000)
+    store.set_mode("s", "observe")
+    there = Place(url="file:///trash/A01", site="default", sha256="a" * 64)
+    left = Place(url="file:///warm/A01", site="default")
+    store.record([result_of(copied, place=there, leaving=left)], now=NOW)
+    gone = {"worker_id": "", "outcome": Outcome.LOST, "started_at": None}
+    store.record([result_of(lost, TaskState.ERROR, **gone)], now=NOW)
+    store.release_due(now=NOW + 100)
+    [removing] = claim(store, "tier", now=NOW + 10_000)
+    assert (removing.task_id, removing.leaving) == (copied.task_id, left), "what is copied is removed"
+    assert store.job(jobs[1]).tasks[0].phase is Phase.SET_ASIDE
+    store.set_mode("s", "enforce")
+    settle(store)
+    store.start_moves(limit=100, now=NOW)
+    assert lost.task_id in [message.task_id for message in claim(store, "tier", now=NOW + 10_000)]
+
+
+def test_an_image_that_was_not_put_anywhere_waits_until_its_stream_enforces_again(store: SqlStore) -> None:
+    store.create_stream("s", with_policy(cut_at(0.5)), "enforce", now=NOW)
+    [job_id] = submitted(store, image("A01", -1.0))
+    settle(store)
+    store.set_mode("s", "observe")
+    submitted(store, image("A02", -1.0))
+    settle(store)
+    [message] = carry_out(store)
+    assert message.job["source_id"] == "A02"
+    assert message.decision is not None
+    assert not message.decision.enforce
+    store.set_mode("s", "enforce")
+    settle(store)
+    assert {message.job["source_id"] for message in carry_out(store)} == {"A01", "A02"}
+    assert store.job(job_id).state is TaskState.DONE
+    assert tiers_of(store) == {"hot": 2}
