@@ -80,7 +80,7 @@ class Deciding(SqlPart):
 
         def work(connection: Connection) -> list[StateChange]:
             before = load_jobs(connection, by_job, lock=True)
-            present = _present_streams(connection, {item.stream_id for item, _ in answered})
+            present = present_streams(connection, {item.stream_id for item, _ in answered})
             waiting = {
                 job_id: position
                 for job_id, job in before.items()
@@ -219,7 +219,7 @@ def _waiting(job: JobRecord, task_id: int) -> int | None:
     )
 
 
-def _present_streams(connection: Connection, names: Collection[str]) -> dict[str, sa.Row[Any]]:
+def present_streams(connection: Connection, names: Collection[str]) -> dict[str, sa.Row[Any]]:
     """Load streams, which keep mode and policy until this transaction ends."""
     rows: list[sa.Row[Any]] = list(connection.execute(_STREAMS, {"names": list(names)}))
     return {row.stream_id: row for row in rows}

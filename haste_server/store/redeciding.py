@@ -20,7 +20,7 @@ from haste_core.messages import Outcome
 from haste_core.ports import StateChange, Undecided
 from haste_core.states import MOVES, Due, Phase, TaskState
 from haste_server.store.alerting import watch_again
-from haste_server.store.deciding import last_decision
+from haste_server.store.deciding import last_decision, present_streams
 from haste_server.store.decision_rows import HOLD_OBJECTS, append, value_of_object
 from haste_server.store.handout import state_changes
 from haste_server.store.later_decisions import (
@@ -238,10 +238,13 @@ def _to_move(connection: Connection, limit: int) -> list[int]:
 def held(connection: Connection, job_ids: Collection[int]) -> list[Row[Any]]:
     """Load objects with their present decisions and streams, and hold them.
 
-    Their jobs come first, as everywhere: MariaDB holds these, too, when their objects are written.
+    Their jobs come first, as everywhere: MariaDB holds these, too, when their objects are written. Then come
+    the streams, as where a stream's mode or policy changes: else that could come between what is read here
+    and what is written by it.
     """
     ids = {"ids": list(job_ids)}
-    connection.execute(_HOLD_JOBS, ids)
+    names = {row.stream_id for row in connection.execute(_HOLD_JOBS, ids)}
+    present_streams(connection, names)
     connection.execute(_HOLD, ids)
     return list(connection.execute(_PRESENT, ids))
 
@@ -281,7 +284,10 @@ _TO_MOVE = (
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
 _HOLD_JOBS = (
-    sa.select(jobs.c.job_id).where(jobs.c.job_id.in_(_IDS)).order_by(jobs.c.job_id).with_for_update(read=True)
+    sa.select(jobs.c.job_id, jobs.c.stream_id)
+    .where(jobs.c.job_id.in_(_IDS))
+    .order_by(jobs.c.job_id)
+    .with_for_update(read=True)
 )
 _HOLD = HOLD_OBJECTS.with_only_columns(objects.c.job_id)
 _PRESENT = (

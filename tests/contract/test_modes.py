@@ -1,7 +1,14 @@
 """Streams that observe, that enforce, and that change from one to the other, on every database."""
 
+import threading
+from typing import Any
+
+import pytest
+
+from haste_core.decisions import Decision
 from haste_core.messages import Outcome, Place
 from haste_core.states import Phase, TaskState
+from haste_server.store import redeciding
 from haste_server.store.sql import SqlStore
 from tests.contract.deciding_bench import (
     carry_out,
@@ -93,3 +100,35 @@ def test_an_image_that_was_not_put_anywhere_waits_until_its_stream_enforces_agai
     assert {message.job["source_id"] for message in carry_out(store)} == {"A01", "A02"}
     assert store.job(job_id).state is TaskState.DONE
     assert tiers_of(store) == {"hot": 2}
+
+
+@pytest.mark.parametrize("store", ["mariadb"], indirect=True)
+def test_a_policy_that_comes_while_another_is_applied_decides_in_the_end(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided(store, with_policy(cut_at(0.5)), PLLS, mode="observe")
+    store.set_policy("s", with_policy(cut_at(0.999)))
+    due = store.to_redecide(limit=100)
+    written, may_end, append = threading.Event(), threading.Event(), redeciding.append
+
+    def append_slowly(*given: Any, **named: Any) -> list[int]:
+        numbers = append(*given, **named)
+        written.set()
+        may_end.wait(10)
+        return numbers
+
+    monkeypatch.setattr(redeciding, "append", append_slowly)
+    answers = [(item, Decision(0.9, "warm", "new", "f" * 64, item.scored.features)) for item in due]
+    applying = threading.Thread(target=store.redecided, args=(answers,), kwargs={"now": NOW})
+    applying.start()
+    assert written.wait(10)
+    back = threading.Thread(target=store.set_policy, args=("s", with_policy(cut_at(0.5))))
+    back.start()
+    back.join(0.5)
+    assert back.is_alive(), "it waits for what is decided by the other policy, and looks at it then"
+    may_end.set()
+    applying.join()
+    back.join()
+    monkeypatch.undo()
+    settle(store)
+    assert tiers_of(store) == {"warm": 2, "hot": 2}
