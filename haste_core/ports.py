@@ -137,6 +137,29 @@ class WorkerTransport(Protocol):
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """The latest decision about an object that is decided about once more.
+
+    Attributes
+    ----------
+    stands : bool
+        It was made by the stream's present pipeline, and by no wish that has ended: it is repeated as it is.
+    is_scored_alike : bool
+        Its score was made by the stream's present function, of the same features: only the tier is chosen.
+    score : float, optional
+        None: it is undefined.
+    seen : int, optional
+        See `haste_core.decisions.Decision`.
+    """
+
+    decision_id: int
+    stands: bool = False
+    is_scored_alike: bool = False
+    score: float | None = None
+    seen: int | None = None
+
+
+@dataclass(frozen=True)
 class Undecided:
     """A task that waits for the score of its object.
 
@@ -156,6 +179,8 @@ class Undecided:
         What is where, of streams whose policy ranks their objects.
     set_key : str, optional
         The image set that it belongs to.
+    earlier : Earlier, optional
+        Where it is decided about once more.
     """
 
     task_id: int
@@ -169,6 +194,12 @@ class Undecided:
     present: str | None = None
     occupied: tuple[Occupied, ...] = ()
     set_key: str | None = None
+    earlier: Earlier | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Tell whether what was decided before is decided again, without a look at the object."""
+        return self.earlier is not None and self.earlier.stands
 
     @property
     def is_of_a_set(self) -> bool:

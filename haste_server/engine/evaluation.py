@@ -185,6 +185,10 @@ class _Looking:
     asked: bool = False
 
     def build(self, function: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:
+        earlier = self.item.earlier
+        if earlier is not None and earlier.is_scored_alike and earlier.score is not None:
+            score = earlier.score
+            return lambda _scored: score  # what others have become since does not change it
         if function == "quantile":  # going through all others would take longer with each object
             return built_in(function, {**parameters, "standing": self.standing})
         return build(function, parameters)
@@ -216,6 +220,8 @@ def evaluate(item: Undecided, streams: StreamsSoFar) -> Answer:
         )
         told = told_alone(item.pipeline.image_set, item.scored.metadata)
         decision = replace(decision, reason=decision.reason + told)
+        if item.earlier is not None and item.earlier.is_scored_alike:
+            return replace(decision, seen=item.earlier.seen)
         looked_around = looking.asked or isinstance(policy, RankedPolicy)
         return replace(decision, seen=item.seen) if looked_around else decision
     except InterestingnessError as error:

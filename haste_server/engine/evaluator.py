@@ -108,7 +108,7 @@ class Evaluator:
         slow: defaultdict[str, list[Undecided]] = defaultdict(list)
         quick = []
         for item in items:
-            if _is_quick(item):
+            if item.stands or _is_quick(item):
                 quick.append(item)
             else:
                 slow[item.stream_id].append(item)
@@ -217,7 +217,8 @@ class Judge:
 
     def redecide(self, due: Sequence[Undecided]) -> bool:
         """Decide once more about objects for about a second, and tell whether some were put off."""
-        of_sets, alone = _apart(due)
+        self._store.redecided([(item, None) for item in due if item.stands], now=self._clock())
+        of_sets, alone = _apart([item for item in due if not item.stands])
         answered = self._ask(alone)
         if of_sets:
             # A set that was decided about is not waited for again.

@@ -7,14 +7,18 @@ from typing import Any
 
 from sqlalchemy.engine import Row
 
-from haste_core.decisions import Decision, Origin, held_by_pin
+from haste_core.decisions import Decision, Origin, fingerprint, held_by_pin
+from haste_core.interestingness import ScoredObject
 from haste_core.pipelines import Pipeline
 from haste_core.policies import Policy, RankedPolicy
-from haste_core.ports import Undecided
+from haste_core.ports import Earlier, Undecided
 from haste_core.states import Due, Phase
 from haste_server.store.decision_rows import About, Made
 from haste_server.store.deleting import STAYS
 from haste_server.store.records import read_pipeline
+
+_ENDED = ("unpin", "deletion")
+"""Origins of decisions that leave it to the policy where an object belongs."""
 
 _ASKED_FOR = ("pin", "recall")
 """Origins of what a person waits for."""
@@ -26,6 +30,27 @@ def earlier_of(row: Row[Any]) -> Decision:
     return Decision(
         row.decision_score, row.tier, row.reason, row.input_sha256, row.features, row.seen, members
     )
+
+
+def known_of(row: Row[Any], pipeline: Pipeline) -> Earlier:
+    """Tell what the present decision about an object says of the next one, by the present pipeline."""
+    by = read_pipeline(row.pipeline)
+    return Earlier(
+        row.decision_id,
+        stands=by.sha256 == pipeline.sha256 and row.origin not in _ENDED,
+        is_scored_alike=by.interestingness == pipeline.interestingness and _is_scored(row, by),
+        score=row.decision_score,
+        seen=row.seen,
+    )
+
+
+def _is_scored(row: Row[Any], by: Pipeline) -> bool:
+    """Tell whether a decision's score is of its own function: else that failed, or it is that of a set."""
+    spec, policy = by.interestingness, by.policy
+    if spec is None or policy is None or row.members is not None:
+        return False
+    scored = ScoredObject(features=row.features, **row.circumstances)
+    return fingerprint(scored, spec, policy) == row.input_sha256
 
 
 def stays_where_put(row: Row[Any], decision: Decision, item: Undecided) -> bool:

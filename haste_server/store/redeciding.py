@@ -27,6 +27,7 @@ from haste_server.store.later_decisions import (
     due_of,
     earlier_of,
     kept_where_put,
+    known_of,
     made_of,
     repeated,
     sent_on,
@@ -78,6 +79,7 @@ class Redeciding(SqlPart):
                     seen=seen[row.stream_id],
                     present=row.tier,
                     set_key=row.set_key,
+                    earlier=known_of(row, now[row.stream_id]),
                 )
                 for row in rows
             ]
@@ -102,14 +104,15 @@ class Redeciding(SqlPart):
                     going.append({"id": row.job_id, "what": Due.NOTHING})
                     continue
                 is_asked = row.due is Due.DECISION or origin == "set"
-                if not is_asked or row.stream_pipeline_sha256 != item.pipeline.sha256:
+                is_other = item.earlier is not None and item.earlier.decision_id != row.decision_id
+                if not is_asked or is_other or row.stream_pipeline_sha256 != item.pipeline.sha256:
                     continue  # somebody else was quicker, or it is due again
                 keeps_place = decision is None or stays_where_put(row, decision, item)
                 kept = what_is_kept(row, decision, keeps_place=keeps_place)
                 if (kept.score, kept.tier, row.stream_mode) in standing(row):
                     value = value_of_object(kept, item.pipeline)
                     done.append({"id": row.job_id, "what": due_of(row, kept.tier), "read": value})
-                elif keeps_place and was_put(row) and row.origin != "deletion":
+                elif item.stands or (keeps_place and was_put(row) and row.origin != "deletion"):
                     made.append(kept_where_put(repeated(row), row))
                 else:
                     one = made_of(row, kept, origin, None, pipeline=item.pipeline)

@@ -125,12 +125,13 @@ class Streams(SqlPart):
 
     def set_mode(self, stream_id: str, mode: Mode) -> StreamRecord:
         """Observe, or enforce; see `haste_core.stores.StreamStore.set_mode`."""
-        changed = sa.update(streams).where(streams.c.stream_id == stream_id).values(mode=mode)
+        is_other = sa.and_(streams.c.stream_id == stream_id, streams.c.mode != mode)
+        changed = sa.update(streams).where(is_other).values(mode=mode)
         follows = _DECIDE_AGAIN if mode == "enforce" else _MOVE_NO_MORE
 
         def work(connection: Connection) -> None:
-            connection.execute(changed)
-            connection.execute(follows, {"name": stream_id})
+            if connection.execute(changed).rowcount:
+                connection.execute(follows, {"name": stream_id})
 
         self.database.write(work)
         if mode == "observe":

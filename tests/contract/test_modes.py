@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 
+from haste_client.answers import DecisionAnswer
+from haste_client.verification import verify
 from haste_core.decisions import Decision
 from haste_core.messages import Outcome, Place
 from haste_core.states import Phase, TaskState
+from haste_core.tier_limits import TierLimits
+from haste_server.api.objects import _show_decision
 from haste_server.store import redeciding
 from haste_server.store.sql import SqlStore
 from tests.contract.deciding_bench import (
@@ -132,3 +136,66 @@ def test_a_policy_that_comes_while_another_is_applied_decides_in_the_end(
     monkeypatch.undo()
     settle(store)
     assert tiers_of(store) == {"warm": 2, "hot": 2}
+
+
+WIDE = {f"B{number:02}": -2.0 + number * 0.2 for number in range(10)}
+QUANTILE = {"function": "quantile", "parameters": {"feature": "plls", "tiers": 4, "min_objects": 16}}
+
+
+def put_elsewhere(store: SqlStore, jobs: list[int]) -> None:
+    """Send all in hot on to an archive, and have one brought to hot."""
+    later = NOW + 3 * 86_400
+    assert store.pass_on("hot", TierLimits(next="archive", retain_days=1), now=later, limit=100) == 7
+    carry_out(store, now=later)
+    store.recall(jobs[0], "hot", reason="figure 2", made_by="eva", now=later)
+    carry_out(store, now=later)
+    assert tiers_of(store) == {"archive": 7, "hot": 1, "warm": 2}
+
+
+def test_to_enforce_once_more_changes_nothing(store: SqlStore) -> None:
+    jobs = decided(store, with_policy(cut_at(0.5)), WIDE)
+    put_elsewhere(store, jobs)
+    before = places(store, jobs)
+    store.set_mode("s", "enforce")
+    assert store.progress("s").to_redecide == 0
+    assert settle(store) == []
+    assert carry_out(store) == []
+    assert places(store, jobs) == before
+
+
+def test_what_was_put_elsewhere_stays_there_when_its_stream_enforces_again(store: SqlStore) -> None:
+    jobs = decided(store, with_policy(cut_at(0.5)), WIDE)
+    put_elsewhere(store, jobs)
+    before = places(store, jobs)
+    store.set_mode("s", "observe")
+    store.set_mode("s", "enforce")
+    assert settle(store) == []
+    assert carry_out(store) == []
+    assert places(store, jobs) == before
+
+
+def test_what_was_recorded_is_carried_out_and_not_scored_anew(store: SqlStore) -> None:
+    plls = {f"C{number:02}": -3 + number * 0.1 for number in range(20)}
+    jobs = decided(store, with_policy(cut_at(0.5), **QUANTILE), plls, mode="observe")
+    recorded = tiers_of(store)
+    store.recall(jobs[3], "warm", reason="figure 2", made_by="eva", now=NOW)
+    recorded = {"hot": recorded["hot"] - 1, "warm": 1 + recorded.get("warm", 0)}
+    assert store.unmoved("s")[0] == len(plls)
+    store.set_mode("s", "enforce")
+    assert settle(store) == []
+    assert len(carry_out(store)) == len(plls)
+    assert tiers_of(store) == recorded
+    assert store.unmoved("s") == (0, 0)
+    last = store.decisions_about(jobs[3])[-1]
+    assert (last.origin, last.made_by, last.mode) == ("recall", "eva", "enforce")
+    assert all_verified(store)
+
+
+def all_verified(store: SqlStore) -> bool:
+    """Tell whether all decisions are what their records say."""
+
+    def history() -> list[DecisionAnswer]:
+        found = store.decisions("s", cursor=None, limit=1000).items
+        return [DecisionAnswer.model_validate(dict(_show_decision(one))) for one in found]
+
+    return not verify("s", history).differences
