@@ -20,6 +20,12 @@ from haste_server.store.records import read_pipeline
 _ENDED = ("unpin", "deletion")
 """Origins of decisions that leave it to the policy where an object belongs."""
 
+SENT_ON = ("quota", "retention")
+"""Origins of what a tier's limits want."""
+
+PUT = ("recall", *SENT_ON)
+"""Origins of what puts an object elsewhere than its policy does."""
+
 _ASKED_FOR = ("pin", "recall")
 """Origins of what a person waits for."""
 
@@ -37,11 +43,20 @@ def known_of(row: Row[Any], pipeline: Pipeline) -> Earlier:
     by = read_pipeline(row.pipeline)
     return Earlier(
         row.decision_id,
-        stands=by.sha256 == pipeline.sha256 and row.origin not in _ENDED,
+        stands=by.sha256 == pipeline.sha256 and not _has_ended(row, by),
         is_scored_alike=by.interestingness == pipeline.interestingness and _is_scored(row, by),
         score=row.decision_score,
         seen=row.seen,
     )
+
+
+def _has_ended(row: Row[Any], by: Pipeline) -> bool:
+    """Tell whether it is left to the policy where an object belongs, whatever was decided last.
+
+    Of what was put elsewhere, that is so once another policy wanted it there, too: nothing was written then.
+    """
+    is_ranked = isinstance(by.policy, RankedPolicy)
+    return row.origin in _ENDED or (row.origin in PUT and not is_ranked and row.counts_in == row.tier)
 
 
 def _is_scored(row: Row[Any], by: Pipeline) -> bool:
@@ -54,11 +69,17 @@ def _is_scored(row: Row[Any], by: Pipeline) -> bool:
 
 
 def stays_where_put(row: Row[Any], decision: Decision, item: Undecided) -> bool:
-    """Tell whether an object stays where a person or a tier's limits put it, until ranks are looked at."""
+    """Tell whether an object stays where a person or a tier's limits put it.
+
+    It does while the policy gives it the tier that it was put elsewhere from; ranks are looked at later.
+    """
     policy = item.pipeline.policy
-    if not was_put(row) or not isinstance(policy, RankedPolicy) or decision.score is None:
+    if not was_put(row) or decision.score != row.decision_score:
         return False
-    return decision.score == row.decision_score and policy.leaves(row.counts_in)
+    if isinstance(policy, RankedPolicy):
+        return decision.score is not None and policy.leaves(row.counts_in)
+    is_same_function = read_pipeline(row.pipeline).interestingness == item.pipeline.interestingness
+    return is_same_function and decision.tier == row.counts_in
 
 
 def was_put(row: Row[Any]) -> bool:
@@ -82,8 +103,10 @@ def kept_where_put(made: Made, row: Row[Any]) -> Made:
 
 
 def sent_on(made: Made, row: Row[Any], policy: Policy | None) -> Made:
-    """Let an object that a tier's limits send on keep its place in a ranking."""
-    if not isinstance(policy, RankedPolicy) or row.decision_score is None or not policy.leaves(row.counts_in):
+    """Let an object that goes elsewhere keep the tier that a policy gave it, or its place in a ranking."""
+    if not isinstance(policy, RankedPolicy):
+        return replace(made, about=replace(made.about, counts_in=row.counts_in))
+    if made.origin == "recall" or row.decision_score is None or not policy.leaves(row.counts_in):
         return made
     reason = f"{made.decision.reason}; in the ranking it still counts in {row.counts_in}"
     decision, about = replace(made.decision, reason=reason), replace(made.about, counts_in=row.counts_in)

@@ -46,6 +46,17 @@ def tier_by_record(present: Pipeline, other: Pipeline) -> Tier | None:
     return None
 
 
+def stays_where_put(tier: Tier) -> sa.ColumnElement[bool]:
+    """Say whether an object was put elsewhere from this tier, by the same function: it stays where it is."""
+    return sa.and_(objects.c.counts_in != objects.c.tier, objects.c.counts_in == tier)
+
+
+def is_elsewhere(tier: Tier) -> sa.ColumnElement[bool]:
+    """Say whether an object is to be decided about anew, as a tier by the same function is another one."""
+    differs = sa.or_(objects.c.tier != tier, objects.c.counts_in != objects.c.tier)
+    return sa.and_(differs, ~stays_where_put(tier))
+
+
 def _reads_the_same(spec: InterestingnessSpec, present: InterestingnessSpec) -> bool:
     """Tell whether a function is monotone in the value that is recorded for another one."""
     reads = (spec.parameters.get("feature"), spec.undefined_if)

@@ -17,7 +17,7 @@ from haste_core.interestingness import QUICK, no_number
 from haste_core.objects import Foreseen, Shift
 from haste_core.pipelines import InterestingnessSpec, Pipeline
 from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
-from haste_server.store.policies_in_sql import tier_by_record
+from haste_server.store.policies_in_sql import stays_where_put, tier_by_record
 from haste_server.store.ranked_streams import load_standings, rescored, seen_by, tiers_by_policy
 from haste_server.store.records import SqlPart, pipelines_now
 from haste_server.store.schema import NO_SCORE, jobs, objects
@@ -48,11 +48,14 @@ class Preview(SqlPart):
             tier = tier_by_record(present, _without_audit(pipeline))
             if tier is None:
                 return _foreseen(_summed(tried(connection, stream_id, pipeline, failed)), failed)
-            if not is_known:
+            if is_known:
+                tier = sa.case((stays_where_put(tier), objects.c.tier), else_=tier)
+            else:
                 failed = _without_value(connection, stream_id, spec)
             if policy.audit is None:
                 return _foreseen(_counted(connection, stream_id, tier), failed)
-            return _foreseen(_audited(connection, stream_id, tier, policy), failed)
+            audited = _audited(connection, stream_id, tier, policy, is_known=is_known)
+            return _foreseen(audited, failed)
 
         return self.database.read(work)
 
@@ -123,21 +126,29 @@ def _counted(connection: Connection, stream_id: str, tier: sa.ColumnElement[str]
 
 
 def _audited(
-    connection: Connection, stream_id: str, tier: sa.ColumnElement[str], policy: IntervalPolicy
+    connection: Connection,
+    stream_id: str,
+    tier: sa.ColumnElement[str],
+    policy: IntervalPolicy,
+    *,
+    is_known: bool,
 ) -> list[Shift]:
     """Count, and look only at the names of what would go to the lowest tier."""
     counted = [one for one in _counted(connection, stream_id, tier) if one.after != LOWEST]
     name = sa.func.coalesce(objects.c.set_key, jobs.c.source_id)  # a set is kept as one
     lowest = (
-        sa.select(objects.c.tier, name, objects.c.size_bytes)
+        sa.select(objects.c.tier, objects.c.counts_in, name, objects.c.size_bytes)
         .join(jobs, jobs.c.job_id == objects.c.job_id)
         .where(objects.c.stream_id == stream_id, ~objects.c.pinned, tier == LOWEST)
     )
     choice = Choice(policy, stream_id)
-    ways = (
-        (before, choice.lowest_or_kept(name), size_bytes)
-        for before, name, size_bytes in connection.execute(lowest)
-    )
+
+    def way(before: str, counts_in: str, name: str, size_bytes: int) -> Way:
+        after = choice.lowest_or_kept(name)
+        stays = is_known and after == counts_in  # as `stays_where_put`
+        return before, before if stays else after, size_bytes
+
+    ways = (way(*row) for row in connection.execute(lowest))
     return _joined([*counted, *_summed(ways)])
 
 

@@ -99,8 +99,8 @@ def leaves_aside(one: Standing | sa.Row[Any], by_rank: str, policy: RankedPolicy
 
 
 def seen_by(policy: RankedPolicy, one: Standing) -> Standing:
-    """Let an object count where it is, if a ranking does not know the tier in which it counts."""
-    is_known = one.counts_in == one.tier or policy.leaves(one.counts_in)
+    """Let an object count where it is if a person put it there, or the ranking does not know its place."""
+    is_known = one.counts_in == one.tier or (policy.leaves(one.counts_in) and not one.held)
     return one if is_known else one._replace(counts_in=one.tier)
 
 

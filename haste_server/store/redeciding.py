@@ -24,6 +24,8 @@ from haste_server.store.deciding import last_decision, present_streams
 from haste_server.store.decision_rows import HOLD_OBJECTS, append, value_of_object
 from haste_server.store.handout import state_changes
 from haste_server.store.later_decisions import (
+    PUT,
+    SENT_ON,
     due_of,
     earlier_of,
     kept_where_put,
@@ -48,10 +50,7 @@ from haste_server.store.schema import attempts, decisions, jobs, objects, pipeli
 
 Change = Callable[[Decision], Decision | None]
 
-_SENT_ON = ("quota", "retention")
-"""Origins of what a tier's limits want."""
-
-_BY_ITSELF = ("revision", *_SENT_ON)
+_BY_ITSELF = ("revision", *SENT_ON)
 """Origins of what the server decides without being asked; another policy is asked first."""
 
 
@@ -111,7 +110,9 @@ class Redeciding(SqlPart):
                 kept = what_is_kept(row, decision, keeps_place=keeps_place)
                 if (kept.score, kept.tier, row.stream_mode) in standing(row):
                     value = value_of_object(kept, item.pipeline)
-                    done.append({"id": row.job_id, "what": due_of(row, kept.tier), "read": value})
+                    counts_in = row.counts_in if keeps_place else kept.tier
+                    what = due_of(row, kept.tier)
+                    done.append({"id": row.job_id, "what": what, "read": value, "counts": counts_in})
                 elif item.stands or (keeps_place and was_put(row) and row.origin != "deletion"):
                     made.append(kept_where_put(repeated(row), row))
                 else:
@@ -152,7 +153,7 @@ class Redeciding(SqlPart):
         def work(connection: Connection) -> int:
             made = []
             rows = held(connection, changes)
-            streams_of = {row.stream_id for row in rows} if origin in _SENT_ON else ()
+            streams_of = {row.stream_id for row in rows} if origin in PUT else ()
             present = pipelines_now(connection, streams_of) if streams_of else {}
             for row in rows:
                 if row.is_deleting or (row.pinned and pinned is None):
@@ -335,7 +336,11 @@ _PRESENT = (
 _SETTLE = (
     sa.update(objects)
     .where(objects.c.job_id == sa.bindparam("id"))
-    .values(due=sa.bindparam("what", type_=objects.c.due.type), value=sa.bindparam("read"))
+    .values(
+        due=sa.bindparam("what", type_=objects.c.due.type),
+        value=sa.bindparam("read"),
+        counts_in=sa.bindparam("counts"),
+    )
 )
 _SET_DUE = (
     sa.update(objects)

@@ -253,7 +253,8 @@ objects = Table(
     Column("score", Double, nullable=False),
     Column("value", Double),
     Column("tier", String(100), nullable=False),
-    # The tier in which it takes room by its rank: the same one, unless that tier's limits sent it on.
+    # The tier that its policy gave it, in which it takes room by its rank: the same one, unless that tier's
+    # limits sent it on, or, where no ranks decide, a person put it elsewhere.
     Column("counts_in", String(100), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("pinned", Boolean, nullable=False),

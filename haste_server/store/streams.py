@@ -16,7 +16,7 @@ from haste_core.states import MOVES, Due, Phase, TaskState
 from haste_core.stores import DEFAULT_PROJECT, Page, Source, StreamProgress, StreamRecord, TierCount
 from haste_server.store.brake import set_moves_aside
 from haste_server.store.jobs import numeric_cursor
-from haste_server.store.policies_in_sql import tier_by_record
+from haste_server.store.policies_in_sql import is_elsewhere, tier_by_record
 from haste_server.store.records import COMPLETED_AT, PIPELINE_TEXT, SqlPart, read_pipeline, store_pipeline
 from haste_server.store.schema import NO_SCORE, jobs, objects, pipelines, streams, tasks
 
@@ -150,7 +150,8 @@ class Streams(SqlPart):
             alike = changed.where(streams.c.pipeline_sha256 == present.sha256)
             found = connection.execute(alike.values(pipeline_sha256=sha256)).rowcount
             if found and tier is not None:  # only some are to be asked about
-                connection.execute(due.where(objects.c.tier != tier))
+                is_ranked = isinstance(pipeline.policy, RankedPolicy)
+                connection.execute(due.where(objects.c.tier != tier if is_ranked else is_elsewhere(tier)))
             else:
                 connection.execute(changed.values(pipeline_sha256=sha256))
                 connection.execute(due)
@@ -180,14 +181,14 @@ def _scores_alike(present: Pipeline, other: Pipeline) -> bool:
 
 
 def _out_of_place(stream_id: str, policy: RankedPolicy) -> sa.Update:
-    """Let what was sent on from a tier that a ranking does not know count where it is."""
+    """Let what was put or sent on count where it is, but for what was sent on from a tier of the ranking."""
     known = sorted(policy.ranked) if policy.audit is None else sorted(policy.ranked | {policy.audit.tier})
     return (
         sa.update(objects)
         .where(
             objects.c.stream_id == stream_id,
             objects.c.counts_in != objects.c.tier,
-            objects.c.counts_in.not_in(known),
+            sa.or_(objects.c.held, objects.c.counts_in.not_in(known)),
         )
         .values(counts_in=objects.c.tier)
     )
