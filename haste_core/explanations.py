@@ -31,8 +31,8 @@ class ExplainedImage:
 
     Attributes
     ----------
-    url : str
-        Where it is now, or was at first.
+    url, source_url : str
+        Where it is now, and where it was at first.
     tiering : mapping
         What the task `tier` answered; empty before it did.
     deleted_at : float, optional
@@ -43,6 +43,7 @@ class ExplainedImage:
     source_id: str
     stream_id: str
     url: str
+    source_url: str
     tiering: Mapping[str, Any]
     deleted_at: float | None
 
@@ -144,15 +145,16 @@ def whereabouts(image: ExplainedImage, last: ExplainedDecision) -> str:
     done = image.tiering
     if image.deleted_at is not None:
         return f"It was at {done.get('deleted')}, in a trash that {last.made_by or 'somebody'} had emptied."
-    if not done:
+    how_far = f"`haste job {image.job_id}` tells how far it is."
+    if not done and image.url == image.source_url:
         return f"It was not put to a tier yet; it is at {image.url}."
+    if not done:  # a task that is to run again has no answer, though it has put the image somewhere before
+        return f"Its move to {last.tier} is not done; it still is at {image.url}. {how_far}"
     if not done.get("moved"):
-        return f"The stream only observed, so nothing was copied; it is at {image.url}."
+        what = "nothing was copied" if image.url == image.source_url else "it was left where it is"
+        return f"The stream only observed, so {what}; it is at {image.url}."
     if done.get("tier") != last.tier:
-        return (
-            f"It still is in {done.get('tier')}, at {image.url}; "
-            f"`haste job {image.job_id}` tells how far it is."
-        )
+        return f"It still is in {done.get('tier')}, at {image.url}; {how_far}"
     return f"It was copied to {last.tier} and the copy verified; it is at {image.url}."
 
 

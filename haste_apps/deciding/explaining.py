@@ -66,6 +66,7 @@ def _image(job: JobAnswer) -> ExplainedImage:
         source_id=job.source_id,
         stream_id=job.stream_id,
         url=job.place.url if job.place else job.source_url,
+        source_url=job.source_url,
         tiering=tiering if isinstance(tiering, Mapping) else {},
         deleted_at=job.deleted_at,
     )

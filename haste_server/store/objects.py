@@ -13,6 +13,7 @@ from haste_core.decisions import Decision
 from haste_core.errors import NotFoundError
 from haste_core.interestingness import ScoredObject
 from haste_core.objects import DecidedObject, DecisionRecord, ObjectFilter, ObjectOrder
+from haste_core.states import TaskState
 from haste_core.stores import Page
 from haste_server.store.jobs import no_job, numeric_cursor, scored_cursor
 from haste_server.store.records import PIPELINE_TEXT, load_jobs, read_pipeline
@@ -235,7 +236,10 @@ _UNMOVED = (
     .where(
         objects.c.stream_id == sa.bindparam("name"),
         sa.or_(
-            _carried.c.decision_id.is_(None), _carried.c.mode != "enforce", _carried.c.tier != objects.c.tier
+            _carried.c.decision_id.is_(None),
+            _carried.c.mode != "enforce",
+            _carried.c.tier != objects.c.tier,
+            sa.and_(tasks.c.state != TaskState.DONE, tasks.c.leaving.is_(None)),  # it waits, or has failed
         ),
     )
 )

@@ -150,6 +150,7 @@ def _explanation(record: JobRecord, decisions: list[DecisionRecord]) -> dict[str
         source_id=record.spec.source_id,
         stream_id=record.spec.stream_id,
         url=record.place.url if record.place else record.spec.source_url,
+        source_url=record.spec.source_url,
         tiering=tiering if isinstance(tiering, Mapping) else {},
         deleted_at=record.deleted_at,
     )

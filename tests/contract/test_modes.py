@@ -199,3 +199,15 @@ def all_verified(store: SqlStore) -> bool:
         return [DecisionAnswer.model_validate(dict(_show_decision(one))) for one in found]
 
     return not verify("s", history).differences
+
+
+def test_what_waits_or_has_failed_is_told_as_not_moved(store: SqlStore) -> None:
+    jobs = to_trash(store)
+    assert store.unmoved("s")[0] == 4
+    [failing, *others] = claim(store, "tier", now=NOW + 10_000)
+    store.record([result_of(failing, TaskState.ERROR, message="the folder is read-only")], now=NOW)
+    assert store.unmoved("s")[0] == 4
+    gone = Place(url="file:///trash/A02", site="default")
+    store.record([result_of(others[0], place=gone, response={"tier": "trash", "moved": True})], now=NOW)
+    assert store.unmoved("s") == (3, 300)
+    assert len(jobs) == 4

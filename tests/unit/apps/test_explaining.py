@@ -59,17 +59,31 @@ def test_a_score_is_followed_from_the_feature_to_the_tier() -> None:
 @pytest.mark.parametrize(
     ("response", "said"),
     [
-        ({}, "not put to a tier yet"),
-        ({"tier": {"tier": "tierA", "moved": False}}, "only observed, so nothing was copied"),
         (
             {"tier": {"tier": "tierA", "moved": True}},
             "copied to tierA and the copy verified; it is at file:///x",
         ),
         ({"tier": {"tier": "tierD", "moved": True}}, "still is in tierD, at file:///x; `haste job 7`"),
+        ({}, "Its move to tierA is not done; it still is at file:///x. `haste job 7`"),
+        (
+            {"tier": {"tier": "tierA", "moved": False}},
+            "only observed, so it was left where it is; it is at file:",
+        ),
     ],
 )
-def test_it_is_said_where_the_file_is(response: dict[str, Any], said: str) -> None:
+def test_it_is_said_where_a_file_is_that_was_put_somewhere(response: dict[str, Any], said: str) -> None:
     assert said in told(decision(), response=response, place={"url": "file:///x", "site": "default"})
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        ({}, "not put to a tier yet; it is at root://n/A01.tif"),
+        ({"tier": {"tier": "tierA", "moved": False}}, "only observed, so nothing was copied; it is at root:"),
+    ],
+)
+def test_it_is_said_where_a_file_is_that_was_put_nowhere(response: dict[str, Any], said: str) -> None:
+    assert said in told(decision(), response=response, place={"url": "root://n/A01.tif", "site": "default"})
 
 
 def test_a_deleted_image_is_said_to_be_gone() -> None:
