@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
-from pydantic import Field, FiniteFloat, ValidationError, validate_call
+from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, validate_call
 
 from haste_core.asking import (
     DEFAULT_TIMEOUT_S,
@@ -97,7 +97,17 @@ class InterestingnessFunction(Protocol):
         """Score one object."""
 
 
-def logistic(*, feature: str, k: FiniteFloat, x0: FiniteFloat) -> InterestingnessFunction:
+def _some_steepness(k: float) -> float:
+    if k == 0:
+        raise ValueError(
+            "with 0, all images have the score 0.5; above 0 high values are interesting, below low"
+        )
+    return k
+
+
+def logistic(
+    *, feature: str, k: Annotated[FiniteFloat, AfterValidator(_some_steepness)], x0: FiniteFloat
+) -> InterestingnessFunction:
     """Build ``1 / (1 + exp(-k (x - x0)))`` of one feature x.
 
     Parameters
@@ -105,7 +115,7 @@ def logistic(*, feature: str, k: FiniteFloat, x0: FiniteFloat) -> Interestingnes
     feature : str
         Name of the feature.
     k : float
-        Steepness; positive if high values are interesting.
+        Steepness; positive if high values are interesting, negative if low ones are, not 0.
     x0 : float
         The value whose score is 0.5.
 

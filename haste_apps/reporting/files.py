@@ -126,8 +126,7 @@ def _summary(report: Report) -> dict[str, Any]:
         "tiers": [
             {
                 "tier": row.tier,
-                "lo": row.lo,
-                "hi": row.hi,
+                "ranges": row.ranges,
                 "count": row.count,
                 "share": row.share,
                 "size_bytes": row.size_bytes,

@@ -118,8 +118,8 @@ def pictures_in(images: Sequence[ImageAnswer]) -> int:
 
 def _colour(row: TierRow) -> str:
     """Colour a tier as the scores in the middle of it."""
-    if row.lo is not None and row.hi is not None:
-        return score_colour((row.lo + row.hi) / 2)
+    if row.ranges:
+        return score_colour(sum(row.ranges[0]) / 2)
     return UNSCORED if row.holds_unscored else score_colour(row.mean_score)
 
 

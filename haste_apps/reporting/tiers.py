@@ -12,6 +12,7 @@ from typing import Any
 from haste_apps.output import number_text, size_text
 from haste_client.answers import ImageAnswer, PipelineAnswer
 from haste_core.interestingness import value_of
+from haste_core.score_ranges import Range, ranges_by_tier, ranges_text
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,8 @@ class TierRow:
 
     Attributes
     ----------
-    lo, hi : float or None
-        The scores that the policy sends here, [lo, hi), the highest interval with its end; None where it
-        does not decide by intervals.
+    ranges : tuple of (float, float)
+        The scores that the policy sends here, the best first; none where it does not decide by intervals.
     share : float
         Of all images, in [0, 1].
     mean_score, mean_feature : float or None
@@ -30,8 +30,7 @@ class TierRow:
     """
 
     tier: str
-    lo: float | None
-    hi: float | None
+    ranges: tuple[Range, ...]
     count: int
     share: float
     size_bytes: int
@@ -42,9 +41,7 @@ class TierRow:
     @property
     def range_text(self) -> str:
         """The scores that belong here, in the words of the table."""
-        if self.lo is None or self.hi is None:
-            return "no score" if self.holds_unscored else "-"
-        return f"{self.lo:.2f} to {self.hi:.2f}"
+        return ranges_text(self.ranges) or ("no score" if self.holds_unscored else "-")
 
     def as_texts(self) -> list[str]:
         """Write the line's cells, after the tier's name and range."""
@@ -102,7 +99,7 @@ def tier_rows(images: Sequence[ImageAnswer], pipeline: PipelineAnswer) -> list[T
     members: dict[str, list[ImageAnswer]] = defaultdict(list)
     for image in images:
         members[image.tier].append(image)
-    ranges = {tier: (lo, hi) for lo, hi, tier in intervals_of(pipeline)}
+    ranges = ranges_by_tier(intervals_of(pipeline))
     undefined = (pipeline.policy or {}).get("undefined")
     names = dict.fromkeys([*ranges, *sorted(members)])
     rows = [
@@ -110,7 +107,7 @@ def tier_rows(images: Sequence[ImageAnswer], pipeline: PipelineAnswer) -> list[T
             tier,
             members[tier],
             of=len(images),
-            between=ranges.get(tier, (None, None)),
+            ranges=ranges.get(tier, ()),
             feature=feature_of(pipeline),
             holds_unscored=tier == undefined,
         )
@@ -124,14 +121,13 @@ def _row(
     members: Sequence[ImageAnswer],
     *,
     of: int,
-    between: tuple[float | None, float | None],
+    ranges: tuple[Range, ...],
     feature: str | None,
     holds_unscored: bool,
 ) -> TierRow:
     return TierRow(
         tier=tier,
-        lo=between[0],
-        hi=between[1],
+        ranges=ranges,
         count=len(members),
         share=len(members) / of if of else 0.0,
         size_bytes=sum(image.size_bytes or 0 for image in members),
@@ -142,8 +138,8 @@ def _row(
 
 
 def _place(row: TierRow) -> tuple[int, float, str]:
-    if row.lo is not None:
-        return 0, -row.lo, row.tier
+    if row.ranges:
+        return 0, -row.ranges[0][0], row.tier
     unscored = row.holds_unscored or row.mean_score is None
     return (2, 0.0, row.tier) if unscored else (1, -(row.mean_score or 0.0), row.tier)
 

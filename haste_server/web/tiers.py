@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from haste_core.pipelines import Pipeline
 from haste_core.policies import IntervalPolicy
+from haste_core.score_ranges import Range, ranges_by_tier, ranges_text
 from haste_core.stores import TierCount
 from haste_runtime.drawing import UNSCORED, element, score_colour
 
@@ -22,32 +23,35 @@ class TierLine:
 
     Attributes
     ----------
-    lo, hi : float, optional
-        The scores that the policy sends here, if it decides by intervals.
+    ranges : tuple of (float, float)
+        The scores that the policy sends here, the best first; none where it does not decide by intervals.
     share : float
         Of the images that have a decision, in [0, 1].
     """
 
     tier: str
-    lo: float | None
-    hi: float | None
+    ranges: tuple[Range, ...]
     count: int
     share: float
     size_bytes: int
     mean_score: float | None
     colour: str
 
+    @property
+    def range_text(self) -> str:
+        """The scores that belong here, in the words of the table."""
+        return ranges_text(self.ranges) or "-"
+
 
 def tier_lines(tiers: Mapping[str, TierCount], pipeline: Pipeline) -> list[TierLine]:
     """List tiers, those of the policy's intervals first, the best at the top, also if they are empty."""
     policy = pipeline.policy
     intervals = policy.intervals if isinstance(policy, IntervalPolicy) else ()
-    ranges = {one.tier: (one.lo, one.hi) for one in reversed(intervals)}
+    ranges = ranges_by_tier((one.lo, one.hi, one.tier) for one in intervals)
     others = sorted(set(tiers) - ranges.keys(), key=lambda name: _place(name, tiers[name]))
     images = sum(tier.count for tier in tiers.values())
     return [
-        _line(name, tiers.get(name, _NOTHING), ranges.get(name, (None, None)), images)
-        for name in [*ranges, *others]
+        _line(name, tiers.get(name, _NOTHING), ranges.get(name, ()), images) for name in [*ranges, *others]
     ]
 
 
@@ -86,13 +90,11 @@ def swatch(colour: str) -> Markup:
     return element("svg", box, viewBox="0 0 10 10", class_="key", aria_hidden="true")
 
 
-def _line(name: str, tier: TierCount, between: tuple[float | None, float | None], images: int) -> TierLine:
-    lo, hi = between
-    middle = tier.mean_score if lo is None or hi is None else (lo + hi) / 2
+def _line(name: str, tier: TierCount, ranges: tuple[Range, ...], images: int) -> TierLine:
+    middle = sum(ranges[0]) / 2 if ranges else tier.mean_score
     return TierLine(
         tier=name,
-        lo=lo,
-        hi=hi,
+        ranges=ranges,
         count=tier.count,
         share=tier.count / images if images else 0.0,
         size_bytes=tier.size_bytes,

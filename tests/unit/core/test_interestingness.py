@@ -64,6 +64,7 @@ def test_few_others_put_nothing_away() -> None:
         ("quantile", {"feature": "plls", "min_objects": -1}, "min_objects"),
         ("logistic", {"feature": "plls", "k": "steep", "x0": 0}, "k: "),
         ("logistic", {"feature": "plls", "k": 1}, "x0: "),
+        ("logistic", {"feature": "plls", "k": 0, "x0": 0}, "k: with 0, all images have the score 0.5"),
         ("precomputed", {"field": "x", "feature": "y"}, "feature: "),
         ("expression", {"expression": "plls +"}, "cannot read 'plls \\+'"),
         ("rest", {"url": "ftp://gpu1/score"}, "is no address of a service"),

@@ -17,7 +17,10 @@ from haste_apps.reporting.files import as_csv, as_json, as_parquet, write_whole
 from haste_apps.reporting.tiers import tier_rows
 from haste_client.images import COLUMNS, Stream
 from haste_core.errors import ConflictError, InvalidError, NotFoundError
+from haste_core.policies import IntervalPolicy
 from haste_runtime.charts import ticks
+from haste_server.web.tiers import tier_lines
+from tests.contract.store_bench import PIPELINE as SCORED
 from tests.unit.apps.reporting.streams import (
     PIPELINE,
     decision,
@@ -67,6 +70,20 @@ def test_tiers_outside_the_policy_stand_between_its_intervals_and_the_undefined(
         ("kept", "-"),
         ("old", "-"),
     ]
+
+
+def test_a_tier_of_two_intervals_is_shown_with_both() -> None:
+    borders = [("cold", 0, 0.2), ("hot", 0.2, 0.8), ("cold", 0.8, 0.9), ("cold", 0.9, 1)]
+    written = {
+        "undefined": "none",
+        "intervals": [{"tier": tier, "lo": lo, "hi": hi} for tier, lo, hi in borders],
+    }
+    both = [("cold", "0.00 to 0.20, 0.80 to 1.00"), ("hot", "0.20 to 0.80")]
+    rows = tier_rows([image(1, 0.5, tier="hot")], PIPELINE.model_copy(update={"policy": written}))
+    assert [(row.tier, row.range_text) for row in rows] == both
+    policy = IntervalPolicy.model_validate(written)
+    lines = tier_lines({}, SCORED.model_copy(update={"policy": policy}))
+    assert [(line.tier, line.range_text) for line in lines] == both
 
 
 def test_a_csv_file_says_the_same_of_every_image() -> None:
