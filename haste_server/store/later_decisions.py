@@ -65,7 +65,7 @@ def _is_scored(row: Row[Any], by: Pipeline) -> bool:
     if spec is None or policy is None or row.members is not None:
         return False
     scored = ScoredObject(features=row.features, **row.circumstances)
-    return fingerprint(scored, spec, policy) == row.input_sha256
+    return bool(fingerprint(scored, spec, policy) == row.input_sha256)
 
 
 def stays_where_put(row: Row[Any], decision: Decision, item: Undecided) -> bool:

@@ -294,7 +294,7 @@ _HOLD_JOBS = (
     .with_for_update(read=True)
 )
 _HOLD = HOLD_OBJECTS.with_only_columns(objects.c.job_id)
-_PRESENT = (
+_PRESENT: sa.Select[Any] = (
     sa.select(
         objects.c.job_id,
         objects.c.task_id,

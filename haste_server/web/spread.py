@@ -102,7 +102,7 @@ def _galleries(lines: Sequence[TierLine], spread: Spread) -> list[Gallery]:
     return [
         Gallery(line, sorted((found[one] for one in chosen[line.tier] if one in found), key=_falling))
         for line in lines
-        if line.lo is not None or chosen[line.tier]
+        if line.ranges or chosen[line.tier]
     ]
 
 
