@@ -36,6 +36,17 @@ MAX_SIDECARS = 16
 DEFAULT_STREAM = "default"
 
 
+TIMESTAMPS = (-6e10, 1e11)
+"""From the year 68 to 5138: wide, but milliseconds since 1970 lie beyond, and dates can be made of all."""
+
+
+def _seconds(timestamp: float) -> float:
+    first, last = TIMESTAMPS
+    if not first <= timestamp <= last:
+        raise ValueError("should be seconds since 1970, not milliseconds, such as 1790000000.5")
+    return timestamp
+
+
 class JobSpec(Strict):
     """One object's work, as a client submits it.
 
@@ -60,7 +71,7 @@ class JobSpec(Strict):
     index : int, optional
         The object's number in its stream; breaks ties between equal ranks.
     timestamp : float, optional
-        Time of acquisition, seconds since 1970.
+        Time of acquisition, seconds since 1970, within `TIMESTAMPS`.
     location : tuple of float
         Stage position or grid place of the object.
     substream_id : str, optional
@@ -81,7 +92,7 @@ class JobSpec(Strict):
     site: Name = DEFAULT_SITE
     stream_id: StreamName = DEFAULT_STREAM
     index: Index | None = None
-    timestamp: Number | None = None
+    timestamp: Annotated[Number, AfterValidator(_seconds)] | None = None
     location: tuple[Number, ...] = Field(default=(), max_length=8)
     substream_id: Annotated[PlainText, Field(max_length=100)] | None = None
     metadata: JsonObject = Field(default_factory=dict)

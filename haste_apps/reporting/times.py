@@ -82,7 +82,7 @@ def _merged(rows: Sequence[Row]) -> list[Row]:
 def _natural(name: str) -> list[tuple[bool, float, str]]:
     """Order by the numbers in a name: t2 before t10."""
     parts = re.findall(r"\d+(?:\.\d+)?|\D+", name)
-    return [(False, float(part), "") if part[0].isdigit() else (True, 0.0, part) for part in parts]
+    return [(False, float(part), "") if part[0].isdecimal() else (True, 0.0, part) for part in parts]
 
 
 def _clock(seconds: float) -> str:

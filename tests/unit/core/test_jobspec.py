@@ -149,3 +149,10 @@ def test_what_json_cannot_hold_is_refused(field: str) -> None:
     assert [(item.where, "only what JSON can" in item.what) for item in refused.value.problems] == [
         (field, True)
     ]
+
+
+@pytest.mark.parametrize("timestamp", [1790000000000, -1e11, 1.79e18])
+def test_a_timestamp_that_is_not_in_seconds_is_refused(timestamp: float) -> None:
+    with pytest.raises(InvalidError, match="timestamp: should be seconds since 1970, not milliseconds"):
+        parse_job_spec({**FIXTURE["base"], "timestamp": timestamp})
+    assert parse_job_spec({**FIXTURE["base"], "timestamp": 1e11}).timestamp == 1e11

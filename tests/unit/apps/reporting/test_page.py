@@ -7,6 +7,7 @@ import pytest
 from haste_apps.reporting.page import THUMBNAILS_PER_TIER, pictures_in
 from haste_apps.reporting.thumbnails import spread
 from haste_client.answers import StreamProgress
+from haste_core.jobspec import TIMESTAMPS
 from tests.unit.apps.reporting.streams import decision, image, many_images, page_of, stream
 
 HOSTILE = """<script>alert("x")</script>'"><img src=x onerror=alert(1)>{{ 7 * 7 }}"""
@@ -183,3 +184,13 @@ def test_a_spread_keeps_order_and_both_ends(total: int) -> None:
     assert len(chosen) == min(total, 60)
     if total:
         assert (chosen[0], chosen[-1]) == (0, total - 1)
+
+
+def test_times_of_all_sorts_are_drawn() -> None:
+    wells = [{"plate": "p", "well": well} for well in ("A01", "A02")]
+    named = [image(number, metadata={**wells[0], "t": t}) for number, t in enumerate(["1²", "2", "٣", "x"])]
+    assert "1²" in page_of(named).text
+    for first in TIMESTAMPS:
+        step = -60.0 if first > 0 else 60.0
+        clocked = [image(n, metadata=wells[n % 2], timestamp=first + n * step) for n in range(6)]
+        assert len(page_of(clocked).all("table")) > 0
