@@ -142,6 +142,13 @@ class ObjectStore(Protocol):
     ) -> Page[DecidedObject]:
         """List the objects of a stream about which was decided."""
 
+    def best(self, stream_id: str, *, number: int) -> list[DecidedObject]:
+        """List the objects of a stream with the highest scores, the best first; what was deleted is left out.
+
+        An image set is one object, for which its best image stands, of equals the one submitted first. An
+        object of which several versions were decided about is in the last one.
+        """
+
     def decision_of(self, job_id: int) -> DecidedObject:
         """Load the object of a job."""
 

@@ -58,15 +58,13 @@ def images(path: StreamPath, query: ObjectsQuery) -> Shown:
 @blueprint.get(
     "/stream/<stream_id>/targets",
     summary="List the best images with where they were taken",
-    description="For a microscope's own control loop: go there again.",
+    description="For a microscope's own control loop: go there again. An image set is one, an image is in "
+    "its latest version, and what was deleted is left out.",
     responses={200: TargetsAnswer},
 )
 def targets(path: StreamPath, query: TargetsQuery) -> Shown:
     """List the images with the highest scores."""
     services().streams.stream(path.stream_id)
-    page = services().objects.objects(
-        path.stream_id, ObjectFilter(lowest=0.0), order="-score", cursor=None, limit=query.top
-    )
     shown = [
         {
             "job_id": item.job.job_id,
@@ -78,7 +76,7 @@ def targets(path: StreamPath, query: TargetsQuery) -> Shown:
             "metadata": item.job.spec.metadata,
             "facts": item.decision.features.get("facts", {}),
         }
-        for item in page.items
+        for item in services().objects.best(path.stream_id, number=query.top)
     ]
     return {"targets": shown}
 

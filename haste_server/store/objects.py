@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -44,6 +45,25 @@ class Objects(Redeciding):
             rows = sorted(found, key=partial(_place, order))[:limit]
             last = f"{rows[-1].score!r}:{rows[-1].job_id}" if len(rows) == limit else None
             return Page([row.job_id for row in rows], last)
+
+        return self.database.read(work)
+
+    def best(self, stream_id: str, *, number: int) -> list[DecidedObject]:
+        """List the objects of a stream with the highest scores; see `haste_core.objects.ObjectStore.best`."""
+
+        def work(connection: Connection) -> list[DecidedObject]:
+            best: dict[int | str, DecidedObject] = {}
+            cursor: str | None = None
+            while len(best) < number:
+                wanted = _chosen(objects, stream_id, ObjectFilter(lowest=0.0), "-score", cursor)
+                rows = connection.execute(wanted.limit(max(number, LAST))).all()
+                if not rows:
+                    break
+                loaded = _loaded(connection, _latest_among(connection, stream_id, rows))
+                for item in loaded:
+                    best.setdefault(_set_or_job(item), item)
+                cursor = f"{rows[-1].score!r}:{rows[-1].job_id}"
+            return list(best.values())[:number]
 
         return self.database.read(work)
 
@@ -142,6 +162,19 @@ def _chosen(
     return found.order_by(columns.score if rising else columns.score.desc(), columns.job_id)
 
 
+def _latest_among(connection: Connection, stream_id: str, rows: Sequence[Row[Any]]) -> list[int]:
+    """Leave out of jobs those of whose object a later version was decided about."""
+    job_ids = [row.job_id for row in rows]
+    latest = set(connection.scalars(_LATEST, {"name": stream_id, "ids": job_ids}))
+    return [job_id for job_id in job_ids if job_id in latest]
+
+
+def _set_or_job(item: DecidedObject) -> int | str:
+    image_set = item.decision.pipeline.image_set
+    set_key = None if image_set is None else image_set.key_of(item.job.spec.metadata)
+    return item.job.job_id if set_key is None else set_key
+
+
 def _place(order: ObjectOrder, row: Row[Any]) -> tuple[float, int]:
     """Tell where a row of `_chosen` stands among those of both tables."""
     return (0.0 if order == "job" else row.score if order == "score" else -row.score), row.job_id
@@ -227,6 +260,19 @@ _DELETED = (
     )
     .join(deleted_objects, deleted_objects.c.decision_id == decisions.c.decision_id)
     .where(deleted_objects.c.job_id.in_(_IDS))
+)
+_named = jobs.alias("named")
+_LATEST = (
+    sa.select(sa.func.max(jobs.c.job_id))
+    .join(_named, sa.and_(_named.c.stream_id == jobs.c.stream_id, _named.c.source_id == jobs.c.source_id))
+    .outerjoin(objects, objects.c.job_id == jobs.c.job_id)
+    .outerjoin(deleted_objects, deleted_objects.c.job_id == jobs.c.job_id)
+    .where(
+        jobs.c.stream_id == sa.bindparam("name"),
+        _named.c.job_id.in_(_IDS),
+        sa.or_(objects.c.job_id.is_not(None), deleted_objects.c.job_id.is_not(None)),
+    )
+    .group_by(jobs.c.source_id)
 )
 _carried = decisions.alias("carried")
 _UNMOVED = (

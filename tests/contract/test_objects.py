@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from haste_core.decisions import decide
+from haste_core.decisions import Decision, decide
 from haste_core.interestingness import ScoredObject, built_in
 from haste_core.objects import ObjectFilter, ObjectOrder, Shift
 from haste_core.pipelines import Pipeline
@@ -109,3 +109,33 @@ def test_another_policy_asks_anew_only_about_what_it_puts_elsewhere(plate: SqlSt
     assert [item.source_id for item in plate.to_redecide(limit=100)] == ["A3"]
     plate.set_policy("s", policy([0.25, 0.51], k=2.0))
     assert len(plate.to_redecide(limit=100)) == len(PLLS)
+
+
+def test_the_best_are_sets_and_latest_versions(store: SqlStore) -> None:
+    grouped = {"group_by": ["site"], "expected": 2, "combine": "max"}
+    store.create_stream("s", Pipeline.parse(PIPELINE.to_json() | {"image_set": grouped}), "observe", now=NOW)
+
+    def decided(name: str, score: float | None, site: int | None, version: str = "1") -> None:
+        metadata = {} if site is None else {"site": site}
+        more = {"stream_id": "s", "source_version": version, "metadata": metadata}
+        submitted(store, spec("tier", source_id=name, response={"focus-score": {}}, **more))
+        [item] = store.undecided(limit=10, now=NOW)
+        store.record_decisions([(item, Decision(score, "hot", "why", "f" * 64, {}))], now=NOW)
+
+    for channel in "ABC":
+        decided(f"1{channel}", 0.9, 1)
+        decided(f"2{channel}", 0.8, 2)
+    decided("alone", 0.7, None)
+    decided("remade", 0.95, None)
+    decided("remade", 0.1, None, "2")
+    decided("faded", 0.99, None)
+    decided("faded", None, None, "2")
+    best = store.best("s", number=10)
+    assert [(item.decision.source_id, item.decision.score) for item in best] == [
+        ("1A", 0.9),
+        ("2A", 0.8),
+        ("alone", 0.7),
+        ("remade", 0.1),
+    ]
+    assert [item.decision.source_id for item in store.best("s", number=2)] == ["1A", "2A"]
+    assert store.best("none", number=2) == []
