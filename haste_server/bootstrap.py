@@ -26,7 +26,7 @@ from haste_core.tokens import work_token_of
 from haste_runtime.folders import deep_folder
 from haste_runtime.tiers import said_openly
 from haste_server.brokers.embedded import EmbeddedBroker
-from haste_server.catalogue import load_pipelines, named_tiers
+from haste_server.catalogue import check_tiers, load_pipelines, named_tiers
 from haste_server.channels.mail import Mail
 from haste_server.channels.webhook import Webhook
 from haste_server.engine import Beside, Engine, EngineSettings
@@ -361,9 +361,11 @@ def build(settings: ServerSettings) -> Server:
     Raises
     ------
     InvalidError
-        If pipelines or the token cannot be read, or a pipeline's own function or policy cannot be made.
+        If pipelines or the token cannot be read, or a pipeline names an unknown tier, or its own function or
+        policy cannot be made.
     """
     pipelines = load_pipelines(settings.pipelines_dir)
+    check_tiers(pipelines, settings.tiers)
     check_own_parts(pipelines)
     tags = {f"agent_tags.{tag}": name for tag, name in settings.agent_tags.items()}
     for setting, name in {"default_pipeline": settings.default_pipeline, **tags}.items():

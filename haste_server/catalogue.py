@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -47,6 +48,41 @@ def named_tiers(pipelines: Mapping[str, Pipeline]) -> frozenset[str]:
     """Collect the tiers that pipelines put objects to."""
     policies = (pipeline.policy for pipeline in pipelines.values())
     return frozenset(tier for policy in policies if policy is not None for tier in policy.tiers)
+
+
+def check_tiers(pipelines: Mapping[str, Pipeline], tiers: Collection[str]) -> None:
+    """Refuse tiers that nobody has named, once the settings name some.
+
+    Those of the pipelines that come with the server are known: they have a folder if the settings say nothing
+    else. With no tiers in the settings, all have one, and none is unknown.
+
+    Parameters
+    ----------
+    pipelines : mapping of Pipeline
+    tiers : collection of str
+        Names in the settings.
+
+    Raises
+    ------
+    InvalidError
+        With each pipeline and tier that is not known.
+    """
+    known = named_tiers(load_pipelines()) | set(tiers)
+    unknown = [
+        (name, tier) for name in pipelines for tier in sorted(named_tiers({name: pipelines[name]}) - known)
+    ]
+    if tiers and unknown:
+        raise InvalidError(Problem(f"pipeline {name}", _unknown_tier(tier, known)) for name, tier in unknown)
+
+
+def _unknown_tier(tier: str, known: Collection[str]) -> str:
+    by_small = {name.lower(): name for name in sorted(known)}
+    similar = get_close_matches(tier.lower(), by_small, n=1)
+    meant = f"did you mean {by_small[similar[0]]}? " if similar else ""
+    return (
+        f"there is no tier {tier!r}; {meant}Known are {', '.join(sorted(known))}; name it under "
+        "`tiers:` in the settings if it is another one"
+    )
 
 
 def _yaml_files(folders: Iterable[Traversable]) -> Iterator[Traversable]:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from haste_core.errors import InvalidError
-from haste_server.catalogue import load_pipelines, named_tiers
+from haste_server.catalogue import check_tiers, load_pipelines, named_tiers
 
 
 def test_the_shipped_pipelines_are_there() -> None:
@@ -44,3 +44,18 @@ def test_all_files_that_are_wrong_are_named(tmp_path: Path) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="pipelines_dir"):
         load_pipelines(tmp_path / "none")
+
+
+def test_a_tier_that_nobody_named_is_refused_once_some_are_named(tmp_path: Path) -> None:
+    policy = {"intervals": [{"lo": 0, "hi": 1, "tier": "tireA"}], "undefined": "Cold"}
+    given = load_pipelines()["focus-tier"].to_json() | {"name": "ours", "policy": policy}
+    (tmp_path / "ours.yaml").write_text(yaml.safe_dump(given))
+    pipelines = load_pipelines(tmp_path)
+    check_tiers(pipelines, [])
+    check_tiers(pipelines, ["tireA", "Cold"])
+    check_tiers(load_pipelines(), ["other"])
+    with pytest.raises(InvalidError) as caught:
+        check_tiers(pipelines, ["cold"])
+    told = str(caught.value)
+    assert "pipeline ours: there is no tier 'tireA'; did you mean tierA? Known are cold, " in told
+    assert "there is no tier 'Cold'; did you mean cold?" in told
