@@ -143,7 +143,7 @@ class Earlier:
     Attributes
     ----------
     stands : bool
-        It was made by the stream's present pipeline, and by no wish that has ended: it is repeated as it is.
+        Only the stream's mode has changed since: it is repeated as it is.
     is_scored_alike : bool
         Its score was made by the stream's present function, of the same features: only the tier is chosen.
     score : float, optional

@@ -70,7 +70,11 @@ class Due(IntEnum):
     DECISION = 1  # its stream got another policy, or it was unpinned: it is decided about once more
     MOVE = 2  # its `tier` task is to carry out a later decision
     MOVE_FIRST = 3  # the same, before all others: a person asked for it
+    REPETITION = 4  # its stream has got another mode: its latest decision is repeated in that
 
+
+TO_DECIDE = (Due.DECISION, Due.REPETITION)
+"""What is due about objects about which is decided once more, in the order in which that is done."""
 
 MOVES = (Due.MOVE_FIRST, Due.MOVE)
 """What is due about objects that are to move, in the order in which they start."""

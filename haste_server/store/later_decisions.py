@@ -17,9 +17,6 @@ from haste_server.store.decision_rows import About, Made
 from haste_server.store.deleting import STAYS
 from haste_server.store.records import read_pipeline
 
-_ENDED = ("unpin", "deletion")
-"""Origins of decisions that leave it to the policy where an object belongs."""
-
 SENT_ON = ("quota", "retention")
 """Origins of what a tier's limits want."""
 
@@ -38,25 +35,16 @@ def earlier_of(row: Row[Any]) -> Decision:
     )
 
 
-def known_of(row: Row[Any], pipeline: Pipeline) -> Earlier:
+def known_of(row: Any, pipeline: Pipeline) -> Earlier:
     """Tell what the present decision about an object says of the next one, by the present pipeline."""
     by = read_pipeline(row.pipeline)
     return Earlier(
         row.decision_id,
-        stands=by.sha256 == pipeline.sha256 and not _has_ended(row, by),
+        stands=row.due is Due.REPETITION and row.origin != "deletion",
         is_scored_alike=by.interestingness == pipeline.interestingness and _is_scored(row, by),
         score=row.decision_score,
         seen=row.seen,
     )
-
-
-def _has_ended(row: Row[Any], by: Pipeline) -> bool:
-    """Tell whether it is left to the policy where an object belongs, whatever was decided last.
-
-    Of what was put elsewhere, that is so once another policy wanted it there, too: nothing was written then.
-    """
-    is_ranked = isinstance(by.policy, RankedPolicy)
-    return row.origin in _ENDED or (row.origin in PUT and not is_ranked and row.counts_in == row.tier)
 
 
 def _is_scored(row: Row[Any], by: Pipeline) -> bool:
@@ -79,7 +67,7 @@ def stays_where_put(row: Row[Any], decision: Decision, item: Undecided) -> bool:
     if isinstance(policy, RankedPolicy):
         return decision.score is not None and policy.leaves(row.counts_in)
     is_same_function = read_pipeline(row.pipeline).interestingness == item.pipeline.interestingness
-    return is_same_function and decision.tier == row.counts_in
+    return is_same_function and bool(decision.tier == row.counts_in)
 
 
 def was_put(row: Row[Any]) -> bool:

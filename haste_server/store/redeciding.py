@@ -18,7 +18,7 @@ from haste_core.errors import NotFoundError
 from haste_core.interestingness import ScoredObject
 from haste_core.messages import Outcome
 from haste_core.ports import StateChange, Undecided
-from haste_core.states import MOVES, Due, Phase, TaskState
+from haste_core.states import MOVES, TO_DECIDE, Due, Phase, TaskState
 from haste_server.store.alerting import watch_again
 from haste_server.store.deciding import last_decision, present_streams
 from haste_server.store.decision_rows import HOLD_OBJECTS, append, value_of_object
@@ -62,8 +62,10 @@ class Redeciding(SqlPart):
         wanted = _DUE.where(objects.c.stream_id.not_in(without)) if without else _DUE
 
         def work(connection: Connection) -> list[Undecided]:
-            job_ids = connection.scalars(wanted, {"what": Due.DECISION, "most": limit}).all()
-            rows = connection.execute(_PRESENT, {"ids": list(job_ids)}).all() if job_ids else []
+            job_ids: list[int] = []
+            for what in TO_DECIDE:
+                job_ids += connection.scalars(wanted, {"what": what, "most": limit - len(job_ids)})
+            rows = connection.execute(_PRESENT, {"ids": job_ids}).all() if job_ids else []
             names = {row.stream_id for row in rows}
             now = pipelines_now(connection, names)
             seen = {name: last_decision(connection, name) for name in names}
@@ -102,7 +104,7 @@ class Redeciding(SqlPart):
                 if row.is_deleting:  # too late: it is settled, and does not come again
                     going.append({"id": row.job_id, "what": Due.NOTHING})
                     continue
-                is_asked = row.due is Due.DECISION or origin == "set"
+                is_asked = row.due in TO_DECIDE or origin == "set"
                 is_other = item.earlier is not None and item.earlier.decision_id != row.decision_id
                 if not is_asked or is_other or row.stream_pipeline_sha256 != item.pipeline.sha256:
                     continue  # somebody else was quicker, or it is due again
@@ -158,7 +160,7 @@ class Redeciding(SqlPart):
             for row in rows:
                 if row.is_deleting or (row.pinned and pinned is None):
                     continue
-                if row.due is Due.DECISION and origin in _BY_ITSELF:
+                if row.due in TO_DECIDE and origin in _BY_ITSELF:
                     continue
                 decision = changes[row.job_id](earlier_of(row))
                 if decision is None:

@@ -20,7 +20,7 @@ from haste_core.decisions import Decision, kept_for_audit
 from haste_core.policies import RankedPolicy
 from haste_core.ports import RankedSo
 from haste_core.ranking import Ranked, Shelf, revise
-from haste_core.states import Due
+from haste_core.states import TO_DECIDE
 from haste_server.store.deciding import BY_RANK, last_decision, occupied_of
 from haste_server.store.deleting import number_deleted
 from haste_server.store.ranked_streams import (
@@ -239,7 +239,7 @@ def _of_tier(stream_id: str, tier: str) -> sa.Select[Any]:
             objects.c.score >= 0,
             objects.c.pinned.is_(False),
             objects.c.held.is_(False),
-            objects.c.due != Due.DECISION,
+            objects.c.due.not_in(TO_DECIDE),
         )
     )
 
@@ -255,12 +255,12 @@ _COUNT_IN = (
         objects.c.job_id == sa.bindparam("id"),
         objects.c.tier == sa.bindparam("at"),
         objects.c.counts_in == sa.bindparam("was"),
-        objects.c.due != Due.DECISION,
+        objects.c.due.not_in(TO_DECIDE),
     )
     .values(counts_in=sa.bindparam("now"))
 )
 _NUMBER = sa.select(sa.func.count()).where(objects.c.stream_id == sa.bindparam("name"))
-_WITH_DUE = sa.select(objects.c.stream_id).where(objects.c.due == Due.DECISION).distinct()
+_WITH_DUE = sa.select(objects.c.stream_id).where(objects.c.due.in_(TO_DECIDE)).distinct()
 _STREAMS = sa.select(streams.c.stream_id, streams.c.pipeline_sha256).where(
     streams.c.pipeline_sha256.in_(sa.bindparam("ranked", expanding=True))
 )

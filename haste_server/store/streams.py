@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from haste_core.errors import ConflictError, NotFoundError
 from haste_core.pipelines import Pipeline
 from haste_core.policies import RankedPolicy
-from haste_core.states import MOVES, Due, Phase, TaskState
+from haste_core.states import MOVES, TO_DECIDE, Due, Phase, TaskState
 from haste_core.stores import DEFAULT_PROJECT, Page, Source, StreamProgress, StreamRecord, TierCount
 from haste_server.store.brake import set_moves_aside
 from haste_server.store.jobs import numeric_cursor
@@ -106,7 +106,7 @@ class Streams(SqlPart):
                 open=sum(number for state, number in counts.items() if not state.ended),
                 done=counts.get(TaskState.DONE, 0),
                 failed=sum(number for state, number in counts.items() if state.failed),
-                to_redecide=due.get(Due.DECISION, 0),
+                to_redecide=sum(due.get(what, 0) for what in TO_DECIDE),
                 to_move=sum(due.get(move, 0) for move in MOVES),
                 tiers=_tiers(connection, stream_id),
             )
@@ -127,7 +127,7 @@ class Streams(SqlPart):
         """Observe, or enforce; see `haste_core.stores.StreamStore.set_mode`."""
         is_other = sa.and_(streams.c.stream_id == stream_id, streams.c.mode != mode)
         changed = sa.update(streams).where(is_other).values(mode=mode)
-        follows = _DECIDE_AGAIN if mode == "enforce" else _MOVE_NO_MORE
+        follows = _REPEAT if mode == "enforce" else _MOVE_NO_MORE
 
         def work(connection: Connection) -> None:
             if connection.execute(changed).rowcount:
@@ -225,11 +225,11 @@ def _stream_record(row: Row[Any]) -> StreamRecord:
 
 
 _OF_STREAM = sa.update(objects).where(objects.c.stream_id == sa.bindparam("name"))
-_DECIDE_AGAIN = _OF_STREAM.values(due=Due.DECISION)
+_REPEAT = _OF_STREAM.where(objects.c.due != Due.DECISION).values(due=Due.REPETITION)
 _MOVE_NO_MORE = _OF_STREAM.where(objects.c.due.in_(MOVES)).values(due=Due.NOTHING)
 _COUNT_DUE = (
     sa.select(objects.c.due, sa.func.count().label("number"))
-    .where(objects.c.stream_id == sa.bindparam("name"), objects.c.due.in_((Due.DECISION, *MOVES)))
+    .where(objects.c.stream_id == sa.bindparam("name"), objects.c.due.in_((*TO_DECIDE, *MOVES)))
     .group_by(objects.c.due)
 )
 _STREAM = sa.select(
