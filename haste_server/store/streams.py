@@ -149,14 +149,15 @@ class Streams(SqlPart):
             sha256 = store_pipeline(connection, pipeline)
             alike = changed.where(streams.c.pipeline_sha256 == present.sha256)
             found = connection.execute(alike.values(pipeline_sha256=sha256)).rowcount
+            if not found:  # another policy came meanwhile
+                connection.execute(changed.values(pipeline_sha256=sha256))
+            if isinstance(pipeline.policy, RankedPolicy):
+                connection.execute(_out_of_place(stream_id, pipeline.policy))
             if found and tier is not None:  # only some are to be asked about
                 is_ranked = isinstance(pipeline.policy, RankedPolicy)
                 connection.execute(due.where(objects.c.tier != tier if is_ranked else is_elsewhere(tier)))
             else:
-                connection.execute(changed.values(pipeline_sha256=sha256))
                 connection.execute(due)
-            if isinstance(pipeline.policy, RankedPolicy):
-                connection.execute(_out_of_place(stream_id, pipeline.policy))
 
         self.database.write(work)
         return self.stream(stream_id)
