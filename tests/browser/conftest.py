@@ -49,9 +49,9 @@ def write_well(path: Path, well: str) -> None:
     tifffile.imwrite(path, light.clip(0, 65535).astype("u2"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """Return a server that has looked at a plate: one for all tests of the pages."""
+    """Return a server that has looked at a plate: one for all tests of a file."""
     root = tmp_path_factory.mktemp("nas")
     with running_server(
         tmp_path_factory.mktemp("pages") / "data", "--root", f"nas={root}", "--workers", "2"
@@ -89,9 +89,9 @@ def is_decided(server: ServerProcess, stream_id: str) -> bool:
     return progress["open"] == 0 and progress["done"] == len(WELLS) - 1
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return a Chromium without windows: one for all tests of the pages."""
+    """Return a Chromium without windows: one for all tests of a file."""
     with sync_playwright() as playwright:
         # Tests may run as root, in a container that has no /dev/shm to speak of.
         options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
