@@ -119,6 +119,7 @@ class Site(ABC):
         pipelines.mkdir(exist_ok=True)
         (pipelines / "pipeline.yaml").write_text(json.dumps(PIPELINE))
         return {
+            "HASTE_OPEN_ON_LOOPBACK": "true",
             "HASTE_PIPELINES_DIR": str(pipelines),
             "HASTE_DEFAULT_PIPELINE": str(PIPELINE["name"]),
             "HASTE_LEASE_S": str(LEASE_S),

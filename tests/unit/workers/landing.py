@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from haste_core.uploads import UploadMetadata
@@ -58,7 +59,7 @@ class Landing:
             alerts=NOTHING,
             events=NOTHING,
             trash_store=NOTHING,
-            tokens=NOTHING,
+            tokens=cast(Any, SimpleNamespace(token_by_hash=lambda _: None)),
             projects=NOTHING,
             audit=NOTHING,
             pipelines={},
