@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from haste_apps.output import print_json, print_line, print_table, say
+from haste_apps.output import print_json, print_line, print_table, say, size_text
 from haste_client import HasteClient
 from haste_client.tokens import TokenAnswer
 from haste_core.errors import InvalidError, Problem
 
 _UNITS_S = {"h": 3600.0, "d": 86_400.0}
+_POWERS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def create_token(
@@ -22,6 +23,7 @@ def create_token(
     *,
     projects: Sequence[str] | None,
     expires: str | None,
+    upload_quota: str | None,
     as_json: bool,
 ) -> None:
     """Make a token, and print its secret.
@@ -29,12 +31,15 @@ def create_token(
     Raises
     ------
     InvalidError
-        If `expires` cannot be read.
+        If `expires` or `upload_quota` cannot be read.
     ConflictError
         If there is, or was, a token of this name.
     """
     expires_at = None if expires is None else time_of(expires, now=time.time())
-    made = client.create_token(name, scopes, projects=projects or None, expires_at=expires_at)
+    quota_bytes = None if upload_quota is None else size_of(upload_quota)
+    made = client.create_token(
+        name, scopes, projects=projects or None, expires_at=expires_at, upload_quota_bytes=quota_bytes
+    )
     secret = made.secret.get_secret_value()
     if as_json:
         print_json({**made.model_dump(mode="json"), "secret": secret})
@@ -49,7 +54,7 @@ def show_tokens(client: HasteClient, *, as_json: bool) -> None:
         for token in client.tokens():
             print_json(token.model_dump(mode="json"))
         return
-    heads = ["name", "scopes", "projects", "made", "ends", "last used"]
+    heads = ["name", "scopes", "projects", "made", "ends", "last used", "uploads"]
     rows = [
         [
             token.name,
@@ -58,6 +63,7 @@ def show_tokens(client: HasteClient, *, as_json: bool) -> None:
             _time_text(token.created_at),
             f"revoked {_time_text(token.revoked_at)}" if token.revoked_at else _time_text(token.expires_at),
             _time_text(token.last_used_at),
+            _uploads_text(token),
         ]
         for token in client.tokens()
     ]
@@ -94,6 +100,21 @@ def time_of(text: str, *, now: float) -> float:
         raise InvalidError([Problem("--expires", what)]) from None
 
 
+def size_of(text: str) -> int:
+    """Read a number of bytes: ``200G``, ``1.5TB`` or ``800M``, powers of 1000.
+
+    Raises
+    ------
+    InvalidError
+    """
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([kMGT]?)B?", text.strip())
+    size_bytes = 0 if found is None else round(float(found[1]) * _POWERS[found[2]])
+    if not size_bytes:
+        what = f"{text!r} is no number of bytes: write 800M, 200G or 1.5T"
+        raise InvalidError([Problem("--upload-quota", what)])
+    return size_bytes
+
+
 def _described(token: TokenAnswer) -> str:
     until = "" if token.expires_at is None else f", until {_time_text(token.expires_at)}"
     return f"token {token.name!r} for {' and '.join(token.scopes)} in {_projects_text(token)}{until}"
@@ -101,6 +122,12 @@ def _described(token: TokenAnswer) -> str:
 
 def _projects_text(token: TokenAnswer) -> str:
     return "all projects" if token.projects is None else ", ".join(token.projects)
+
+
+def _uploads_text(token: TokenAnswer) -> str:
+    if token.upload_quota_bytes is None:
+        return "-"
+    return f"{size_text(token.upload_held_bytes)} of {size_text(token.upload_quota_bytes)}"
 
 
 def _time_text(seconds: float | None) -> str:

@@ -50,6 +50,14 @@ def create(
         str | None,
         typer.Option("--expires", metavar="90d|DATE", help="In so many hours (h) or days (d), or at a date."),
     ] = None,
+    upload_quota: Annotated[
+        str | None,
+        typer.Option(
+            "--upload-quota",
+            metavar="200G",
+            help="What it uploads may hold in the server's landing area at a time.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     server: Server = None,
     token: Token = None,
@@ -63,7 +71,15 @@ def create(
         from haste_apps.giving_tokens import create_token
 
         wanted = [scope.value for scope in scopes]
-        create_token(client, name, wanted, projects=projects, expires=expires, as_json=as_json)
+        create_token(
+            client,
+            name,
+            wanted,
+            projects=projects,
+            expires=expires,
+            upload_quota=upload_quota,
+            as_json=as_json,
+        )
 
     with_client(work, server=server, token=token)
 

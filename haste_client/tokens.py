@@ -23,6 +23,10 @@ class TokenAnswer(BaseModel):
         Whose streams it may know of; None: all.
     created_at, expires_at, revoked_at, last_used_at : float, optional
         Seconds since 1970.
+    upload_quota_bytes : int, optional
+        What its uploads may hold in the server's landing area; None: what the disk takes.
+    upload_held_bytes : int
+        What they hold; counted only with a quota.
     good : bool
         Whether it opens anything now.
     """
@@ -36,6 +40,8 @@ class TokenAnswer(BaseModel):
     expires_at: float | None = None
     revoked_at: float | None = None
     last_used_at: float | None = None
+    upload_quota_bytes: int | None = None
+    upload_held_bytes: int = 0
     good: bool
 
 
@@ -57,6 +63,7 @@ class TokenCalls:
         *,
         projects: Sequence[str] | None = None,
         expires_at: float | None = None,
+        upload_quota_bytes: int | None = None,
     ) -> NewTokenAnswer:
         """Make a token.
 
@@ -69,6 +76,8 @@ class TokenCalls:
             Streams that it makes belong to the first. None: all.
         expires_at : float, optional
             Seconds since 1970. None: never.
+        upload_quota_bytes : int, optional
+            What its uploads may hold in the server's landing area. None: what the disk takes.
 
         Raises
         ------
@@ -77,8 +86,14 @@ class TokenCalls:
         OutcomeUnknownError
             If the answer was lost: revoke the token, and make another.
         """
-        body = {"name": name, "scopes": list(scopes), "projects": projects and list(projects)}
-        answer = self._connection.post_at_most_once("/HASTE/tokens/", {**body, "expires_at": expires_at})
+        body = {
+            "name": name,
+            "scopes": list(scopes),
+            "projects": projects and list(projects),
+            "expires_at": expires_at,
+            "upload_quota_bytes": upload_quota_bytes,
+        }
+        answer = self._connection.post_at_most_once("/HASTE/tokens/", body)
         return NewTokenAnswer.model_validate(answer)
 
     def tokens(self) -> Iterator[TokenAnswer]:

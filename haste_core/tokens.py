@@ -11,6 +11,7 @@ from typing import Annotated, Protocol
 
 from haste_core.fields import Form
 from haste_core.stores import DEFAULT_PROJECT, Page
+from haste_core.upload_quotas import UploadQuota
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _UNLIKE = "at most 100 letters, digits, '.', '-' and '_', a letter or digit first"
@@ -65,12 +66,15 @@ class Caller:
         Whose streams it may know of; new ones belong to the first. None: to all.
     token_id : int, optional
         None: of the settings, or without a token.
+    upload_quota : UploadQuota, optional
+        What its uploads may hold. None: what the disk takes.
     """
 
     name: str
     scopes: frozenset[Scope]
     projects: tuple[str, ...] | None = None
     token_id: int | None = None
+    upload_quota: UploadQuota | None = None
 
     def may(self, wanted: frozenset[Scope]) -> bool:
         """Tell whether it has one of these scopes."""
@@ -92,12 +96,15 @@ class NewToken:
         At least one. None: all.
     expires_at : float, optional
         Seconds since 1970. None: never.
+    upload_quota_bytes : int, optional
+        What its uploads may hold in the landing area. None: what the disk takes.
     """
 
     name: str
     scopes: tuple[Scope, ...]
     projects: tuple[str, ...] | None = None
     expires_at: float | None = None
+    upload_quota_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,12 +115,15 @@ class TokenRecord(NewToken):
     ----------
     created_at, revoked_at, last_used_at : float, optional
         Seconds since 1970.
+    upload_held_bytes : int
+        What its uploads hold; counted only with a quota.
     """
 
     token_id: int = 0
     created_at: float = 0.0
     revoked_at: float | None = None
     last_used_at: float | None = None
+    upload_held_bytes: int = 0
 
     def is_good(self, now: float) -> bool:
         """Tell whether it opens anything now."""
@@ -122,7 +132,15 @@ class TokenRecord(NewToken):
     @property
     def caller(self) -> Caller:
         """Who shows it."""
-        return Caller(self.name, included(self.scopes), self.projects, self.token_id)
+        return Caller(
+            self.name, included(self.scopes), self.projects, self.token_id, upload_quota=self._upload_quota
+        )
+
+    @property
+    def _upload_quota(self) -> UploadQuota | None:
+        if self.upload_quota_bytes is None:
+            return None
+        return UploadQuota(self.token_id, self.name, self.upload_quota_bytes)
 
 
 class TokenStore(Protocol):

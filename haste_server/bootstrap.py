@@ -341,6 +341,7 @@ class Server:
         return FolderUploads(
             landing=self._landing_area,
             arrivals=Arrivals(store, store, default_pipeline, wake, time.time),
+            held=store,
             max_bytes=self.settings.max_upload_bytes,
             keep_s=self.settings.upload_keep_s,
             leaves_free_bytes=self.settings.upload_leaves_free_bytes,

@@ -6,7 +6,7 @@ import json
 import math
 from typing import cast
 
-from flask import g, request
+from flask import request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
@@ -16,7 +16,7 @@ from haste_server.api.credentials import ANYONE, TokenRefusedError, TooManyFailu
 from haste_server.api.origins import READING, check_host, check_origin
 from haste_server.api.requests import StrictRequest, bound_silence
 from haste_server.api.scopes import OF_ALL_PROJECTS, OPEN, Wanted, is_logged, wanted_by
-from haste_server.api.services import narrow_services, services
+from haste_server.api.services import narrow_services, remember_caller, services
 from haste_server.api.sessions import FORM_FIELD, FORM_HEADER, Sessions, session_of
 from haste_server.authorship import Change, begin_change
 
@@ -56,7 +56,7 @@ def admit_caller(caller: Caller, wanted: Wanted) -> None:
         )
     if caller.projects is not None and request.endpoint in OF_ALL_PROJECTS:
         raise Forbidden(f"the token {caller.name!r} may not do this: it needs to be one of all projects")
-    g.haste_caller = caller
+    remember_caller(caller)
     narrow_services(caller)
     if request.method not in READING and is_logged(request.endpoint):
         begin_change(_change_by(caller))
@@ -68,11 +68,6 @@ def caller_in_session() -> Caller | None:
     if not _sessions().is_valid(session):
         return None
     return services().credentials.caller_by_id(_sessions().token_of(session))
-
-
-def present_caller() -> Caller:
-    """Tell who does the present request."""
-    return cast(Caller, g.haste_caller)
 
 
 def _is_for_programs() -> bool:

@@ -18,7 +18,7 @@ from haste_server.api.answers import AgentAnswer, Shown
 from haste_server.api.parameters import AgentHeaders, AgentPath
 from haste_server.api.problems import documented
 from haste_server.api.requests import body_ender
-from haste_server.api.services import services
+from haste_server.api.services import services, upload_quota
 
 _MAX_NAME = 255
 
@@ -52,7 +52,7 @@ def receive(path: AgentPath, header: AgentHeaders) -> Shown:
     request.max_content_length = services().limits.upload_bytes
     with services().upload_slots.hold(request.stream, hang_up=body_ender()) as body:
         _join(path.stream_id, pipeline)
-        services().uploads.take(body, said_header, length=request.content_length)
+        services().uploads.take(body, said_header, length=request.content_length, quota=upload_quota())
     return {"result": "OK!"}
 
 

@@ -68,12 +68,15 @@ class WantedToken(_Body):
         Whose streams it may know of; the streams that it makes belong to the first. None: all.
     expires_at : float, optional
         Seconds since 1970. None: never.
+    upload_quota_bytes : int, optional
+        What its uploads may hold in the landing area. None: what the disk takes.
     """
 
     name: TokenName
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
     projects: Annotated[list[ProjectName], Field(min_length=1, max_length=MAX_PROJECTS)] | None = None
     expires_at: Annotated[float, Field(ge=0, le=LATEST_TIME)] | None = None
+    upload_quota_bytes: Annotated[int, Field(ge=1, lt=2**62)] | None = None
 
 
 class NewStream(_Body):

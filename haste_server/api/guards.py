@@ -216,15 +216,15 @@ def _with_own(view: WorkerView, own: frozenset[int]) -> Any:
     return view.presence.model_copy(update={"held": held})
 
 
-def _begun(owned: Owned, method: Method, length: int, header: str) -> Upload:
+def _begun(owned: Owned, method: Method, length: int, header: str, **named: Any) -> Upload:
     _check_destination(owned, header)
-    upload: Upload = method(length, header, projects=owned.projects)
+    upload: Upload = method(length, header, **named, projects=owned.projects)
     return upload
 
 
-def _taken(owned: Owned, method: Method, body: Any, header: str, *, length: int | None) -> Upload:
+def _taken(owned: Owned, method: Method, body: Any, header: str, **named: Any) -> Upload:
     _check_destination(owned, header)
-    upload: Upload = method(body, header, length=length, projects=owned.projects)
+    upload: Upload = method(body, header, **named, projects=owned.projects)
     return upload
 
 

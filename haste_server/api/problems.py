@@ -23,6 +23,7 @@ from haste_core.errors import (
     TransientError,
 )
 from haste_core.findings import problems_of
+from haste_core.upload_quotas import UploadQuotaError
 from haste_core.uploads import (
     ChecksumMismatchError,
     UploadGoneError,
@@ -41,6 +42,8 @@ _STATUS: Mapping[type[HasteError], int] = {
     UploadGoneError: HTTPStatus.GONE,
     UploadHeldError: HTTPStatus.LOCKED,
     UploadTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    # Senders wait at this one, and give a single file up at 413: there may be room again.
+    UploadQuotaError: HTTPStatus.INSUFFICIENT_STORAGE,
     ChecksumMismatchError: CHECKSUM_MISMATCH,
     InvalidError: HTTPStatus.BAD_REQUEST,
     NotFoundError: HTTPStatus.NOT_FOUND,

@@ -20,6 +20,7 @@ from haste_core.ports import Clock
 from haste_core.stores import JobStore, StreamStore, WorkerStore
 from haste_core.tokens import Caller, ProjectStore, TokenStore
 from haste_core.trashes import TrashStore
+from haste_core.upload_quotas import UploadQuota
 from haste_core.uploads import Checksum, Upload
 from haste_server.api import guards
 from haste_server.api.credentials import Credentials
@@ -39,7 +40,9 @@ Readiness = Mapping[str, str]
 class Uploads(Protocol):
     """Files that come in pieces; see `haste_core.uploads` for what goes wrong with them."""
 
-    def create(self, length: int, header: str, *, projects: Projects = None) -> Upload:
+    def create(
+        self, length: int, header: str, *, projects: Projects = None, quota: UploadQuota | None = None
+    ) -> Upload:
         """Begin an upload, or find it by its SHA-256; it belongs to the first project."""
 
     def look(self, upload_id: str, *, projects: Projects = None) -> Upload:
@@ -59,7 +62,15 @@ class Uploads(Protocol):
     def remove(self, upload_id: str, *, projects: Projects = None) -> None:
         """Forget an upload."""
 
-    def take(self, body: IO[bytes], header: str, *, length: int | None, projects: Projects = None) -> Upload:
+    def take(
+        self,
+        body: IO[bytes],
+        header: str,
+        *,
+        length: int | None,
+        projects: Projects = None,
+        quota: UploadQuota | None = None,
+    ) -> Upload:
         """Take a whole file in one go; the length is None if its body tells its end."""
 
 
@@ -210,6 +221,16 @@ def services() -> Services:
     """Return the services of the application that handles the present request, for who asks."""
     narrowed: Services | None = g.get(_EXTENSION)
     return cast(Services, current_app.extensions[_EXTENSION]) if narrowed is None else narrowed
+
+
+def remember_caller(caller: Caller) -> None:
+    """Take note of who does the present request."""
+    g.haste_caller = caller
+
+
+def upload_quota() -> UploadQuota | None:
+    """Tell what the uploads of who does the present request may hold."""
+    return cast(Caller, g.haste_caller).upload_quota
 
 
 def narrow_services(caller: Caller) -> None:

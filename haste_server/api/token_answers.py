@@ -17,6 +17,10 @@ class TokenAnswer(BaseModel):
     expires_at: float | None = Field(description="Null: never.")
     revoked_at: float | None
     last_used_at: float | None = Field(description="At most a minute old.")
+    upload_quota_bytes: int | None = Field(
+        description="What its uploads may hold in the landing area. Null: what the disk takes."
+    )
+    upload_held_bytes: int = Field(description="What they hold; counted only with a quota.")
     good: bool = Field(description="Whether it opens anything now.")
 
 

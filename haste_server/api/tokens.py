@@ -46,6 +46,7 @@ def create(body: WantedToken) -> Shown:
         scopes=scopes,
         projects=None if projects is None else tuple(dict.fromkeys(projects)),
         expires_at=body.expires_at,
+        upload_quota_bytes=body.upload_quota_bytes,
     )
     record = services().tokens.add_token(wanted, sha256_of(secret), now=now)
     return {**_show(record), "secret": secret}, 201, {"Cache-Control": "no-store"}
@@ -78,5 +79,7 @@ def _show(record: TokenRecord) -> dict[str, Any]:
         "expires_at": record.expires_at,
         "revoked_at": record.revoked_at,
         "last_used_at": record.last_used_at,
+        "upload_quota_bytes": record.upload_quota_bytes,
+        "upload_held_bytes": record.upload_held_bytes,
         "good": record.is_good(services().clock()),
     }

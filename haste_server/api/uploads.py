@@ -18,7 +18,7 @@ from haste_server.api.answers import Shown, UploadAnswer
 from haste_server.api.parameters import AppendHeaders, CreateHeaders, OverrideHeaders, UploadPath
 from haste_server.api.problems import CHECKSUM_MISMATCH, documented
 from haste_server.api.requests import body_ender, bound_silence
-from haste_server.api.services import services
+from haste_server.api.services import services, upload_quota
 
 VERSION = "1.0.0"
 EXTENSIONS = ("creation", "creation-with-upload", "checksum", "expiration", "termination")
@@ -95,11 +95,11 @@ def create(header: CreateHeaders) -> Shown:
     uploads = services().uploads
     if request.mimetype == PIECE:
         with _receiving() as body:
-            upload = uploads.create(header.upload_length, header.upload_metadata)
+            upload = uploads.create(header.upload_length, header.upload_metadata, quota=upload_quota())
             if upload.offset == 0 < upload.length:
                 upload = uploads.append(upload.upload_id, body, offset=0, checksum=checksum)
     else:
-        upload = uploads.create(header.upload_length, header.upload_metadata)
+        upload = uploads.create(header.upload_length, header.upload_metadata, quota=upload_quota())
     location = url_for("uploads.show", upload_id=upload.upload_id)
     return _shown(upload), 201, {"Location": location, **_headers(upload)}
 

@@ -148,7 +148,7 @@ class FolderLandingArea:
 
     def remove(self, url: str, *, since: float) -> bool:
         """Remove a file that `unused` has found; False if it was sent again since, or is gone."""
-        path = self._path_of(url)
+        path = self.path_of(url)
         return remove_unused(path, since=since, aside=self._aside())
 
     def prepare(self) -> None:
@@ -161,11 +161,12 @@ class FolderLandingArea:
                 if path.stat().st_mtime < time.time() - FORGOTTEN_AFTER_S:
                     discard(path)
 
-    def _path(self, place: Place) -> Path:
-        return self._path_of(place.url)
-
-    def _path_of(self, url: str) -> Path:
+    def path_of(self, url: str) -> Path:
+        """Tell where on this machine a file of this area is."""
         return self.folder / unquote(url.removeprefix(f"root://{ROOT_NAME}/"))
+
+    def _path(self, place: Place) -> Path:
+        return self.path_of(place.url)
 
     def _sync(self, path: Path) -> None:
         for folder in path.relative_to(self.folder).parents:

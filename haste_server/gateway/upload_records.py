@@ -19,6 +19,8 @@ from haste_runtime.locks import try_lock
 FINISHED_KEPT_S = 3600.0
 """How long a finished upload can be asked about, by senders that have not heard the answer."""
 
+RECORD_SUFFIX = ".upload"
+
 UNKNOWN = "there is no such upload; it may have been removed: send the file as a new one"
 
 

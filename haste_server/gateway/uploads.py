@@ -26,6 +26,7 @@ from haste_core.errors import (
 )
 from haste_core.messages import Place
 from haste_core.ports import Clock
+from haste_core.upload_quotas import HeldUploadStore, UploadQuota
 from haste_core.uploads import (
     Checksum,
     ChecksumMismatchError,
@@ -38,9 +39,11 @@ from haste_core.uploads import (
 from haste_runtime.packing import unpack
 from haste_runtime.removal import discard
 from haste_server.gateway.arrivals import Arrivals
+from haste_server.gateway.holdings import release, release_removed
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.receiving import flush_to_disk, receive
 from haste_server.gateway.upload_records import (
+    RECORD_SUFFIX,
     UNKNOWN,
     UploadRecord,
     check_owner,
@@ -53,7 +56,7 @@ from haste_server.gateway.upload_records import (
 log = structlog.get_logger(__name__)
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_RECORD, _PART, _UNPACKED = ".upload", ".part", ".unpacked"
+_PART, _UNPACKED = ".part", ".unpacked"
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class FolderUploads:
     landing : FolderLandingArea
     arrivals : Arrivals
         What makes jobs of finished uploads.
+    held : HeldUploadStore
+        Counts what the uploads of tokens with a quota hold.
     max_bytes : int
         The largest file.
     keep_s : float
@@ -78,12 +83,20 @@ class FolderUploads:
 
     landing: FolderLandingArea
     arrivals: Arrivals
+    held: HeldUploadStore
     max_bytes: int
     keep_s: float
     leaves_free_bytes: int = 0
     clock: Clock = time.time
 
-    def create(self, length: int, header: str, *, projects: Sequence[str] | None = None) -> Upload:
+    def create(
+        self,
+        length: int,
+        header: str,
+        *,
+        projects: Sequence[str] | None = None,
+        quota: UploadQuota | None = None,
+    ) -> Upload:
         """Begin an upload. If the header tells its SHA-256, find it where it was begun before.
 
         Then it may have an offset: those bytes are not needed. All of them, if the server has the file.
@@ -96,27 +109,32 @@ class FolderUploads:
             ``Upload-Metadata``.
         projects : sequence of str, optional
             Those of its sender; it belongs to the first, and so does a stream that it makes. None: all.
+        quota : UploadQuota, optional
+            That of its sender's token.
 
         Raises
         ------
         InvalidError
         UploadTooLargeError
+        UploadQuotaError
+            If the quota leaves no room for it now.
         UploadHeldError
         OSError
             If there is no space left for it.
         """
         said = UploadMetadata.parse(header)
-        if length > self.max_bytes:
-            raise self._too_large(f"the file has {length:,} bytes")
+        self._check_size(length, quota)
         self._check_job(said)
         by_content = None if said.sha256 is None else upload_id_of(said, length, projects)
         upload_id = by_content or secrets.token_hex(16)
         with self._made(upload_id) as record:
             if not self._can_go_on(upload_id, record):
                 self._discard_bytes(upload_id)
+                self._release(upload_id, record)
                 record.begin(length=length, header=header, began_at=self.clock(), projects=projects)
                 self._use_what_is_here(record, said)
                 self._check_space(upload_id, record)
+            self._hold(upload_id, record, quota)
             return self._finished_if_whole(upload_id, record)
 
     def look(self, upload_id: str, *, projects: Sequence[str] | None = None) -> Upload:
@@ -178,7 +196,13 @@ class FolderUploads:
             self._drop(upload_id, record)
 
     def take(
-        self, body: IO[bytes], header: str, *, length: int | None, projects: Sequence[str] | None = None
+        self,
+        body: IO[bytes],
+        header: str,
+        *,
+        length: int | None,
+        projects: Sequence[str] | None = None,
+        quota: UploadQuota | None = None,
     ) -> Upload:
         """Take a whole file in one go; if it breaks off, nothing stays.
 
@@ -192,16 +216,18 @@ class FolderUploads:
 
         Raises
         ------
-        InvalidError, UploadTooLargeError, OSError
-            As `create` and `append`.
+        InvalidError, UploadTooLargeError, UploadQuotaError, OSError
+            As `create` and `append`. Where no length was told, the quota is asked again in the end.
         """
         said = UploadMetadata.parse(header)
+        self._check_size(length or 1, quota)
         self._check_job(said)
         upload_id = secrets.token_hex(16)
         part = self._part(upload_id)
         with self._made(upload_id) as record:
             try:
                 self._check_room(1 if length is None else length)
+                self._count(upload_id, 1 if length is None else length, quota)
                 sha256 = receive(
                     body,
                     part,
@@ -211,15 +237,19 @@ class FolderUploads:
                     check_room=self._check_room,
                 )
                 size_bytes, now = part.stat().st_size, self.clock()
-                record.begin(length=size_bytes, header=header, began_at=now, projects=projects)
+                held_by = self._count(upload_id, size_bytes, quota)
+                told = {"header": header, "projects": projects, "held_by": held_by}
+                record.begin(length=size_bytes, began_at=now, **told)
             except BaseException:
+                if quota is not None:
+                    release(self.held, upload_id)
                 self._drop(upload_id, record)
                 raise
             return self._finished_if_whole(upload_id, record, sha256)
 
     def sweep(self) -> None:
         """Finish what is whole and was cut off, and remove what has expired."""
-        for path in self._folder.glob(f"*{_RECORD}"):
+        for path in self._folder.glob(f"*{RECORD_SUFFIX}"):
             with contextlib.suppress(NotFoundError, UploadHeldError):
                 if not self._can_wait(path):
                     self._sweep_one(path.stem, path)
@@ -228,6 +258,10 @@ class FolderUploads:
                 forgotten = part.stat().st_mtime + self.keep_s < self.clock()
                 if forgotten and not self._record(part.stem).exists():
                     part.unlink()
+
+    def release_removed(self) -> None:
+        """Count what was uploaded and is not here any more no more."""
+        release_removed(self.held, self.landing)
 
     def _can_wait(self, path: Path) -> bool:
         """Tell whether nothing is to be done about an upload, without keeping its sender out."""
@@ -272,8 +306,45 @@ class FolderUploads:
         record.note(checked_to=None)
         return sha256
 
-    def _too_large(self, what: str) -> UploadTooLargeError:
-        return UploadTooLargeError(f"{what}; this server takes at most {self.max_bytes:,} (max_upload_bytes)")
+    def _check_size(self, length: int, quota: UploadQuota | None) -> None:
+        """Refuse what would find no room if there were nothing else."""
+        if length > self.max_bytes:
+            raise UploadTooLargeError(
+                f"the file has {length:,} bytes; this server takes at most {self.max_bytes:,} "
+                "(max_upload_bytes)"
+            )
+        if quota is not None and length > quota.limit_bytes:
+            raise UploadTooLargeError(
+                f"the file has {length:,} bytes, and all uploads of the token {quota.token_name!r} together "
+                f"may hold {quota.limit_bytes:,}: ask whoever runs the server for a token with a higher "
+                "upload quota"
+            )
+
+    def _hold(self, upload_id: str, record: UploadRecord, quota: UploadQuota | None) -> None:
+        """Count an upload that is to be sent, unless it counts already."""
+        known = record.known
+        upload = self._upload(upload_id, known)
+        if upload.place is not None or upload.is_finished or known.get("held_by") is not None:
+            return
+        try:
+            held_by = self._count(upload_id, upload.length, quota)
+        except HasteError:
+            if upload.offset == 0:
+                self._drop(upload_id, record)
+            raise
+        if held_by is not None:
+            record.add(held_by=held_by)
+
+    def _count(self, upload_id: str, size_bytes: int, quota: UploadQuota | None) -> int | None:
+        if quota is None:
+            return None
+        self.held.hold(quota, upload_id, size_bytes, now=self.clock())
+        return quota.token_id
+
+    def _release(self, upload_id: str, record: UploadRecord) -> None:
+        """Count an upload no more, if it did; what has landed counts by itself."""
+        if record.known.get("held_by") is not None and record.known.get("finished_at") is None:
+            release(self.held, upload_id)
 
     def _check_space(self, upload_id: str, record: UploadRecord) -> None:
         upload = self._upload(upload_id, record.known)
@@ -323,6 +394,8 @@ class FolderUploads:
             self._drop(upload_id, record)
             raise UploadGoneError("the file was taken away before its upload was finished; send it again")
         self._part(upload_id).unlink(missing_ok=True)  # of what was packed
+        if record.known.get("held_by") is not None:
+            self.held.land(upload_id, place.url, now=self.clock())
         job_id = self._submit(said, place, record.known.get("projects"))
         record.add(job_id=job_id, finished_at=self.clock())
         return self._upload(upload_id, record.known)
@@ -398,6 +471,7 @@ class FolderUploads:
 
     def _drop(self, upload_id: str, record: UploadRecord) -> None:
         self._discard_bytes(upload_id)
+        self._release(upload_id, record)
         record.remove()
 
     def _discard_bytes(self, upload_id: str) -> None:
@@ -409,7 +483,7 @@ class FolderUploads:
         return self.landing.uploads_folder
 
     def _record(self, upload_id: str) -> Path:
-        return self._folder / f"{upload_id}{_RECORD}"
+        return self._folder / f"{upload_id}{RECORD_SUFFIX}"
 
     def _unpacked(self, upload_id: str) -> Path:
         return self._folder / f"{upload_id}{_UNPACKED}"

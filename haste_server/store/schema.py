@@ -385,9 +385,23 @@ tokens = Table(
     Column("expires_at", Double),
     Column("revoked_at", Double),
     Column("last_used_at", Double),
+    Column("upload_quota_bytes", BigInteger),  # null: none
+    Column("upload_held_bytes", BigInteger, nullable=False),  # the sum of its `held_uploads`
     UniqueConstraint("name", name="uq_tokens_name"),
     UniqueConstraint("sha256", name="uq_tokens_sha256"),
     sqlite_autoincrement=True,
+    **_MYSQL,
+)
+
+# What counts against the quotas of tokens: uploads by their own keys, what has landed by its URL's SHA-256.
+held_uploads = Table(
+    "held_uploads",
+    metadata,
+    Column("held_key", String(64), primary_key=True),
+    Column("token_id", _Id, ForeignKey("tokens.token_id"), nullable=False),
+    Column("url", Text),  # null: it has not landed
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("held_at", Double, nullable=False),
     **_MYSQL,
 )
 

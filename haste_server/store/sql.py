@@ -12,6 +12,7 @@ from haste_server.store.emptying import Emptying
 from haste_server.store.events import Events
 from haste_server.store.figures import Figures
 from haste_server.store.handout import HandOut
+from haste_server.store.held_uploads import HeldUploads
 from haste_server.store.history import History
 from haste_server.store.image_sets import ImageSets
 from haste_server.store.jobs import Jobs
@@ -52,6 +53,7 @@ class SqlStore(
     Alerts,
     Events,
     Tokens,
+    HeldUploads,
     Projects,
     Audit,
 ):

@@ -28,6 +28,8 @@ class Tokens(SqlPart):
             "projects": None if wanted.projects is None else list(wanted.projects),
             "created_at": now,
             "expires_at": wanted.expires_at,
+            "upload_quota_bytes": wanted.upload_quota_bytes,
+            "upload_held_bytes": 0,
         }
 
         def work(connection: Connection) -> TokenRecord:
@@ -99,6 +101,8 @@ def _record(row: Row[Any]) -> TokenRecord:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
+        upload_quota_bytes=row.upload_quota_bytes,
+        upload_held_bytes=row.upload_held_bytes,
     )
 
 

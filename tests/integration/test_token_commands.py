@@ -51,7 +51,7 @@ def _settings(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_token_is_made_shown_once_listed_and_revoked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ("--scope", "submit", "--project", "lab1", "--expires", "2999-01-31")
+    options = ("--scope", "submit", "--project", "lab1", "--expires", "2999-01-31", "--upload-quota", "200G")
     made = haste("token", "create", "lab1-pc", *options)
     assert made.exit_code == 0, made.stderr
     secret = made.stdout.strip()
@@ -62,6 +62,8 @@ def test_a_token_is_made_shown_once_listed_and_revoked(url: str, monkeypatch: py
     listed = haste("token", "list", "--json")
     shown = json.loads(listed.stdout)
     assert (shown["name"], shown["scopes"], shown["projects"]) == ("lab1-pc", ["submit"], ["lab1"])
+    assert (shown["upload_quota_bytes"], shown["upload_held_bytes"]) == (200 * 10**9, 0)
+    assert "0 B of 200.0 GB" in haste("token", "list").stdout
     assert secret not in listed.output
     assert "lab1-pc" in haste("token", "list").stdout
 

@@ -52,6 +52,7 @@ class Api:
             arrivals=Arrivals(
                 self.store, self.store, load_pipelines()["focus-tier"], self._wake, lambda: self.now
             ),
+            held=self.store,
             max_bytes=LIMITS.upload_bytes,
             keep_s=KEEP_S,
             clock=lambda: self.now,

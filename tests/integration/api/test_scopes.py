@@ -104,6 +104,8 @@ def test_the_token_of_the_settings_makes_others(guarded: Api) -> None:
                 "expires_at": guarded.now + 60,
                 "revoked_at": None,
                 "last_used_at": guarded.now,
+                "upload_quota_bytes": None,
+                "upload_held_bytes": 0,
                 "good": True,
             }
         ],

@@ -48,6 +48,7 @@ class Landing:
         self.uploads = FolderUploads(
             landing=FolderLandingArea(self.folder, site="hpc"),
             arrivals=NOTHING,
+            held=NOTHING,
             max_bytes=10**11,
             keep_s=1000,
         )

@@ -175,6 +175,8 @@ def upgrade() -> None:
     sa.Column('expires_at', sa.Double(), nullable=True),
     sa.Column('revoked_at', sa.Double(), nullable=True),
     sa.Column('last_used_at', sa.Double(), nullable=True),
+    sa.Column('upload_quota_bytes', sa.BigInteger(), nullable=True),
+    sa.Column('upload_held_bytes', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('token_id'),
     sa.UniqueConstraint('name', name='uq_tokens_name'),
     sa.UniqueConstraint('sha256', name='uq_tokens_sha256'),
@@ -182,6 +184,18 @@ def upgrade() -> None:
     mysql_collate='utf8mb4_bin',
     mysql_engine='InnoDB',
     sqlite_autoincrement=True
+    )
+    op.create_table('held_uploads',
+    sa.Column('held_key', sa.String(length=64), nullable=False),
+    sa.Column('token_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+    sa.Column('url', sa.Text(), nullable=True),
+    sa.Column('size_bytes', sa.BigInteger(), nullable=False),
+    sa.Column('held_at', sa.Double(), nullable=False),
+    sa.ForeignKeyConstraint(['token_id'], ['tokens.token_id'], ),
+    sa.PrimaryKeyConstraint('held_key'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB'
     )
     op.create_table('streams',
     sa.Column('stream_id', sa.String(length=100), nullable=False),
@@ -368,6 +382,7 @@ def downgrade() -> None:
 
     op.drop_table('tasks')
     op.drop_table('streams')
+    op.drop_table('held_uploads')
     op.drop_table('tokens')
     with op.batch_alter_table('audit', schema=None) as batch_op:
         batch_op.drop_index('ix_audit_who')
