@@ -270,7 +270,7 @@ STREAMS: Mapping[str, Rule] = {
     ),
 }
 OBJECTS: Mapping[str, Rule] = {
-    **dict.fromkeys(("objects", "decisions", "preview", "scored_last", "unmoved"), of_stream),
+    **dict.fromkeys(("objects", "best", "decisions", "preview", "scored_last", "unmoved"), of_stream),
     **dict.fromkeys(("decision_of", "decisions_about", "pin", "unpin", "recall"), of_job),
 }
 ALERTS: Mapping[str, Rule] = {
