@@ -30,6 +30,7 @@ from haste_server.api import (
 from haste_server.api.admission import admit
 from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
 from haste_server.api.requests import IdConverter, StrictRequest
+from haste_server.api.security import SCHEMES, describe_security
 from haste_server.api.services import Services
 from haste_server.authorship import begin_change
 
@@ -64,7 +65,7 @@ def create_app(given: Services) -> HasteApp:
     app = HasteApp(
         __name__,
         info=Info(title="HASTE server", version=version("haste-server")),
-        security_schemes={"token": {"type": "http", "scheme": "bearer"}},
+        security_schemes=dict(SCHEMES),
         validation_error_status=400,
         validation_error_model=ProblemDocument,
         validation_error_callback=refuse_invalid,
@@ -99,4 +100,5 @@ def create_app(given: Services) -> HasteApp:
         health,
     ):
         app.register_api(module.blueprint)
+    describe_security(app)
     return app

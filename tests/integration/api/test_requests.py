@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from haste_core.errors import TransientError
 from haste_core.stores import JobStore
+from haste_server.api.scopes import wanted_by
 from haste_server.store.sql import SqlStore
 from tests.integration.api.conftest import LIMITS, Api, spec
 
@@ -223,6 +224,27 @@ def test_every_operation_is_described(api: Api) -> None:
         for status, answer in operation["responses"].items():
             if int(status) >= 400 and path != "/readyz":
                 assert "application/problem+json" in answer["content"], (path, method, status)
+
+
+def test_every_operation_tells_the_scope_that_it_asks_for(api: Api) -> None:
+    document = api.client.get("/openapi/openapi.json").json
+    schemes = document["components"]["securitySchemes"]
+    told = {}
+    for path, method, operation in operations(document):
+        alternatives = [pair for item in operation["security"] for pair in item.items()]
+        assert {name for name, _ in alternatives} <= set(schemes)
+        concrete = re.sub(r"\{\w+\}", "1", path)
+        endpoint, _ = api.client.application.url_map.bind("server").match(concrete, method.upper())
+        asked_for = {scope for _, (scope,) in alternatives}
+        assert asked_for == set(wanted_by(endpoint)), (method, path)
+        assert all(f"`{scope}`" in operation["description"] for scope in asked_for)
+        assert len(re.findall("Asks for a token|Open to all", operation["description"])) == 1
+        told[endpoint] = operation
+    assert told["jobs.submit"]["security"] == [{"token": ["submit"]}]
+    assert told["uploads.create"]["security"] == [{"token": ["submit"]}, {"token": ["work"]}]
+    assert told["agent.receive"]["security"] == [{"token": ["submit"]}, {"agent": ["submit"]}]
+    assert told["health.ready"]["security"] == []
+    assert told["tokens.create"]["description"].endswith("of scope `admin`, for all projects.")
 
 
 def test_every_reference_of_the_description_leads_somewhere(api: Api) -> None:
