@@ -228,6 +228,11 @@ def remember_caller(caller: Caller) -> None:
     g.haste_caller = caller
 
 
+def present_caller() -> Caller | None:
+    """Tell who does the present request; None where nobody was asked."""
+    return cast("Caller | None", g.get("haste_caller"))
+
+
 def upload_quota() -> UploadQuota | None:
     """Tell what the uploads of who does the present request may hold."""
     return cast(Caller, g.haste_caller).upload_quota

@@ -17,7 +17,8 @@ from haste_core.errors import ConflictError, HasteError, InvalidError, NotFoundE
 from haste_core.figures import FigureStore
 from haste_server.api.guards import Guard, Rule, listed, of_job, of_jobs, of_stream, of_tasks
 from haste_server.api.problems import RETRY_AFTER_S
-from haste_server.api.services import services
+from haste_server.api.scopes import wanted_by
+from haste_server.api.services import present_caller, services
 from haste_server.api.sessions import FORM_FIELD, Sessions, cookie_name, session_of
 from haste_server.web import texts
 from haste_server.web.banner import Banner, banner
@@ -115,6 +116,7 @@ def show(template: str, **values: Any) -> Response:
             banner=banner() if session else Banner([], more=False),
             form_field=FORM_FIELD,
             form_token=sessions().form_token(session) if session else "",
+            may=_may,
             can_log_out=bool(session) and services().token is not None,
             **values,
         )
@@ -123,6 +125,12 @@ def show(template: str, **values: Any) -> Response:
     if session != session_of(request):
         keep(answer, session)
     return answer
+
+
+def _may(endpoint: str) -> bool:
+    """Tell whether who looks may do an operation, so that only what works is offered."""
+    caller = present_caller()
+    return caller is not None and caller.may(wanted_by(endpoint))
 
 
 def keep(answer: AnyResponse, session: str) -> None:

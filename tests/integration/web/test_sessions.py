@@ -4,12 +4,13 @@ import re
 
 import pytest
 
+from haste_core.states import TaskState
 from haste_core.tokens import NewToken, Scope, sha256_of
 from haste_server.api.credentials import KEPT_S
 from haste_server.api.scopes import OPEN, wanted_by
 from haste_server.api.sessions import FORM_FIELD, FORM_HEADER
 from tests.integration.api.conftest import Api, spec
-from tests.integration.web.conftest import TOKEN, form_token, look
+from tests.integration.web.conftest import DECIDED, TOKEN, decide_all, form_token, look
 
 
 def log_in_as(api: Api, name: str, scope: Scope, *projects: str, expires_at: float | None = None) -> None:
@@ -45,6 +46,39 @@ def test_who_may_read_sees_pages_and_changes_nothing(guarded: Api) -> None:
     assert "needs the scope submit" in by_api.json["detail"]
     assert guarded.store.job(job_id).state == 201
     assert guarded.client.post("/logout", data={FORM_FIELD: token}).status_code == 303
+
+
+def changes_offered(page: str) -> set[str]:
+    """List where the forms of a page that change something lead to."""
+    return set(re.findall(r'<form method="post" action="([^"]+)"', page)) - {"/logout"}
+
+
+def test_who_may_only_read_is_offered_no_changes(guarded: Api) -> None:
+    guarded.now += 1
+    log_in_as(guarded, "user", Scope.SUBMIT)
+    header = {"Authorization": f"Bearer {TOKEN}"}
+    for name in ("A01", "A02"):
+        wanted = spec(stream_id="plate7", source_id=name, tasks=DECIDED)
+        assert guarded.client.post("/HASTE/job/", json=wanted, headers=header).status_code == 201
+        guarded.run("focus-score", plls=-1.5, empty=False, noise_lift=0, speck_lift=0, size_bytes=1000)
+    decide_all(guarded)
+    guarded.run("tier", TaskState.ERROR)
+    pages = ["/", "/stream/plate7", "/stream/plate7/mode", "/jobs", "/job/1", "/job/2", "/alerts", "/workers"]
+    offered = {page: changes_offered(look(guarded, page)) for page in pages}
+    assert "New job" in look(guarded, "/jobs")
+    for page in ("/stream/plate7", "/stream/plate7/mode", "/jobs", "/job/1"):
+        assert offered[page], page
+    guarded.client.post("/logout", data={FORM_FIELD: form_token(look(guarded, "/"))})
+
+    log_in_as(guarded, "reader", Scope.READ)
+    seen_by_reader = {page: look(guarded, page) for page in pages}
+
+    tries = {page for page, text in seen_by_reader.items() if changes_offered(text)}
+    assert tries <= {"/stream/plate7"}  # what would be, everybody may ask
+    assert ">Apply<" not in seen_by_reader["/stream/plate7"]
+    assert "What if" in seen_by_reader["/stream/plate7"]
+    for text in seen_by_reader.values():
+        assert not re.search("checkbox|what to do|New job|enforce…|Acknowledge", text)
 
 
 def test_who_may_submit_steers_from_pages(guarded: Api) -> None:
