@@ -14,6 +14,7 @@ from haste_runtime.configuration import Gathered, gather
 from haste_server.settings import ServerSettings
 
 _PASSWORD = re.compile(r":.*@")
+_PASSWORD_IN_QUERY = re.compile(r"([?&][^=&]*pass[^=&]*=)[^&]*", re.IGNORECASE)
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
@@ -48,4 +49,5 @@ def _hide_secrets(value: Any) -> Any:
         return value
     scheme, is_url, rest = value.get_secret_value().partition("://")
     # The password may hold any character, so it ends at the last @.
-    return f"{scheme}://{_PASSWORD.sub(':***@', rest)}" if is_url else "***"
+    shown = _PASSWORD_IN_QUERY.sub(r"\1***", _PASSWORD.sub(":***@", rest))
+    return f"{scheme}://{shown}" if is_url else "***"

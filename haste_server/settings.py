@@ -37,6 +37,16 @@ _MIB = 2**20
 _RESERVED_ROOTS = frozenset({"landing", "work"})
 
 
+def _check_password(url: SecretStr | None, *, unfit: str) -> None:
+    """Refuse a password of which a part would be taken for the host, and be shown where that is."""
+    before_host = "" if url is None else url.get_secret_value().partition("://")[2].rpartition("@")[0]
+    if set(unfit) & set(before_host):
+        raise ValueError(
+            "holds characters that lead astray: in user name and password write @ as %40, / as %2F, "
+            "? as %3F, # as %23, [ as %5B, ] as %5D"
+        )
+
+
 class ServerSettings(BaseModel):
     """All settings of one server.
 
@@ -174,6 +184,7 @@ class ServerSettings(BaseModel):
                 "should be mysql+pymysql://user:password@host/database; leave it out for an SQLite file in "
                 "data_dir"
             )
+        _check_password(url, unfit="@")
         return url
 
     @field_validator("broker_url")
@@ -183,6 +194,7 @@ class ServerSettings(BaseModel):
             raise ValueError(
                 "should be amqp(s)://user:password@host:port/vhost; leave it out to work without RabbitMQ"
             )
+        _check_password(url, unfit="/?#[]")
         return url
 
     @field_validator("roots")

@@ -176,7 +176,7 @@ def test_disks_are_watched_of_folders_that_its_own_workers_use(tmp_path: Path) -
     ("url", "shown"),
     [
         ("mysql+pymysql://haste:secret@db/haste", "mysql+pymysql://haste:***@db/haste"),
-        ("mysql+pymysql://haste:se:c@r/et@db:3306/haste", "mysql+pymysql://haste:***@db:3306/haste"),
+        ("mysql+pymysql://haste:se:c%40r/et@db:3306/haste", "mysql+pymysql://haste:***@db:3306/haste"),
         ("mysql+pymysql://db/haste", "mysql+pymysql://db/haste"),
     ],
 )
