@@ -37,6 +37,8 @@ from haste_server.gateway.landing import ROOT_NAME as LANDING_ROOT
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.superseded import LandingSweep
 from haste_server.gateway.uploads import FolderUploads
+from haste_server.metrics.counts import Counts
+from haste_server.metrics.sharing import SharedCounts, forget
 from haste_server.processes.beacon import EngineBeacon, EngineContact
 from haste_server.processes.children import ChildProcess
 from haste_server.processes.environment import environment_of_workers
@@ -100,8 +102,9 @@ class Server:
             database.close()
 
     def prepare_folders(self) -> None:
-        """Make the folders, and clear away what broken uploads left."""
+        """Make the folders, and clear away what broken uploads and an earlier server's processes left."""
         self._landing_area.prepare()
+        forget(self._counts_folder)
 
     def whole(self, url: str) -> Parts:
         """Make the one process that does all.
@@ -117,8 +120,10 @@ class Server:
         store = self._store(database)
         own_workers = EmbeddedBroker() if self.settings.broker_url is None else None
         broker = own_workers or self._rabbitmq()
-        engine = self._engine(store, broker)
-        services = self._services(store, engine.wake, partial(_look, broker, engine), broker.dead_letters)
+        counts = SharedCounts(Counts())
+        engine = self._engine(store, broker, counts)
+        look = partial(_look, broker, engine)
+        services = self._services(store, engine.wake, look, broker.dead_letters, counts)
         sweep = self._sweep(store, engine.wake)
         beside = [
             Part(_nothing, database.close),
@@ -141,8 +146,13 @@ class Server:
         database = Database(self.settings.database)
         contact = EngineContact(self._beacon_file)
         store = self._store(database)
-        services = self._services(store, contact.wake, contact.look, contact.dead_letters)
-        closing = (Part(_nothing, database.close), Part(_nothing, contact.close))
+        counts = SharedCounts(Counts(), self._counts_folder)
+        services = self._services(store, contact.wake, contact.look, contact.dead_letters, counts)
+        closing = (
+            Part(_nothing, database.close),
+            Part(_nothing, contact.close),
+            Part(counts.start, counts.stop),
+        )
         return Parts(create_application(services, store), closing, leave=services.following.end)
 
     def engine(self) -> Parts:
@@ -150,7 +160,8 @@ class Server:
         database = Database(self.settings.database)
         broker = self._rabbitmq()
         store = self._store(database)
-        engine = self._engine(store, broker)
+        counts = SharedCounts(Counts(), self._counts_folder)
+        engine = self._engine(store, broker, counts)
         sweep = self._sweep(store, engine.wake)
         beacon = EngineBeacon(
             self._beacon_file,
@@ -160,6 +171,7 @@ class Server:
         )
         beside = (
             Part(_nothing, database.close),
+            Part(counts.start, counts.stop),
             Part(engine.start, engine.stop),
             self._alerting(store),
             Part(beacon.start, beacon.stop),
@@ -191,7 +203,7 @@ class Server:
         assert self.settings.broker_url is not None
         return RabbitBroker(self.settings.broker_url.get_secret_value())
 
-    def _engine(self, store: SqlStore, broker: Broker) -> Engine:
+    def _engine(self, store: SqlStore, broker: Broker, counts: SharedCounts) -> Engine:
         selectors, beside = self._selectors(store.database)
         settings = EngineSettings(
             lease_s=self.settings.lease_s,
@@ -200,7 +212,7 @@ class Server:
             beside=beside,
             tier_limits=self.settings.tier_limits,
         )
-        return Engine(store=store, broker=broker, settings=settings)
+        return Engine(store=store, broker=broker, settings=settings, counts=counts.counts)
 
     def _selectors(self, database: Database) -> tuple[dict[str, Selector], dict[str, Beside]]:
         """Make who chooses the tasks of some keys, and what some of them do beside."""
@@ -232,6 +244,7 @@ class Server:
         wake: Callable[[], None],
         look: Callable[[], Readiness],
         dead_letters: Callable[[], DeadLetters | None],
+        counts: SharedCounts,
     ) -> Services:
         from haste_server.api.services import Limits, Services
 
@@ -255,6 +268,8 @@ class Server:
             tokens=store,
             projects=store,
             audit=store,
+            monitoring=store,
+            counts=counts,
             trashes=self.settings.trashes,
             uploads=self._uploads(store, wake),
             wake=wake,
@@ -350,6 +365,10 @@ class Server:
     @cached_property
     def _landing_area(self) -> FolderLandingArea:
         return FolderLandingArea(deep_folder(self.settings.landing), site=self.settings.site)
+
+    @property
+    def _counts_folder(self) -> Path:
+        return self.settings.data_dir / "run" / "counts"
 
     @property
     def _beacon_file(self) -> Path:

@@ -15,7 +15,7 @@ from haste_server.api import agent
 from haste_server.api.credentials import ANYONE, TokenRefusedError, TooManyFailuresError
 from haste_server.api.origins import READING, check_host, check_origin
 from haste_server.api.requests import StrictRequest, bound_silence
-from haste_server.api.scopes import OF_ALL_PROJECTS, OPEN, Wanted, is_logged, wanted_by
+from haste_server.api.scopes import OF_ALL_PROJECTS, OPEN, WHILE_AWAY, Wanted, is_logged, wanted_by
 from haste_server.api.services import narrow_services, remember_caller, services
 from haste_server.api.sessions import FORM_FIELD, FORM_HEADER, Sessions, session_of
 from haste_server.authorship import Change, begin_change
@@ -98,7 +98,9 @@ def _recognised(secret: str, *, ask: str, challenge: WWWAuthenticate) -> Caller:
     if not secret:
         raise Unauthorized(ask, www_authenticate=challenge)
     try:
-        return services().credentials.caller_of(secret, address=request.remote_addr or "")
+        return services().credentials.caller_of(
+            secret, address=request.remote_addr or "", while_away=request.endpoint in WHILE_AWAY
+        )
     except TokenRefusedError as error:
         raise Unauthorized(f"{error}. {ask[0].upper()}{ask[1:]}", www_authenticate=challenge) from error
     except TooManyFailuresError as error:

@@ -18,6 +18,7 @@ from haste_server.api import (
     events,
     health,
     jobs,
+    metrics,
     objects,
     priorities,
     streams,
@@ -98,6 +99,7 @@ def create_app(given: Services) -> HasteApp:
         uploads,
         agent,
         health,
+        metrics,
     ):
         app.register_api(module.blueprint)
     describe_security(app)

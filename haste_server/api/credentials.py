@@ -68,7 +68,7 @@ class Credentials:
         known = {} if own is None else {own: OF_SETTINGS, work_token_of(own): OWN_WORKERS}
         self._own = [(sha256_of(secret), caller) for secret, caller in known.items()]
 
-    def caller_of(self, secret: str, *, address: str) -> Caller:
+    def caller_of(self, secret: str, *, address: str, while_away: bool = False) -> Caller:
         """Recognise who shows a token.
 
         Parameters
@@ -77,13 +77,15 @@ class Credentials:
         address : str
             Where it comes from. One with too many wrong tokens may only show those that are known here
             already: others who come by the same proxy go on.
+        while_away : bool
+            A token that this process has seen is still known while the database is away.
 
         Raises
         ------
         TokenRefusedError
         TooManyFailuresError
         TransientError
-            If the database is away. The settings' token needs none.
+            If the database is away, and the token is not known here. The settings' token always is.
         """
         sha256 = sha256_of(secret)
         for own, caller in self._own:
@@ -91,7 +93,11 @@ class Credentials:
                 return caller
         seen, now = self._seen.get(sha256), self._clock()
         if seen is None or not 0 <= now - seen.looked_at < KEPT_S:
-            seen = self._look(sha256, address=address, is_known=seen is not None)
+            try:
+                seen = self._look(sha256, address=address, is_known=seen is not None)
+            except TransientError:
+                if seen is None or not while_away:
+                    raise
         if not seen.record.is_good(now):
             was = "was revoked" if seen.record.revoked_at is not None else "has expired"
             raise TokenRefusedError(

@@ -26,6 +26,7 @@ _OPERATIONS: Mapping[Wanted, str] = {
         alerts.list_alerts
         events.follow
         jobs.in_progress jobs.list_jobs jobs.search jobs.show
+        metrics.show
         objects.decisions objects.decisions_about objects.images objects.preview objects.targets
         pages.alerts pages.job pages.jobs pages.log_out pages.measurements pages.mode pages.picture
         pages.preview_policy pages.stream pages.streams pages.workers
@@ -59,8 +60,13 @@ _OPERATIONS: Mapping[Wanted, str] = {
     """,
 }
 
-OF_ALL_PROJECTS = frozenset({"audits.list_entries", "tokens.create", "tokens.list_tokens", "tokens.revoke"})
+OF_ALL_PROJECTS = frozenset(
+    {"audits.list_entries", "metrics.show", "tokens.create", "tokens.list_tokens", "tokens.revoke"}
+)
 """Operations for those only who may know of all projects."""
+
+WHILE_AWAY = frozenset({"metrics.show"})
+"""Operations open to tokens that were good when the database could last be asked, while it is away."""
 
 SCOPES: Mapping[str, Wanted] = {
     endpoint: wanted for wanted, endpoints in _OPERATIONS.items() for endpoint in endpoints.split()

@@ -14,6 +14,7 @@ from haste_core.alert_stores import AlertStore
 from haste_core.audit import AuditStore
 from haste_core.dead_letters import DeadLetters
 from haste_core.events import EventStore
+from haste_core.monitoring import MonitoringStore
 from haste_core.objects import ObjectStore
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Clock
@@ -25,9 +26,12 @@ from haste_core.uploads import Checksum, Upload
 from haste_server.api import guards
 from haste_server.api.credentials import Credentials
 from haste_server.api.guards import Owned
+from haste_server.api.measuring import Measuring
 from haste_server.api.slots import UploadSlots
 from haste_server.api.waiting import LiveWorkers
 from haste_server.api.watching import Following
+from haste_server.metrics.counts import Counts
+from haste_server.metrics.sharing import SharedCounts
 
 _EXTENSION = "haste_services"
 
@@ -106,7 +110,7 @@ class Services:
 
     Attributes
     ----------
-    jobs, streams, objects, workers, alerts, events, trash_store, tokens, projects, audit
+    jobs, streams, objects, workers, alerts, events, trash_store, tokens, projects, audit, monitoring
         The store.
     pipelines : mapping of str to Pipeline
         Those that a stream may name.
@@ -131,6 +135,8 @@ class Services:
     limits : Limits
     worker_silence_s : float
         A worker that was not heard of for so long is taken for gone.
+    counts : SharedCounts
+        What this server's processes count.
     credentials : Credentials
         Who shows a token.
     live : LiveWorkers
@@ -139,6 +145,8 @@ class Services:
         The few threads that may be busy with uploads.
     following : Following
         Those that may be busy with telling events.
+    measuring : Measuring
+        How the server is, for monitoring.
     owned : Owned, optional
         What these services are for, if it is not all; see `within`.
     """
@@ -153,6 +161,7 @@ class Services:
     tokens: TokenStore
     projects: ProjectStore
     audit: AuditStore
+    monitoring: MonitoringStore
     pipelines: Mapping[str, Pipeline]
     tiers: frozenset[str]
     uploads: Uploads
@@ -166,10 +175,12 @@ class Services:
     token: str | None = field(default=None, repr=False)
     limits: Limits = Limits()
     worker_silence_s: float = 30.0
+    counts: SharedCounts = field(default_factory=lambda: SharedCounts(Counts()), repr=False)
     credentials: Credentials = field(init=False, repr=False)
     live: LiveWorkers = field(init=False, repr=False)
     upload_slots: UploadSlots = field(init=False, repr=False)
     following: Following = field(init=False, repr=False)
+    measuring: Measuring = field(init=False, repr=False)
     owned: Owned | None = field(default=None, init=False, repr=False)
     _narrowed: dict[tuple[str, ...], Services] = field(default_factory=dict, init=False, repr=False)
 
@@ -178,8 +189,18 @@ class Services:
         object.__setattr__(
             self, "live", LiveWorkers(self.workers, clock=self.clock, silence_s=self.worker_silence_s)
         )
-        object.__setattr__(self, "upload_slots", UploadSlots(self.limits.uploads))
+        slots = UploadSlots(self.limits.uploads, received=self.counts.counts.receive)
+        object.__setattr__(self, "upload_slots", slots)
         object.__setattr__(self, "following", Following(self.events, most=self.limits.event_streams))
+        measuring = Measuring(
+            workers=self.workers,
+            monitoring=self.monitoring,
+            readiness=self.readiness,
+            dead_letters=self.dead_letters,
+            clock=self.clock,
+            silence_s=self.worker_silence_s,
+        )
+        object.__setattr__(self, "measuring", measuring)
 
     def within(self, projects: tuple[str, ...]) -> Services:
         """Return the same for who may know of some projects only."""

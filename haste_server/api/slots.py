@@ -26,9 +26,12 @@ class Body(Protocol):
 class _SlotBody:
     """The body of an upload that holds a slot; it knows whether it comes fast enough to keep it."""
 
-    def __init__(self, body: Body, hang_up: Callable[[], None], clock: Clock) -> None:
+    def __init__(
+        self, body: Body, hang_up: Callable[[], None], received: Callable[[int], None], clock: Clock
+    ) -> None:
         self._body = body
         self._hang_up = hang_up
+        self._received = received
         self._clock = clock
         self._slow_from = clock() + PATIENCE_S
         self._given_up = False
@@ -44,6 +47,7 @@ class _SlotBody:
         data = b"" if self._given_up else self._body_read(size)
         if self._given_up and not data:
             raise self._too_slow()
+        self._received(len(data))
         self._slow_from = min(self._clock() + PATIENCE_S, self._slow_from + len(data) / LEAST_BYTES_PER_S)
         return data
 
@@ -77,12 +81,17 @@ class UploadSlots:
     Parameters
     ----------
     count : int
+    received : callable
+        Told how many bytes came, each time that some did.
     clock : callable
         In seconds, never going back.
     """
 
-    def __init__(self, count: int, *, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, count: int, *, received: Callable[[int], None] = lambda _: None, clock: Clock = time.monotonic
+    ) -> None:
         self._count = count
+        self._received = received
         self._clock = clock
         self._lock = threading.Lock()
         self._held: set[_SlotBody] = set()
@@ -102,7 +111,7 @@ class UploadSlots:
         TransientError
             If all places are taken.
         """
-        held = self._take(_SlotBody(body, hang_up, self._clock))
+        held = self._take(_SlotBody(body, hang_up, self._received, self._clock))
         try:
             yield held  # type: ignore[misc] # of a file, only `read` is asked for
         finally:

@@ -15,6 +15,7 @@ from haste_core.states import TaskState
 from haste_server.changes import log_changes
 from haste_server.engine.attendance import Attendance
 from haste_server.engine.inbox import Letterbox
+from haste_server.metrics.counts import Counts
 
 log = structlog.get_logger(__name__)
 
@@ -42,9 +43,11 @@ class Collector:
         attendance: Attendance,
         released: Callable[[], None],
         patient: bool,
+        counts: Counts,
         clock: Clock,
     ) -> None:
         self._patient = patient
+        self._counts = counts
         self._store = store
         self._broker = broker
         self._arrivals = arrivals
@@ -95,18 +98,19 @@ class Collector:
             raise
         except Exception:
             if len(results) == 1:
-                changes = self._record_failure_instead(results[0])
+                results, changes = self._record_failure_instead(results[0])
             else:
                 for result in results:  # one of them cannot be stored; the others must be
                     self._record([result])
                 return
         log_changes(changes)
+        self._counts.take_back(results, changes)
         routes = {change.task_id: Route(change.task_key, change.site) for change in changes}
         for result in results:
             if result.task_id in routes and result.duration_s is not None:
                 self._attendance.note_duration(routes[result.task_id], result.duration_s)
 
-    def _record_failure_instead(self, result: TaskResult) -> list[StateChange]:
+    def _record_failure_instead(self, result: TaskResult) -> tuple[list[TaskResult], list[StateChange]]:
         log.exception("result cannot be stored", action="result_refused", task_id=result.task_id)
         failure = result.model_copy(
             update={
@@ -120,13 +124,13 @@ class Collector:
             }
         )
         try:
-            return self._store.record([failure], now=self._clock())
+            return [failure], self._store.record([failure], now=self._clock())
         except TransientError:
             raise
         except Exception:
             # Nothing of it can be stored. Its lease will end; what waits behind it must not wait for that.
             log.exception("result is given up", action="result_given_up", task_id=result.task_id)
-            return []
+            return [], []
 
 
 def _patience_s(arrived: Sequence[ResultDelivery | UndeliveredTask]) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from haste_core.ports import Broker, Clock, Selector, TaskStore
 from haste_core.routing import Route
 from haste_server.engine.attendance import Attendance, Window
+from haste_server.metrics.counts import Counts
 
 LOOK_AGAIN_S = 1.0  # another server's web process may have stored tasks without waking this engine
 CLAIM_LIMIT = 100
@@ -37,6 +38,7 @@ class Dispatcher:
         attendance: Attendance,
         selectors: Mapping[str, Selector],
         lease_s: float,
+        counts: Counts,
         clock: Clock,
     ) -> None:
         self._selectors = selectors
@@ -44,6 +46,7 @@ class Dispatcher:
         self._broker = broker
         self._attendance = attendance
         self._lease_s = lease_s
+        self._counts = counts
         self._clock = clock
         self._awake = threading.Event()
 
@@ -74,6 +77,7 @@ class Dispatcher:
         chosen = selector.choose(route, min(free_slots, CLAIM_LIMIT), now=now)
         messages = self._store.claim_chosen(route, chosen, now=now, lease_s=self._lease_s)
         if messages:
+            self._counts.hand_out(route, len(messages))
             self._broker.publish(messages)
 
     def _fill(self, route: Route, window: Window, room: int) -> None:
@@ -81,6 +85,7 @@ class Dispatcher:
             limit = min(room, CLAIM_LIMIT)
             messages = self._store.claim(route, limit, now=self._clock(), lease_s=self._lease_s)
             if messages:
+                self._counts.hand_out(route, len(messages))
                 self._broker.publish(messages, together=window.together)
             if len(messages) < limit:
                 return

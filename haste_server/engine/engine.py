@@ -21,6 +21,7 @@ from haste_server.engine.mover import Mover
 from haste_server.engine.reconciler import Reconciler
 from haste_server.engine.reviser import Reviser
 from haste_server.engine.revoker import Revoker
+from haste_server.metrics.counts import Counts
 
 STOP_LIMIT_S = 10.0
 
@@ -64,8 +65,15 @@ class Engine:
     """Hands out, collects, reconciles, decides and revokes, each in a thread of its own."""
 
     def __init__(
-        self, *, store: TaskStore, broker: Broker, settings: EngineSettings, clock: Clock = time.time
+        self,
+        *,
+        store: TaskStore,
+        broker: Broker,
+        settings: EngineSettings,
+        counts: Counts | None = None,
+        clock: Clock = time.time,
     ) -> None:
+        counts = Counts() if counts is None else counts
         self._broker = broker
         self._beside = tuple(settings.beside.values())
         self._inbox = Inbox()
@@ -76,6 +84,7 @@ class Engine:
             attendance=attendance,
             selectors=settings.selectors,
             lease_s=settings.lease_s,
+            counts=counts,
             clock=clock,
         )
         self._revoker = Revoker(store=store, broker=broker, attendance=attendance, clock=clock)
@@ -96,6 +105,7 @@ class Engine:
             released=self.wake,
             # A selector's tasks are handed out when slots are free, and not before.
             patient=not settings.selectors,
+            counts=counts,
             clock=clock,
         )
         reconciler = Reconciler(
@@ -106,6 +116,7 @@ class Engine:
             can_hear=broker.is_up,
             lease_s=settings.lease_s,
             grace_s=grace_s(lease_s=settings.lease_s),
+            counts=counts,
             clock=clock,
         )
         self._loops = [

@@ -9,6 +9,7 @@ from haste_core.ports import Clock, TaskStore
 from haste_server.changes import log_changes
 from haste_server.engine.attendance import Attendance
 from haste_server.engine.inbox import Letterbox
+from haste_server.metrics.counts import Counts
 
 LONGEST_WAIT_S = 1.0
 SHORTEST_WAIT_S = 0.01
@@ -37,6 +38,7 @@ class Reconciler:
         can_hear: Callable[[], bool],
         lease_s: float,
         grace_s: float,
+        counts: Counts,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -46,6 +48,7 @@ class Reconciler:
         self._can_hear = can_hear
         self._lease_s = lease_s
         self._grace_s = grace_s
+        self._counts = counts
         self._clock = clock
         self._expire_from = clock() + grace_s
 
@@ -89,7 +92,9 @@ class Reconciler:
         if now < self._expire_from or not all_heard:
             return False
         lost = self._store.expired(now=now, limit=BATCH)
-        log_changes(self._store.record(lost, now=now))
+        changes = self._store.record(lost, now=now)
+        log_changes(changes)
+        self._counts.take_back(lost, changes)
         return bool(lost)
 
 

@@ -16,6 +16,7 @@ from haste_server.store.held_uploads import HeldUploads
 from haste_server.store.history import History
 from haste_server.store.image_sets import ImageSets
 from haste_server.store.jobs import Jobs
+from haste_server.store.monitoring import Monitoring
 from haste_server.store.objects import Objects
 from haste_server.store.originals import Originals
 from haste_server.store.passing_on import PassingOn
@@ -56,5 +57,6 @@ class SqlStore(
     HeldUploads,
     Projects,
     Audit,
+    Monitoring,
 ):
     """All ports of `haste_core` that end in ``Store``, on one database."""

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import tifffile
+from prometheus_client.parser import text_string_to_metric_families
 
 from haste_client import HasteClient, Result, Submission
 from haste_core.features.plls import plls
@@ -80,6 +82,12 @@ def scores_without_any_server(images: Path) -> dict[str, float]:
     }
 
 
+def counted(system: Distributed, name: str, **labels: str) -> float | None:
+    families = text_string_to_metric_families(requests.get(f"{system.url}/metrics", timeout=10).text)
+    samples = (sample for family in families for sample in family.samples)
+    return next((one.value for one in samples if (one.name, one.labels) == (name, labels)), None)
+
+
 def test_a_worker_killed_in_the_middle_changes_nothing(system: Distributed, images: Path) -> None:
     for _ in range(2):
         system.start_worker(images)
@@ -96,6 +104,8 @@ def test_a_worker_killed_in_the_middle_changes_nothing(system: Distributed, imag
 
     assert [result.state for result in results] == ["done"] * 40
     assert scores(results) == pytest.approx(scores_without_any_server(images), abs=1e-9)
+    # Any web process shows what the engine's process counts.
+    wait_for(lambda: counted(system, "haste_results_total", key="tier", site="default", state="done") == 40)
 
 
 def test_a_folder_that_was_submitted_is_not_submitted_again(system: Distributed, images: Path) -> None:

@@ -22,6 +22,7 @@ from haste_core.stores import JobFilter
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.brokers.rabbitmq import RabbitBroker
 from haste_server.engine import Engine, EngineSettings
+from haste_server.metrics.counts import Counts
 from haste_server.store.choosing import NewestFirst
 from haste_server.store.database import Database
 from haste_server.store.migrate import upgrade
@@ -116,6 +117,12 @@ class System:
     engine: Engine
     amqp_url: str | None
     cleanup: ExitStack
+    counts: Counts
+
+    def counted(self, name: str, **labels: str) -> float | None:
+        """Return what the engine has counted of key a."""
+        queue = {"key": "a", "site": "default"}
+        return self.counts.registry.get_sample_value(f"haste_{name}_total", queue | labels)
 
     def worker(self, *keys: str, answer: Answer, worker_id: str = "w1") -> Answerer:
         worker = Answerer(self._transport(worker_id), worker_id, keys, answer)
@@ -160,12 +167,13 @@ def system(
         database, broker = Database(request.getfixturevalue("mariadb_url")), RabbitBroker(amqp_url)
     upgrade(database)
     store = SqlStore(database, Rules(RetryPolicy(base_delay_s=0.1)), PIPELINE)
-    engine = Engine(store=store, broker=broker, settings=EngineSettings(LEASE_S, evaluation_limit_s=5))
+    counts, settings = Counts(), EngineSettings(LEASE_S, evaluation_limit_s=5)
+    engine = Engine(store=store, broker=broker, settings=settings, counts=counts)
     engine.start()
     with ExitStack() as cleanup:
         cleanup.callback(database.close)
         cleanup.callback(engine.stop)
-        yield System(store, broker, engine, amqp_url, cleanup)
+        yield System(store, broker, engine, amqp_url, cleanup, counts)
 
 
 def spec(tasks: object, **more: object) -> JobSpec:
@@ -279,6 +287,10 @@ def test_a_passing_failure_is_tried_again(system: System) -> None:
     worker = system.worker("a", answer=lambda message: result(message, next(states)))
     assert system.wait(*system.submit(spec("a"))) == [TaskState.DONE]
     assert [message.attempt for message in worker.seen] == [1, 2, 3]
+    assert system.counted("hand_outs") == 3
+    system.engine.stop()  # a result is counted just after it was stored
+    assert system.counted("results", state="done") == 1
+    assert system.counted("retries", state="remote_trouble") == 2
 
 
 def test_what_a_silent_worker_holds_is_given_to_another(system: System) -> None:
@@ -293,6 +305,7 @@ def test_what_a_silent_worker_holds_is_given_to_another(system: System) -> None:
     second = system.worker("a", answer=result, worker_id="w2")
     assert system.wait(job_id) == [TaskState.DONE]
     assert second.seen[-1].attempt >= 2
+    assert (system.counted("retries", state="lost") or 0) >= 1
 
 
 def test_a_task_that_no_broker_can_carry_ends_once_with_the_reason(system: System) -> None:

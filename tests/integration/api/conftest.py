@@ -68,6 +68,7 @@ class Api:
             tokens=self.store,
             projects=self.store,
             audit=self.store,
+            monitoring=self.store,
             trashes={"archive": 30},
             pipelines=load_pipelines(),
             tiers=named_tiers(load_pipelines()) | {"archive"},

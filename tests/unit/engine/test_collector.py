@@ -15,6 +15,7 @@ from haste_server.engine import collector as module
 from haste_server.engine.attendance import Attendance
 from haste_server.engine.collector import Collector
 from haste_server.engine.inbox import Letterbox
+from haste_server.metrics.counts import Counts
 from haste_server.store.database import Database
 from haste_server.store.migrate import upgrade
 from haste_server.store.sql import SqlStore
@@ -55,6 +56,7 @@ class Site:
         self.later: list[ResultDelivery] = []
         self.waits_s: list[float] = []
         self.broker = Broker()
+        self.counts = Counts()
         self.collector = Collector(
             store=SqlStore(database, Rules(), load_pipelines()["focus-tier"]),
             broker=self.broker,
@@ -62,6 +64,7 @@ class Site:
             attendance=Attendance(forget_after_s=30.0),
             released=lambda: None,
             patient=patient,
+            counts=self.counts,
             clock=lambda: 1000.0,
         )
 

@@ -17,6 +17,7 @@ from haste_server.engine import reconciler as module
 from haste_server.engine.attendance import Attendance
 from haste_server.engine.inbox import Letterbox
 from haste_server.engine.reconciler import Reconciler
+from haste_server.metrics.counts import Counts
 from haste_server.store.database import Database
 from haste_server.store.migrate import upgrade
 from haste_server.store.sql import SqlStore
@@ -42,6 +43,7 @@ class Site:
         self.store = store
         self.mail = Mail()
         self.broker_up = True
+        self.counts = Counts()
         self.reconciler = Reconciler(
             store=store,
             presences=self.mail,
@@ -50,6 +52,7 @@ class Site:
             can_hear=lambda: self.broker_up,
             lease_s=LEASE_S,
             grace_s=GRACE_S,
+            counts=self.counts,
             clock=lambda: self.now,
         )
 

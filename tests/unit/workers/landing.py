@@ -63,6 +63,7 @@ class Landing:
             tokens=cast(Any, SimpleNamespace(token_by_hash=lambda _: None)),
             projects=NOTHING,
             audit=NOTHING,
+            monitoring=NOTHING,
             pipelines={},
             tiers=frozenset(),
             uploads=self.uploads,
