@@ -61,6 +61,7 @@ def test_every_page_with_commands_is_followed() -> None:
         "docs/image-sets.md",
         "docs/images.md",
         "docs/interestingness.md",
+        "docs/metrics.md",  # of Prometheus; tests/integration/api/test_metrics.py reads it
         "docs/policies.md",
         "docs/preprocessing.md",
         "docs/tiers.md",
