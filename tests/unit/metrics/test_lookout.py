@@ -57,9 +57,10 @@ def test_who_asks_while_a_look_hangs_waits_for_so_long_only_and_begins_none() ->
 
 def test_what_was_seen_before_stands_in_where_that_is_wanted() -> None:
     place = Place()
-    lookout = lookout_at(place, patience_s=0.5)
+    lookout = lookout_at(place)
     assert lookout.get() == 1
     place.open.clear()
+    lookout._patience_s = 0.02
 
     assert lookout.get() is None
     assert lookout.get(or_former=True) == 1
