@@ -150,9 +150,19 @@ def flat_row(image: ImageAnswer) -> dict[str, Any]:
 
 def flat_rows(images: Iterable[ImageAnswer]) -> list[dict[str, Any]]:
     """Write images as rows of the same columns: those that all have first, then the others by name."""
-    rows = [flat_row(image) for image in images]
-    columns = [*COLUMNS, *sorted({name for row in rows for name in row}.difference(COLUMNS))]
+    there = list(images)
+    columns = columns_of(there)
+    rows = map(flat_row, there)
     return [{name: row.get(name) for name in columns} for row in rows]
+
+
+def columns_of(images: Iterable[ImageAnswer]) -> list[str]:
+    """List the columns of images' rows: those that all have first, then the others by name."""
+    others: set[str] = set()
+    for image in images:
+        for name in _NESTED:
+            others.update(f"{name}.{key}" for key in dict(getattr(image, name) or {}))
+    return [*COLUMNS, *sorted(others)]
 
 
 def plain(value: Any) -> Any:

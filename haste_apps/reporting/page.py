@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,8 @@ from markupsafe import Markup
 from haste_apps.output import number_text, size_text
 from haste_apps.reporting.plates import PLATES_SHOWN, by_plate, cell_of, draw_grid
 from haste_apps.reporting.provenance import changes, makings
+from haste_apps.reporting.spool import Answers
+from haste_apps.reporting.spots import Spot, spots_of
 from haste_apps.reporting.thumbnails import Thumbnail, as_base64, spread
 from haste_apps.reporting.tiers import (
     TierRow,
@@ -23,7 +25,7 @@ from haste_apps.reporting.tiers import (
     tier_rows,
 )
 from haste_apps.reporting.times import rows_by_time
-from haste_client.answers import DecisionAnswer, ImageAnswer, StreamAnswer
+from haste_client.answers import DecisionAnswer, ImageAnswer, PipelineAnswer, StreamAnswer
 from haste_core.interestingness import value_of
 from haste_runtime.drawing import UNSCORED, score_colour
 from haste_runtime.histograms import draw_histogram
@@ -42,9 +44,10 @@ class Report:
     Attributes
     ----------
     stream : StreamAnswer
-    images : sequence of ImageAnswer
-        All objects of the stream that were decided about, those that were deleted since included.
-    decisions : sequence of DecisionAnswer
+    images : Answers of ImageAnswer
+        All objects of the stream that were decided about, those that were deleted since included. They
+        may be many: nothing holds them all.
+    decisions : Answers of DecisionAnswer
         All that were ever made about them.
     made_at : float
         Seconds since 1970.
@@ -56,17 +59,17 @@ class Report:
     """
 
     stream: StreamAnswer
-    images: Sequence[ImageAnswer]
-    decisions: Sequence[DecisionAnswer]
+    images: Answers[ImageAnswer]
+    decisions: Answers[DecisionAnswer]
     made_at: float
     title: str
     failures: Sequence[tuple[str, str]] = ()
     warnings: Sequence[str] = ()
 
     @property
-    def kept(self) -> list[ImageAnswer]:
+    def kept(self) -> Iterator[ImageAnswer]:
         """The images that were not deleted from a trash."""
-        return [image for image in self.images if image.deleted_at is None]
+        return (image for image in self.images if image.deleted_at is None)
 
     @property
     def deleted_bytes(self) -> int:
@@ -86,21 +89,24 @@ def draw_page(report: Report, thumbnail: Thumbnail) -> str:
     environment = Environment(
         loader=PackageLoader("haste_apps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    kept = report.kept
-    rows = tier_rows(kept, report.stream.pipeline)
+    feature = feature_of(report.stream.pipeline)
+    rows = tier_rows(report.kept, report.stream.pipeline)
+    count = sum(row.count for row in rows)
     colours = {row.tier: _colour(row) for row in rows}
-    sheets = [_sheet(row.tier, kept, thumbnail, feature_of(report.stream.pipeline)) for row in rows]
+    spots = list(spots_of(report.images, feature))
+    sheets = _sheets(rows, report.images, spots, thumbnail, feature)
     return environment.get_template("report.html").render(
         report=report,
-        kept=kept,
+        count=count,
+        deleted=len(report.images) - count,
         deleted_size=size_text(report.deleted_bytes),
         made_at=_time_text(report.made_at),
         pipeline=report.stream.pipeline,
-        feature=feature_of(report.stream.pipeline),
+        feature=feature,
         rows=rows,
         colours=colours,
-        histograms=_histograms(report, colours),
-        plates=_plates(kept),
+        histograms=_histograms(report.stream.pipeline, spots, colours),
+        plates=_plates(spots),
         sheets=[sheet for sheet in sheets if sheet["count"]],
         unreadable=sum(sheet["unreadable"] for sheet in sheets),
         makings=makings(report.decisions),
@@ -111,9 +117,10 @@ def draw_page(report: Report, thumbnail: Thumbnail) -> str:
     )
 
 
-def pictures_in(images: Sequence[ImageAnswer]) -> int:
+def pictures_in(images: Iterable[ImageAnswer]) -> int:
     """Count how many images the page shows."""
-    return sum(min(count, THUMBNAILS_PER_TIER) for count in Counter(image.tier for image in images).values())
+    counts = Counter(image.tier for image in images)
+    return sum(min(count, THUMBNAILS_PER_TIER) for count in counts.values())
 
 
 def _colour(row: TierRow) -> str:
@@ -123,29 +130,27 @@ def _colour(row: TierRow) -> str:
     return UNSCORED if row.holds_unscored else score_colour(row.mean_score)
 
 
-def _histograms(report: Report, colours: Mapping[str, str]) -> list[Markup]:
+def _histograms(pipeline: PipelineAnswer, spots: Iterable[Spot], colours: Mapping[str, str]) -> list[Markup]:
     """Draw the score, and the feature that it was made from, as far as images have them."""
-    pipeline, feature = report.stream.pipeline, feature_of(report.stream.pipeline)
     scores: dict[str, list[float]] = {tier: [] for tier in colours}
     values: dict[str, list[float]] = {tier: [] for tier in colours}
-    for image in report.kept:
-        if image.score is not None:
-            scores[image.tier].append(image.score)
-        value = None if feature is None else value_of(image.features, feature)
-        if value is not None:
-            values[image.tier].append(value)
+    for spot in spots:
+        if spot.score is not None:
+            scores[spot.tier].append(spot.score)
+        if spot.value is not None:
+            values[spot.tier].append(spot.value)
     drawn = []
     if any(scores.values()):
         borders = score_borders(pipeline)
         drawn.append(draw_histogram(scores, colours=colours, name="score", span=(0, 1), borders=borders))
     if any(values.values()):
         borders = feature_borders(pipeline)
-        drawn.append(draw_histogram(values, colours=colours, name=str(feature), borders=borders))
+        drawn.append(draw_histogram(values, colours=colours, name=str(feature_of(pipeline)), borders=borders))
     return drawn
 
 
-def _plates(images: Sequence[ImageAnswer]) -> dict[str, Any]:
-    plates = by_plate(images)
+def _plates(spots: Iterable[Spot]) -> dict[str, Any]:
+    plates = by_plate(spots)
     shown = []
     for name, wells in list(plates.items())[:PLATES_SHOWN]:
         times = rows_by_time(wells)
@@ -161,24 +166,48 @@ def _plates(images: Sequence[ImageAnswer]) -> dict[str, Any]:
     return {"shown": shown, "more": len(plates) - len(shown)}
 
 
+def _sheets(
+    rows: Iterable[TierRow],
+    images: Answers[ImageAnswer],
+    spots: Iterable[Spot],
+    thumbnail: Thumbnail,
+    feature: str | None,
+) -> list[dict[str, Any]]:
+    """Draw images of each tier, at even distances in the order of their scores."""
+    members: dict[str, list[Spot]] = defaultdict(list)
+    for spot in spots:
+        members[spot.tier].append(spot)
+    chosen = {
+        tier: spread(sorted(there, key=_best_first), THUMBNAILS_PER_TIER) for tier, there in members.items()
+    }
+    numbers = {spot.number for shown in chosen.values() for spot in shown}
+    shown = {number: image for number, image in enumerate(images) if number in numbers}
+    return [
+        _sheet(
+            row,
+            [shown[spot.number] for spot in chosen.get(row.tier, ())],
+            thumbnail=thumbnail,
+            feature=feature,
+        )
+        for row in rows
+    ]
+
+
 def _sheet(
-    tier: str, images: Sequence[ImageAnswer], thumbnail: Thumbnail, feature: str | None
+    row: TierRow, shown: Iterable[ImageAnswer], *, thumbnail: Thumbnail, feature: str | None
 ) -> dict[str, Any]:
-    """Draw images of a tier, at even distances in the order of their scores."""
-    members = sorted((image for image in images if image.tier == tier), key=_best_first)
-    chosen = spread(members, THUMBNAILS_PER_TIER)
-    drawn = [_figure(image, as_base64(thumbnail(image)), feature) for image in chosen]
+    drawn = [_figure(image, as_base64(thumbnail(image)), feature) for image in shown]
     return {
-        "tier": tier,
-        "count": len(members),
+        "tier": row.tier,
+        "count": row.count,
         "figures": drawn,
-        "more": len(members) - len(drawn),
+        "more": row.count - len(drawn),
         "unreadable": sum(not figure["jpeg"] for figure in drawn),
     }
 
 
-def _best_first(image: ImageAnswer) -> tuple[float, str]:
-    return (1.0 if image.score is None else -image.score), image.source_id
+def _best_first(spot: Spot) -> tuple[float, str]:
+    return (1.0 if spot.score is None else -spot.score), spot.source_id
 
 
 def _figure(image: ImageAnswer, jpeg: str, feature: str | None) -> dict[str, str]:

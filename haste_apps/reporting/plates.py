@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from markupsafe import Markup
 
-from haste_client.answers import ImageAnswer
+from haste_apps.reporting.spots import Spot
 from haste_core.wells import Well
 from haste_runtime.drawing import picture, text
 from haste_runtime.plates import EDGE, MAP_WIDTH, NUMBERED_CELL, Cell, draw_cell
@@ -19,30 +19,21 @@ Item = TypeVar("Item")
 PLATES_SHOWN = 20
 
 
-def cell_of(images: Iterable[ImageAnswer]) -> Cell:
+def cell_of(spots: Iterable[Spot]) -> Cell:
     """Sum up images of a well."""
-    return Cell.of((image.score, image.tier) for image in images)
+    return Cell.of((spot.score, spot.tier) for spot in spots)
 
 
-def well_of(image: ImageAnswer) -> Well | None:
-    """Read an image's well from its metadata."""
-    try:
-        return Well.parse(str(image.metadata["well"]))
-    except (KeyError, ValueError):
-        return None
-
-
-def by_plate(images: Iterable[ImageAnswer]) -> dict[str, dict[Well, list[ImageAnswer]]]:
-    """Sort the images that have a well by plate and well; a plate without a name is ''."""
-    plates: dict[str, dict[Well, list[ImageAnswer]]] = defaultdict(lambda: defaultdict(list))
-    for image in images:
-        well = well_of(image)
-        if well is not None:
-            plates[str(image.metadata.get("plate") or "")][well].append(image)
+def by_plate(spots: Iterable[Spot]) -> dict[str, dict[Well, list[Spot]]]:
+    """Sort the images that have a well by plate and well."""
+    plates: dict[str, dict[Well, list[Spot]]] = defaultdict(lambda: defaultdict(list))
+    for spot in spots:
+        if spot.well is not None:
+            plates[spot.plate][spot.well].append(spot)
     return {name: plates[name] for name in sorted(plates)}
 
 
-def draw_grid(rows: Sequence[tuple[str, Mapping[Well, Sequence[ImageAnswer]]]]) -> Markup:
+def draw_grid(rows: Sequence[tuple[str, Mapping[Well, Sequence[Spot]]]]) -> Markup:
     """Draw wells by times: a row for each time, a column for each well, the colour of the mean score.
 
     Parameters

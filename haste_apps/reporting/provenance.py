@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from haste_apps.reporting.spool import Answers
 from haste_client.answers import DecisionAnswer, ImageAnswer
 from haste_core.decisions import call_text
 from haste_core.identity import identity_of
 from haste_core.policies import IntervalPolicy, policy_adapter
 
-_COLUMNS = ("made_at", "mode", "origin", "made_by", "software_version", "input_sha256", "supersedes")
+_OWN = ("made_at", "input_sha256", "supersedes")
+_SHARED = ("mode", "origin", "made_by", "software_version", "interestingness", "policy")
+_ORDER = (
+    *("made_at", "mode", "origin", "made_by", "software_version", "input_sha256", "supersedes"),
+    *("interestingness", "policy"),
+)
+
+DECISION_COLUMNS = tuple(f"decision.{name}" for name in _ORDER)
+"""Of the rows of `Provenance`."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,20 @@ class Making:
     last_at: float
 
 
+@dataclass
+class _Made:
+    """What is counted of the decisions that were made in one way: 8 bytes each."""
+
+    decision_ids: array[int] = field(default_factory=lambda: array("q"))
+    first_at: float = math.inf
+    last_at: float = -math.inf
+
+    def add(self, decision: DecisionAnswer) -> None:
+        self.decision_ids.append(decision.decision_id)
+        self.first_at = min(self.first_at, decision.made_at)
+        self.last_at = max(self.last_at, decision.made_at)
+
+
 @dataclass(frozen=True)
 class Change:
     """How many objects a kind of decision took from one tier to another, or left there with another score."""
@@ -75,47 +100,62 @@ class Change:
 
 def makings(decisions: Iterable[DecisionAnswer]) -> list[Making]:
     """Count decisions by the way they were made, the earliest way first."""
-    listed = list(decisions)
-    superseded = {decision.supersedes for decision in listed}
-    ways: dict[Way, list[DecisionAnswer]] = defaultdict(list)
-    for decision in listed:
-        ways[Way.of(decision)].append(decision)
+    superseded: set[int | None] = set()
+    ways: dict[Way, _Made] = defaultdict(_Made)
+    for decision in decisions:
+        superseded.add(decision.supersedes)
+        ways[Way.of(decision)].add(decision)
     made = [
         Making(
             way,
-            count=len(members),
-            valid=sum(member.decision_id not in superseded for member in members),
-            first_at=min(member.made_at for member in members),
-            last_at=max(member.made_at for member in members),
+            count=len(one.decision_ids),
+            valid=sum(decision_id not in superseded for decision_id in one.decision_ids),
+            first_at=one.first_at,
+            last_at=one.last_at,
         )
-        for way, members in ways.items()
+        for way, one in ways.items()
     ]
     return sorted(made, key=lambda one: one.first_at)
 
 
-def changes(decisions: Iterable[DecisionAnswer]) -> list[Change]:
+def changes(decisions: Answers[DecisionAnswer]) -> list[Change]:
     """Count what later decisions changed; those that left the tier as it was are not counted."""
-    listed = {decision.decision_id: decision for decision in decisions}
+    tiers = {decision.decision_id: sys.intern(decision.tier) for decision in decisions}
     counted: Counter[tuple[str, str, str]] = Counter()
-    for decision in listed.values():
-        former = listed.get(decision.supersedes or 0)
-        if former is not None and former.tier != decision.tier:
-            counted[decision.origin, former.tier, decision.tier] += 1
+    for decision in decisions:
+        former = tiers.get(decision.supersedes or 0)
+        if former is not None and former != decision.tier:
+            counted[decision.origin, former, decision.tier] += 1
     return [Change(*change, count) for change, count in sorted(counted.items())]
 
 
-def provenance_columns(
-    images: Sequence[ImageAnswer], decisions: Iterable[DecisionAnswer]
-) -> list[dict[str, Any]]:
-    """Write, for each image, the decision that is valid as columns ``decision.…``.
+class Provenance:
+    """The decisions that are valid for images, as columns ``decision.…``.
 
-    Returns
-    -------
-    list of dict
-        In the order of the images; empty values where the decision is not among those given.
+    Parameters
+    ----------
+    images : iterable of ImageAnswer
+    decisions : iterable of DecisionAnswer
+        Held of these: what is its own of each that is valid, and once what many have alike.
     """
-    by_id = {decision.decision_id: decision for decision in decisions}
-    return [_columns(by_id.get(image.decision_id)) for image in images]
+
+    def __init__(self, images: Iterable[ImageAnswer], decisions: Iterable[DecisionAnswer]) -> None:
+        self._valid: dict[int, tuple[Any, ...]] = dict.fromkeys((image.decision_id for image in images), ())
+        alike: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        for decision in decisions:
+            if decision.decision_id in self._valid:
+                shared = _shared(decision)
+                own = tuple(getattr(decision, name) for name in _OWN)
+                self._valid[decision.decision_id] = (*own, alike.setdefault(shared, shared))
+
+    def columns(self, image: ImageAnswer) -> dict[str, Any]:
+        """Write an image's decision; empty values if it was not among those given."""
+        valid = self._valid.get(image.decision_id)
+        if not valid:
+            return dict.fromkeys(DECISION_COLUMNS)
+        *own, shared = valid
+        said = dict(zip((*_OWN, *_SHARED), (*own, *shared), strict=True))
+        return {column: said[name] for column, name in zip(DECISION_COLUMNS, _ORDER, strict=True)}
 
 
 def function_text(spec: Mapping[str, Any] | None) -> str:
@@ -150,12 +190,11 @@ def _as_yaml(value: Any) -> str:
     return yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).split("\n")[0]
 
 
-def _columns(decision: DecisionAnswer | None) -> dict[str, Any]:
-    written = {f"decision.{name}": getattr(decision, name, None) for name in _COLUMNS}
-    spec = decision.interestingness if decision else None
-    policy = decision.policy if decision else None
-    return {
-        **written,
-        "decision.interestingness": json.dumps(spec) if spec else None,
-        "decision.policy": json.dumps(policy) if policy else None,
-    }
+def _shared(decision: DecisionAnswer) -> tuple[Any, ...]:
+    """Give what many decisions have alike, in the order of `_SHARED`."""
+    spec, policy = decision.interestingness, decision.policy
+    return (
+        *(decision.mode, decision.origin, decision.made_by, decision.software_version),
+        json.dumps(spec) if spec else None,
+        json.dumps(policy) if policy else None,
+    )

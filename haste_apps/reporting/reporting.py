@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from haste_apps.interruption import Interruption
 from haste_apps.output import print_json, say
-from haste_apps.reporting.files import STDOUT, as_csv, as_json, as_parquet, check_free, write_whole
+from haste_apps.reporting.files import (
+    STDOUT,
+    check_free,
+    write_csv,
+    write_json,
+    write_parquet,
+    write_whole,
+)
 from haste_apps.reporting.page import Report, draw_page, pictures_in
+from haste_apps.reporting.spool import Spool
 from haste_apps.reporting.thumbnails import thumbnails
 from haste_apps.suspicions import suspicions
 from haste_client import HasteClient, Result
-from haste_client.answers import ImageAnswer
+from haste_client.answers import DecisionAnswer, ImageAnswer, StreamAnswer
 from haste_client.progress import progress_bar
 from haste_core.errors import InvalidError, Problem
 from haste_core.routing import Roots
@@ -58,29 +69,52 @@ def write_report(
     if as_json and path == STDOUT:
         raise InvalidError([Problem("--json", "goes to stdout, as does the report: choose another --output")])
     check_free(path, force=force)
-    report = gather(client, stream_id, interruption=interruption)
-    content = _written(report, format_, client.roots, interruption)
-    write_whole(path, content, force=force)
+    with gathered(client, stream_id, interruption=interruption) as report:
+        write_whole(path, partial(_writer(format_, client.roots, interruption), report), force=force)
+        count = len(report.images)
     where = "" if path == STDOUT else f" in {path}"
-    say(f"{len(report.images)} images of stream {stream_id}{where}")
+    say(f"{count} images of stream {stream_id}{where}")
     if as_json:
-        print_json({"stream_id": stream_id, "file": str(path), "images": len(report.images)})
+        print_json({"stream_id": stream_id, "file": str(path), "images": count})
 
 
 def write_page(
     client: HasteClient, stream_id: str, path: Path, *, title: str, interruption: Interruption
 ) -> None:
     """Write the report of a stream as a page with a title, in place of any that is there."""
-    report = gather(client, stream_id, title=title, interruption=interruption)
-    write_whole(path, _page(report, client.roots, interruption), force=True)
+    with gathered(client, stream_id, title=title, interruption=interruption) as report:
+        write_whole(path, partial(_writer("html", client.roots, interruption), report), force=True)
 
 
-def gather(client: HasteClient, stream_id: str, *, title: str = "", interruption: Interruption) -> Report:
-    """Ask a server for all that a report tells of a stream.
+@contextmanager
+def gathered(
+    client: HasteClient, stream_id: str, *, title: str = "", interruption: Interruption
+) -> Iterator[Report]:
+    """Ask a server for all that a report tells of a stream, and keep it on disk while the block runs.
 
     Images that come while it is asked may be missing.
     """
     stream = client.stream(stream_id)
+    check = interruption.check
+    with Spool(ImageAnswer, check) as images, Spool(DecisionAnswer, check) as decisions:
+        _fill(client, stream, images, decisions, interruption)
+        yield Report(
+            stream=stream,
+            images=images,
+            decisions=decisions,
+            made_at=time.time(),
+            title=title or stream_id,
+            failures=[(one.source_id, one.message) for one in _failed(client, stream_id)],
+        )
+
+
+def _fill(
+    client: HasteClient,
+    stream: StreamAnswer,
+    images: Spool[ImageAnswer],
+    decisions: Spool[DecisionAnswer],
+    interruption: Interruption,
+) -> None:
     with progress_bar(
         "asking",
         total=2 * (sum(tier.count for tier in stream.tiers.values()) + stream.deleted.count),
@@ -93,18 +127,21 @@ def gather(client: HasteClient, stream_id: str, *, title: str = "", interruption
                 bar.advance(1)
                 yield item
 
-        images = list(heard(client.images(stream_id, order="job")))
-        decisions = list(heard(client.decisions(stream_id)))
-    failed = [Result.of(job) for job in client.jobs(stream_id=stream_id, state="failed")]
-    return Report(
-        stream=stream,
-        images=images,
-        decisions=decisions,
-        made_at=time.time(),
-        title=title or stream_id,
-        failures=[(one.source_id, one.message) for one in failed],
-        warnings=suspicions([image.score for image in images], [image.features for image in images]),
-    )
+        images.fill(heard(client.images(stream.stream_id, order="job")))
+        decisions.fill(heard(client.decisions(stream.stream_id)))
+
+
+def _failed(client: HasteClient, stream_id: str) -> Iterator[Result]:
+    return map(Result.of, client.jobs(stream_id=stream_id, state="failed"))
+
+
+def _writer(format_: str, roots: Roots, interruption: Interruption) -> Callable[[Report, BinaryIO], None]:
+    def write_html(report: Report, sink: BinaryIO) -> None:
+        scores, measured = (one.score for one in report.images), (one.features for one in report.images)
+        doubted = replace(report, warnings=suspicions(scores, measured))
+        sink.write(_page(doubted, roots, interruption))
+
+    return {"html": write_html, "csv": write_csv, "json": write_json, "parquet": write_parquet}[format_]
 
 
 def _page(report: Report, roots: Roots, interruption: Interruption) -> bytes:
@@ -118,9 +155,3 @@ def _page(report: Report, roots: Roots, interruption: Interruption) -> bytes:
             return draw(image)
 
         return draw_page(report, drawn).encode()
-
-
-def _written(report: Report, format_: str, roots: Roots, interruption: Interruption) -> bytes:
-    if format_ == "html":
-        return _page(report, roots, interruption)
-    return {"csv": as_csv, "json": as_json, "parquet": as_parquet}[format_](report)

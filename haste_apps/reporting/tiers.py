@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -54,10 +55,24 @@ class TierRow:
         ]
 
 
-def mean(values: Iterable[float | None]) -> float | None:
-    """Average what is not None; None if nothing is left."""
-    there = [value for value in values if value is not None]
-    return fmean(there) if there else None
+@dataclass
+class _Members:
+    """The images of a tier, as far as its line needs them: 16 bytes each."""
+
+    count: int = 0
+    size_bytes: int = 0
+    # Not sums: these would depend on the order of the images, in the last digit.
+    scores: array[float] = field(default_factory=lambda: array("d"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, image: ImageAnswer, feature: str | None) -> None:
+        self.count += 1
+        self.size_bytes += image.size_bytes or 0
+        if image.score is not None:
+            self.scores.append(image.score)
+        value = value_of(image.features, feature) if feature else None
+        if value is not None:
+            self.values.append(value)
 
 
 def feature_of(pipeline: PipelineAnswer) -> str | None:
@@ -90,15 +105,17 @@ def feature_borders(pipeline: PipelineAnswer) -> list[float]:
     return sorted(x0 + math.log(score / (1 - score)) / k for score in score_borders(pipeline))
 
 
-def tier_rows(images: Sequence[ImageAnswer], pipeline: PipelineAnswer) -> list[TierRow]:
+def tier_rows(images: Iterable[ImageAnswer], pipeline: PipelineAnswer) -> list[TierRow]:
     """Sum images up by tier.
 
     Tiers stand in the order of the policy's intervals, the best first, with those that got nothing; after
     them others by their mean score, and last the tier of images without a score.
     """
-    members: dict[str, list[ImageAnswer]] = defaultdict(list)
+    feature = feature_of(pipeline)
+    members: dict[str, _Members] = defaultdict(_Members)
     for image in images:
-        members[image.tier].append(image)
+        members[image.tier].add(image, feature)
+    total = sum(one.count for one in members.values())
     ranges = ranges_by_tier(intervals_of(pipeline))
     undefined = (pipeline.policy or {}).get("undefined")
     names = dict.fromkeys([*ranges, *sorted(members)])
@@ -106,9 +123,8 @@ def tier_rows(images: Sequence[ImageAnswer], pipeline: PipelineAnswer) -> list[T
         _row(
             tier,
             members[tier],
-            of=len(images),
+            of=total,
             ranges=ranges.get(tier, ()),
-            feature=feature_of(pipeline),
             holds_unscored=tier == undefined,
         )
         for tier in names
@@ -118,21 +134,20 @@ def tier_rows(images: Sequence[ImageAnswer], pipeline: PipelineAnswer) -> list[T
 
 def _row(
     tier: str,
-    members: Sequence[ImageAnswer],
+    members: _Members,
     *,
     of: int,
     ranges: tuple[Range, ...],
-    feature: str | None,
     holds_unscored: bool,
 ) -> TierRow:
     return TierRow(
         tier=tier,
         ranges=ranges,
-        count=len(members),
-        share=len(members) / of if of else 0.0,
-        size_bytes=sum(image.size_bytes or 0 for image in members),
-        mean_score=mean(image.score for image in members),
-        mean_feature=mean(value_of(image.features, feature) for image in members) if feature else None,
+        count=members.count,
+        share=members.count / of if of else 0.0,
+        size_bytes=members.size_bytes,
+        mean_score=fmean(members.scores) if members.scores else None,
+        mean_feature=fmean(members.values) if members.values else None,
         holds_unscored=holds_unscored,
     )
 

@@ -9,21 +9,21 @@ from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 
-from haste_client.answers import ImageAnswer
+from haste_apps.reporting.spots import Spot
 from haste_core.wells import Well
 
 ROWS_AT_MOST = 60
 """Of the grid of wells and times; more time points share a row."""
 
-Row = tuple[str, Mapping[Well, Sequence[ImageAnswer]]]
+Row = tuple[str, Mapping[Well, Sequence[Spot]]]
 
 
-def rows_by_time(wells: Mapping[Well, Sequence[ImageAnswer]]) -> list[Row]:
+def rows_by_time(wells: Mapping[Well, Sequence[Spot]]) -> list[Row]:
     """Sort a plate's images by time, then by well.
 
     Parameters
     ----------
-    wells : mapping of sequence of ImageAnswer
+    wells : mapping of sequence of Spot
         The images of one plate.
 
     Returns
@@ -38,17 +38,17 @@ def rows_by_time(wells: Mapping[Well, Sequence[ImageAnswer]]) -> list[Row]:
     return named if named else _by_clock(images)
 
 
-def _by_name(images: Sequence[tuple[Well, ImageAnswer]]) -> list[Row]:
-    points: dict[str, dict[Well, list[ImageAnswer]]] = defaultdict(lambda: defaultdict(list))
+def _by_name(images: Sequence[tuple[Well, Spot]]) -> list[Row]:
+    points: dict[str, dict[Well, list[Spot]]] = defaultdict(lambda: defaultdict(list))
     for well, image in images:
-        if image.metadata.get("t") is not None:
-            points[str(image.metadata["t"])][well].append(image)
+        if image.time_point is not None:
+            points[image.time_point][well].append(image)
     if len(points) < 2:
         return []
     return _merged([(name, points[name]) for name in sorted(points, key=_natural)])
 
 
-def _by_clock(images: Sequence[tuple[Well, ImageAnswer]]) -> list[Row]:
+def _by_clock(images: Sequence[tuple[Well, Spot]]) -> list[Row]:
     timed = sorted(
         ((image.timestamp, well, image) for well, image in images if image.timestamp is not None),
         key=itemgetter(0, 1),
@@ -57,7 +57,7 @@ def _by_clock(images: Sequence[tuple[Well, ImageAnswer]]) -> list[Row]:
     if not timed or len(visits) < 2 * len(set(visits)) or timed[0][0] == timed[-1][0]:
         return []
     first, step = timed[0][0], (timed[-1][0] - timed[0][0]) / ROWS_AT_MOST
-    points: dict[int, dict[Well, list[ImageAnswer]]] = defaultdict(lambda: defaultdict(list))
+    points: dict[int, dict[Well, list[Spot]]] = defaultdict(lambda: defaultdict(list))
     for seconds, well, image in timed:
         points[min(int((seconds - first) / step), ROWS_AT_MOST - 1)][well].append(image)
     return [(_clock(first + number * step), points[number]) for number in sorted(points)]
@@ -71,7 +71,7 @@ def _merged(rows: Sequence[Row]) -> list[Row]:
     merged: list[Row] = []
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
-        together: dict[Well, list[ImageAnswer]] = defaultdict(list)
+        together: dict[Well, list[Spot]] = defaultdict(list)
         for _, members in part:
             for well, images in members.items():
                 together[well] += images

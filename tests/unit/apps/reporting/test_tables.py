@@ -2,18 +2,23 @@ import contextlib
 import csv
 import io
 import json
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas
+import pyarrow
 import pyarrow.parquet
 import pytest
 
-from haste_apps.reporting.files import as_csv, as_json, as_parquet, write_whole
+from haste_apps.reporting import files
+from haste_apps.reporting.files import write_csv, write_json, write_parquet, write_whole
+from haste_apps.reporting.page import Report
 from haste_apps.reporting.tiers import tier_rows
 from haste_client.images import COLUMNS, Stream
 from haste_core.errors import ConflictError, InvalidError, NotFoundError
@@ -29,6 +34,15 @@ from tests.unit.apps.reporting.streams import (
     report_of,
     stream,
 )
+
+
+def written(write: Callable[[Report, BinaryIO], None], report: Report) -> bytes:
+    sink = io.BytesIO()
+    write(report, sink)
+    return sink.getvalue()
+
+
+csv_of, json_of, parquet_of = (partial(written, write) for write in (write_csv, write_json, write_parquet))
 
 
 def test_tiers_are_summed_up_as_one_does_by_hand() -> None:
@@ -49,10 +63,10 @@ def test_tiers_are_summed_up_as_one_does_by_hand() -> None:
 
 def test_deleted_images_stand_in_the_tables_with_their_time_and_in_no_tier() -> None:
     report = report_of([image(1, 0.8), image(2, 0.1, deleted_at=1.5)])
-    told = json.loads(as_json(report))
+    told = json.loads(json_of(report))
     assert [(row["tier"], row["count"]) for row in told["tiers"] if row["count"]] == [("tierA", 1)]
     assert told["deleted"] == {"count": 1, "size_bytes": 9}
-    rows = list(csv.DictReader(io.StringIO(as_csv(report).decode())))
+    rows = list(csv.DictReader(io.StringIO(csv_of(report).decode())))
     assert [row["deleted_at"] for row in rows] == ["", "1.5"]
 
 
@@ -94,7 +108,7 @@ def test_a_csv_file_says_the_same_of_every_image() -> None:
     ]
     made = [decision(1001, "tierC", origin="pin", made_by="ada", supersedes=7)]
     first, second = csv.DictReader(
-        io.StringIO(as_csv(report_of(images, decisions=made)).decode(), newline="")
+        io.StringIO(csv_of(report_of(images, decisions=made)).decode(), newline="")
     )
     assert list(first)[: len(COLUMNS)] == list(COLUMNS)
     assert (first["score"], first["tier"], first["location"]) == ("0.25", "tierC", "[1.0, 2.0]")
@@ -107,7 +121,7 @@ def test_a_csv_file_says_the_same_of_every_image() -> None:
 
 def test_json_holds_superseded_decisions_too() -> None:
     made = [decision(1, "tierD"), decision(2, "tierA", supersedes=1)]
-    written = json.loads(as_json(report_of([image(1, 0.1)], decisions=made)))
+    written = json.loads(json_of(report_of([image(1, 0.1)], decisions=made)))
     assert [one["tier"] for one in written["decisions"]] == ["tierD", "tierA"]
     assert written["images"][0]["features"]["plls"] == pytest.approx(-1.8883, abs=1e-4)  # -1.4 - ln 9 / 4.5
     assert written["stream"]["pipeline"]["name"] == "focus-tier"
@@ -116,7 +130,7 @@ def test_json_holds_superseded_decisions_too() -> None:
 
 def test_parquet_keeps_types_times_and_what_the_stream_was() -> None:
     images = [image(1, 0.1, metadata={"t": 1}), image(2, 0.6, metadata={"t": "late"}, timestamp=1.5)]
-    table = pyarrow.parquet.read_table(pyarrow.BufferReader(as_parquet(report_of(images))))
+    table = pyarrow.parquet.read_table(pyarrow.BufferReader(parquet_of(report_of(images))))
     assert table["score"].to_pylist() == [0.1, 0.6]
     assert table["metadata.t"].to_pylist() == ["1", "late"]
     decided = [moment.timestamp() for moment in table["decided_at"].to_pylist()]
@@ -128,10 +142,10 @@ def test_parquet_keeps_types_times_and_what_the_stream_was() -> None:
 @pytest.mark.parametrize("images", [[], [image(1, None)]])
 def test_nothing_and_nothing_but_undefined_scores_keep_their_columns(images: list[Any]) -> None:
     report = report_of(images)
-    table = pyarrow.parquet.read_table(pyarrow.BufferReader(as_parquet(report)))
+    table = pyarrow.parquet.read_table(pyarrow.BufferReader(parquet_of(report)))
     assert set(COLUMNS) <= set(table.column_names)
     assert str(table.schema.field("score").type) == "double"
-    assert as_csv(report).decode().startswith(",".join(COLUMNS))
+    assert csv_of(report).decode().startswith(",".join(COLUMNS))
 
 
 def stream_with(images: Callable[..., Any]) -> Stream:
@@ -158,30 +172,89 @@ def test_a_table_of_pandas_without_images_has_its_columns() -> None:
     assert list(frame.columns) == list(COLUMNS)
 
 
+def saying(content: bytes) -> Callable[[BinaryIO], None]:
+    def write(sink: BinaryIO) -> None:
+        sink.write(content)
+
+    return write
+
+
 def test_a_file_is_replaced_only_if_that_was_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "report.csv"
-    write_whole(path, b"first", force=False)
+    write_whole(path, saying(b"first"), force=False)
     with pytest.raises(ConflictError, match="--force"):
-        write_whole(path, b"second", force=False)
+        write_whole(path, saying(b"second"), force=False)
     assert path.read_bytes() == b"first"
-    write_whole(path, b"third", force=True)
+    write_whole(path, saying(b"third"), force=True)
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.csv"]
     assert path.read_bytes() == b"third"
     with pytest.raises(NotFoundError, match="there is no folder"):
-        write_whole(tmp_path / "none" / "report.csv", b"", force=True)
+        write_whole(tmp_path / "none" / "report.csv", saying(b""), force=True)
 
 
 def test_a_dash_is_stdout(capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
     with contextlib.chdir(tmp_path):
-        write_whole(Path("-"), b"a,b\n", force=False)
+        write_whole(Path("-"), saying(b"a,b\n"), force=False)
     assert capfdbinary.readouterr().out == b"a,b\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_breaks_off_leaves_no_file(tmp_path: Path) -> None:
+    def write(sink: BinaryIO) -> None:
+        sink.write(b"begun")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "report.csv", write, force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [write_csv, write_json, write_parquet])
+def test_a_table_that_nobody_reads_ends_silently(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "w") as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        with pytest.raises(SystemExit) as ended:
+            write_whole(Path("-"), partial(write, report_of(many_images(50))), force=False)
+        assert ended.value.code == 141
+
+
+KINDS = [None, True, 1, 2**53 + 1, 2**63, 2**70, 1.5, "word"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_in_parts_has_the_type_of_all_its_values(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "ROWS_PER_GROUP", 1)
+    images = [
+        image(number, metadata={f"x{column}": value for column, value in enumerate(values)})
+        for number, values in enumerate([KINDS, [kind] * len(KINDS)])
+    ]
+    file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(parquet_of(report_of(images))))
+    table = file.read()
+    assert file.num_row_groups == 2
+    for column, other in enumerate(KINDS):
+        try:
+            expected = pyarrow.array([other, kind])
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
+            expected = pyarrow.array([None if one is None else str(one) for one in (other, kind)])
+        got = table[f"metadata.x{column}"]
+        assert (got.type, got.to_pylist()) == (expected.type, expected.to_pylist())
+
+
+def test_json_is_written_as_a_whole_object_would_be() -> None:
+    images = [image(1, 0.1, reason='a "b"\n}ä', location=[1, 2]), *many_images(20)]
+    made = [decision(1, "tierD"), decision(2, "tierA", supersedes=1)]
+    for report in (report_of(images, decisions=made), report_of([])):
+        text = json_of(report).decode()
+        assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=1) + "\n"
+        assert json.loads(text)["images"] == [one.model_dump(mode="json") for one in report.images]
 
 
 def test_a_library_that_is_missing_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InvalidError, match=r"pyarrow .* pip install 'haste-server\[parquet\]'"):
-        as_parquet(report_of([]))
+        parquet_of(report_of([]))
     monkeypatch.setitem(sys.modules, "pandas", None)
     nothing = stream_with(lambda _stream_id: iter(()))
     with pytest.raises(InvalidError, match=r"pandas .* pip install 'haste-server\[pandas\]'"):
