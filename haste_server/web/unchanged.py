@@ -8,8 +8,7 @@ from http import HTTPStatus
 from flask import g, request
 from werkzeug.wrappers import Response
 
-from haste_server.api.services import services
-from haste_server.api.sessions import session_of
+from haste_server.api.services import present_caller, services
 from haste_server.web import admission  # noqa: F401 - it is asked first: who may not look is sent away
 from haste_server.web.pages import blueprint
 
@@ -41,5 +40,7 @@ def _tag(stream_id: str | None) -> str:
     known = services()
     routes = sorted(known.live.now().routes)
     standing = known.following.standing(stream_id)
-    said = (session_of(request), request.full_path, int(known.clock() / OLDEST_S), routes, standing)
+    caller = present_caller()
+    whose = () if caller is None else (caller.name, caller.token_id, caller.projects)
+    said = (whose, request.full_path, int(known.clock() / OLDEST_S), routes, standing)
     return sha256(repr(said).encode()).hexdigest()

@@ -131,5 +131,5 @@ def test_every_change_but_images_that_come_is_logged(api: Api) -> None:
     assert {endpoint for endpoint in changing if not is_logged(endpoint)} == {
         *("jobs.submit", "jobs.submit_many", "agent.receive", "streams.receive"),
         *("uploads.create", "uploads.append", "uploads.overridden", "uploads.terminate"),
-        *("objects.preview", "pages.log_in", "pages.log_out"),
+        *("objects.preview", "pages.preview_policy", "pages.log_in", "pages.log_out"),
     }

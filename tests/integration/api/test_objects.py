@@ -363,8 +363,13 @@ def test_a_mode_tells_what_is_not_in_its_tier(plate: Api) -> None:
     plate.client.post("/HASTE/stream/plate7/mode", json={"mode": "enforce"})
     redecide_all(plate)
     plate.store.start_moves(limit=4, now=NOW)
-    assert unmoved() == ("enforce", 2, 2000)
+    assert unmoved() == ("enforce", 6, 6000)  # none of them is there yet
+    for left in (5, 4, 3, 2):
+        plate.run("tier")
+        assert unmoved() == ("enforce", left, left * 1000)
     plate.store.start_moves(limit=4, now=NOW)
+    plate.run("tier")
+    plate.run("tier")
     assert unmoved() == ("enforce", 0, 0)
     job_id = images(plate)[0]["job_id"]
     plate.client.post(f"/HASTE/job/{job_id}/pin", json={"tier": "archive", "reason": "figure 2"})
