@@ -148,7 +148,7 @@ def test_no_page_leads_to_another_project(guarded: Api) -> None:
         for method in rule.methods - {"HEAD", "OPTIONS"}:
             answer = guarded.client.open(address, method=method, data=data if method == "POST" else None)
             assert answer.status_code in expected, (address, answer.text)
-            assert not re.search(rf"A01\b|/job/{job_id}\b|/stream/plate7", answer.text), address
+            assert not re.search(r"A01\b|/stream/plate7", answer.text), address
             asked += 1
     assert asked >= 7
     assert guarded.store.job(job_id) == before
