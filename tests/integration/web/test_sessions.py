@@ -144,7 +144,7 @@ def test_no_page_leads_to_another_project(guarded: Api) -> None:
         expected = (200, 400) if rule.endpoint in OF_NO_STREAM else (404,)
         address = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: values[found[1]], rule.rule)
         data = {FORM_FIELD: token, "tier": "archive", "reason": "good", "priority": "1", "action": "retry"}
-        data["job"] = str(job_id)
+        data |= {"job": str(job_id), "mode": "enforce"}
         for method in rule.methods - {"HEAD", "OPTIONS"}:
             answer = guarded.client.open(address, method=method, data=data if method == "POST" else None)
             assert answer.status_code in expected, (address, answer.text)
