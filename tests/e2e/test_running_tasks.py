@@ -174,13 +174,14 @@ def test_poison_ends_as_500_with_its_reason_and_the_worker_goes_on(
     assert words[kind] in task["task_msg"]
     assert "1.0 GiB" in task["task_msg"]
     assert "`task_memory_bytes`" in task["task_msg"]
-    outcomes = [(item["attempt"], item["outcome"]) for item in task["history"]]
+    # A busy worker may hand a task back that it has not begun.
+    outcomes = [item["outcome"] for item in task["history"] if item["outcome"] != "handed_back"]
     if kind == "hoard":
-        assert outcomes == [(1, "ended")], "the same again would take as much"
+        assert outcomes == ["ended"], "the same again would take as much"
     else:
         assert "failed 2 times" in task["task_msg"]
         assert "memory peaked at 3" in task["task_msg"]
-        assert outcomes == [(1, "crashed"), (2, "crashed")]
+        assert outcomes == ["crashed", "crashed"]
 
 
 def test_a_key_that_was_set_to_newest_first_is_handed_out_so(server: ServerProcess, tmp_path: Path) -> None:
