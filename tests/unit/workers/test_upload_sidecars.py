@@ -128,6 +128,7 @@ def test_what_was_uploaded_goes_to_its_tier_with_its_sidecars(
     sent = run_task("upload", source, settings=of(landing), sidecars=beside(source, name)).place
     assert sent is not None
     assert sent.sidecars is not None
+    (tmp_path / "A").mkdir()
     decision = DecisionNote(decision_id=1, score=0.8, tier="A", reason="sharp", enforce=True)
     result = run_task(
         "tier",
@@ -151,6 +152,7 @@ def test_a_job_that_was_sent_to_its_own_server_takes_its_sidecars_to_its_tier(
     sidecars = beside(source, "A01.tif.mdoc")
     sent = run_task("upload", source, settings=of(landing), sidecars=sidecars).place
     source.with_name("A01.tif.mdoc").unlink()  # at another site, where the tier's worker does not see it
+    (tmp_path / "A").mkdir()
     decision = DecisionNote(decision_id=1, score=0.8, tier="A", reason="sharp", enforce=True)
     settings = {"tiers": {"A": {"root": tmp_path / "A"}}, "roots": {"landing": landing.folder}}
     result = run_task(
