@@ -74,6 +74,8 @@ def test_alerts_of_all_streams_are_listed_by_number(store: SqlStore) -> None:
     assert store.last_alert_id() == second.alert_id
     assert [one.alert_id for one in store.alerts_after(first.alert_id, limit=9)] == [second.alert_id]
     assert [one.alert_id for one in store.newest_open(cursor=None, limit=1).items] == [second.alert_id]
+    assert store.newest_open(cursor=None, limit=1, projects=["default"]).items == [second]
+    assert store.newest_open(cursor=None, limit=1, projects=["other"]).items == []
     older = store.newest_open(cursor=str(second.alert_id), limit=9)
     assert ([one.alert_id for one in older.items], older.next) == ([first.alert_id], None)
     assert mark(store, "t").open_alerts == 1

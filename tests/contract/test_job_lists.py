@@ -60,6 +60,10 @@ def plate(store: SqlStore) -> list[int]:
         (JobSearch(text="ing_"), []),
         (JobSearch(text="Ün"), [5]),
         (JobSearch(text="50", state="failed", stream_id="s", task_key="a"), [0]),
+        (JobSearch(state="failed", projects=("default",)), [0]),
+        (JobSearch(state=102, projects=("other", "default")), [2]),
+        (JobSearch(projects=("other",)), []),
+        (JobSearch(state=102, projects=("other",)), []),
     ],
 )
 def test_jobs_are_found_the_newest_first(

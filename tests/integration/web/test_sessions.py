@@ -161,3 +161,15 @@ def test_the_own_projects_pages_are_whole(guarded: Api, project: str) -> None:
 
     for path in ("/", "/stream/plate7", f"/job/{job_id}"):
         assert "plate7" in look(guarded, path)
+
+
+def test_a_page_of_one_project_is_not_taken_for_that_of_another(guarded: Api) -> None:
+    submitted(guarded, "a")
+    tags = []
+    for name, project in (("owner", "a"), ("stranger", "b")):
+        log_in_as(guarded, name, Scope.ADMIN, project)
+        page = guarded.client.get("/", headers={"If-None-Match": ", ".join(tags)})
+        assert page.status_code == 200
+        assert ("plate7" in page.text) is (project == "a")
+        tags.append(page.headers["ETag"])
+    assert tags[0] != tags[1]

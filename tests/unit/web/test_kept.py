@@ -43,3 +43,12 @@ def test_a_clock_that_is_set_back_keeps_nothing_for_long() -> None:
     finder.now = 0.0
 
     assert kept.get("a", finder.find) == 2
+
+
+def test_what_was_found_for_some_projects_is_not_told_to_others() -> None:
+    finder = Finder(takes_s=2.0)
+    kept = Kept(clock=lambda: finder.now)
+
+    values = [one.get("a", finder.find) for one in (kept, kept.within(("lab1",)), kept.within(("lab2",)))]
+    assert values == [1, 2, 3]
+    assert kept.within(("lab1",)).get("a", finder.find) == 2
