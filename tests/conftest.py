@@ -4,8 +4,10 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
 from haste_server.store.database import Database
 from haste_server.store.migrate import upgrade
@@ -59,6 +61,19 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)  # programs that we start do not inherit a handler
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let no test's settings of logs reach the next one: a logger that kept them cannot be captured."""
+    configure = structlog.configure
+
+    def configure_for_now(**settings: Any) -> None:
+        configure(**{**settings, "cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", configure_for_now)
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

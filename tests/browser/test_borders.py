@@ -161,5 +161,9 @@ def test_applying_puts_images_to_other_tiers(page: Page, server: ServerProcess) 
         }
 
     wait_for(tiers)
-    page.reload()
-    assert holds(page) == wanted
+
+    def shown() -> bool:
+        page.reload()
+        return holds(page) == wanted
+
+    wait_for(shown)
