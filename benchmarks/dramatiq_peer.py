@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.server_process import wait_for
 from tests.services.rabbitmq import RabbitMQ
+from tests.waiting import wait_for
 
 THREADS = 8  # its default
 

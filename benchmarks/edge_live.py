@@ -31,7 +31,8 @@ from benchmarks.throttle import Link, throttled
 from haste_core.operators import Floodfill
 from haste_workers.imaging.encode import write_smaller
 from tests.e2e.agent_process import Agent, events
-from tests.e2e.server_process import running_server, wait_for
+from tests.e2e.server_process import running_server
+from tests.waiting import wait_for
 
 BYTES_PER_S = 1.9e6
 COUNT, QUICK_COUNT = 300, 16

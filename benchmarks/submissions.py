@@ -17,8 +17,8 @@ import sqlalchemy as sa
 
 from benchmarks.floor_schema import metadata as floor_schema
 from benchmarks.system import System, no_op_spec
-from tests.e2e.server_process import wait_for
 from tests.services.process import free_port
+from tests.waiting import wait_for
 
 CLIENTS = 8
 """Nobody takes these tasks, so that what is measured is the submission alone."""

@@ -14,9 +14,10 @@ from typing import Any
 
 import requests
 
-from tests.e2e.server_process import ServerProcess, run_briefly, running_server, running_worker, wait_for
+from tests.e2e.server_process import ServerProcess, run_briefly, running_server, running_worker
 from tests.services.mariadb import MariaDB
 from tests.services.rabbitmq import RabbitMQ
+from tests.waiting import wait_for
 
 NO_OP = "no-op"
 BULK_SIZE = 500

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import yaml
 
 from haste_apps.agent.settings import AgentSettings
-from haste_apps.embedded import EmbeddedServer
+from haste_apps.embedded import START_TIMEOUT_S, EmbeddedServer, OwnServerError
 from haste_client import HasteClient
 from haste_core.errors import ConflictError
 from haste_core.pipelines import Pipeline
@@ -70,6 +71,29 @@ class OwnServer(EmbeddedServer):
         """Open a connection to it."""
         roots = {ROOT: self._settings.path.resolve()}
         return HasteClient(self.url, self.token, roots=roots, retry_for_s=10.0)
+
+    def wait_until_ready(self, pause: Callable[[float], object]) -> None:
+        """Wait until it can work, and its workers can: an image that comes now is begun at once.
+
+        Raises
+        ------
+        OwnServerError
+            If it has ended, or has no workers in time.
+        ServerUnreachableError
+            If it takes too long.
+        """
+        super().wait_until_ready(pause)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        with self.connect() as client:
+            while lacking := _slots(self._settings).keys() - {
+                key for worker in client.workers().workers for key in worker.keys
+            }:
+                self.check()
+                if time.monotonic() > deadline:
+                    keys = " and ".join(sorted(lacking))
+                    late = f"the workers for {keys} did not start within {START_TIMEOUT_S:g} s"
+                    raise OwnServerError(f"{late}:\n{self.last_words()}")
+                pause(0.05)
 
 
 def local_pipeline(settings: AgentSettings) -> Pipeline:
@@ -132,8 +156,12 @@ def _environment(settings: AgentSettings) -> dict[str, str]:
 
 def _sharing(settings: AgentSettings) -> dict[str, Any]:
     """Say how the two kinds of tasks share this computer, and in which order they go."""
-    slots = {"preprocess": settings.cores, "upload": settings.transfers}
+    slots = _slots(settings)
     return {"WORKERS": 0, "SLOTS": slots, "SELECTORS": dict.fromkeys(slots, "edge")}
+
+
+def _slots(settings: AgentSettings) -> dict[str, int]:
+    return {"preprocess": settings.cores, "upload": settings.transfers}
 
 
 def _destination(settings: AgentSettings) -> dict[str, Any]:

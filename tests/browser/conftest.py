@@ -14,8 +14,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
 from scipy.ndimage import gaussian_filter
 
-from tests.e2e.server_process import ServerProcess, running_server, wait_for
+from tests.e2e.server_process import ServerProcess, running_server
 from tests.services.browser import find_browser
+from tests.waiting import wait_for
 
 STREAM = "plate7"
 OTHER = "plate8"

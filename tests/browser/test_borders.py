@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import NARROW, OTHER, STREAM, WELLS, number_in, watch
-from tests.e2e.server_process import ServerProcess, wait_for
+from tests.e2e.server_process import ServerProcess
+from tests.waiting import wait_for
 
 DECIDED = len(WELLS) - 1
 LOWEST, HIGHEST = 0, 2  # of the three borders

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import BROKEN, STREAM, WELLS
-from tests.e2e.server_process import ServerProcess, wait_for
+from tests.e2e.server_process import ServerProcess
+from tests.waiting import wait_for
 
 NOBODYS = "count-cells"
 """A key that no worker takes."""

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OTHER, WELLS
-from tests.e2e.server_process import ServerProcess, wait_for
+from tests.e2e.server_process import ServerProcess
+from tests.waiting import wait_for
 
 
 def test_it_is_said_what_would_move_before_a_stream_enforces(

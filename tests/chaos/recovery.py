@@ -10,9 +10,9 @@ from tests.chaos.load import Load
 from tests.chaos.programs import kill
 from tests.chaos.sites import SLOTS, Distributed
 from tests.chaos.verdict import wait_until_ended
-from tests.e2e.server_process import wait_for
 from tests.services.mariadb import MariaDB
 from tests.services.rabbitmq import RabbitMQ
+from tests.waiting import wait_for
 
 # All who try again have come to their longest pauses by then: pauses to RabbitMQ double from 0.2 to 5 s.
 _OUTAGE_S = 8.0

@@ -20,15 +20,15 @@ from sqlalchemy import make_url
 from tests.chaos.handlers import HANDLER, KEYS
 from tests.chaos.load import PIPELINE
 from tests.chaos.programs import Program, kill
-from tests.e2e.server_process import parent_of, run_briefly, server_command, wait_for, worker_command
+from tests.e2e.server_process import parent_of, run_briefly, server_command, worker_command
 from tests.integration.tcp_proxy import TcpProxy
 from tests.services.mariadb import MariaDB
 from tests.services.process import free_port
 from tests.services.rabbitmq import RabbitMQ
+from tests.waiting import wait_for
 
 LEASE_S = 3.0
 SLOTS = 3  # of each worker
-START_S = 60.0
 FILLING_S = 8.0  # others free a little all the time, so the very last page is never taken
 EVALUATOR = "haste_server.engine.evaluation"
 _FIRST_DECISION_S = 5.0  # a new engine starts its evaluator when there is something to decide
@@ -101,7 +101,7 @@ class Site(ABC):
     def wait_until_ready(self) -> None:
         """Wait until all servers are ready and know of workers."""
         for url in self.urls:
-            wait_for(partial(_is_ready, url), timeout_s=START_S)
+            wait_for(partial(_is_ready, url))
 
     def stop_programs(self) -> None:
         """Let all programs end in good order, workers first; what is not in order becomes a fault."""

@@ -25,8 +25,8 @@ from tests.chaos.verdict import (
 )
 
 WARM_UP_JOBS = 40
-WARM_UP_S = 60.0
-SETTLE_S = 45.0  # more than a lease and the longest pause between attempts
+WARM_UP_S = 120.0
+SETTLE_S = 120.0  # far more than a lease and the longest pause between attempts
 
 
 @dataclass

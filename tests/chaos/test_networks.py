@@ -13,7 +13,8 @@ from tests.chaos.load import Load
 from tests.chaos.programs import kill
 from tests.chaos.sites import LEASE_S, Distributed
 from tests.chaos.verdict import Verdict, judge_jobs, usage, wait_until_ended
-from tests.e2e.server_process import PROC, wait_for
+from tests.e2e.server_process import PROC
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 

@@ -13,7 +13,8 @@ from tests.chaos.load import Load
 from tests.chaos.sites import Distributed
 from tests.chaos.storm import prove
 from tests.chaos.verdict import Verdict, judge_jobs, judge_queues, wait_until_ended
-from tests.e2e.server_process import PROC, wait_for
+from tests.e2e.server_process import PROC
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
@@ -77,6 +78,7 @@ def test_either_finishes_what_both_had_begun(
 
 @pytest.mark.slow
 @pytest.mark.private_services
+@pytest.mark.timeout(1500)
 def test_a_storm_over_two_servers(tmp_path: Path) -> None:
     with Distributed(tmp_path, servers=2) as site:
         proof = prove(site, kills=30, seed=3)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,18 +20,11 @@ from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.brokers.rabbitmq import RabbitBroker
 from haste_workers.transports.amqp import AmqpTransport
 from haste_workers.transports.pipe import PipeTransport
+from tests.waiting import wait_for
 
-WAIT_S = 20.0
 QUIET_S = 0.3  # long enough for a message that should not come to come
 SITE = "lab1"
 IDLE_WORKER = Path(__file__).with_name("idle_worker.py")
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.005)
 
 
 def task_message(
@@ -82,11 +75,11 @@ class Engine:
         self.failed.append(undelivered)
 
     def wait_for_results(self, count: int) -> list[TaskResult]:
-        wait_until(lambda: len(self.results) >= count, f"{count} results (has {len(self.results)})")
+        wait_for(lambda: len(self.results) >= count, f"{count} results (has {len(self.results)})")
         return [delivery.result for delivery in self.results]
 
     def wait_for_failed(self, count: int) -> list[UndeliveredTask]:
-        wait_until(lambda: len(self.failed) >= count, f"{count} failed hand-outs (has {len(self.failed)})")
+        wait_for(lambda: len(self.failed) >= count, f"{count} failed hand-outs (has {len(self.failed)})")
         return self.failed
 
 
@@ -122,7 +115,7 @@ class Worker:
         )
 
     def wait_for_tasks(self, count: int) -> list[int]:
-        wait_until(lambda: len(self.taken) >= count, f"{count} tasks (has {len(self.taken)})")
+        wait_for(lambda: len(self.taken) >= count, f"{count} tasks (has {len(self.taken)})")
         return self.task_ids()
 
     def task_ids(self) -> list[int]:
@@ -179,7 +172,7 @@ class RabbitShape:
         queue = Route(key, SITE).queue
         with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
             channel = connection.channel()
-            wait_until(
+            wait_for(
                 lambda: channel.queue_declare(queue, passive=True).method.consumer_count == count,
                 f"{count} consumers of {queue}",
             )
@@ -239,13 +232,13 @@ class Bench:
         self.workers: list[Worker] = []
         self.processes: list[subprocess.Popen[bytes]] = []
         self.broker.start(self.engine)
-        wait_until(self.broker.is_up, "the broker is up")
+        wait_for(self.broker.is_up, "the broker is up")
 
     def restart_engine(self) -> Engine:
         self.broker.stop()
         self.engine = Engine()
         self.broker.start(self.engine)
-        wait_until(self.broker.is_up, "the broker is up again")
+        wait_for(self.broker.is_up, "the broker is up again")
         return self.engine
 
     def worker(self, *keys: str, prefetch: int = 10, worker_id: str = "") -> Worker:
@@ -253,14 +246,14 @@ class Bench:
         worker = Worker(self.shape.new_transport(worker_id), keys or ("focus-score",), worker_id)
         worker.start(prefetch=prefetch)
         self.workers.append(worker)
-        wait_until(lambda: self._is_heard(worker), f"{worker_id} is connected")
+        wait_for(lambda: self._is_heard(worker), f"{worker_id} is connected")
         return worker
 
     def busy_worker(self, task_id: int) -> subprocess.Popen[bytes]:
         """Start a worker in a process of its own that has taken a task and does not report it."""
         process = self.shape.start_idle_worker("focus-score")
         self.processes.append(process)
-        wait_until(lambda: any(p.worker_id == "idle" for p in self.engine.presences), "idle is connected")
+        wait_for(lambda: any(p.worker_id == "idle" for p in self.engine.presences), "idle is connected")
         self.broker.publish([task_message(task_id)])
         assert process.stderr is not None
         assert process.stderr.readline() == b"took %d\n" % task_id

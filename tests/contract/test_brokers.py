@@ -13,8 +13,8 @@ from tests.contract.broker_bench import (
     Shape,
     result_of,
     task_message,
-    wait_until,
 )
+from tests.waiting import wait_for
 
 
 def _open_files_and_threads() -> int:
@@ -25,7 +25,7 @@ def test_a_task_reaches_exactly_one_worker_as_it_was_sent(bench: Bench) -> None:
     first, second = bench.worker(), bench.worker()
     message = task_message(1)
     bench.broker.publish([message])
-    wait_until(lambda: first.taken or second.taken, "the task arrives")
+    wait_for(lambda: first.taken or second.taken, "the task arrives")
     time.sleep(QUIET_S)
     (delivery,) = first.taken + second.taken
     assert delivery.message == message
@@ -63,7 +63,7 @@ def test_work_is_shared_among_the_workers_of_a_key(bench: Bench) -> None:
     workers = [bench.worker(prefetch=10), bench.worker(prefetch=10)]
     bench.shape.wait_for_takers("focus-score", 2)
     bench.broker.publish([task_message(task_id) for task_id in range(10)])
-    wait_until(lambda: sum(len(worker.taken) for worker in workers) == 10, "all tasks arrive")
+    wait_for(lambda: sum(len(worker.taken) for worker in workers) == 10, "all tasks arrive")
     assert [len(worker.taken) for worker in workers] == [5, 5]
 
 
@@ -137,7 +137,7 @@ def test_a_killed_workers_task_is_not_lost_when_there_is_no_other(bench: Bench) 
     killed.wait()
     time.sleep(QUIET_S)
     rescuer = bench.worker()
-    wait_until(lambda: rescuer.taken or bench.engine.results, "the task turns up")
+    wait_for(lambda: rescuer.taken or bench.engine.results, "the task turns up")
     if rescuer.taken:  # RabbitMQ kept it for the next worker, who is told
         assert rescuer.taken[0].redelivered
     else:  # the embedded broker reported the attempt at once
@@ -168,7 +168,7 @@ def test_tasks_that_travel_together_come_to_one_worker_in_their_order(bench: Ben
     workers = [bench.worker(prefetch=1), bench.worker(prefetch=1)]
     others = [task_message(100, "nobody-takes-this"), task_message(101, "nobody-takes-this")]
     bench.broker.publish([*(task_message(task_id) for task_id in range(12)), *others], together=5)
-    wait_until(lambda: all(len(worker.taken) >= 5 for worker in workers), "each worker has its share")
+    wait_for(lambda: all(len(worker.taken) >= 5 for worker in workers), "each worker has its share")
     time.sleep(QUIET_S)
     assert sorted(worker.task_ids() for worker in workers) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
     assert {undelivered.task_id for undelivered in bench.engine.wait_for_failed(2)} == {100, 101}
@@ -246,11 +246,11 @@ def test_an_engine_that_fails_once_still_hears_the_rest(bench: Bench) -> None:
     bench.broker.stop()
     bench.engine = _FailingEngine()
     bench.broker.start(bench.engine)
-    wait_until(bench.broker.is_up, "the broker is up again")
+    wait_for(bench.broker.is_up, "the broker is up again")
     worker = bench.worker()
     worker.reports_at_once = True
     bench.broker.publish([task_message(task_id) for task_id in range(3)])
-    wait_until(lambda: {d.result.task_id for d in bench.engine.results} == {0, 1, 2}, "all are heard")
+    wait_for(lambda: {d.result.task_id for d in bench.engine.results} == {0, 1, 2}, "all are heard")
 
 
 def test_a_revocation_reaches_every_worker_and_is_no_message_that_fails(bench: Bench) -> None:
@@ -261,7 +261,7 @@ def test_a_revocation_reaches_every_worker_and_is_no_message_that_fails(bench: B
 
     bench.broker.revoke([(7, 1), (8, 3)])
 
-    wait_until(lambda: first.revoked and second.revoked, "both workers hear it")
+    wait_for(lambda: first.revoked and second.revoked, "both workers hear it")
     time.sleep(QUIET_S)
     assert [tuple(key) for key in first.revoked] == [tuple(key) for key in second.revoked] == [(7, 1), (8, 3)]
     first.report(first.taken[0])

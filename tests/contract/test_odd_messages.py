@@ -10,7 +10,8 @@ from haste_core.messages import Outcome, Place, TaskMessage
 from haste_core.routing import MAX_MESSAGE_BYTES, RESULT_QUEUE
 from haste_core.states import TaskState
 from haste_server.brokers import dead_letters
-from tests.contract.broker_bench import QUIET_S, Bench, result_of, task_message, wait_until
+from tests.contract.broker_bench import QUIET_S, Bench, result_of, task_message
+from tests.waiting import wait_for
 
 
 def test_an_unreadable_result_is_put_aside_and_others_arrive(bench: Bench) -> None:
@@ -19,7 +20,7 @@ def test_an_unreadable_result_is_put_aside_and_others_arrive(bench: Bench) -> No
     bench.shape.inject_result(b'{"v": 99}')
     bench.broker.publish([task_message(1)])
     bench.engine.wait_for_results(1)
-    wait_until(lambda: bench.shape.dead_letters() == [b'{"v": 99}'], "the dead letter is kept")
+    wait_for(lambda: bench.shape.dead_letters() == [b'{"v": 99}'], "the dead letter is kept")
     engine = bench.restart_engine()
     assert [result.task_id for result in engine.wait_for_results(1)] == [1]
 
@@ -95,10 +96,10 @@ def test_dead_letters_are_shown_and_stay_where_they_are(
 ) -> None:
     monkeypatch.setattr(dead_letters, "LOOK_EVERY_S", 0.05)
     bench.restart_engine()
-    wait_until(lambda: bench.broker.dead_letters() == DeadLetters(), "there are none")
+    wait_for(lambda: bench.broker.dead_letters() == DeadLetters(), "there are none")
     for number in range(7):
         bench.shape.inject_result(b'{"v": %d, "note": "%s"}' % (number + 2, b"long" * 100))
-        wait_until(partial(_counts, bench, number + 1), "it is counted")
+        wait_for(partial(_counts, bench, number + 1), "it is counted")
     shown = bench.broker.dead_letters()
     assert shown is not None
     assert [letter.head[:8] for letter in shown.latest] == [
@@ -122,7 +123,7 @@ def test_a_task_that_a_worker_cannot_read_is_shown(bench: Bench, monkeypatch: py
         other_release.setattr(TaskMessage, "encode", lambda _: b'{"v": 2}')
         bench.broker.publish([task_message(1)])
 
-    wait_until(lambda: _count(bench) == 1, "it is counted")
+    wait_for(lambda: _count(bench) == 1, "it is counted")
     shown = bench.broker.dead_letters()
     assert shown is not None
     (letter,) = shown.latest

@@ -49,7 +49,7 @@ class Agent:
             self.command(*options),
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=200,
             check=False,
             env=self.environment(**environment),
         )

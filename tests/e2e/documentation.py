@@ -18,7 +18,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Self
 
-from tests.e2e.server_process import ServerProcess, wait_for
+from tests.e2e.server_process import ServerProcess
+from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent

@@ -14,7 +14,7 @@ def haste(*arguments: str, url: str, roots: dict[str, Path]) -> subprocess.Compl
         [sys.executable, "-m", "haste_apps.cli", *arguments],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=200,
         check=False,
         env=environment(url, roots),
     )

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +12,9 @@ from typing import Any
 
 import requests
 
-START_S = 30.0
+from tests.waiting import PATIENCE_S, wait_for
+
 PROC = Path("/proc")
-
-
-def wait_for(condition: Callable[[], Any], *, timeout_s: float = 30.0) -> Any:
-    """Wait until something is true, and return it."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.05)
 
 
 @dataclass
@@ -43,7 +32,7 @@ class ServerProcess:
 
     @property
     def url(self) -> str:
-        return wait_for(self._url, timeout_s=START_S)
+        return wait_for(self._url)
 
     def _url(self) -> str | None:
         assert self.process.poll() is None, self.log.read_text()
@@ -52,7 +41,7 @@ class ServerProcess:
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         headers |= options.pop("headers", {})
-        return requests.request(method, self.url + path, headers=headers, timeout=10, **options)
+        return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
 
     def is_ready(self) -> bool:
         try:
@@ -61,7 +50,7 @@ class ServerProcess:
             return False
 
     def wait_until_ready(self) -> None:
-        wait_for(self.is_ready, timeout_s=START_S)
+        wait_for(self.is_ready)
 
     def submit(self, source: Path, tasks: Any, **fields: Any) -> int:
         spec = {"source_url": source.as_uri(), "source_id": source.name, "tasks": tasks, **fields}
@@ -74,7 +63,7 @@ class ServerProcess:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def wait_for_job(self, job_id: int, *, timeout_s: float = 40.0) -> dict[str, Any]:
+    def wait_for_job(self, job_id: int, *, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         def ended() -> dict[str, Any] | None:
             try:
                 job = self.job(job_id)
@@ -100,7 +89,7 @@ class ServerProcess:
     def children_of(self, pid: int) -> list[int]:
         return [child for child in self.pids() if parent_of(child) == pid]
 
-    def stop(self, number: int = signal.SIGTERM, *, timeout_s: float = 40.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, timeout_s: float = PATIENCE_S) -> int:
         self.process.send_signal(number)
         return self.process.wait(timeout_s)
 
@@ -170,7 +159,12 @@ def worker_command(*options: object) -> list[str]:
 def run_briefly(*options: object) -> subprocess.CompletedProcess[str]:
     """Run a server that should end by itself."""
     return subprocess.run(
-        server_command(*options), capture_output=True, text=True, timeout=60, env=_clean(), check=False
+        server_command(*options),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env=_clean(),
+        check=False,
     )
 
 

@@ -21,11 +21,12 @@ from haste_workers.durable import sha256_of
 from haste_workers.imaging.read import read_image
 from tests.e2e.agent_process import STREAM, TOKEN, Agent, events, jobs_at, running_central
 from tests.e2e.plates import write_image
-from tests.e2e.server_process import PROC, ServerProcess, parent_of, wait_for
+from tests.e2e.server_process import PROC, ServerProcess, parent_of
 from tests.services.tls import certified
 from tests.unit.imaging.zarr_folders import noise
 from tests.unit.imaging.zarr_folders import write_image as write_zarr
 from tests.unit.workers.landing import running_landing
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the server's fixture looks into /proc")
 

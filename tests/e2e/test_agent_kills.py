@@ -21,7 +21,8 @@ import tifffile
 from benchmarks.throttle import Link, throttled
 from haste_workers.imaging.read import read_image
 from tests.e2e.agent_process import Agent, jobs_at, running_central
-from tests.e2e.server_process import PROC, ServerProcess, wait_for
+from tests.e2e.server_process import PROC, ServerProcess
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc for what is left")
 

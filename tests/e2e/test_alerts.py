@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from tests.e2e.haste_command import haste
-from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
+from tests.e2e.server_process import PROC, ServerProcess, running_server
 from tests.services.webhooks import HookServer
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="kills all processes of the server")
 

@@ -17,7 +17,8 @@ from haste_client.answers import ImageAnswer
 from haste_core.errors import InvalidError
 from haste_runtime.exit_codes import ExitCode
 from tests.e2e.haste_command import haste
-from tests.e2e.server_process import ServerProcess, wait_for
+from tests.e2e.server_process import ServerProcess
+from tests.waiting import wait_for
 
 
 def images(client: HasteClient, stream_id: str) -> dict[str, ImageAnswer]:

@@ -20,7 +20,7 @@ import tifffile
 
 from haste_apps.demo.workspace import prepare_work_dir
 from haste_apps.simulate import cell_field, simulate
-from tests.e2e.server_process import wait_for
+from tests.waiting import wait_for
 
 PROC = Path("/proc")
 

@@ -16,7 +16,8 @@ from haste_apps.deciding.explaining import explain
 from haste_client import HasteClient
 from haste_core.errors import ConflictError
 from tests.e2e.haste_command import haste
-from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
+from tests.e2e.server_process import PROC, ServerProcess, running_server
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
+from tests.e2e.server_process import PROC, ServerProcess, running_server
+from tests.waiting import wait_for
 
 resource = pytest.importorskip("resource")
 

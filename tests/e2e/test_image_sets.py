@@ -12,9 +12,10 @@ from haste_client import HasteClient
 from haste_client.answers import JobAnswer
 from tests.e2e.haste_command import haste
 from tests.e2e.plates import write_image
-from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
+from tests.e2e.server_process import PROC, ServerProcess, running_server
 from tests.unit.imaging.zarr_folders import noise
 from tests.unit.imaging.zarr_folders import write_image as write_container
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the server's fixture looks into /proc")
 

@@ -8,7 +8,8 @@ import pytest
 import requests
 
 from haste_client import HasteClient, NotFoundError, OutcomeUnknownError
-from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
+from tests.e2e.server_process import PROC, ServerProcess, running_server
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 

@@ -14,7 +14,8 @@ import requests
 
 from tests.e2e.haste_command import haste
 from tests.e2e.moving_plate import STREAM, Guard, Plate
-from tests.e2e.server_process import PROC, ServerProcess, wait_for
+from tests.e2e.server_process import PROC, ServerProcess
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
@@ -94,8 +95,8 @@ def test_workers_and_servers_that_are_killed_at_random_lose_and_double_nothing(
                     victims = [pid for pid in server.pids(program) if pid != server.process.pid]
                     if victims:
                         os.kill(chance.choice(victims), signal.SIGKILL)
-                wait_for(lambda tier=tier: _set_policy(server, tier), timeout_s=60)
-            wait_for(lambda: all(_is_alone(plate, name, "A") for name in names), timeout_s=120)
+                wait_for(lambda tier=tier: _set_policy(server, tier))
+            wait_for(lambda: all(_is_alone(plate, name, "A") for name in names))
             states = [server.wait_for_job(job_id)["state"] for job_id in jobs]
     assert states == [200] * len(names)
     assert guard.missed == []

@@ -19,10 +19,10 @@ from tests.e2e.server_process import (
     run_briefly,
     running_server,
     running_worker,
-    wait_for,
 )
 from tests.integration.tcp_proxy import TcpProxy
 from tests.services.process import free_port
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the server's fixture looks into /proc")
 

@@ -12,7 +12,8 @@ import requests
 
 from tests.e2e.haste_command import haste
 from tests.e2e.moving_plate import STREAM, Guard, Plate
-from tests.e2e.server_process import PROC, ServerProcess, wait_for
+from tests.e2e.server_process import PROC, ServerProcess
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
@@ -49,7 +50,7 @@ class Microscope(threading.Thread):
                     time.sleep(0.1)
 
     def wait_for(self, count: int) -> None:
-        wait_for(lambda: len(self.jobs) >= count, timeout_s=60)
+        wait_for(lambda: len(self.jobs) >= count)
 
 
 def test_policies_that_change_while_images_come_lose_and_double_nothing(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_nor_if_the_server_is_killed_again_and_again_meanwhile(tmp_path: Path) -
     with plate.server() as server:
         servers.append(server)
         microscope.join()
-        wait_for(lambda: is_settled(server, 400), timeout_s=120)
+        wait_for(lambda: is_settled(server, 400))
         check(plate, server, microscope, border=borders[-1])
 
 

@@ -15,8 +15,8 @@ from tests.e2e.server_process import (
     run_briefly,
     running_server,
     running_worker,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 

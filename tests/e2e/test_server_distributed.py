@@ -16,8 +16,8 @@ from tests.e2e.server_process import (
     ended_pid,
     run_briefly,
     running_server,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
@@ -111,7 +111,7 @@ def test_readiness_tells_of_an_engine_that_hangs(lasting: ServerProcess) -> None
     engine = part(lasting, "engine")
     os.kill(engine, signal.SIGSTOP)
     try:
-        wait_for(lambda: "nothing heard" in readiness(lasting)["engine"], timeout_s=20)
+        wait_for(lambda: "nothing heard" in readiness(lasting)["engine"])
         assert readiness(lasting)["database"] == "ok"
         assert not lasting.is_ready()
     finally:
@@ -135,7 +135,7 @@ def test_the_web_processes_come_back_when_killed(lasting: ServerProcess) -> None
 def test_all_end_when_the_first_process_is_killed(server: ServerProcess) -> None:
     server.process.kill()
 
-    wait_for(lambda: not server.pids(), timeout_s=20)
+    wait_for(lambda: not server.pids())
 
 
 def test_all_end_when_the_process_that_started_them_is_gone(urls: dict[str, str], tmp_path: Path) -> None:

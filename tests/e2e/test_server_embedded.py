@@ -23,8 +23,8 @@ from tests.e2e.server_process import (
     ended_pid,
     run_briefly,
     running_server,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
@@ -159,7 +159,7 @@ def test_all_end_when_the_first_process_is_killed_and_a_new_server_goes_on(
 
     server.process.kill()
     with running_server(server.data_dir, *options, environment=environment) as again:
-        wait_for(lambda: nothing_left(server), timeout_s=15)
+        wait_for(lambda: nothing_left(server))
         job = again.wait_for_job(job_id)
 
     assert job["state"] == 200

@@ -11,8 +11,9 @@ import pytest
 
 from tests.e2e.documentation import REPOSITORY, blocks_of
 from tests.e2e.plates import write_image
-from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
+from tests.e2e.server_process import PROC, ServerProcess, running_server
 from tests.integration.tcp_proxy import TcpProxy
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.slow,

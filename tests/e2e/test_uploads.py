@@ -18,7 +18,8 @@ from haste_client import HasteClient
 from haste_core.uploads import metadata_header
 from tests.e2e.documentation import blocks_of
 from tests.e2e.plates import write_image
-from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
+from tests.e2e.server_process import PROC, ServerProcess, running_server
+from tests.waiting import wait_for
 
 TUS = {"Tus-Resumable": "1.0.0"}
 CONTENT = os.urandom(3_000_000)

@@ -14,7 +14,8 @@ from haste_apps.submitting import OUTAGE_PAUSE_S
 from haste_client import HasteClient
 from tests.e2e.haste_command import environment, haste, watching
 from tests.e2e.plates import write_image
-from tests.e2e.server_process import PROC, ServerProcess, running_server, wait_for
+from tests.e2e.server_process import PROC, ServerProcess, running_server
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the server's fixture looks into /proc")
 

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from tests.contract.store_bench import NOW, PIPELINE, spec, submitted
 from tests.services.process import free_port
 from tests.services.smtp import MailServer
 from tests.services.webhooks import HookServer
+from tests.waiting import wait_for
 
 LOW = {"rule": "low-scores", "consecutive": 1, "below": 0.5}
 
@@ -68,13 +69,6 @@ def mailer(port: int) -> Mail:
     return Mail(EmailSettings.model_validate({**given, "recipients": [address]}))
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def troubles(store: SqlStore, stream_id: str = "plate7") -> dict[str, tuple[bool, str]]:
     """Tell of each channel whether its alert was delivered, and the trouble."""
     [alert] = store.alerts(stream_id, only_open=True, cursor=None, limit=10).items
@@ -94,9 +88,9 @@ def test_channels_that_fail_or_hang_do_not_hold_up_the_others(store: SqlStore) -
         told.start()
         stack.callback(told.stop)
 
-        wait_until(lambda: mail_server.received and len(failing.received) == 3 and hanging.received)
-        wait_until(lambda: troubles(store)[channels[2].name][0])
-        wait_until(lambda: troubles(store)[refused.name][1])
+        wait_for(lambda: mail_server.received and len(failing.received) == 3 and hanging.received)
+        wait_for(lambda: troubles(store)[channels[2].name][0])
+        wait_for(lambda: troubles(store)[refused.name][1])
 
         found = troubles(store)
         assert found[channels[0].name] == (False, "")

@@ -29,6 +29,7 @@ from haste_server.store.migrate import upgrade
 from haste_server.store.sql import SqlStore
 from haste_workers.transports.amqp import AmqpTransport
 from haste_workers.transports.pipe import PipeTransport
+from tests.waiting import wait_for
 
 LEASE_S = 1.5
 PIPELINE = Pipeline.parse(
@@ -363,7 +364,7 @@ def test_an_engine_that_is_well_has_no_trouble(system: System) -> None:
 def test_what_is_cancelled_deleted_or_forced_is_revoked_where_it_runs(system: System) -> None:
     worker = system.worker("a", answer=lambda message: None if message.attempt == 1 else result(message))
     cancelled, deleted, forced, running = system.submit(*(spec("a", source_id=str(i)) for i in range(4)))
-    wait_until(lambda: len(worker.held) == 4)
+    wait_for(lambda: len(worker.held) == 4)
     ids = {message.job_id: message.task_id for message in worker.seen}
 
     system.store.cancel_job(cancelled, now=time.time())
@@ -371,7 +372,7 @@ def test_what_is_cancelled_deleted_or_forced_is_revoked_where_it_runs(system: Sy
     system.store.force_retry_task(ids[forced], now=time.time())
     system.engine.wake()
 
-    wait_until(lambda: len(worker.held) == 1)
+    wait_for(lambda: len(worker.held) == 1)
     assert {tuple(key) for key in worker.revoked} == {(ids[job], 1) for job in (cancelled, deleted, forced)}
     assert system.wait(forced, cancelled) == [TaskState.DONE, TaskState.CANCELLED]
     assert system.store.job(running).tasks[0].state is TaskState.RUNNING
@@ -391,7 +392,7 @@ def test_a_key_with_a_selector_has_no_more_in_flight_than_free_slots(system: Sys
         system.store.submit([spec("a", source_id=str(i), priority=20 - i)], now=time.time())
 
     worker = system.worker("a", answer=lambda _: None)
-    wait_until(lambda: len(worker.held) == 4)
+    wait_for(lambda: len(worker.held) == 4)
     time.sleep(1.2)
 
     assert [message.job["source_id"] for message in worker.seen] == ["19", "18", "17", "16"]
@@ -422,10 +423,3 @@ def test_a_selector_that_says_nothing_now_is_asked_again_in_time(system: System)
     [job_id] = system.submit(spec("a"))
     assert system.wait(job_id) == [TaskState.DONE]
     assert len(selector.asked) >= 2
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -24,9 +24,9 @@ from haste_server.store.sql import SqlStore
 from haste_workers.runner import Runner
 from haste_workers.settings import WorkerSettings
 from haste_workers.transports.amqp import AmqpTransport
-from tests.contract.broker_bench import wait_until
 from tests.integration.tcp_proxy import TcpProxy
 from tests.services.rabbitmq import RabbitMQ
+from tests.waiting import wait_for
 
 _HANDLERS = {"hold": "tests.integration.lease_handlers:hold"}
 _HEARTBEAT_S = 0.2
@@ -93,11 +93,11 @@ class Lab:
         return self.store.job(job_id).tasks[0]
 
     def wait_for_holder(self, job_id: int, worker_id: str) -> None:
-        wait_until(lambda: self._holder(job_id) == worker_id, f"{worker_id} runs it")
+        wait_for(lambda: self._holder(job_id) == worker_id, f"{worker_id} runs it")
 
     def finish(self, job_id: int) -> TaskRecord:
         (self.folder / "go").touch()
-        wait_until(lambda: self.store.job(job_id).state.ended, "the job ends")
+        wait_for(lambda: self.store.job(job_id).state.ended, "the job ends")
         return self.task(job_id)
 
     @property
@@ -124,8 +124,8 @@ def test_a_worker_whose_connection_breaks_keeps_what_it_runs(amqp_url: str, lab:
     site.worker("other")
     leases = _Shortest(site, job_id)
     proxy.cut()
-    wait_until(lambda: leases.seen_s() < 2.1, "the other worker tells it lost")
-    wait_until(lambda: leases.present_s() > 5.0, "the holder renews its lease")
+    wait_for(lambda: leases.seen_s() < 2.1, "the other worker tells it lost")
+    wait_for(lambda: leases.present_s() > 5.0, "the holder renews its lease")
     time.sleep(2.5)
     task = site.finish(job_id)
     assert (task.state, task.attempt, task.worker_id, task.losses) == (TaskState.DONE, 1, "cut-off", 0)
@@ -174,7 +174,7 @@ def test_a_task_goes_on_while_the_broker_is_away_for_longer_than_its_lease(
     rabbitmq_server.kill()
     time.sleep(lease_s)
     rabbitmq_server.start()  # takes seconds more
-    wait_until(lambda: site.engine.trouble() == "", "the engine is connected again")
+    wait_for(lambda: site.engine.trouble() == "", "the engine is connected again")
     time.sleep(2 * grace_s(lease_s=lease_s))  # twice what is left to those who were away
     task = site.finish(job_id)
     assert (task.state, task.attempt, task.losses) == (TaskState.DONE, 1, 0)

@@ -17,10 +17,10 @@ from haste_core.routing import CONTROL_EXCHANGE, DEAD_LETTER_QUEUE, RESULT_QUEUE
 from haste_runtime.amqp import AmqpLink, Consumer, Delivery, DeliveryToken
 from haste_runtime.confirms import Fate, Outgoing
 from haste_runtime.topology import Topology, engine_topology, worker_topology
-from tests.contract.broker_bench import wait_until
 from tests.integration.tcp_proxy import TcpProxy
 from tests.services.process import free_port
 from tests.services.rabbitmq import RabbitMQ
+from tests.waiting import wait_for
 
 _ROUTE = Route("focus-score", "lab1")
 
@@ -44,12 +44,12 @@ class _Owner:
         self.link.start()
 
     def wait_until_up(self, times: int = 1) -> None:
-        wait_until(lambda: self.times_up >= times and self.link.is_up(), self.link.trouble())
+        wait_for(lambda: self.times_up >= times and self.link.is_up(), self.link.trouble())
 
     def publish(self, *bodies: bytes, routing_key: str = _ROUTE.routing_key) -> list[Fate]:
         before = len(self.fates)
         self.link.publish([Outgoing(TASK_EXCHANGE, routing_key, body, ref=body) for body in bodies])
-        wait_until(lambda: len(self.fates) == before + len(bodies), "every message's fate is known")
+        wait_for(lambda: len(self.fates) == before + len(bodies), "every message's fate is known")
         assert [ref for ref, _ in self.fates[before:]] == list(bodies)
         return [fate for _, fate in self.fates[before:]]
 
@@ -111,7 +111,7 @@ class TestTopology:
         with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
             connection.channel().queue_declare(RESULT_QUEUE, durable=False, exclusive=False, auto_delete=True)
         owner = _Owner(amqp_url)
-        wait_until(lambda: "PRECONDITION_FAILED" in owner.link.trouble(), "the trouble is told")
+        wait_for(lambda: "PRECONDITION_FAILED" in owner.link.trouble(), "the trouble is told")
         assert RESULT_QUEUE in owner.link.trouble()
         assert not owner.link.is_up()
         owner.close()
@@ -123,7 +123,7 @@ class TestTopology:
             connection.channel().queue_delete(_ROUTE.queue)
         owner.wait_until_up(times=2)
         assert owner.publish(b"1") == [Fate.CONFIRMED]
-        wait_until(lambda: [delivery.body for delivery in owner.delivered] == [b"1"], "it arrives")
+        wait_for(lambda: [delivery.body for delivery in owner.delivered] == [b"1"], "it arrives")
         owner.close()
 
 
@@ -131,7 +131,7 @@ class TestPublish:
     def test_messages_are_persistent_unless_expendable(self, owner: _Owner, amqp_url: str) -> None:
         expendable = Outgoing(TASK_EXCHANGE, _ROUTE.routing_key, b"heartbeat", expendable=True)
         owner.link.publish([expendable])
-        wait_until(lambda: owner.fates, "it is confirmed")
+        wait_for(lambda: owner.fates, "it is confirmed")
         owner.publish(b"task")
         properties, body = _take(amqp_url, _ROUTE.queue)
         assert (properties.delivery_mode, body) == (1, b"heartbeat")
@@ -156,7 +156,7 @@ class TestPublish:
             thread.start()
         for thread in threads:
             thread.join()
-        wait_until(lambda: len(owner.fates) == 3000, "all are confirmed")
+        wait_for(lambda: len(owner.fates) == 3000, "all are confirmed")
         assert sorted(owner.fates) == [(number, Fate.CONFIRMED) for number in range(3000)]
 
     def test_a_message_of_many_frames_arrives_whole(self, owner: _Owner, amqp_url: str) -> None:
@@ -177,10 +177,10 @@ class TestAcks:
         owner = _Owner(amqp_url, consumes=_ROUTE.queue)
         owner.wait_until_up()
         owner.publish(b"1", b"2")
-        wait_until(lambda: len(owner.delivered) == 2, "both arrive")
+        wait_for(lambda: len(owner.delivered) == 2, "both arrive")
         owner.link.ack([owner.delivered[0].token])
         owner.link.reconnect("a test")
-        wait_until(lambda: len(owner.delivered) == 3, "one comes again")
+        wait_for(lambda: len(owner.delivered) == 3, "one comes again")
         assert (owner.delivered[2].body, owner.delivered[2].redelivered) == (b"2", True)
         owner.close()
 
@@ -188,13 +188,13 @@ class TestAcks:
         owner = _Owner(amqp_url, consumes=_ROUTE.queue)
         owner.wait_until_up()
         owner.publish(b"1")
-        wait_until(lambda: owner.delivered, "it arrives")
+        wait_for(lambda: owner.delivered, "it arrives")
         stale = owner.delivered[0].token
         owner.link.reconnect("a test")
-        wait_until(lambda: len(owner.delivered) == 2, "it comes again")
+        wait_for(lambda: len(owner.delivered) == 2, "it comes again")
         owner.link.ack([stale])  # the same tag now names the second delivery, which must stay open
         owner.link.reconnect("a test")
-        wait_until(lambda: len(owner.delivered) == 3, "it comes once more")
+        wait_for(lambda: len(owner.delivered) == 3, "it comes once more")
         assert owner.times_up == 3
         owner.close()
 
@@ -202,7 +202,7 @@ class TestAcks:
         owner = _Owner(amqp_url, consumes=RESULT_QUEUE)
         owner.wait_until_up()
         owner.link.publish([Outgoing("", RESULT_QUEUE, b"rubbish")])
-        wait_until(lambda: owner.delivered, "it arrives")
+        wait_for(lambda: owner.delivered, "it arrives")
         owner.link.reject(owner.delivered[0].token)
         owner.close()
         properties, body = _take(amqp_url, DEAD_LETTER_QUEUE)
@@ -219,7 +219,7 @@ class TestTrouble:
     def test_no_broker(self) -> None:
         port = free_port()
         owner = _Owner(f"amqp://microscope:pass-word@127.0.0.1:{port}/lab")
-        wait_until(lambda: "answers" in owner.link.trouble(), "the trouble is told")
+        wait_for(lambda: "answers" in owner.link.trouble(), "the trouble is told")
         assert f"127.0.0.1:{port}/lab" in owner.link.trouble()
         assert not owner.link.is_up()
         assert owner.publish(b"1") == [Fate.LOST]
@@ -231,14 +231,14 @@ class TestTrouble:
         wrong = f"amqp://{parts.username}:not-the-pass-word@{parts.hostname}:{parts.port}{parts.path}"
         with capture_logs() as logs:
             owner = _Owner(wrong)
-            wait_until(lambda: "password" in owner.link.trouble(), "the trouble is told")
+            wait_for(lambda: "password" in owner.link.trouble(), "the trouble is told")
             owner.close()
         assert repr(parts.username) in logs[0]["why"]
         assert "not-the-pass-word" not in caplog.text + str(logs)
 
     def test_no_such_virtual_host(self, amqp_url: str) -> None:
         owner = _Owner(amqp_url + "-missing")
-        wait_until(lambda: "virtual host" in owner.link.trouble(), "the trouble is told")
+        wait_for(lambda: "virtual host" in owner.link.trouble(), "the trouble is told")
         owner.close()
 
     @pytest.mark.parametrize("url", ["", "localhost:5672", "http://h", "amqp://u:pa/ss@h/v", "amqp://u@h/v"])
@@ -273,7 +273,7 @@ class TestBadNetwork:
         owner.publish(b"1")
         proxy.cut()
         owner.wait_until_up(times=2)
-        wait_until(lambda: len(owner.delivered) == 2, "the unacknowledged delivery comes again")
+        wait_for(lambda: len(owner.delivered) == 2, "the unacknowledged delivery comes again")
         assert owner.publish(b"2") == [Fate.CONFIRMED]
         owner.close()
 
@@ -286,7 +286,7 @@ class TestBadNetwork:
             )
             if first == 2000:
                 proxy.cut()
-        wait_until(lambda: len(owner.fates) == 6000, "every fate is known")
+        wait_for(lambda: len(owner.fates) == 6000, "every fate is known")
         assert sorted(ref for ref, _ in owner.fates) == list(range(6000))
         confirmed = sum(fate is Fate.CONFIRMED for _, fate in owner.fates)
         owner.close()
@@ -312,7 +312,7 @@ def test_a_broker_without_memory_is_not_up_and_says_so(tmp_path: Path) -> None:
         owner = _Owner(broker.url)
         owner.wait_until_up()  # a connection is only blocked once it publishes
         owner.link.publish([Outgoing(TASK_EXCHANGE, _ROUTE.routing_key, b"1", ref=b"1")])
-        wait_until(lambda: not owner.link.is_up(), "the connection is blocked")
+        wait_for(lambda: not owner.link.is_up(), "the connection is blocked")
         assert "memory" in owner.link.trouble()
         owner.link.close(timeout_s=0.5)
         assert owner.fates == [(b"1", Fate.LOST)]

@@ -14,8 +14,9 @@ from haste_core.ports import ResultDelivery, UndeliveredTask
 from haste_core.routing import RESULT_QUEUE, Route
 from haste_server.brokers.rabbitmq import RabbitBroker
 from haste_workers.transports.amqp import AmqpTransport
-from tests.contract.broker_bench import SITE, Worker, task_message, wait_until
+from tests.contract.broker_bench import SITE, Worker, task_message
 from tests.services.rabbitmq import RabbitMQ
+from tests.waiting import wait_for
 
 _OUTAGE_S = 60.0
 
@@ -69,7 +70,7 @@ def _start_worker(url: str, worker_id: str, *, prefetch: int = 20) -> Worker:
     transport = AmqpTransport(url, worker_id)
     worker = Worker(transport, ["focus-score"], worker_id)
     worker.start(prefetch=prefetch)
-    wait_until(lambda: not transport.trouble(), "the worker is connected")
+    wait_for(lambda: not transport.trouble(), "the worker is connected")
     return worker
 
 
@@ -94,7 +95,7 @@ def test_a_killed_broker_loses_nothing(rabbitmq_server: RabbitMQ, url: str) -> N
     workers = [_start_worker(url, "w1"), _start_worker(url, "w2")]
     for worker in workers:
         worker.reports_at_once = True
-    wait_until(broker.is_up, "the engine is connected")
+    wait_for(broker.is_up, "the engine is connected")
 
     outage = threading.Thread(
         target=lambda: (time.sleep(0.4), rabbitmq_server.kill(), rabbitmq_server.start())
@@ -129,14 +130,14 @@ def test_an_outage_gives_back_what_is_handed_out_and_keeps_what_is_reported(
     broker.start(store)
     stopped_meanwhile.start(_Store(stopped_meanwhile))
     worker = _start_worker(url, "w1")
-    wait_until(lambda: broker.is_up() and stopped_meanwhile.is_up(), "the engines are connected")
+    wait_for(lambda: broker.is_up() and stopped_meanwhile.is_up(), "the engines are connected")
     store.hand_out(1)
     worker.wait_for_tasks(1)
     rabbitmq_server.kill()
-    wait_until(lambda: not broker.is_up(), "the outage is noticed")
+    wait_for(lambda: not broker.is_up(), "the outage is noticed")
     store.hand_out(2)
     # So may task 1, if its confirm was under way.
-    wait_until(lambda: (2, 1) in [(back.task_id, back.attempt) for back in failed], "it comes back")
+    wait_for(lambda: (2, 1) in [(back.task_id, back.attempt) for back in failed], "it comes back")
     assert "127.0.0.1" in broker.trouble()
     stopped_meanwhile.stop()  # returns although nobody answers
     worker.report(worker.taken[0])
@@ -152,14 +153,14 @@ def test_a_broker_that_comes_back_empty_is_set_up_again(rabbitmq_server: RabbitM
     store = _Store(broker)
     broker.start(store)
     worker = _start_worker(url, "w1", prefetch=5)
-    wait_until(broker.is_up, "the engine is connected")
+    wait_for(broker.is_up, "the engine is connected")
     for task_id in range(50):
         store.hand_out(task_id)
     worker.wait_for_tasks(5)
 
     vhost = f"{rabbitmq_server.management_url}/api/vhosts{urlsplit(url).path}"
     requests.delete(vhost, timeout=10).raise_for_status()
-    wait_until(lambda: not broker.is_up(), "the loss is noticed")
+    wait_for(lambda: not broker.is_up(), "the loss is noticed")
     held = list(worker.taken)
     worker.reports_at_once = True
     requests.put(vhost, timeout=10).raise_for_status()
@@ -181,7 +182,7 @@ def test_a_result_whose_queue_was_deleted_arrives_all_the_same(url: str) -> None
     broker = RabbitBroker(url)
     store = _Store(broker)
     broker.start(store)
-    wait_until(broker.is_up, "the engine is connected")
+    wait_for(broker.is_up, "the engine is connected")
     store.hand_out(1)
     worker.wait_for_tasks(1)
     broker.stop()

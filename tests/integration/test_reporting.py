@@ -9,9 +9,10 @@ import pytest
 
 from haste_server.brokers.rabbitmq import RabbitBroker
 from haste_workers.transports.amqp import AmqpTransport
-from tests.contract.broker_bench import Engine, Worker, task_message, wait_until
+from tests.contract.broker_bench import Engine, Worker, task_message
 from tests.integration.tcp_proxy import TcpProxy
 from tests.services.rabbitmq import RabbitMQ
+from tests.waiting import wait_for
 
 _TASKS = 20
 
@@ -32,7 +33,7 @@ def test_results_wait_for_the_confirm_of_those_before_and_travel_together(
     transport = AmqpTransport(url.replace(f":{port}/", f":{link.port}/"), "w1")
     worker = Worker(transport, ["focus-score"], "w1")
     worker.start(prefetch=_TASKS)
-    wait_until(lambda: broker.is_up() and not transport.trouble(), "both are connected")
+    wait_for(lambda: broker.is_up() and not transport.trouble(), "both are connected")
     broker.publish([task_message(task_id) for task_id in range(_TASKS)])
     worker.wait_for_tasks(_TASKS)
 

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -21,6 +20,7 @@ from haste_core.states import TaskState
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.brokers.rabbitmq import RabbitBroker
 from tests.unit.workers.messages import task_message
+from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = "tests.unit.workers.sample_handlers"
@@ -96,13 +96,6 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def wait_for(holds: Callable[[], object], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class PipedWorker:

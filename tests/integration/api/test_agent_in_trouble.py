@@ -24,10 +24,10 @@ from haste_core.stores import JobFilter
 from haste_runtime.exit_codes import ExitCode
 from haste_server.store.sql import SqlStore
 from tests.e2e.plates import write_image
-from tests.e2e.server_process import wait_for
 from tests.integration.api.conftest import Api
 from tests.services.forward_proxy import running_forward_proxy
 from tests.services.wsgi import serving
+from tests.waiting import wait_for
 
 TOKEN = "the lab's token"
 HOST = "http://haste.example.org"
@@ -77,7 +77,7 @@ class RunningAgent:
             assert found or self._thread.is_alive(), (self.outcome, self.record.said)
             return found
 
-        return wait_for(look, timeout_s=60)
+        return wait_for(look)
 
     def end(self) -> None:
         self._interruption.heard.set()

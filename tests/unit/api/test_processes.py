@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,7 @@ from haste_server.processes.beacon import LOOPBACK, EngineBeacon, EngineContact
 from haste_server.processes.children import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, ChildProcess, RestartPause
 from haste_server.processes.claims import DataFolderClaim, UrlFile
 from haste_server.processes.parts import Part, Parts, server_url, serving_text
-
-
-def wait_until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
+from tests.waiting import wait_for
 
 
 def test_a_data_folder_has_one_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +67,7 @@ def test_a_child_that_dies_is_started_again_and_stops_when_asked() -> None:
     )
     child.start()
     started[0].kill()
-    wait_until(lambda: len(started) == 2)
+    wait_for(lambda: len(started) == 2)
 
     child.stop(timeout_s=10)
 
@@ -113,14 +106,14 @@ def test_web_hears_of_the_engine_and_wakes_it(tmp_path: Path) -> None:
     contact.wake()
     beacon = EngineBeacon(path, wake=woken.set, look=lambda: {"broker": "away", "engine": "ok"})
     beacon.start()
-    wait_until(lambda: contact.look() == {"broker": "away", "engine": "ok"})
+    wait_for(lambda: contact.look() == {"broker": "away", "engine": "ok"})
 
     contact.wake()
 
     assert woken.wait(10)
     beacon.stop()
     assert not path.exists()
-    wait_until(lambda: contact.look()["engine"] == "it does not run")
+    wait_for(lambda: contact.look()["engine"] == "it does not run")
     contact.wake()
     contact.close()
 
@@ -146,9 +139,9 @@ def test_an_engine_that_fails_once_to_tell_of_itself_does_so_again(
     contact = EngineContact(tmp_path / "engine.json")
     beacon = EngineBeacon(tmp_path / "engine.json", wake=wake, look=look)
     beacon.start()
-    wait_until(lambda: contact.look() == {"broker": "ok", "engine": "ok"})
+    wait_for(lambda: contact.look() == {"broker": "ok", "engine": "ok"})
     contact.wake()
-    wait_until(lambda: bool(calls))
+    wait_for(lambda: bool(calls))
     contact.wake()
 
     assert woken.wait(10)
@@ -162,7 +155,7 @@ def test_a_stranger_s_datagram_does_not_deafen_the_engine(tmp_path: Path) -> Non
     path, woken = tmp_path / "engine.json", threading.Semaphore(0)
     beacon = EngineBeacon(path, wake=woken.release, look=lambda: {"broker": "ok", "engine": "ok"})
     beacon.start()
-    wait_until(path.exists)
+    wait_for(path.exists)
     address = (LOOPBACK, json.loads(path.read_text())["wake_port"])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         for content in (b"x" * 60_000, b"", b"!"):
@@ -183,11 +176,11 @@ def test_web_hears_of_dead_letters_while_the_engine_lives(tmp_path: Path) -> Non
         dead_letters=lambda: letters,
     )
     beacon.start()
-    wait_until(lambda: contact.dead_letters() == letters)
+    wait_for(lambda: contact.dead_letters() == letters)
 
     beacon.stop()
 
-    wait_until(lambda: contact.dead_letters() is None)
+    wait_for(lambda: contact.dead_letters() is None)
     contact.close()
 
 
@@ -199,7 +192,7 @@ def test_a_silent_engine_is_told(tmp_path: Path) -> None:
 
     assert "nothing heard of it for 60 s" in contact.look()["engine"]
     path.write_text("half a fi")
-    wait_until(lambda: contact.look()["engine"] == "it does not run")
+    wait_for(lambda: contact.look()["engine"] == "it does not run")
     contact.close()
 
 

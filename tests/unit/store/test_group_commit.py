@@ -10,7 +10,7 @@ import pytest
 
 from haste_core.errors import ConflictError, TransientError
 from haste_server.store.group_commit import GroupCommit
-from tests.e2e.server_process import wait_for
+from tests.waiting import wait_for
 
 
 class Transactions:

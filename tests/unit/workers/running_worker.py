@@ -2,8 +2,6 @@
 
 import itertools
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,17 +84,9 @@ class RunningWorker:
         return self.transport.result_of(task_id)
 
 
-def wait_for(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def wait_for_start(transport: MemoryTransport, task_id: int = 1) -> None:
     transport.wait_until(
         lambda: any(h.task_id == task_id and h.started_at for p in transport.presences for h in p.held),
-        timeout_s=10,
     )
 
 

@@ -15,7 +15,8 @@ from haste_core.messages import Outcome
 from haste_core.states import TaskState
 from tests.unit.imaging.pictures import bare_tiff, page_tags
 from tests.unit.workers.messages import task_message
-from tests.unit.workers.running_worker import RunningWorker, is_alive, wait_for
+from tests.unit.workers.running_worker import RunningWorker, is_alive
+from tests.waiting import wait_for
 
 
 class TestAnswers:

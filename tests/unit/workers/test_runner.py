@@ -102,7 +102,7 @@ class TestRedelivery:
 class TestPresence:
     def test_first_heartbeat_comes_at_once_and_tells_all(self, start: Callable[..., RunningWorker]) -> None:
         transport = start(site="lab1", concurrency=2, heartbeat_s=30).transport
-        transport.wait_until(lambda: bool(transport.presences), timeout_s=2)
+        transport.wait_until(lambda: bool(transport.presences), timeout_s=20)
         presence = transport.presences[0]
         assert (presence.worker_id, presence.pid, presence.site) == ("worker-1", os.getpid(), "lab1")
         assert (presence.slots, presence.keys) == (2, tuple(sorted(HANDLERS)))
@@ -116,7 +116,7 @@ class TestPresence:
         transport.deliver(task_message(1, "sleep", parameters={"seconds": 2}))
         wait_for_start(transport)
         transport.deliver(task_message(2, "nothing"))
-        transport.wait_until(lambda: 2 in {h.task_id for h in transport.presences[-1].held}, timeout_s=1)
+        transport.wait_until(lambda: 2 in {h.task_id for h in transport.presences[-1].held}, timeout_s=1.9)
 
     def test_started_task_is_told_soon_with_its_progress(self, start: Callable[..., RunningWorker]) -> None:
         transport = start(heartbeat_s=30).transport

@@ -6,7 +6,8 @@ from pathlib import Path
 from haste_core.messages import Outcome
 from haste_core.states import TaskState
 from tests.unit.workers.messages import task_message
-from tests.unit.workers.running_worker import RunningWorker, is_alive, wait_for, wait_for_start
+from tests.unit.workers.running_worker import RunningWorker, is_alive, wait_for_start
+from tests.waiting import wait_for
 
 
 class TestRevoking:
