@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from haste_core.messages import AttemptKey
 from haste_runtime.endings import describe_ending
 from haste_workers.attempts import Attempt
-from haste_workers.child import run_child
 from haste_workers.descendants import kill_descendants
 from haste_workers.measured import MeasuredProcess, memory_text
 from haste_workers.records import Kind, Record, pack, unpack
@@ -50,7 +50,7 @@ class ChildPlan:
         ours, theirs = _spawning.Pipe(duplex=True)
         scratch = self.scratch / f"child-{number}"
         process = MeasuredProcess(
-            target=run_child,
+            target=_run_child,
             args=(theirs, self.settings, self.handlers, self.worker_id, scratch),
             name=f"haste-worker-child-{number}",
         )
@@ -58,6 +58,13 @@ class ChildPlan:
         # Else the end of the child would not be seen: this process would keep its end open.
         theirs.close()
         return Child(process, ours, scratch, memory_limit_bytes=self.settings.task_memory_bytes)
+
+
+def _run_child(*told: Any) -> None:
+    # What handlers work with, such as numpy, is large: only the children load it.
+    from haste_workers.child import run_child
+
+    run_child(*told)
 
 
 class TasksAhead:

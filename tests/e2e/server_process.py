@@ -109,7 +109,7 @@ def running_server(
     """Start a server on a free port, and leave nothing of it."""
     data_dir.mkdir(exist_ok=True)
     log = data_dir.with_suffix(".log")
-    environment = {"HASTE_OPEN_ON_LOOPBACK": "true"} | (environment or {})
+    environment = {"HASTE_OPEN_ON_LOOPBACK": "true", "HASTE_WORKERS": "1"} | (environment or {})
     command = server_command("--data-dir", data_dir, "--url-file", data_dir / "url", "--port", port, *options)
     process = start_program(command, log, environment)
     server = ServerProcess(process, data_dir, log, environment.get("HASTE_TOKEN"))

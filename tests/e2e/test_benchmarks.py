@@ -175,6 +175,7 @@ def test_edge_live(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
         assert 0 < figures[f"preprocessed{name}"] <= edge_live.QUICK_COUNT
 
 
+@pytest.mark.slow  # tests/chaos does the same
 def test_nothing_is_lost_stuck_or_double_after_each_was_killed() -> None:
     """In the embedded shape; the storm over RabbitMQ and MariaDB, and the times of recovery: tests/chaos."""
     command = [sys.executable, "-m", "benchmarks.chaos", "--quick", "--seed", "7"]

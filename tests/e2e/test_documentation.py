@@ -99,6 +99,7 @@ def test_readme_and_rest_work_as_they_stand_there(tmp_path: Path) -> None:
             assert all("changed" in answer for answer in asked)
 
 
+@pytest.mark.slow
 def test_the_tutorial_works_as_it_stands_there(tmp_path: Path) -> None:
     folder = tmp_path / "pc"
     with reader(folder, stands_for={"/data/": f"{folder}/data/"}, **one_pc(free_port())) as tutorial:
@@ -111,6 +112,7 @@ def test_the_tutorial_works_as_it_stands_there(tmp_path: Path) -> None:
     assert sorted(job["stream_id"] for job in jobs) == streams
 
 
+@pytest.mark.slow
 def test_calibration_works_as_it_stands_there(tmp_path: Path) -> None:
     folder = tmp_path / "pc"
     data_dir = str(folder / "server")
@@ -131,6 +133,7 @@ def test_calibration_works_as_it_stands_there(tmp_path: Path) -> None:
         assert {"calibrated-plate7", "dapi-focus"} <= set(own)
 
 
+@pytest.mark.slow
 def test_names_are_read_as_it_stands_there(tmp_path: Path) -> None:
     folder, port = tmp_path / "pc", free_port()
     data_dir = str(folder / "server")
@@ -156,6 +159,7 @@ def test_names_are_read_as_it_stands_there(tmp_path: Path) -> None:
         assert "GFP" in own
 
 
+@pytest.mark.slow
 def test_many_machines_work_as_they_stand_there(tmp_path: Path, mariadb_url: str, amqp_url: str) -> None:
     folder, port = tmp_path / "site", free_port()
     meant = {
