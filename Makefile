@@ -9,8 +9,8 @@ BASE := $(VENV)/base.stamp
 TEST := $(VENV)/test.stamp
 DEV := $(VENV)/dev.stamp
 INSTALLED_FROM := pyproject.toml setup.py constraints.txt tools/set_up.sh
-# Three test files at a time, on two cores too: half of the time of a test is waiting. Each has servers of its own.
-SHARED_OUT := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# Four test files at a time, on two cores too: half of the time of a test is waiting. Each has servers of its own.
+SHARED_OUT := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # More options or test files for pytest, as in: make test ARGS='-k tier tests/unit'
 ARGS :=
 
