@@ -35,6 +35,7 @@ from haste_server.engine.pipeline_check import check_own_parts
 from haste_server.gateway.arrivals import Arrivals
 from haste_server.gateway.landing import ROOT_NAME as LANDING_ROOT
 from haste_server.gateway.landing import FolderLandingArea
+from haste_server.gateway.room import UploadRoom
 from haste_server.gateway.superseded import LandingSweep
 from haste_server.gateway.uploads import FolderUploads
 from haste_server.metrics.counts import Counts
@@ -353,13 +354,17 @@ class Server:
 
     def _uploads(self, store: SqlStore, wake: Callable[[], None]) -> FolderUploads:
         default_pipeline = self.pipelines[self.settings.default_pipeline]
+        room = UploadRoom(
+            self._landing_area,
+            store,
+            max_bytes=self.settings.max_upload_bytes,
+            leaves_free_bytes=self.settings.upload_leaves_free_bytes,
+        )
         return FolderUploads(
             landing=self._landing_area,
             arrivals=Arrivals(store, store, default_pipeline, wake, time.time),
-            held=store,
-            max_bytes=self.settings.max_upload_bytes,
+            room=room,
             keep_s=self.settings.upload_keep_s,
-            leaves_free_bytes=self.settings.upload_leaves_free_bytes,
         )
 
     @cached_property

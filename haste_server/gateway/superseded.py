@@ -169,7 +169,7 @@ class LandingSweep:
             try:
                 self.sweep()
                 if self._uploads is not None:
-                    self._uploads.release_removed()
+                    self._uploads.room.release_removed()
             except Exception:  # an outage ends, and files that stay are no reason to end the thread
                 log.exception("uploads cannot be removed now", action="superseded_uploads_kept")
 

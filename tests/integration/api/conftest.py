@@ -19,6 +19,7 @@ from haste_server.api.services import Limits, Services
 from haste_server.catalogue import load_pipelines, named_tiers
 from haste_server.gateway.arrivals import Arrivals
 from haste_server.gateway.landing import FolderLandingArea
+from haste_server.gateway.room import UploadRoom
 from haste_server.gateway.uploads import FolderUploads
 from haste_server.store.database import Database
 from haste_server.store.sql import SqlStore
@@ -47,13 +48,13 @@ class Api:
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
+        landing = FolderLandingArea(self.landing_folder, site="lab1")
         self.uploads = FolderUploads(
-            landing=FolderLandingArea(self.landing_folder, site="lab1"),
+            landing=landing,
             arrivals=Arrivals(
                 self.store, self.store, load_pipelines()["focus-tier"], self._wake, lambda: self.now
             ),
-            held=self.store,
-            max_bytes=LIMITS.upload_bytes,
+            room=UploadRoom(landing, self.store, max_bytes=LIMITS.upload_bytes, clock=lambda: self.now),
             keep_s=KEEP_S,
             clock=lambda: self.now,
         )

@@ -126,7 +126,7 @@ def test_a_short_disk_here_and_there_and_a_file_that_is_too_large(
     here = SimpleNamespace(free=10**9)  # half of what shall stay free
     monkeypatch.setattr(acquisition, "shutil", SimpleNamespace(disk_usage=lambda _: here))
     monkeypatch.setattr(sent_images, "JOBS_KEPT", 0)
-    object.__setattr__(lab.uploads, "leaves_free_bytes", 2**60)
+    object.__setattr__(lab.uploads.room, "leaves_free_bytes", 2**60)
     write_image(tmp_path / "plate7" / "small.tif", seed=1)
     object.__setattr__(lab.uploads, "max_bytes", 300_000)
     write_noise(tmp_path / "plate7" / "large.tif", 512)
@@ -147,7 +147,7 @@ def test_a_short_disk_here_and_there_and_a_file_that_is_too_large(
         (refused,) = agent.wait_for(lambda record: record.events("failed"))
         assert names_at(lab) == []
 
-        object.__setattr__(lab.uploads, "leaves_free_bytes", 0)
+        object.__setattr__(lab.uploads.room, "leaves_free_bytes", 0)
         assert agent.wait() is ExitCode.WORK_FAILED
 
     assert refused["source_id"] == "large.tif"

@@ -105,12 +105,12 @@ def test_what_has_landed_counts_until_its_file_is_gone(api: Api) -> None:
     send(api, CONTENT)
     api.now += FINISHED_KEPT_S + 1
     api.uploads.sweep()
-    api.uploads.release_removed()
+    api.uploads.room.release_removed()
     assert held(api) == 600
     assert create(api, 600).status_code == 507
 
     landed(api)[0].unlink()
-    api.uploads.release_removed()
+    api.uploads.room.release_removed()
 
     assert held(api) == 0
     assert create(api, 600).status_code == 201
@@ -123,7 +123,7 @@ def test_while_the_folder_is_away_what_was_in_it_counts(api: Api, folder: str) -
     landed(api)[0].rename(api.landing_folder.parent / "elsewhere")
     shutil.rmtree(away)
 
-    api.uploads.release_removed()
+    api.uploads.room.release_removed()
 
     assert held(api) == 600
 
@@ -189,7 +189,7 @@ def test_what_a_killed_server_counted_and_never_began_is_found(api: Api) -> None
     api.store.hold(quota, "0" * 32, 600, now=api.now)
     create(api, 300)
 
-    api.uploads.release_removed()
+    api.uploads.room.release_removed()
 
     assert held(api) == 300
 

@@ -14,6 +14,7 @@ from haste_core.uploads import UploadMetadata
 from haste_server.api.app import create_app
 from haste_server.api.services import Services
 from haste_server.gateway.landing import FolderLandingArea
+from haste_server.gateway.room import UploadRoom
 from haste_server.gateway.uploads import FolderUploads
 from tests.services.wsgi import serving
 
@@ -45,11 +46,11 @@ class Landing:
     creations: list[Environment] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        landing = FolderLandingArea(self.folder, site="hpc")
         self.uploads = FolderUploads(
-            landing=FolderLandingArea(self.folder, site="hpc"),
+            landing=landing,
             arrivals=NOTHING,
-            held=NOTHING,
-            max_bytes=10**11,
+            room=UploadRoom(landing, NOTHING, max_bytes=10**11),
             keep_s=1000,
         )
         services = Services(
