@@ -128,7 +128,7 @@ def test_a_short_disk_here_and_there_and_a_file_that_is_too_large(
     monkeypatch.setattr(sent_images, "JOBS_KEPT", 0)
     object.__setattr__(lab.uploads.room, "leaves_free_bytes", 2**60)
     write_image(tmp_path / "plate7" / "small.tif", seed=1)
-    object.__setattr__(lab.uploads, "max_bytes", 300_000)
+    object.__setattr__(lab.uploads.room, "max_bytes", 300_000)
     write_noise(tmp_path / "plate7" / "large.tif", 512)
 
     with (
@@ -168,7 +168,7 @@ def test_nothing_is_sent_outside_the_hours_nor_twice(
     lab: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sent_images, "JOBS_KEPT", 0)
-    object.__setattr__(lab.uploads, "max_bytes", 300_000)
+    object.__setattr__(lab.uploads.room, "max_bytes", 300_000)
     write_image(tmp_path / "plate7" / "small.tif", seed=1)
     write_noise(tmp_path / "plate7" / "large.tif", 512)
     later = datetime.now() + timedelta(hours=2)
@@ -185,7 +185,7 @@ def test_nothing_is_sent_outside_the_hours_nor_twice(
         assert (names_at(lab), names_here(tmp_path)) == (["small.tif"], ["large.tif"])
 
         # What was refused is tried again at the next start; what was sent is known, though its job has left.
-        object.__setattr__(lab.uploads, "max_bytes", 10**6)
+        object.__setattr__(lab.uploads.room, "max_bytes", 10**6)
         with running_agent(tmp_path, once=True, host=url) as agent:
             assert agent.wait() is ExitCode.DONE
     assert agent.record.events("found") == []
