@@ -10,7 +10,9 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.1
 Found = TypeVar("Found")
 
 
-def wait_for(condition: Callable[[], Found], what: str = "it", *, timeout_s: float = PATIENCE_S) -> Found:
+def wait_for(
+    condition: Callable[[], Found | None], what: str = "it", *, timeout_s: float = PATIENCE_S
+) -> Found:
     """Wait until something is true, and return it; fail if it does not come to pass in time."""
     deadline = time.monotonic() + timeout_s
     pause_s = _FIRST_PAUSE_S

@@ -59,6 +59,7 @@ def test_policies_that_change_while_images_come_lose_and_double_nothing(tmp_path
         microscope = Microscope(plate, lambda: server, count=90)
         microscope.start()
         microscope.wait_for(30)
+        wait_for(lambda: progress(server)["done"] >= 10)  # decided by the first policy
         change(server, "policy", {"policy": split_at(0.3, "B", "A")})
         change(server, "mode", {"mode": "enforce"})
         microscope.wait_for(60)
@@ -97,12 +98,14 @@ def change(server: ServerProcess, what: str, body: dict[str, Any]) -> None:
     assert answer.ok, answer.text
 
 
+def progress(server: ServerProcess) -> dict[str, int]:
+    return dict(server.call("GET", f"/HASTE/stream/{STREAM}").json()["progress"])
+
+
 def is_settled(server: ServerProcess, count: int) -> bool:
-    progress = server.call("GET", f"/HASTE/stream/{STREAM}").json()["progress"]
-    assert progress["failed"] == 0
-    return bool(
-        progress["done"] == count and not progress["to_redecide"] + progress["to_move"] + progress["open"]
-    )
+    now = progress(server)
+    assert now["failed"] == 0
+    return now["done"] == count and not now["to_redecide"] + now["to_move"] + now["open"]
 
 
 def check(plate: Plate, server: ServerProcess, microscope: Microscope, *, border: float) -> None:
