@@ -139,7 +139,7 @@ def check_databases(agent: Agent) -> None:
 
 
 @pytest.mark.slow  # quick: test_central_away_at_the_start_and_kills_of_both_in_mid_file_lose_nothing
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_a_hundred_kills_at_random_lose_nothing_and_send_nothing_twice(tmp_path: Path) -> None:
     logger.info("seed %d", SEED)
     folder, said = tmp_path / "acquisition", tmp_path / "said.txt"
