@@ -77,6 +77,7 @@ def check_report(outcome: Outcome, tiers: Path) -> None:
     assert 'aria-label="Histogram of plls' in outcome.page
 
 
+@pytest.mark.slow
 def test_the_case_study_works_in_little(tmp_path: Path) -> None:
     outcome = follow(tmp_path / "pc", count=40, without="On many machines")
     assert outcome.correlation() < -0.9

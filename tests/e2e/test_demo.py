@@ -235,6 +235,7 @@ def test_demos_that_are_interrupted_at_any_moment_leave_nothing_running(work_dir
         assert "Traceback" not in err, f"after {after_s} s"
 
 
+@pytest.mark.slow  # quick: the same over a broker, in test_distributed.py
 def test_real_images_score_as_their_reference(work_dir: Path, shared_dir: Path) -> None:
     images = shared_dir / "data/images"
     with (images / "index.csv").open(newline="") as file:
