@@ -15,7 +15,7 @@ from haste_apps.agent.following import Following
 from haste_apps.agent.own_server import PIPELINE, OwnServer, local_stream_id
 from haste_apps.agent.sent_images import Departures, SentImages
 from haste_apps.agent.settings import AgentSettings
-from haste_apps.embedded import OwnServerError
+from haste_apps.embedded_server import OwnServerError
 from haste_apps.interruption import Interruption
 from haste_apps.naming import NameCheck
 from haste_apps.output import size_text

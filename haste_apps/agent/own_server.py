@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import yaml
-
 from haste_apps.agent.settings import AgentSettings
-from haste_apps.embedded import START_TIMEOUT_S, EmbeddedServer, OwnServerError
-from haste_client import HasteClient
+from haste_apps.embedded_server import EmbeddedServer, write_pipelines
 from haste_core.errors import ConflictError
 from haste_core.pipelines import Pipeline
 from haste_runtime.locks import try_lock
@@ -63,14 +58,9 @@ class OwnServer(EmbeddedServer):
         super().__init__(
             settings.own_folder / "server",
             roots={ROOT: settings.path.resolve()},
-            environment=_environment(settings),
+            settings=_server_settings(settings),
             whose="agent",
         )
-
-    def connect(self) -> HasteClient:
-        """Open a connection to it."""
-        roots = {ROOT: self._settings.path.resolve()}
-        return HasteClient(self.url, self.token, roots=roots, retry_for_s=10.0)
 
     def wait_until_ready(self, pause: Callable[[float], object]) -> None:
         """Wait until it can work, and its workers can: an image that comes now is begun at once.
@@ -83,17 +73,7 @@ class OwnServer(EmbeddedServer):
             If it takes too long.
         """
         super().wait_until_ready(pause)
-        deadline = time.monotonic() + START_TIMEOUT_S
-        with self.connect() as client:
-            while lacking := _slots(self._settings).keys() - {
-                key for worker in client.workers().workers for key in worker.keys
-            }:
-                self.check()
-                if time.monotonic() > deadline:
-                    keys = " and ".join(sorted(lacking))
-                    late = f"the workers for {keys} did not start within {START_TIMEOUT_S:g} s"
-                    raise OwnServerError(f"{late}:\n{self.last_words()}")
-                pause(0.05)
+        self.wait_for_workers(_slots(self._settings), pause)
 
 
 def local_pipeline(settings: AgentSettings) -> Pipeline:
@@ -132,32 +112,25 @@ def local_stream_id(settings: AgentSettings) -> str:
     return f"{settings.stream_id}.{local_pipeline(settings).sha256[:8]}"
 
 
-def _environment(settings: AgentSettings) -> dict[str, str]:
-    folder = settings.own_folder / "pipelines"
-    folder.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(local_pipeline(settings).to_json(), sort_keys=False)
-    (folder / f"{PIPELINE}.yaml").write_text(text, encoding="utf-8")
-    told: dict[str, Any] = {
-        "PIPELINES_DIR": str(folder),
-        "MAX_ATTEMPTS": _MOST_ATTEMPTS,
-        "MAX_LOST": _MOST_ATTEMPTS,
-        "MAX_RETRY_DELAY_S": _RETRY_DELAY_S,
-        "SHUTDOWN_S": _SHUTDOWN_S,
-        "LEASE_S": _LEASE_S,
-        "LOG_LEVEL": settings.log_level,
-        "DESTINATION": _destination(settings),
-        **_sharing(settings),
-    }
+def _server_settings(settings: AgentSettings) -> dict[str, Any]:
+    pipelines = write_pipelines([local_pipeline(settings)], settings.own_folder / "pipelines")
     return {
-        f"HASTE_{name}": value if isinstance(value, str) else json.dumps(value)
-        for name, value in told.items()
+        "pipelines_dir": str(pipelines),
+        "max_attempts": _MOST_ATTEMPTS,
+        "max_lost": _MOST_ATTEMPTS,
+        "max_retry_delay_s": _RETRY_DELAY_S,
+        "shutdown_s": _SHUTDOWN_S,
+        "lease_s": _LEASE_S,
+        "log_level": settings.log_level,
+        "destination": _destination(settings),
+        **_sharing(settings),
     }
 
 
 def _sharing(settings: AgentSettings) -> dict[str, Any]:
     """Say how the two kinds of tasks share this computer, and in which order they go."""
     slots = _slots(settings)
-    return {"WORKERS": 0, "SLOTS": slots, "SELECTORS": dict.fromkeys(slots, "edge")}
+    return {"workers": 0, "slots": slots, "selectors": dict.fromkeys(slots, "edge")}
 
 
 def _slots(settings: AgentSettings) -> dict[str, int]:

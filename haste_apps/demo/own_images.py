@@ -6,13 +6,13 @@ from pathlib import Path
 
 from haste_apps.demo.outcome import show_end
 from haste_apps.demo.workspace import prepare_work_dir
-from haste_apps.embedded import EmbeddedServer
+from haste_apps.embedded_server import EmbeddedServer
 from haste_apps.interruption import Interruption
 from haste_apps.output import as_called, say
 from haste_apps.reporting.reporting import write_page
 from haste_apps.suspicions import suspicions
 from haste_apps.tables import show_tiers
-from haste_client import HasteClient, InvalidError, Problem, Submission
+from haste_client import InvalidError, Problem, Submission
 from haste_client.directory import Selection, scan
 from haste_runtime.exit_codes import ExitCode
 
@@ -53,7 +53,7 @@ def score_own_images(
 
         def work() -> ExitCode:
             server.wait_until_ready(interruption.pause)
-            with HasteClient(server.url, server.token, roots=roots) as client:
+            with server.connect() as client:
                 submission = client.submit_directory(
                     images, pipeline=PIPELINE, pattern=pattern, mode="observe", progress=True
                 )

@@ -11,7 +11,7 @@ from haste_apps.demo.outcome import show_end
 from haste_apps.demo.stages import StageDisplay
 from haste_apps.demo.verdict import Truth, faults, mean_defocus_by_tier
 from haste_apps.demo.workspace import prepare_work_dir
-from haste_apps.embedded import EmbeddedServer
+from haste_apps.embedded_server import EmbeddedServer
 from haste_apps.exits import RunFailedError
 from haste_apps.interruption import Interruption
 from haste_apps.output import as_called, say
@@ -66,7 +66,7 @@ def run_simulated(
 
         def work() -> ExitCode:
             server.wait_until_ready(interruption.pause)
-            with HasteClient(server.url, server.token, roots={"demo": images}) as client:
+            with server.connect() as client:
                 results = _acquire(client, microscope, server, count=count, interruption=interruption)
                 exit_code = _conclude(client, results, folder, as_json=as_json, interruption=interruption)
             if keep:

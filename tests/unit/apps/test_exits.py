@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 import typer
 
-from haste_apps import embedded
+from haste_apps import embedded_server
 from haste_apps.demo.simulated import DemoStuckError
-from haste_apps.embedded import EmbeddedServer, OwnServerError
+from haste_apps.embedded_server import EmbeddedServer, OwnServerError
 from haste_apps.exits import explained_errors
 from haste_client import ServerError
 from haste_core.errors import InvalidError, OutcomeUnknownError, Problem, TransientError
+
+ENDS_AT_ONCE = "/bin/false" if sys.platform != "win32" else "where"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,9 @@ def test_exit_code_says_what_a_script_may_do(error: BaseException, code: int) ->
 def test_server_that_does_not_start_is_no_wrong_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(embedded.sys, "executable", "/bin/false" if sys.platform != "win32" else "where")
+    monkeypatch.setattr(
+        embedded_server.sys, "executable", "/bin/false" if sys.platform != "win32" else "where"
+    )
     started = EmbeddedServer(tmp_path / "s", roots={})
     with pytest.raises(typer.Exit) as ended, explained_errors(), started:
         started.wait_until_ready(time.sleep)
@@ -44,7 +48,9 @@ def test_server_that_does_not_start_is_no_wrong_usage(
 def test_address_of_a_server_that_a_killed_program_left_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded.sys, "executable", "/bin/false" if sys.platform != "win32" else "where")
+    monkeypatch.setattr(
+        embedded_server.sys, "executable", "/bin/false" if sys.platform != "win32" else "where"
+    )
     left = EmbeddedServer(tmp_path / "s", roots={})
     with EmbeddedServer(tmp_path / "s", roots={}) as started:
         left.url_file.write_text("http://127.0.0.1:9")
