@@ -14,10 +14,10 @@ SHARED_OUT := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # More options or test files for pytest, as in: make test ARGS='-k tier tests/unit'
 ARGS :=
 
-.PHONY: help demo test test-all lint style layout types imports format dev lock clean
+.PHONY: help demo test test-all lint style layout types imports format screenshots dev lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(BASE) ## Score and tier a simulated experiment, with nothing else installed
 	$(BIN)/haste demo
@@ -49,6 +49,10 @@ imports: $(DEV)
 format: $(DEV) ## Lay the code out and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+screenshots: $(TEST) ## Take the pictures of the pages in docs/images anew (two minutes)
+	@tools/install_test_services.sh
+	$(BIN)/python -m tests.browser.screenshots docs/images
 
 dev: $(DEV) ## Set up for development, with the hooks that check each commit
 	$(BIN)/pre-commit install

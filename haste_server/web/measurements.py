@@ -27,7 +27,14 @@ from haste_server.web.tiers import swatch
 READ = 4000  # images
 POINTS_SHOWN = 1000
 PLATES_SHOWN = 6
-_HOUR_S, _DAY_S = 3600.0, 86_400.0
+_MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
+_UNITS = (
+    (2 * _MINUTE_S, 1.0, "seconds"),
+    (2 * _HOUR_S, _MINUTE_S, "minutes"),
+    (3 * _DAY_S, _HOUR_S, "hours"),
+    (math.inf, _DAY_S, "days"),
+)
+"""Up to which span of time an axis has which unit."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +70,7 @@ def measurements(stream_id: str) -> Response:
         names=names,
         feature=feature,
         histogram=_histogram(images, feature, {line.tier: line.colour for line in now.tiers}),
-        courses=[
-            course for course in (_over_index(images, pipeline), _over_time(images, pipeline)) if course
-        ],
+        courses=_courses(images, pipeline),
         plates=plates[:PLATES_SHOWN],
         more_plates=len(plates[PLATES_SHOWN:]),
         lines=now.tiers,
@@ -100,6 +105,11 @@ def _histogram(images: Iterable[SampledImage], feature: str, colours: Mapping[st
     return draw_histogram(groups, colours=colours, name=feature) if any(groups.values()) else None
 
 
+def _courses(images: Sequence[SampledImage], pipeline: Pipeline) -> dict[str, Markup]:
+    drawn = {"the stream": _over_index(images, pipeline), "time": _over_time(images, pipeline)}
+    return {over: course for over, course in drawn.items() if course is not None}
+
+
 def _over_index(images: Sequence[SampledImage], pipeline: Pipeline) -> Markup | None:
     placed = [(float(image.index), image) for image in images if image.index is not None]
     return _course(placed, "number of the image", pipeline)
@@ -110,8 +120,7 @@ def _over_time(images: Sequence[SampledImage], pipeline: Pipeline) -> Markup | N
         return None
     first = min(image.taken_at for image in images)
     span = max(image.taken_at for image in images) - first
-    unit, name = (60.0, "minutes") if span < 2 * _HOUR_S else (_HOUR_S, "hours")
-    unit, name = (unit, name) if span < 3 * _DAY_S else (_DAY_S, "days")
+    unit, name = next((unit, name) for longest, unit, name in _UNITS if span < longest)
     placed = [((image.taken_at - first) / unit, image) for image in images]
     return _course(placed, f"{name} since the first image", pipeline)
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_pl
 from scipy.ndimage import gaussian_filter
 
 from tests.e2e.server_process import ServerProcess, running_server
-from tests.services.browser import find_browser
+from tests.services.browser import launch
 from tests.waiting import wait_for
 
 STREAM = "plate7"
@@ -94,9 +94,7 @@ def is_decided(server: ServerProcess, stream_id: str) -> bool:
 def browser() -> Iterator[Browser]:
     """Return a Chromium without windows: one for all tests of a file."""
     with sync_playwright() as playwright:
-        # Tests may run as root, in a container that has no /dev/shm to speak of.
-        options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        started = playwright.chromium.launch(executable_path=find_browser(), args=options)
+        started = launch(playwright)
         yield started
         started.close()
 

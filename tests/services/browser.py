@@ -1,4 +1,4 @@
-"""Where the browser is that the tests of the pages look with."""
+"""The browser that the tests of the pages look with: where it is, and how it is started."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.services.programs import ProgramMissingError
+
+if TYPE_CHECKING:  # whoever only asks where the browser is need not have it
+    from playwright.sync_api import Browser, Playwright
 
 BROWSER_VARIABLE = "HASTE_TEST_BROWSER"
 
@@ -18,6 +22,13 @@ _ADVICE = (
     ".venv/bin/playwright install --with-deps chromium-headless-shell, or name the program in "
     f"{BROWSER_VARIABLE}."
 )
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start a Chromium without windows."""
+    # Tests may run as root, in a container that has no /dev/shm to speak of.
+    options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+    return playwright.chromium.launch(executable_path=find_browser(), args=options)
 
 
 def find_browser(environ: Mapping[str, str] = os.environ) -> str:

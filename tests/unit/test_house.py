@@ -1,6 +1,7 @@
 """The house rules that no linter checks."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,13 @@ def test_every_pin_is_one_exact_version() -> None:
     pins = [line for line in lines if not line.startswith("#")]
     assert len(pins) > 30
     assert all("==" in pin and " " not in pin.partition(";")[0].strip() for pin in pins)
+
+
+def test_pictures_that_readers_are_shown_are_there_and_small() -> None:
+    pages = [_REPOSITORY / "README.md", *_REPOSITORY.glob("docs/*.md")]
+    shown = {
+        page.parent / name for page in pages for name in re.findall(r"!\[.+?\]\(([^)]+)\)", page.read_text())
+    }
+    assert {path.name for path in shown} >= {"stream.png", "edge.png", "measurements.png"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in shown)
+    assert sum(path.stat().st_size for path in shown) < 600_000
