@@ -14,6 +14,7 @@ from haste_apps.connecting import RETRY_FOR_S, quiet_libraries
 from haste_apps.connecting import with_client as _with_client
 from haste_apps.deciding.commands import explain, mode, pin, policy, recall, unpin, verify
 from haste_apps.demo.workspace import DEFAULT_WORK_DIR
+from haste_apps.doctor.commands import doctor
 from haste_apps.exits import explained_errors
 from haste_apps.interruption import Interruption, interruptible
 from haste_apps.measuring.commands import calibrate, evaluate, score
@@ -366,6 +367,7 @@ def simulate(
 
 
 for command in (
+    doctor,
     streams,
     complete,
     alerts,

@@ -14,6 +14,9 @@ from typing import IO, Any
 _WIDEST = 10_000
 """Characters of a line, where no terminal sets a limit."""
 
+_USUAL = 80
+"""Of a terminal that does not tell."""
+
 
 def say(message: str) -> None:
     """Tell the user something, on stderr."""
@@ -35,6 +38,23 @@ def without_nothing(value: Any) -> Any:
 def print_line(text: str) -> None:
     """Print one line of data on stdout."""
     print(text, flush=True)  # noqa: T201
+
+
+def line_width(file: IO[str] | None = None) -> int:
+    """Tell how many characters a line may have: as ``COLUMNS`` says, or as wide as the terminal is.
+
+    Parameters
+    ----------
+    file : text file, optional
+        Where the line goes; default: stdout. A file or a pipe takes lines of any length.
+    """
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size((file or sys.stdout).fileno()).columns or _USUAL
+    except (OSError, ValueError):
+        return _WIDEST
 
 
 def print_table(

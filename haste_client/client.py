@@ -23,8 +23,7 @@ from haste_client.bulk_actions import TaskChoice, act_on_many
 from haste_client.connection import Connection
 from haste_client.deciding import DecisionCalls
 from haste_client.directory import Selection, scan, stream_id_for
-from haste_client.errors import OutageError
-from haste_client.liveness import Readiness, WorkersAnswer
+from haste_client.liveness import LivenessCalls
 from haste_client.naming import Naming
 from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
@@ -40,7 +39,7 @@ _STATE_WORDS = ("open", "done", "failed")
 _PAGE = 1000
 
 
-class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls, TokenCalls, AuditCalls):
+class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls, TokenCalls, AuditCalls, LivenessCalls):
     """Talks with one HASTE server.
 
     Parameters
@@ -81,11 +80,6 @@ class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls, TokenCalls
         self.sidecars = settings.sidecars
         secret = settings.token.get_secret_value() if settings.token else None
         self._connection = Connection(settings.server_url, token=secret, retry_for_s=retry_for_s)
-
-    @property
-    def url(self) -> str:
-        """The server's address."""
-        return self._connection.url
 
     def close(self) -> None:
         """Close the connections."""
@@ -361,15 +355,3 @@ class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls, TokenCalls
         place = self._connection.send_file(path, metadata=said).place
         assert place is not None  # no job was asked for, so it is where it was sent to
         return Place.model_validate(place.model_dump(exclude_none=True))
-
-    def workers(self) -> WorkersAnswer:
-        """Fetch who works, and what waits for whom."""
-        return WorkersAnswer.model_validate(self._connection.get("/HASTE/workers/"))
-
-    def check_ready(self, *, once: bool = False) -> Readiness:
-        """Ask whether all works, `once` or with the usual patience; OutageError names what does not."""
-        get = self._connection.get_once if once else self._connection.get
-        try:
-            return Readiness.model_validate(get("/readyz"))
-        except OutageError as error:
-            raise OutageError(f"the HASTE server at {self.url} cannot work now: {error}") from error

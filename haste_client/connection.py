@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -107,6 +108,26 @@ class Connection:
         """Ask for the state of this moment: an outage is told at once, not waited for."""
         return self._call("GET", path)
 
+    def look(self, path: str, *, also: Container[int] = ()) -> tuple[Any, float | None]:
+        """Ask once for the state of this moment.
+
+        Parameters
+        ----------
+        path : str
+        also : container of int
+            HTTP statuses that come with an answer in JSON, too.
+
+        Returns
+        -------
+        answer : object
+        sent_at : float, optional
+            By the server's clock, in whole seconds since 1970; None if it does not tell.
+        """
+        response = self._request("GET", path)
+        if not response.ok and (response.status_code not in also or not _problem_document(response)):
+            raise _error_of(response)
+        return _json_of(response), _sent_at(response)
+
     def pages(
         self, path: str, name: str, *, limit: int, params: Mapping[str, Any] | None = None
     ) -> Iterator[Any]:
@@ -183,6 +204,12 @@ class Connection:
         return _json_of(self._respond(method, path, **arguments))
 
     def _respond(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        response = self._request(method, path, **arguments)
+        if not response.ok:
+            raise _error_of(response)
+        return response
+
+    def _request(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:
             response = self._session.request(method, self.url + path, timeout=TIMEOUTS_S, **arguments)
         except requests.exceptions.SSLError as error:
@@ -197,8 +224,6 @@ class Connection:
         except requests.RequestException as error:
             raise InvalidError([Problem("url", f"{self.url!r} is no server's address: {error}")]) from error
         self._has_answered = True
-        if not response.ok:
-            raise _error_of(response)
         return response
 
     @property
@@ -219,6 +244,13 @@ def _json_of(response: requests.Response) -> Any:
     except requests.exceptions.JSONDecodeError as error:
         what = f"{response.url} answered something that is not JSON; is this a HASTE server?"
         raise InvalidError([Problem("url", what)]) from error
+
+
+def _sent_at(response: requests.Response) -> float | None:
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
 
 
 def _error_of(response: requests.Response) -> HasteError:

@@ -10,12 +10,14 @@ class ServerUnreachableError(TransientError):
 
     Attributes
     ----------
+    url, reason : str
     was_connected : bool
         True if only the answer may be missing, and what was asked for may be done.
     """
 
     def __init__(self, url: str, reason: str, *, was_connected: bool = False) -> None:
         self.url = url
+        self.reason = reason
         self.was_connected = was_connected
         super().__init__(
             f"HASTE server at {url} does not answer: {reason}; is it running? Start it with haste-server"

@@ -11,8 +11,8 @@ from pydantic import AnyHttpUrl, BaseModel, ConfigDict, SecretStr, field_validat
 from haste_client.sidecars import SidecarRules
 from haste_core.errors import InvalidError, Problem
 from haste_core.routing import Roots
-from haste_runtime.configuration import gather
-from haste_runtime.served import token_of
+from haste_runtime.configuration import Gathered, gather
+from haste_runtime.served import address_file, token_of
 
 CONFIG_VARIABLE = "HASTE_CLIENT_CONFIG"
 DEFAULT_SERVER_URL = "http://127.0.0.1:5510"
@@ -94,13 +94,28 @@ def load_settings(
     InvalidError
         With every setting that is wrong.
     """
-    path = config_path()
-    given = {"server_url": url, "token": token}
-    settings = gather(ClientSettings, path if path.is_file() else None, given).settings
-    if settings.token is None:
-        own = token_of(settings.server_url)  # of a server that this user has started here without any
-        settings = settings.model_copy(update={"token": None if own is None else SecretStr(own)})
+    settings = gather_settings(url=url, token=token).settings
     return settings if roots is None else _with_roots(settings, roots)
+
+
+def gather_settings(*, url: str | None = None, token: str | None = None) -> Gathered[ClientSettings]:
+    """Combine arguments, environment, file and defaults, and tell where each setting came from.
+
+    Raises
+    ------
+    InvalidError
+        With every setting that is wrong.
+    """
+    path = config_path()
+    gathered = gather(ClientSettings, path if path.is_file() else None, {"server_url": url, "token": token})
+    settings = gathered.settings
+    if settings.token is not None:
+        return gathered
+    own = token_of(settings.server_url)  # of a server that this user has started here without any
+    if own is None:
+        return gathered
+    told = settings.model_copy(update={"token": SecretStr(own)})
+    return Gathered(told, {**gathered.origins, "token": str(address_file(settings.server_url))})
 
 
 def _with_roots(settings: ClientSettings, roots: Mapping[str, str | Path]) -> ClientSettings:

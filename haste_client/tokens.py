@@ -51,6 +51,32 @@ class NewTokenAnswer(TokenAnswer):
     secret: SecretStr
 
 
+class OwnTokenAnswer(BaseModel):
+    """What the token that asks is good for.
+
+    Attributes
+    ----------
+    name : str
+        In parentheses where it is none that was made by the API.
+    scopes : tuple of str
+        With those that they include.
+    projects : tuple of str, optional
+        None: all.
+    expires_at : float, optional
+        Seconds since 1970. None: never.
+    is_asked_for : bool
+        False: the server lets everybody do everything.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    scopes: tuple[str, ...]
+    projects: tuple[str, ...] | None = None
+    expires_at: float | None = None
+    is_asked_for: bool
+
+
 class TokenCalls:
     """The calls of `HasteClient` that are about tokens; they need one of scope ``admin``."""
 
@@ -100,6 +126,10 @@ class TokenCalls:
         """Go through all tokens, revoked ones included."""
         for token in self._connection.pages("/HASTE/tokens/", "tokens", limit=_PAGE):
             yield TokenAnswer.model_validate(token)
+
+    def own_token(self) -> OwnTokenAnswer:
+        """Tell what this client's token is good for."""
+        return OwnTokenAnswer.model_validate(self._connection.get("/HASTE/tokens/own"))
 
     def revoke_token(self, name: str) -> TokenAnswer:
         """Let a token open nothing any more; raises NotFoundError if there is none of this name."""

@@ -252,6 +252,11 @@ class Presence(_Message):
         It takes no more tasks.
     tasks_per_s : dict of str
         How many tasks came to an end, by key, over the last minute; keys without any are left out.
+    version : str
+        Of the worker's software; empty: not told.
+    tiers : dict of str
+        Whether objects can be put to the tiers that it knows, by name: empty if they can, or what is in the
+        way. Those that it has not tried yet are left out.
     sent_at : float
         By the worker's clock, seconds since 1970.
     """
@@ -265,4 +270,6 @@ class Presence(_Message):
     held: tuple[HeldAttempt, ...] = ()
     leaving: bool = False
     tasks_per_s: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    version: str = ""
+    tiers: dict[str, str] = Field(default_factory=dict)
     sent_at: float

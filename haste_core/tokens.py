@@ -68,6 +68,8 @@ class Caller:
         None: of the settings, or without a token.
     upload_quota : UploadQuota, optional
         What its uploads may hold. None: what the disk takes.
+    expires_at : float, optional
+        When its token opens nothing any more, seconds since 1970. None: never.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Caller:
     projects: tuple[str, ...] | None = None
     token_id: int | None = None
     upload_quota: UploadQuota | None = None
+    expires_at: float | None = None
 
     def may(self, wanted: frozenset[Scope]) -> bool:
         """Tell whether it has one of these scopes."""
@@ -133,7 +136,12 @@ class TokenRecord(NewToken):
     def caller(self) -> Caller:
         """Who shows it."""
         return Caller(
-            self.name, included(self.scopes), self.projects, self.token_id, upload_quota=self._upload_quota
+            self.name,
+            included(self.scopes),
+            self.projects,
+            self.token_id,
+            upload_quota=self._upload_quota,
+            expires_at=self.expires_at,
         )
 
     @property

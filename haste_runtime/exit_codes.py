@@ -9,7 +9,9 @@ class ExitCode(IntEnum):
     """Exit codes of all programs; server and worker know DONE, USAGE and TRY_AGAIN."""
 
     DONE = 0
-    WORK_FAILED = 1  # it ran, but some images failed, or the server did at this request
+    WORK_FAILED = (
+        1  # it ran, but some images failed, or the server did at this request, or something is wrong
+    )
     USAGE = 2  # what was asked for cannot be done
     TRY_AGAIN = 5  # server, broker or database are away; a later run continues
     INTERRUPTED = 130  # Ctrl-C, as shells have it

@@ -11,6 +11,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.metadata import version
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -21,12 +23,15 @@ from haste_core.errors import PermanentError
 from haste_core.messages import AttemptKey, Outcome, Presence, TaskMessage, TaskResult
 from haste_core.ports import TaskDelivery, WorkerTransport
 from haste_core.routing import Route
+from haste_core.task_changes import DECIDED_KEY
 from haste_runtime.garbage import collect_seldom
 from haste_workers.attempts import Attempt, AttemptBook, key_of, time_limit_s
 from haste_workers.children import ChildPlan
 from haste_workers.pace import Pace
 from haste_workers.pool import ChildPool
 from haste_workers.settings import WorkerSettings
+from haste_workers.tiers.by_name import open_tier
+from haste_workers.tiers.trials import TierTrials
 
 _log = structlog.get_logger(__name__)
 
@@ -67,6 +72,8 @@ class Runner:
         self._pool = ChildPool(plan, size=settings.concurrency, listener=self)
         self._book = AttemptBook()
         self._pace = Pace()
+        self._version = version("haste-server")
+        self._tier_trials = _trials(settings, handlers)
         self._inbox: deque[TaskDelivery] = deque()
         self._unwanted: deque[AttemptKey] = deque()
         self._wake_receiver, self._wake_sender = Pipe(duplex=False)
@@ -312,6 +319,14 @@ class Runner:
                 held=tuple(attempt.held() for attempt in self._book.held.values()),
                 leaving=self._leaving,
                 tasks_per_s=self._pace.per_s(),
+                version=self._version,
+                tiers=self._tier_trials.troubles(),
                 sent_at=time.time(),
             )
         )
+
+
+def _trials(settings: WorkerSettings, handlers: Mapping[str, str]) -> TierTrials:
+    """Try the tiers of a worker that puts objects to them."""
+    tiers = settings.tiers if DECIDED_KEY in handlers else {}
+    return TierTrials({name: partial(open_tier, name, tiers, work_dir=settings.work_dir) for name in tiers})

@@ -299,6 +299,10 @@ class WorkerAnswer(BaseModel):
         description="By key: tasks that came to an end, over the last minute."
     )
     seen_s_ago: float
+    clock_ahead_s: float = Field(
+        description="By how much its clock is ahead of the server's, less the time that its heartbeat took."
+    )
+    version: str = Field(description="Of its software; empty if it does not tell.")
     current: list[CurrentAttempt]
 
 

@@ -125,6 +125,30 @@ class TrashedAnswer(BaseModel):
     marked: bool = Field(description="Its deletion was asked for and is under way.")
 
 
+class TriedTierAnswer(BaseModel):
+    """What one worker says of a tier."""
+
+    worker_id: str
+    host: str
+    site: str
+    is_writable: bool
+    trouble: str = Field(description="What is in the way; empty if nothing is.")
+
+
+class TierAnswer(BaseModel):
+    """A tier that policies may name."""
+
+    tier: str
+    is_trash: bool
+    workers: list[TriedTierAnswer] = Field(description="Live ones that have tried to write to it.")
+
+
+class TiersAnswer(BaseModel):
+    """All tiers."""
+
+    tiers: list[TierAnswer]
+
+
 class TrashPage(BaseModel):
     """A part of what lies in a trash; `next` is the cursor of the following part."""
 

@@ -32,6 +32,8 @@ _OPERATIONS: Mapping[Wanted, str] = {
         pages.preview_policy pages.stream pages.streams pages.workers
         streams.list_streams streams.mode streams.pipelines streams.show streams.sources
         tasks.show
+        tiers.list_tiers
+        tokens.own
         trashes.trashed
         workers.show
     """,

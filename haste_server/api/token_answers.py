@@ -30,6 +30,16 @@ class NewTokenAnswer(TokenAnswer):
     secret: str = Field(description="What to show as a bearer token. It is told this once.")
 
 
+class OwnTokenAnswer(BaseModel):
+    """What the token that asks is good for."""
+
+    name: str = Field(description="In parentheses where it is none that was made by this API.")
+    scopes: list[Scope] = Field(description="With those that they include.")
+    projects: list[str] | None = Field(description="Null: all.")
+    expires_at: float | None = Field(description="Null: never.")
+    is_asked_for: bool = Field(description="False: the server lets everybody do everything.")
+
+
 class TokensPage(BaseModel):
     """A part of the list of tokens."""
 

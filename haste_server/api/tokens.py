@@ -14,8 +14,8 @@ from haste_server.api.answers import Shown
 from haste_server.api.bodies import WantedToken
 from haste_server.api.parameters import PageQuery, TokenPath
 from haste_server.api.problems import documented
-from haste_server.api.services import services
-from haste_server.api.token_answers import NewTokenAnswer, TokenAnswer, TokensPage
+from haste_server.api.services import present_caller, services
+from haste_server.api.token_answers import NewTokenAnswer, OwnTokenAnswer, TokenAnswer, TokensPage
 
 _SECRET_BYTES = 32  # nobody can guess them, so that their hash needs no salt and no slowness
 
@@ -57,6 +57,25 @@ def list_tokens(query: PageQuery) -> Shown:
     """List all tokens, without their secrets."""
     page = services().tokens.tokens(cursor=query.cursor, limit=query.limit)
     return {"tokens": [_show(record) for record in page.items], "next": page.next}
+
+
+@blueprint.get(
+    "/tokens/own",
+    summary="Show the token that asks",
+    description="What it is good for. Also where the server asks for none: `is_asked_for` is false then.",
+    responses={200: OwnTokenAnswer},
+)
+def own() -> Shown:
+    """Tell who asks what their token is good for."""
+    caller = present_caller()
+    assert caller is not None  # no request comes here that was not admitted
+    return {
+        "name": caller.name,
+        "scopes": sorted(scope.value for scope in caller.scopes),
+        "projects": None if caller.projects is None else list(caller.projects),
+        "expires_at": caller.expires_at,
+        "is_asked_for": services().token is not None,
+    }
 
 
 @blueprint.post(

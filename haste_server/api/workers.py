@@ -70,6 +70,8 @@ def _show_worker(view: WorkerView, now: float) -> dict[str, Any]:
         "busy": len(current),
         "tasks_per_s": presence.tasks_per_s,
         "seen_s_ago": max(0.0, now - view.seen_at),
+        "clock_ahead_s": presence.sent_at - view.seen_at,
+        "version": presence.version,
         "current": current,
     }
 

@@ -25,6 +25,8 @@ from haste_workers.naming import marked, stored_name
 from haste_workers.removing import has_changed
 from haste_workers.tiers.storage import StoredObject, not_covered
 
+_TRIAL_NAME = ".haste-trial"  # no stream's name starts with a dot
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -178,6 +180,9 @@ class ObjectStore(Protocol):
     def remove(self, key: str) -> None:
         """Remove an object; that there is none is fine."""
 
+    def try_writing(self, key: str) -> None:
+        """Begin to store an object of this name, and take it back."""
+
 
 class ObjectTierStorage:
     """Keeps each object as ``<prefix>/<stream_id>/<source_id>``, marked with its hash where that is safer.
@@ -237,6 +242,10 @@ class ObjectTierStorage:
             f"{self._store.url_of(f'{self._prefix}{name}')} and its other names are taken by other content; "
             "look at them"
         )
+
+    def try_writing(self) -> None:
+        """Begin to store an object, and take it back; see `TierStorage.try_writing`."""
+        self._store.try_writing(f"{self._prefix}{_TRIAL_NAME}")
 
     def covers(self, url: str) -> bool:
         """Tell whether a URL names something in the tier; see `TierStorage.covers`."""

@@ -36,6 +36,8 @@ from haste_workers.tiers.storage import StoredObject, not_covered
 STAGING = ".haste-incoming"
 _MAY_NOT_WRITE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _RIGHTS = "let the worker's user write there (and read the file), then `haste retry` it"
+_TRIAL = bytes(4096)  # a full disk may still take an empty file
+_TRIAL_NAME = Path("a file")  # as errors name it
 
 
 class PosixTierStorage:
@@ -73,14 +75,27 @@ class PosixTierStorage:
 
     def _put(self, source: Path, name: PurePosixPath, sha256: str | None) -> StoredObject:
         try:
-            if self._may_make:
-                self._make_folder(self._root)
-            self._check_root()
+            self._be_there()
             return self._already_there(source, name, sha256) or self._copy_in(source, name, sha256)
         except CopyDamagedError as error:
             raise TransientError(f"{error}; the disk of the tier {self._root} may be failing") from error
         except OSError as error:
             raise self._explained(error, source) from error
+
+    def try_writing(self) -> None:
+        """Write a small file where copies begin, and remove it; see `TierStorage.try_writing`."""
+        staging = self._root / STAGING
+        trial = staging / f"{secrets.token_hex(16)}.part"
+        try:
+            self._be_there()
+            staging.mkdir(exist_ok=True)
+            try:
+                trial.write_bytes(_TRIAL)
+                self._give_rights(trial, self._mode)
+            finally:
+                trial.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._explained(error, _TRIAL_NAME) from error
 
     def covers(self, url: str) -> bool:
         """Tell whether a URL names something in the tier; see `TierStorage.covers`."""
@@ -126,6 +141,11 @@ class PosixTierStorage:
         self._check_root()
         self._refuse_detour(path)
         return path
+
+    def _be_there(self) -> None:
+        if self._may_make:
+            self._make_folder(self._root)
+        self._check_root()
 
     def _check_root(self) -> None:
         if not self._root.is_dir():

@@ -95,6 +95,12 @@ class S3Store:
         with self._explained(key):
             self._client.delete_object(**self._named(key))
 
+    def try_writing(self, key: str) -> None:
+        """Begin an object in parts, and give it up: that asks for the same right, and leaves no version."""
+        with self._explained(key):
+            begun = self._client.create_multipart_upload(**self._named(key))
+            self._client.abort_multipart_upload(**self._named(key), UploadId=begun["UploadId"])
+
     def _head(self, key: str) -> Any:
         try:
             return self._client.head_object(**self._named(key), ChecksumMode="ENABLED")

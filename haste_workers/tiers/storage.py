@@ -77,6 +77,15 @@ class TierStorage(Protocol):
             As of `put`.
         """
 
+    def try_writing(self) -> None:
+        """Find out whether objects can be put here now; nothing that anybody could take for one is left.
+
+        Raises
+        ------
+        TransientError, PermanentError
+            As `put` would, with what is in the way.
+        """
+
     def covers(self, url: str) -> bool:
         """Tell whether a URL names something in the tier, be it there or not."""
 

@@ -82,6 +82,12 @@ class SwiftStore:
             if query is not None and self._head(key) is not None:  # only its answer's body tells of failures
                 raise TransientError(f"{self.url_of(key)} cannot be removed wholly now")
 
+    def try_writing(self, key: str) -> None:
+        """Store an empty object, and delete it."""
+        with self._explained(key):
+            self._put(key, b"")
+        self.remove(key)
+
     def _head(self, key: str) -> Any:
         try:
             return self._client.head_object(self._tier.container, key)

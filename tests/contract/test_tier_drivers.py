@@ -63,6 +63,16 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def test_trying_to_write_leaves_nothing(area: TierBench, source: Path) -> None:
+    before = area.outside()
+    for _ in range(2):
+        opened(area.tier).try_writing()
+    assert (area.names(), area.outside()) == (set(), before)
+    opened(area.tier).put(source, stream_id="plate7", source_id="A01.tif")
+    opened(area.tier).try_writing()
+    assert area.names() == {"plate7/A01.tif"}
+
+
 class TestPut:
     def test_content_is_there_and_the_source_stays(self, area: TierBench, source: Path) -> None:
         before = source.read_bytes()

@@ -113,6 +113,8 @@ class TestConnections:
         away = remote.tier.model_copy(update={setting: f"http://127.0.0.1:{free_port()}"})
         with pytest.raises(TransientError, match="cannot be reached now"):
             opened(away).put(small, stream_id="s", source_id="a.tif")
+        with pytest.raises(TransientError, match="cannot be reached now"):
+            opened(away).try_writing()
 
 
 class TestRefusals:
@@ -122,6 +124,8 @@ class TestRefusals:
             with pytest.raises(PermanentError, match=r"bucket|container") as caught:
                 opened(remote.tier).put(source, stream_id="s", source_id="a.tif")
             assert "correct `" in str(caught.value)
+        with pytest.raises(PermanentError, match="correct `"):
+            opened(remote.tier).try_writing()
 
     @pytest.mark.parametrize("wrong", ["user", "key"])
     def test_wrong_right_is_told_without_the_secret(
@@ -135,6 +139,8 @@ class TestRefusals:
             opened(tier).put(small, stream_id="s", source_id="a.tif")
         assert "s/a" in str(caught.value)
         assert ("hush" in str(caught.value)) <= (wrong == "user")
+        with pytest.raises(PermanentError):
+            opened(tier).try_writing()
         with pytest.raises(SourceDeniedError):
             fetch(f"{remote.url}/s/a.tif", tmp_path, Access(buckets={}, tiers=[tier]))
         assert remote.names() == set()

@@ -23,6 +23,7 @@ PAGES_OF_COMMANDS = {
     "docs/calibration.md",
     "docs/decisions-and-policies.md",
     "docs/distributed.md",
+    "docs/doctor.md",
     "docs/configuration.md",
     "docs/handlers.md",
     "docs/names.md",
@@ -85,6 +86,8 @@ def test_readme_and_rest_work_as_they_stand_there(tmp_path: Path) -> None:
         assert len(list(folder.glob("server/tiers/*/**/*.tif"))) == 2
         assert "data:image/jpeg" in (folder / "plate7.html").read_text()
         (folder / "plate7.html").unlink()
+        readme.follow("docs/doctor.md")
+        assert json.loads(readme.said[-1])["well"]
         readme.follow("docs/report.md")
         assert len((folder / "plate7-images.csv").read_text().splitlines()) == 1 + 2
         readme.follow("docs/tokens.md")

@@ -172,6 +172,8 @@ HEADERS: dict[str, dict[str, str]] = {
 # Not of a project, or a name is taken, which is told.
 ANSWERS = {
     "streams.pipelines": 200,
+    "tiers.list_tiers": 200,
+    "tokens.own": 200,
     "streams.create": 409,
     "jobs.submit": 400,
     "uploads.create": 409,

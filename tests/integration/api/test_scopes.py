@@ -238,3 +238,18 @@ def test_the_servers_own_workers_may_read_and_upload_only(guarded: Api) -> None:
 def test_the_token_of_the_own_workers_opens_no_pages(guarded: Api) -> None:
     answer = guarded.client.post("/login", data={"token": work_token_of(TOKEN)})
     assert answer.status_code == 403
+
+
+def test_a_token_is_told_what_it_is_good_for(guarded: Api, api: Api) -> None:
+    shown = give(guarded, "pc", Scope.SUBMIT, expires_at=guarded.now + 60)
+    assert guarded.client.get("/HASTE/tokens/own", headers=shown).json == {
+        "name": "pc",
+        "scopes": ["read", "submit"],
+        "projects": None,
+        "expires_at": guarded.now + 60,
+        "is_asked_for": True,
+    }
+    assert guarded.client.get("/HASTE/tokens/own", headers=bearer(TOKEN)).json["name"] == "(settings)"
+    assert guarded.client.get("/HASTE/tokens/own").status_code == 401
+    anyone = api.client.get("/HASTE/tokens/own").json
+    assert (anyone["name"], anyone["is_asked_for"]) == ("(anyone)", False)

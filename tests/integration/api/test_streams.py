@@ -137,7 +137,8 @@ def test_workers_and_queues_are_shown(api: Api) -> None:
         site="default",
         slots=2,
         held=(held, HeldAttempt(task_id=99, attempt=1)),
-        sent_at=NOW,
+        version="0.9",
+        sent_at=NOW - 70,
     )
     api.store.save_presence([presence], now=NOW)
     api.now += 3
@@ -146,6 +147,7 @@ def test_workers_and_queues_are_shown(api: Api) -> None:
 
     (worker,) = answer["workers"]
     assert (worker["worker_id"], worker["busy"], worker["seen_s_ago"]) == ("w1", 1, 3.0)
+    assert (worker["version"], worker["clock_ahead_s"]) == ("0.9", -70.0)
     assert worker["current"] == [
         {"task_id": message.task_id, "attempt": 1, "since_s": 3.0, "fraction": 0.5, "note": "half"}
     ]

@@ -153,6 +153,27 @@ class TestLinks:
         assert outside.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize(
+    ("number", "kind", "said"),
+    [(errno.ENOSPC, TransientError, "is full"), (errno.EROFS, PermanentError, "write there")],
+)
+def test_trying_to_write_names_what_is_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], said: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(kind, match=said):
+        PosixTierStorage(tmp_path).try_writing()
+    monkeypatch.undo()
+    with pytest.raises(PermanentError, match="group 'no-such-group'"):
+        PosixTierStorage(tmp_path, group="no-such-group").try_writing()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    with pytest.raises(TransientError, match="is the share mounted"):
+        PosixTierStorage(tmp_path / "missing").try_writing()
+
+
 def test_remains_of_killed_puts_are_removed_a_day_later(root: Path, source: Path) -> None:
     incoming = root / ".haste-incoming"
     incoming.mkdir(parents=True)

@@ -1,0 +1,1 @@
+"""Finding out why HASTE does not work here, and what to do about it."""
