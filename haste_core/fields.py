@@ -131,8 +131,9 @@ StreamName = Annotated[
 ]
 SourceName = Annotated[PlainText, Field(max_length=255), AfterValidator(_safe_relative_name)]
 Number = Annotated[FiniteFloat, BeforeValidator(_not_a_bool)]
-Index = Annotated[int, BeforeValidator(_not_a_bool), Field(ge=0, lt=2**62)]
-Priority = Annotated[Number, Field(ge=-1e9, le=1e9)]
+# Bounds stand before what looks at the value first, or the schema does not show them.
+Index = Annotated[int, Field(ge=0, lt=2**62), BeforeValidator(_not_a_bool)]
+Priority = Annotated[FiniteFloat, Field(ge=-1e9, le=1e9), BeforeValidator(_not_a_bool)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_plain_json)]
 Condition = Annotated[str, AfterValidator(_readable_expression)]
 Conditions = Annotated[

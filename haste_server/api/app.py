@@ -30,6 +30,7 @@ from haste_server.api import (
     workers,
 )
 from haste_server.api.admission import admit
+from haste_server.api.examples import describe_examples
 from haste_server.api.problems import ProblemDocument, refuse_invalid, register_problems
 from haste_server.api.requests import IdConverter, StrictRequest
 from haste_server.api.security import SCHEMES, describe_security
@@ -105,4 +106,5 @@ def create_app(given: Services) -> HasteApp:
     ):
         app.register_api(module.blueprint)
     describe_security(app)
+    describe_examples(app)
     return app

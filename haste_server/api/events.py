@@ -52,7 +52,7 @@ blueprint = APIBlueprint(
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="events", description="What happens, as it happens")],
-    abp_responses=documented(400, 401, 403, 404, 503),
+    abp_responses=documented(400, 401, 403, 404, 429, 503),
 )
 
 
@@ -65,7 +65,7 @@ blueprint = APIBlueprint(
         "again with the last `id` in `Last-Event-ID` is told the alerts of the meantime. The connection "
         "ends after a quarter of an hour at the latest. 503: all places are taken; ask every few seconds."
     ),
-    responses={**_STREAM, **documented(503)},
+    responses=_STREAM,
 )
 def follow(header: EventHeaders, query: EventsQuery) -> Response:
     """Tell events as they happen."""

@@ -234,7 +234,12 @@ class SubmissionHeaders(_Headers):
     ) = Field(default=None, alias="Idempotency-Key")
 
 
-Count = Annotated[int, BeforeValidator(_digits), Field(ge=0, lt=2**62)]
+Count = Annotated[int, Field(ge=0, lt=2**62), BeforeValidator(_digits)]
+TUS_VERSION = "1.0.0"
+TusVersion = Annotated[
+    Literal["1.0.0"],
+    Field(alias="Tus-Resumable", description="Of the protocol; another one is answered 412."),
+]
 Metadata = Annotated[str, Field(max_length=8000, description="Keys, each with its value in Base64.")]
 PieceChecksum = Annotated[str, Field(max_length=200, description="`sha256 BASE64`, or `sha1 BASE64`.")]
 
@@ -245,7 +250,13 @@ class UploadPath(BaseModel):
     upload_id: str
 
 
-class CreateHeaders(_Headers):
+class TusHeaders(_Headers):
+    """What each call of the protocol carries."""
+
+    tus_resumable: TusVersion
+
+
+class CreateHeaders(TusHeaders):
     """What is announced."""
 
     upload_length: Count = Field(alias="Upload-Length")
@@ -253,14 +264,14 @@ class CreateHeaders(_Headers):
     upload_checksum: PieceChecksum | None = Field(default=None, alias="Upload-Checksum")
 
 
-class AppendHeaders(_Headers):
+class AppendHeaders(TusHeaders):
     """Where a piece belongs, and what it must be."""
 
     upload_offset: Count = Field(alias="Upload-Offset")
     upload_checksum: PieceChecksum | None = Field(default=None, alias="Upload-Checksum")
 
 
-class OverrideHeaders(_Headers):
+class OverrideHeaders(TusHeaders):
     """Which method is meant."""
 
     method: Literal["PATCH", "DELETE"] = Field(alias="X-HTTP-Method-Override")

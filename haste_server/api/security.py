@@ -30,7 +30,7 @@ SCHEMES = {
 
 def describe_security(app: OpenAPI) -> None:
     """Say at each operation which scope it asks for."""
-    for endpoint, operation in _operations(app):
+    for endpoint, operation in operations_of(app):
         wanted = sorted(wanted_by(endpoint))
         schemes = (TOKEN, AGENT_PASSWORD) if endpoint in AGENTS else (TOKEN,)
         # One of them is enough; an empty list is for all.
@@ -40,7 +40,8 @@ def describe_security(app: OpenAPI) -> None:
             operation.description = f"{told} {sentence}".strip()
 
 
-def _operations(app: OpenAPI) -> Iterator[tuple[str, Operation]]:
+def operations_of(app: OpenAPI) -> Iterator[tuple[str, Operation]]:
+    """Go through the described operations, each with its endpoint."""
     for rule in app.url_map.iter_rules():
         described = app.paths.get(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for method in rule.methods or () if described is not None else ():

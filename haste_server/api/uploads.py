@@ -15,12 +15,18 @@ from werkzeug.http import http_date
 from haste_core.errors import InvalidError, Problem
 from haste_core.uploads import CHECKSUMS, Checksum, Upload
 from haste_server.api.answers import Shown, UploadAnswer
-from haste_server.api.parameters import AppendHeaders, CreateHeaders, OverrideHeaders, UploadPath
+from haste_server.api.parameters import TUS_VERSION as VERSION
+from haste_server.api.parameters import (
+    AppendHeaders,
+    CreateHeaders,
+    OverrideHeaders,
+    TusHeaders,
+    UploadPath,
+)
 from haste_server.api.problems import CHECKSUM_MISMATCH, documented
 from haste_server.api.requests import body_ender, bound_silence
 from haste_server.api.services import services, upload_quota
 
-VERSION = "1.0.0"
 EXTENSIONS = ("creation", "creation-with-upload", "checksum", "expiration", "termination")
 PIECE = "application/offset+octet-stream"
 
@@ -134,7 +140,7 @@ def append(path: UploadPath, header: AppendHeaders) -> Shown:
     description="A file that is whole stays, and so does its job.",
     responses={204: None, **documented(404, 410)},
 )
-def terminate(path: UploadPath) -> Shown:
+def terminate(path: UploadPath, header: TusHeaders) -> Shown:  # noqa: ARG001 - it is described so
     """Forget an upload, and what has come of it."""
     services().uploads.remove(path.upload_id)
     return "", 204

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from haste_core.dead_letters import DeadLetters
 from haste_core.lifecycle import Rules
-from haste_core.messages import Outcome, Presence, TaskResult
+from haste_core.messages import Outcome, Presence, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
 from haste_core.routing import Route
 from haste_core.states import TaskState
@@ -43,6 +43,7 @@ class Api:
         default_factory=lambda: {"database": "ok", "broker": "ok", "engine": "ok"}
     )
     dead_letters: DeadLetters | None = None
+    trashes: Mapping[str, float] = field(default_factory=lambda: {"archive": 30})
     try_own_parts: Callable[[Mapping[str, Pipeline]], None] = lambda _: None
     uploads: FolderUploads = field(init=False)
     client: FlaskClient = field(init=False)
@@ -70,9 +71,9 @@ class Api:
             projects=self.store,
             audit=self.store,
             monitoring=self.store,
-            trashes={"archive": 30},
+            trashes=self.trashes,
             pipelines=load_pipelines(),
-            tiers=named_tiers(load_pipelines()) | {"archive"},
+            tiers=named_tiers(load_pipelines()) | set(self.trashes),
             uploads=self.uploads,
             wake=self._wake,
             readiness=lambda: self.readiness,
@@ -108,16 +109,20 @@ class Api:
     def run(self, task_key: str, state: TaskState = TaskState.DONE, **answer: Any) -> None:
         """Let a worker take one task of a key, and end it."""
         (message,) = self.store.claim(Route(task_key, "default"), 1, now=self.now, lease_s=30)
-        result = TaskResult(
-            task_id=message.task_id,
-            attempt=message.attempt,
-            worker_id="worker",
-            outcome=Outcome.ENDED,
-            state=state,
-            response=answer,
-            message="" if state is TaskState.DONE else "no good",
-        )
-        self.store.record([result], now=self.now)
+        self.store.record([result_of(message, state, **answer)], now=self.now)
+
+
+def result_of(message: TaskMessage, state: TaskState = TaskState.DONE, **answer: Any) -> TaskResult:
+    """Make what a worker says of a task that it was given."""
+    return TaskResult(
+        task_id=message.task_id,
+        attempt=message.attempt,
+        worker_id="worker",
+        outcome=Outcome.ENDED,
+        state=state,
+        response=answer,
+        message="" if state is TaskState.DONE else "no good",
+    )
 
 
 def spec(**fields: Any) -> dict[str, Any]:

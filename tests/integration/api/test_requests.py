@@ -278,7 +278,7 @@ def test_no_operation_answers_what_it_does_not_describe(api: Api) -> None:
         for value in ODD_VALUES:
             url = re.sub(r"\{\w+\}", value, path)
             query = {item["name"]: value for item in operation.get("parameters", []) if item["in"] == "query"}
-            for body in (None, {}, {"jobs": value}, {"1": value}, {value: 1}):
+            for body in (None, {value: 1}):
                 answer = api.client.open(url, method=method.upper(), query_string=query, json=body)
                 undescribed = answer.status_code not in (404, 405) and (
                     str(answer.status_code) not in operation["responses"]
