@@ -14,6 +14,9 @@ def test_streams(page: Page, look: Callable[..., None]) -> None:
     expect(page.get_by_role("heading", name="Streams")).to_be_visible()
     row = page.get_by_role("row").filter(has_text=STREAM)
     expect(row).to_contain_text(f"{len(WELLS)} of {len(WELLS)}")
+    mode = row.get_by_text("observes", exact=True).bounding_box()
+    assert mode is not None
+    assert mode["height"] < 30, "no word is broken in two where there is room"
     look("streams")
     row.get_by_role("link", name=STREAM, exact=True).click()
     expect(page).to_have_url(re.compile(f"/stream/{STREAM}$"))
@@ -53,6 +56,7 @@ def test_an_image_that_failed(page: Page, look: Callable[..., None]) -> None:
     page.locator("#live-images").get_by_role("link", name=BROKEN).click()
 
     expect(page.get_by_role("button", name="Retry what failed")).to_be_visible()
+    expect(page.locator("#live-job .notice")).to_contain_text("focus-score failed: not a readable image")
     look("image-failed")
 
 

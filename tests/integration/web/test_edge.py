@@ -64,6 +64,14 @@ def test_images_are_counted_on_their_way(edge: Api) -> None:
     assert "saved 14.7% (440.0 kB of 3.0 MB)" in text
 
 
+def test_what_only_policies_and_measurements_fill_is_left_out(edge: Api) -> None:
+    text = seen(look(edge, "/stream/grid4"))
+
+    assert "number image state size 0 A0 done (200)" in text
+    for words in ("Tiers", "mode", "scores first", "Nothing was decided"):
+        assert words not in text
+
+
 def test_searched_exploited_and_skipped_images_are_drawn_with_the_estimate(edge: Api) -> None:
     page = look(edge, "/stream/grid4")
 

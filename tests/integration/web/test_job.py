@@ -45,7 +45,7 @@ def test_a_failed_image_is_retried_by_its_button(api: Api) -> None:
     api.run("focus-score", TaskState.BAD_INPUT)
     page = look(api, f"/job/{job_id}")
     assert "bad image (502)" in seen(page)
-    assert "no good" in seen(page)
+    assert "focus-score failed: no good" in seen(page)
     assert f"/job/{job_id}/cancel" not in page
 
     assert api.client.post(f"/job/{job_id}/retry").status_code == 403
