@@ -22,6 +22,7 @@ from haste_server.api.services import present_caller, services
 from haste_server.api.sessions import FORM_FIELD, Sessions, cookie_name, session_of
 from haste_server.web import texts
 from haste_server.web.banner import Banner, banner
+from haste_server.web.drawn import DrawnPages
 from haste_server.web.kept import Kept
 
 # Referrers to ourselves are needed: without any, browsers do not name the origin of a form that they send.
@@ -69,6 +70,7 @@ class Pages:
 
     figures: FigureStore
     kept: Kept
+    drawn: DrawnPages
     environment: Environment
 
 
@@ -78,7 +80,7 @@ def install(app: Flask, figures: FigureStore) -> None:
     environment.filters.update(texts.FILTERS)
     with app.app_context():
         clock = services().clock
-    app.extensions[_EXTENSION] = Pages(figures, Kept(clock=clock), environment)
+    app.extensions[_EXTENSION] = Pages(figures, Kept(clock=clock), DrawnPages(), environment)
     app.register_blueprint(blueprint)
 
 
