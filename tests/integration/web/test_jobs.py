@@ -64,6 +64,11 @@ def test_jobs_are_found_by_state_key_stream_and_text(
     assert listed(look(api, f"/jobs?{query}")) == wanted
 
 
+def test_an_empty_list_says_whether_there_is_any_job(api: Api) -> None:
+    assert "There is no job yet" in seen(look(api, "/jobs"))
+    assert "No such job was found." in seen(look(api, "/jobs?state=failed"))
+
+
 @pytest.mark.parametrize(
     "query", ["state=x", "key=%20a%20b", "stream=../x", "cursor=x", "text=" + "a" * 201, "state=999"]
 )

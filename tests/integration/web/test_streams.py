@@ -142,8 +142,10 @@ def test_failures_with_one_cause_are_told_as_one(api: Api) -> None:
         fail(api, f"A0{number}.tif is no image that can be read")
     fail(api, "the disk is full")
 
-    text = seen(look(api, "/stream/plate7"))
+    page = look(api, "/stream/plate7")
+    text = seen(page)
 
+    assert '<a href="/jobs?stream=plate7&amp;state=failed">Retry some or all of them' in page
     assert "3 focus-score bad image (502) … is no image that can be read plate7/A02.tif" in text
     assert "1 focus-score bad image (502) the disk is full" in text
     assert names(api, "?show=failed") == [f"plate7/A0{number}.tif" for number in range(4)]
