@@ -115,7 +115,7 @@ def show(template: str, **values: Any) -> Response:
             now=services().clock(),
             version=version("haste-server"),
             here=request.endpoint,
-            banner=banner() if session else Banner([], more=False),
+            banner=Banner([], more=False) if present_caller() is None else banner(),
             form_field=FORM_FIELD,
             form_token=sessions().form_token(session) if session else "",
             may=_may,

@@ -10,6 +10,7 @@ from haste_server.api.credentials import KEPT_S
 from haste_server.api.scopes import OPEN, wanted_by
 from haste_server.api.sessions import FORM_FIELD, FORM_HEADER
 from tests.integration.api.conftest import Api, spec
+from tests.integration.api.test_alerts import raise_alerts
 from tests.integration.web.conftest import DECIDED, TOKEN, decide_all, form_token, look
 
 
@@ -173,3 +174,20 @@ def test_a_page_of_one_project_is_not_taken_for_that_of_another(guarded: Api) ->
         assert ("plate7" in page.text) is (project == "a")
         tags.append(page.headers["ETag"])
     assert tags[0] != tags[1]
+
+
+def test_the_form_that_asks_for_the_token_tells_no_alerts(guarded: Api) -> None:
+    guarded.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+    raise_alerts(guarded)
+    del guarded.client.environ_base["HTTP_AUTHORIZATION"]
+    (alert,) = guarded.store.newest_open(cursor=None, limit=1).items
+    log_in_as(guarded, "other", Scope.READ, "another-project")
+    assert alert.message not in look(guarded, "/")
+
+    refused = guarded.client.post("/login", data={"token": "a wrong one"})
+
+    assert refused.status_code == 403
+    assert alert.message not in refused.text
+    guarded.store.revoke_token("other", now=guarded.now)
+    guarded.now += 2 * KEPT_S
+    assert alert.message not in look(guarded, "/login")
