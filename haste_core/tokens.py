@@ -70,6 +70,8 @@ class Caller:
         What its uploads may hold. None: what the disk takes.
     expires_at : float, optional
         When its token opens nothing any more, seconds since 1970. None: never.
+    by_proxy : bool
+        Shows no token: a trusted proxy says who it is.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Caller:
     token_id: int | None = None
     upload_quota: UploadQuota | None = None
     expires_at: float | None = None
+    by_proxy: bool = False
 
     def may(self, wanted: frozenset[Scope]) -> bool:
         """Tell whether it has one of these scopes."""

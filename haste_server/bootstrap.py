@@ -279,6 +279,7 @@ class Server:
             dead_letters=dead_letters,
             agent_tags=self.settings.agent_tags,
             token=self.token,
+            trusted_proxy=self.settings.trusted_proxy,
             limits=Limits(
                 body_bytes=self.settings.max_body_bytes,
                 upload_bytes=self.settings.max_upload_bytes,

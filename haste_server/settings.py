@@ -27,6 +27,7 @@ from haste_runtime.folders import LocalPath
 from haste_runtime.options import HandlerReference
 from haste_runtime.tiers import PosixTier, Tier, TrashTier, told_apart
 from haste_server.channels.settings import EmailSettings, WebhookSettings
+from haste_server.trusted_proxy import TrustedProxy
 
 MIN_TOKEN_LENGTH = 16
 DEFAULT_LEASE_S = 30.0
@@ -56,6 +57,8 @@ class ServerSettings(BaseModel):
         Where to listen. Port 0 takes a free one. Beyond loopback a token is needed.
     token, token_file
         What clients and workers must show; the file holds nothing else.
+    trusted_proxy : TrustedProxy, optional
+        A proxy in front of the server whose users need no token.
     open_on_loopback : bool
         Ask nobody on this machine for a token. Otherwise a server that does all in one process, on loopback
         and without a token of its own, makes one at each start.
@@ -135,6 +138,7 @@ class ServerSettings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 5510
     token: Annotated[SecretStr, Field(min_length=MIN_TOKEN_LENGTH)] | None = None
     token_file: LocalPath | None = None
+    trusted_proxy: TrustedProxy | None = None
     open_on_loopback: bool = False
     data_dir: LocalPath = Field(default_factory=lambda: platformdirs.user_data_path("haste"))
     database_url: SecretStr | None = None
@@ -212,6 +216,11 @@ class ServerSettings(BaseModel):
             raise ValueError(
                 f"host {self.host!r} can be reached from other machines, so a token is needed: put a long "
                 "random one into a file and name it with token_file (--token-file), or listen on 127.0.0.1"
+            )
+        if self.trusted_proxy is not None and self.token is None and self.token_file is None:
+            raise ValueError(
+                "trusted_proxy needs a token (token_file) for all who do not come by the proxy; without one, "
+                "they would be let in"
             )
         if self.uploads_leave_no_thread:
             raise ValueError(f"max_uploads must be below threads ({self.threads}), or uploads block the rest")

@@ -14,10 +14,11 @@ from haste_core.tokens import Caller
 from haste_server.api import agent
 from haste_server.api.credentials import ANYONE, TokenRefusedError, TooManyFailuresError
 from haste_server.api.origins import READING, check_host, check_origin
+from haste_server.api.proxies import user_of
 from haste_server.api.requests import StrictRequest, bound_silence
 from haste_server.api.scopes import OF_ALL_PROJECTS, OPEN, WHILE_AWAY, Wanted, is_logged, wanted_by
 from haste_server.api.services import narrow_services, remember_caller, services
-from haste_server.api.sessions import FORM_FIELD, FORM_HEADER, Sessions, session_of
+from haste_server.api.sessions import FORM_FIELD, FORM_HEADER, NOBODY, Sessions, session_of
 from haste_server.authorship import Change, begin_change
 
 PAGES = "pages"
@@ -67,7 +68,20 @@ def caller_in_session() -> Caller | None:
     session = session_of(request)
     if not _sessions().is_valid(session):
         return None
-    return services().credentials.caller_by_id(_sessions().token_of(session))
+    token_id = _sessions().token_of(session)
+    return None if token_id == NOBODY else services().credentials.caller_by_id(token_id)
+
+
+def caller_by_proxy() -> Caller | None:
+    """Tell whom a trusted proxy says to ask; None if there is none, or a token is shown, which counts more.
+
+    Raises
+    ------
+    Forbidden
+        If they have no rights here.
+    """
+    proxy = services().trusted_proxy
+    return None if proxy is None or _shows_token() else user_of(request, proxy)
 
 
 def _is_for_programs() -> bool:
@@ -79,6 +93,9 @@ def _is_for_programs() -> bool:
 def _who_asks() -> Caller:
     if services().token is None:
         return ANYONE
+    named = caller_by_proxy()
+    if named is not None:
+        return named
     if request.endpoint in agent.ENDPOINTS:
         shown = request.authorization
         secret = None if shown is None else shown.token if shown.type == "bearer" else shown.password
@@ -92,6 +109,10 @@ def _who_asks() -> Caller:
             return caller
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     return _recognised(secret.strip() if scheme.lower() == "bearer" else "", ask=_ASK, challenge=_BEARER)
+
+
+def _shows_token() -> bool:
+    return request.headers.get("Authorization", "").partition(" ")[0].lower() == "bearer"
 
 
 def _recognised(secret: str, *, ask: str, challenge: WWWAuthenticate) -> Caller:

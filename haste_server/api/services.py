@@ -32,6 +32,7 @@ from haste_server.api.waiting import LiveWorkers
 from haste_server.api.watching import Following
 from haste_server.metrics.counts import Counts
 from haste_server.metrics.sharing import SharedCounts
+from haste_server.trusted_proxy import TrustedProxy
 
 _EXTENSION = "haste_services"
 
@@ -132,6 +133,8 @@ class Services:
     clock : callable
     token : str, optional
         The first one that clients may show; None lets everybody in.
+    trusted_proxy : TrustedProxy, optional
+        Whose users need no token; only with a token for all others.
     limits : Limits
     worker_silence_s : float
         A worker that was not heard of for so long is taken for gone.
@@ -173,6 +176,7 @@ class Services:
     agent_tags: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = time.time
     token: str | None = field(default=None, repr=False)
+    trusted_proxy: TrustedProxy | None = None
     limits: Limits = Limits()
     worker_silence_s: float = 30.0
     counts: SharedCounts = field(default_factory=lambda: SharedCounts(Counts()), repr=False)
@@ -185,6 +189,10 @@ class Services:
     _narrowed: dict[tuple[str, ...], Services] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.trusted_proxy is not None and self.token is None:
+            raise ValueError(
+                "a server without a token asks nobody who they are, so that it has no use for a proxy"
+            )
         object.__setattr__(self, "credentials", Credentials(self.token, self.tokens, clock=self.clock))
         object.__setattr__(
             self, "live", LiveWorkers(self.workers, clock=self.clock, silence_s=self.worker_silence_s)

@@ -20,6 +20,8 @@ from haste_core.ports import Clock
 SESSION_S = 24 * 3600.0
 FORM_HEADER = "X-HASTE-Form"
 FORM_FIELD = "form_token"
+NOBODY = -1
+"""In a token's place: the session lets nobody in, it only guards the forms of who is known otherwise."""
 
 _NONCE_BYTES = 16
 _PARTS = 2  # dots in what is signed
@@ -47,7 +49,7 @@ class Sessions:
         Parameters
         ----------
         token_id : int, optional
-            The token that was shown. None: that of the settings.
+            The token that was shown, or `NOBODY`. None: that of the settings.
         """
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
         said = f"{int(self._clock() + SESSION_S)}.{token_id or 0}.{nonce}"
@@ -60,7 +62,7 @@ class Sessions:
         return own and said.count(".") == _PARTS and self._clock() < int(said.partition(".")[0])
 
     def token_of(self, session: str) -> int | None:
-        """Tell which token a valid session names; None is that of the settings."""
+        """Tell which token a valid session names, if not `NOBODY`; None is that of the settings."""
         return int(session.split(".")[1]) or None
 
     def form_token(self, session: str) -> str:

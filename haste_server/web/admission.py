@@ -10,7 +10,7 @@ from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from haste_core.tokens import Caller
-from haste_server.api.admission import admit_caller, caller_in_session
+from haste_server.api.admission import admit_caller, caller_by_proxy, caller_in_session
 from haste_server.api.credentials import ANYONE, OWN_WORKERS, TokenRefusedError, TooManyFailuresError
 from haste_server.api.origins import READING
 from haste_server.api.scopes import wanted_by
@@ -29,7 +29,7 @@ def admit() -> Response | None:
         return None
     if _TOKEN in request.args:
         return _admitted(request.args[_TOKEN], then=_address_without_token())
-    caller = ANYONE if services().token is None else caller_in_session()
+    caller = ANYONE if services().token is None else caller_by_proxy() or caller_in_session()
     if caller is None:
         wanted = _address_without_token() if request.method in READING else "/"
         return redirect(url_for("pages.login", next=wanted), HTTPStatus.SEE_OTHER)

@@ -19,7 +19,7 @@ from haste_server.api.guards import Guard, Rule, listed, of_job, of_jobs, of_str
 from haste_server.api.problems import RETRY_AFTER_S
 from haste_server.api.scopes import wanted_by
 from haste_server.api.services import present_caller, services
-from haste_server.api.sessions import FORM_FIELD, Sessions, cookie_name, session_of
+from haste_server.api.sessions import FORM_FIELD, NOBODY, Sessions, cookie_name, session_of
 from haste_server.web import texts
 from haste_server.web.banner import Banner, banner
 from haste_server.web.drawn import DrawnPages
@@ -107,7 +107,7 @@ def show(template: str, **values: Any) -> Response:
     """Draw a page, with a session whose forms are accepted."""
     session = session_of(request)
     if not sessions().is_valid(session):
-        session = sessions().begin() if services().token is None else ""
+        session = sessions().begin(NOBODY) if _needs_no_login() else ""
     drawn = pages().environment.get_template(f"page/{template}")
     answer = make_response(
         drawn.render(
@@ -119,7 +119,7 @@ def show(template: str, **values: Any) -> Response:
             form_field=FORM_FIELD,
             form_token=sessions().form_token(session) if session else "",
             may=_may,
-            can_log_out=bool(session) and services().token is not None,
+            can_log_out=bool(session) and services().token is not None and not _needs_no_login(),
             **values,
         )
     )
@@ -127,6 +127,11 @@ def show(template: str, **values: Any) -> Response:
     if session != session_of(request):
         keep(answer, session)
     return answer
+
+
+def _needs_no_login() -> bool:
+    caller = present_caller()
+    return services().token is None or (caller is not None and caller.by_proxy)
 
 
 def _may(endpoint: str) -> bool:

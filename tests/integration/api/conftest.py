@@ -23,6 +23,7 @@ from haste_server.gateway.room import UploadRoom
 from haste_server.gateway.uploads import FolderUploads
 from haste_server.store.database import Database
 from haste_server.store.sql import SqlStore
+from haste_server.trusted_proxy import TrustedProxy
 from haste_server.web.application import create_application
 
 NOW = 1_790_000_000.0
@@ -37,6 +38,7 @@ class Api:
     store: SqlStore
     landing_folder: Path
     token: str | None = None
+    trusted_proxy: TrustedProxy | None = None
     now: float = NOW
     wakes: int = 0
     readiness: dict[str, str] = field(
@@ -82,6 +84,7 @@ class Api:
             clock=lambda: self.now,
             agent_tags={"lab1": "full", "lab 2 é": "focus-tier"},
             token=self.token,
+            trusted_proxy=self.trusted_proxy,
             limits=LIMITS,
         )
         self.client = create_application(services, self.store).test_client()

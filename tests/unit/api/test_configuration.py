@@ -99,6 +99,41 @@ def test_a_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None
         load_settings(token_file=tmp_path / "none").settings.read_token()
 
 
+def test_a_trusted_proxy_is_at_loopback_unless_it_is_said_where(tmp_path: Path) -> None:
+    config = tmp_path / "server.yaml"
+    config.write_text(
+        "token: 0123456789abcdef\n"
+        "trusted_proxy: {user_header: X-User, users: {ana@lab: {scopes: [submit], projects: [lab1]}}}\n"
+    )
+
+    proxy = load_settings(config).settings.trusted_proxy
+
+    assert proxy is not None
+    assert [proxy.is_at(address) for address in ("127.0.0.1", "::1", "10.0.0.1", "")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    rights = proxy.rights_of("ana@lab")
+    assert rights is not None
+    assert (rights.scopes, rights.projects) == (("submit",), ("lab1",))
+    assert proxy.rights_of("somebody") is None
+
+
+def test_a_trusted_proxy_opens_no_server_by_accident() -> None:
+    proxy = {"user_header": "X-Remote-User", "users": {"*": {"scopes": ["read"]}}}
+    token = {"token": "0123456789abcdef"}
+
+    for open_server in ({}, {"open_on_loopback": True}):
+        assert "trusted_proxy needs a token" in problems(trusted_proxy=proxy, **open_server)[""]
+    for everywhere in ("0.0.0.0/0", "::/0"):
+        found = problems(trusted_proxy=proxy | {"addresses": ["10.0.0.0/8", everywhere]}, **token)
+        assert "anybody could say to be anybody" in found["trusted_proxy.addresses"]
+    for nobody in ({}, {"Ana, root": {"scopes": ["read"]}}, {"ana": {"scopes": []}}, {"ana": {}}):
+        assert problems(trusted_proxy=proxy | {"users": nobody}, **token)
+
+
 def test_names_of_the_servers_own_roots_are_taken() -> None:
     assert "landing" in problems(roots={"landing": "/x"})["roots"]
 
