@@ -186,6 +186,15 @@ class TokenStore(Protocol):
     def note_token_use(self, token_id: int, *, now: float) -> None:
         """Take note that a token was used."""
 
+    def note_failed_login(self, site: str, *, now: float) -> None:
+        """Take note that somebody showed a wrong token; the site is an address, or a network."""
+
+    def failed_logins(self, site: str, *, since: float, limit: int) -> list[float]:
+        """Tell when wrong tokens were shown from a site, the latest first."""
+
+    def forget_failed_logins(self, *, before: float) -> None:
+        """Forget those of all sites that are too long ago to count."""
+
 
 class ProjectStore(Protocol):
     """Which of some things belong to some projects; of what is not there, nothing is said."""

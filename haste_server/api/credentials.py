@@ -61,7 +61,7 @@ class Credentials:
     def __init__(self, own: str | None, tokens: TokenStore, *, clock: Clock) -> None:
         self._tokens = tokens
         self._clock = clock
-        self._failed = FailedLogins(clock=clock)
+        self._failed = FailedLogins(tokens, clock=clock)
         self._lock = threading.Lock()
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._seen_by_id: dict[int, _Seen] = {}

@@ -405,6 +405,17 @@ held_uploads = Table(
     **_MYSQL,
 )
 
+failed_logins = Table(
+    "failed_logins",
+    metadata,
+    Column("failure_id", _Id, primary_key=True, autoincrement=True),
+    Column("site", String(60), nullable=False),
+    Column("failed_at", Double, nullable=False),
+    Index("ix_failed_logins_site", "site", "failed_at"),
+    Index("ix_failed_logins_failed_at", "failed_at"),
+    **_MYSQL,
+)
+
 audit = Table(
     "audit",
     metadata,

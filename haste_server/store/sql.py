@@ -10,6 +10,7 @@ from haste_server.store.audit import Audit
 from haste_server.store.deciding import Deciding
 from haste_server.store.emptying import Emptying
 from haste_server.store.events import Events
+from haste_server.store.failed_logins import FailedLogins
 from haste_server.store.figures import Figures
 from haste_server.store.handout import HandOut
 from haste_server.store.held_uploads import HeldUploads
@@ -54,6 +55,7 @@ class SqlStore(
     Alerts,
     Events,
     Tokens,
+    FailedLogins,
     HeldUploads,
     Projects,
     Audit,

@@ -159,3 +159,19 @@ def test_lists_and_sweeps_keep_to_projects(store: SqlStore) -> None:
     ended = JobFilter(ended_since=NOW, projects=["lab2"])
     assert store.jobs(ended, cursor=None, limit=9).items == []
     assert store.foreign_streams(["a", "b", "none"], ours) == {"b"}
+
+
+def test_failed_logins_are_counted_by_site_and_forgotten(store: SqlStore) -> None:
+    for number in range(4):
+        store.note_failed_login("10.0.0.1", now=NOW + number)
+    store.note_failed_login("2001:db8::/64", now=NOW + 9)
+
+    assert store.failed_logins("10.0.0.1", since=NOW, limit=10) == [NOW + 3, NOW + 2, NOW + 1]
+    assert store.failed_logins("10.0.0.1", since=NOW - 1, limit=2) == [NOW + 3, NOW + 2]
+    assert store.failed_logins("2001:db8::/64", since=NOW, limit=10) == [NOW + 9]
+    assert store.failed_logins("10.0.0.2", since=0, limit=10) == []
+
+    store.forget_failed_logins(before=NOW + 3)
+
+    assert store.failed_logins("10.0.0.1", since=0, limit=10) == [NOW + 3]
+    assert store.failed_logins("2001:db8::/64", since=0, limit=10) == [NOW + 9]

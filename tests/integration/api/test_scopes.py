@@ -195,6 +195,40 @@ def test_after_too_many_wrong_tokens_an_address_has_to_wait(
     assert guarded.client.get("/HASTE/jobs/", headers=bearer("wrong")).status_code == 401
 
 
+def test_wrong_tokens_are_counted_over_all_processes_of_a_database(
+    guarded: Api, store: SqlStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = [guarded, *(Api(store, tmp_path / name, token=TOKEN) for name in "ab")]
+    fresh = give(guarded, "fresh", Scope.READ)
+    for number in range(MOST):
+        answer = processes[number % 3].client.get("/HASTE/jobs/", headers=bearer(f"wrong {number}"))
+        assert answer.status_code == 401
+
+    for process in processes:
+        answer = process.client.get("/HASTE/jobs/", headers=fresh)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "60")
+    monkeypatch.setattr(SqlStore, "failed_logins", None)  # who has to wait makes no work for the database
+    assert guarded.client.get("/HASTE/jobs/", headers=fresh).status_code == 429
+
+
+def test_failures_that_count_no_more_are_forgotten(guarded: Api, store: SqlStore) -> None:
+    for _ in range(2):
+        guarded.client.get("/HASTE/jobs/", headers=bearer("wrong"))
+        guarded.now += WITHIN_S + 1
+
+    assert store.failed_logins("127.0.0.1", since=0, limit=10) == [guarded.now - WITHIN_S - 1]
+
+
+def test_good_tokens_are_not_held_up_by_the_count(guarded: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = give(guarded, "known", Scope.READ)
+    assert guarded.client.get("/HASTE/jobs/", headers=known).status_code == 200
+    monkeypatch.setattr(SqlStore, "failed_logins", None)
+    guarded.now += KEPT_S
+
+    for header in (known, bearer(TOKEN)):
+        assert guarded.client.get("/HASTE/jobs/", headers=header).status_code == 200
+
+
 def test_who_shows_nothing_is_no_failure(guarded: Api) -> None:
     for _ in range(MOST + 1):
         assert guarded.client.get("/HASTE/jobs/").status_code == 401

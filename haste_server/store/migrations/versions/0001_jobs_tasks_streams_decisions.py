@@ -165,6 +165,19 @@ def upgrade() -> None:
     with op.batch_alter_table('audit', schema=None) as batch_op:
         batch_op.create_index('ix_audit_who', ['who', 'entry_id'], unique=False)
 
+    op.create_table('failed_logins',
+    sa.Column('failure_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('site', sa.String(length=60), nullable=False),
+    sa.Column('failed_at', sa.Double(), nullable=False),
+    sa.PrimaryKeyConstraint('failure_id'),
+    mysql_charset='utf8mb4',
+    mysql_collate='utf8mb4_bin',
+    mysql_engine='InnoDB'
+    )
+    with op.batch_alter_table('failed_logins', schema=None) as batch_op:
+        batch_op.create_index('ix_failed_logins_site', ['site', 'failed_at'], unique=False)
+        batch_op.create_index('ix_failed_logins_failed_at', ['failed_at'], unique=False)
+
     op.create_table('tokens',
     sa.Column('token_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('name', sa.String(length=100), nullable=False),
@@ -384,6 +397,11 @@ def downgrade() -> None:
     op.drop_table('streams')
     op.drop_table('held_uploads')
     op.drop_table('tokens')
+    with op.batch_alter_table('failed_logins', schema=None) as batch_op:
+        batch_op.drop_index('ix_failed_logins_failed_at')
+        batch_op.drop_index('ix_failed_logins_site')
+
+    op.drop_table('failed_logins')
     with op.batch_alter_table('audit', schema=None) as batch_op:
         batch_op.drop_index('ix_audit_who')
 
