@@ -8,12 +8,12 @@ from typing import cast
 
 from flask import request
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
 
 from haste_core.tokens import Caller
 from haste_server.api import agent
 from haste_server.api.credentials import ANYONE, TokenRefusedError, TooManyFailuresError
 from haste_server.api.origins import READING, check_host, check_origin
+from haste_server.api.problem_codes import ProblemCode, RefusedError
 from haste_server.api.proxies import user_of
 from haste_server.api.requests import StrictRequest, bound_silence
 from haste_server.api.scopes import OF_ALL_PROJECTS, OPEN, WHILE_AWAY, Wanted, is_logged, wanted_by
@@ -47,16 +47,20 @@ def admit_caller(caller: Caller, wanted: Wanted) -> None:
 
     Raises
     ------
-    Forbidden
+    RefusedError
         If the token is not good for it.
     """
     if wanted and not caller.may(wanted):
         scopes, has = " or ".join(sorted(wanted)), " and ".join(sorted(caller.scopes))
-        raise Forbidden(
-            f"the token {caller.name!r} may not do this: it needs the scope {scopes}, and has {has}"
+        raise RefusedError(
+            ProblemCode.SCOPE_MISSING,
+            f"the token {caller.name!r} may not do this: it needs the scope {scopes}, and has {has}",
         )
     if caller.projects is not None and request.endpoint in OF_ALL_PROJECTS:
-        raise Forbidden(f"the token {caller.name!r} may not do this: it needs to be one of all projects")
+        raise RefusedError(
+            ProblemCode.PROJECT_LIMITED,
+            f"the token {caller.name!r} may not do this: it needs to be one of all projects",
+        )
     remember_caller(caller)
     narrow_services(caller)
     if request.method not in READING and is_logged(request.endpoint):
@@ -77,7 +81,7 @@ def caller_by_proxy() -> Caller | None:
 
     Raises
     ------
-    Forbidden
+    RefusedError
         If they have no rights here.
     """
     proxy = services().trusted_proxy
@@ -116,16 +120,19 @@ def _shows_token() -> bool:
 
 
 def _recognised(secret: str, *, ask: str, challenge: WWWAuthenticate) -> Caller:
+    asking = {"WWW-Authenticate": challenge.to_header()}
     if not secret:
-        raise Unauthorized(ask, www_authenticate=challenge)
+        raise RefusedError(ProblemCode.TOKEN_MISSING, ask, asking)
     try:
         return services().credentials.caller_of(
             secret, address=request.remote_addr or "", while_away=request.endpoint in WHILE_AWAY
         )
     except TokenRefusedError as error:
-        raise Unauthorized(f"{error}. {ask[0].upper()}{ask[1:]}", www_authenticate=challenge) from error
+        told = f"{error}. {ask[0].upper()}{ask[1:]}"
+        raise RefusedError(ProblemCode.TOKEN_REFUSED, told, asking) from error
     except TooManyFailuresError as error:
-        raise TooManyRequests(str(error), retry_after=math.ceil(error.wait_s)) from error
+        later = {"Retry-After": str(math.ceil(error.wait_s))}
+        raise RefusedError(ProblemCode.TOO_MANY_WRONG_TOKENS, str(error), later) from error
 
 
 def _change_by(caller: Caller) -> Change:

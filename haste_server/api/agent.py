@@ -7,7 +7,6 @@ import re
 from flask import request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from werkzeug.exceptions import PreconditionFailed
 
 from haste_core.errors import NotFoundError
 from haste_core.pipelines import Pipeline
@@ -16,6 +15,7 @@ from haste_core.windows_paths import plain
 from haste_server.api import streams
 from haste_server.api.answers import AgentAnswer, Shown
 from haste_server.api.parameters import AgentHeaders, AgentPath
+from haste_server.api.problem_codes import ProblemCode, RefusedError
 from haste_server.api.problems import documented
 from haste_server.api.requests import body_ender
 from haste_server.api.services import services, upload_quota
@@ -79,9 +79,10 @@ def _pipeline(tag: str) -> Pipeline:
     tags = services().agent_tags
     if tag not in tags:
         known = ", ".join(sorted(tags)) or "none"
-        raise PreconditionFailed(
+        raise RefusedError(
+            ProblemCode.TAG_UNKNOWN,
             f"the tag {tag[:100]!r} is not known here (known: {known}): name its pipeline under "
-            "`agent_tags:` in the server's settings"
+            "`agent_tags:` in the server's settings",
         )
     return services().pipelines[tags[tag]]
 

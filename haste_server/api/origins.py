@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from flask import Request
-from werkzeug.exceptions import Forbidden
 
 from haste_runtime.loopback import is_this_machine
+from haste_server.api.problem_codes import ProblemCode, RefusedError
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
@@ -24,14 +24,15 @@ def check_host(request: Request) -> None:
 
     Raises
     ------
-    Forbidden
+    RefusedError
     """
     host = request.headers.get("Host")
     if host is not None and not _is_loopback(host):  # every browser names the host
-        raise Forbidden(
+        raise RefusedError(
+            ProblemCode.WRONG_HOST,
             "this server has no token, so it answers only at this machine's own names, not at "
             f"{host[:_SHOWN_CHARACTERS]!r}: use 127.0.0.1 or localhost in the address; or give the server a "
-            "token (--token-file), and clients the same (HASTE_TOKEN)"
+            "token (--token-file), and clients the same (HASTE_TOKEN)",
         )
 
 
@@ -40,14 +41,15 @@ def check_origin(request: Request) -> None:
 
     Raises
     ------
-    Forbidden
+    RefusedError
     """
     if request.method not in READING and not _is_own(request):
         sender = request.headers.get("Origin", "another site")[:_SHOWN_CHARACTERS]
-        raise Forbidden(
+        raise RefusedError(
+            ProblemCode.FOREIGN_PAGE,
             f"a web page of {sender} asked for a change, which only this server's own pages may do: ask with "
             "haste or another program instead; if it was the server's own page behind a proxy, have the "
-            "proxy hand on the Host header"
+            "proxy hand on the Host header",
         )
 
 

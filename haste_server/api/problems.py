@@ -30,25 +30,25 @@ from haste_core.uploads import (
     UploadHeldError,
     UploadTooLargeError,
 )
+from haste_server.api.problem_codes import CHECKSUM_MISMATCH, STATUSES, ProblemCode, code_of
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 
-CHECKSUM_MISMATCH = 460  # of the tus protocol
 # The kinds that are special cases of others stand before these.
-_STATUS: Mapping[type[HasteError], int] = {
-    UploadGoneError: HTTPStatus.GONE,
-    UploadHeldError: HTTPStatus.LOCKED,
-    UploadTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+_CODES: Mapping[type[HasteError], ProblemCode] = {
+    UploadGoneError: ProblemCode.UPLOAD_GONE,
+    UploadHeldError: ProblemCode.UPLOAD_HELD,
+    UploadTooLargeError: ProblemCode.TOO_LARGE,
     # Senders wait at this one, and give a single file up at 413: there may be room again.
-    UploadQuotaError: HTTPStatus.INSUFFICIENT_STORAGE,
-    ChecksumMismatchError: CHECKSUM_MISMATCH,
-    InvalidError: HTTPStatus.BAD_REQUEST,
-    NotFoundError: HTTPStatus.NOT_FOUND,
-    ConflictError: HTTPStatus.CONFLICT,
-    TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
+    UploadQuotaError: ProblemCode.QUOTA_FULL,
+    ChecksumMismatchError: ProblemCode.CHECKSUM_MISMATCH,
+    InvalidError: ProblemCode.INVALID,
+    NotFoundError: ProblemCode.NOT_FOUND,
+    ConflictError: ProblemCode.CONFLICT,
+    TransientError: ProblemCode.UNAVAILABLE,
 }
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 # Of a share that is away, a disk that was mounted for reading only, rights that somebody took away.
@@ -80,6 +80,7 @@ class ProblemDocument(BaseModel):
     type: str = "about:blank"
     title: str
     status: int
+    code: ProblemCode = Field(description="What is the matter, for programs: it stays as it is.")
     detail: str
     problems: list[FieldProblem] | None = Field(
         default=None, description="With status 400: every problem of the request."
@@ -112,28 +113,28 @@ def register_problems(app: Flask) -> None:
 
 
 def _explained(error: HasteError) -> Response:
-    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
-    if status is None:
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
+    if code is None:
         return _unexpected(error)
     problems = error.problems if isinstance(error, InvalidError) else None
     headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, TransientError) else {}
-    return _document(status, str(error), problems=problems, headers=headers)
+    return _document(code, str(error), problems=problems, headers=headers)
 
 
 def _refused(error: HTTPException) -> Response | HTTPException:
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error  # a redirection
     kept = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-    return _document(error.code, error.description or "", headers=kept)
+    return _document(code_of(error), error.description or "", status=error.code, headers=kept)
 
 
 def _storage_trouble(error: OSError) -> Response:
     if error.errno in _NO_SPACE:
         logger.error("no space is left", extra={"action": "storage_full", "path": error.filename})
         detail = "the server's disk is full: free some space in its landing area, then send again"
-        return _document(HTTPStatus.INSUFFICIENT_STORAGE, detail)
+        return _document(ProblemCode.DISK_FULL, detail)
     if isinstance(error, TimeoutError):
-        return _document(HTTPStatus.REQUEST_TIMEOUT, "the body stopped coming")
+        return _document(ProblemCode.BODY_STOPPED, "the body stopped coming")
     if error.errno in _AWAY:
         logger.error(
             "a folder cannot be used",
@@ -141,7 +142,7 @@ def _storage_trouble(error: OSError) -> Response:
             exc_info=error,
         )
         detail = f"the server's landing area cannot be used now ({error.strerror}); its log says which folder"
-        return _document(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+        return _document(ProblemCode.STORAGE_AWAY, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
     return _unexpected(error)
 
 
@@ -152,7 +153,7 @@ def _unexpected(error: Exception) -> Response:
         extra={"action": "request_failed", "method": request.method, "path": request.path},
     )
     detail = "the server failed at this request; its log says why"
-    return _document(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+    return _document(ProblemCode.FAILED, detail)
 
 
 def _phrase(status: int) -> str:
@@ -160,15 +161,18 @@ def _phrase(status: int) -> str:
 
 
 def _document(
-    status: int,
+    code: ProblemCode,
     detail: str,
     *,
+    status: int | None = None,
     problems: Sequence[Problem] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
+    status = STATUSES[code] if status is None else status
     document = ProblemDocument(
         title=_phrase(status),
         status=status,
+        code=code,
         detail=detail,
         problems=None if problems is None else [FieldProblem(where=p.where, what=p.what) for p in problems],
     )

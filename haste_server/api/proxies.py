@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from flask import Request
-from werkzeug.exceptions import Forbidden
 
 from haste_core.tokens import Caller, included
+from haste_server.api.problem_codes import ProblemCode, RefusedError
 from haste_server.trusted_proxy import USER_NAME, TrustedProxy
 
 _SHOWN_CHARACTERS = 100
@@ -18,7 +18,7 @@ def user_of(request: Request, proxy: TrustedProxy) -> Caller | None:
 
     Raises
     ------
-    Forbidden
+    RefusedError
         If it names somebody who may do nothing here.
     """
     name = request.headers.get(proxy.user_header, "")
@@ -26,8 +26,9 @@ def user_of(request: Request, proxy: TrustedProxy) -> Caller | None:
         return None
     rights = proxy.rights_of(name) if re.fullmatch(USER_NAME, name) else None
     if rights is None:
-        raise Forbidden(
+        raise RefusedError(
+            ProblemCode.USER_UNKNOWN,
             f"the proxy says that you are {name[:_SHOWN_CHARACTERS]!r}, who may not use this server: whoever "
-            "runs it can name you among the users of `trusted_proxy:` in its settings"
+            "runs it can name you among the users of `trusted_proxy:` in its settings",
         )
     return Caller(f"proxy:{name}", included(rights.scopes), rights.projects, by_proxy=True)

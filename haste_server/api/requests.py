@@ -11,10 +11,11 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from flask import Request, request
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from haste_core.errors import InvalidError, Problem
+from haste_server.api.problem_codes import ProblemCode, RefusedError
 
 MAX_NESTING = 24  # MariaDB refuses JSON deeper than 32, and a job's parts are stored inside others
 MAX_ID = 10**18 - 1  # fits the database's BIGINT, and a path of digits can be judged by its length
@@ -36,13 +37,15 @@ class StrictRequest(Request):
 
         Raises
         ------
-        UnsupportedMediaType
+        RefusedError
             If the request does not say that it carries JSON. A web page of another origin can send a request
             without asking first only as long as it does not say so.
         InvalidError
         """
         if self.mimetype != "application/json":
-            raise UnsupportedMediaType("send the body as JSON, with 'Content-Type: application/json'")
+            raise RefusedError(
+                ProblemCode.WRONG_CONTENT_TYPE, "send the body as JSON, with 'Content-Type: application/json'"
+            )
         try:
             self.json_body = self.get_data()
             return parse_json_object(self.json_body)

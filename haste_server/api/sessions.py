@@ -13,9 +13,9 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 from flask import Request
-from werkzeug.exceptions import Forbidden
 
 from haste_core.ports import Clock
+from haste_server.api.problem_codes import ProblemCode, RefusedError
 
 SESSION_S = 24 * 3600.0
 FORM_HEADER = "X-HASTE-Form"
@@ -74,13 +74,14 @@ class Sessions:
 
         Raises
         ------
-        Forbidden
+        RefusedError
         """
         wanted = self.form_token(session)
         if not self.is_valid(session) or not hmac.compare_digest(shown.encode(), wanted.encode()):
-            raise Forbidden(
+            raise RefusedError(
+                ProblemCode.OLD_PAGE,
                 "the page that asked for this change is too old, or is none of this server's: go back, "
-                "reload it, and ask again"
+                "reload it, and ask again",
             )
 
     def _signature(self, purpose: str, said: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import IO
 
 from flask import Response, request, url_for
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from werkzeug.exceptions import PreconditionFailed, UnsupportedMediaType
 from werkzeug.http import http_date
 
 from haste_core.errors import InvalidError, Problem
@@ -23,7 +23,8 @@ from haste_server.api.parameters import (
     TusHeaders,
     UploadPath,
 )
-from haste_server.api.problems import CHECKSUM_MISMATCH, documented
+from haste_server.api.problem_codes import CHECKSUM_MISMATCH, ProblemCode, RefusedError
+from haste_server.api.problems import documented
 from haste_server.api.requests import body_ender, bound_silence
 from haste_server.api.services import services, upload_quota
 
@@ -52,7 +53,8 @@ _APPENDED = documented(404, 409, 410, 413, 415, CHECKSUM_MISMATCH)
 @blueprint.before_request
 def _check_version() -> None:
     if request.method not in ("OPTIONS", "GET") and request.headers.get("Tus-Resumable") != VERSION:
-        raise PreconditionFailed(f"send 'Tus-Resumable: {VERSION}', as a client of this protocol does")
+        told = f"send 'Tus-Resumable: {VERSION}', as a client of this protocol does"
+        raise RefusedError(ProblemCode.TUS_VERSION, told)
 
 
 @blueprint.before_request
@@ -67,7 +69,7 @@ def _refuse_other_extensions() -> None:
 def _tell_version(response: Response) -> Response:
     response.headers["Tus-Resumable"] = VERSION
     response.headers["Cache-Control"] = "no-store"
-    if response.status_code == PreconditionFailed.code:
+    if response.status_code == HTTPStatus.PRECONDITION_FAILED:
         response.headers["Tus-Version"] = VERSION
     return response
 
@@ -165,7 +167,8 @@ def overridden(path: UploadPath, header: OverrideHeaders) -> Shown:
 
 def _appended(upload_id: str, header: AppendHeaders | OverrideHeaders) -> Shown:
     if request.mimetype != PIECE:
-        raise UnsupportedMediaType(f"send a piece of the file with 'Content-Type: {PIECE}'")
+        told = f"send a piece of the file with 'Content-Type: {PIECE}'"
+        raise RefusedError(ProblemCode.WRONG_CONTENT_TYPE, told)
     assert header.upload_offset is not None
     checksum = _checksum(header.upload_checksum)
     with _receiving() as body:

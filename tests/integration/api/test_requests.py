@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from haste_core.errors import TransientError
 from haste_core.stores import JobStore
+from haste_core.tokens import NewToken, Scope, sha256_of
 from haste_server.api.scopes import wanted_by
 from haste_server.store.sql import SqlStore
 from tests.integration.api.conftest import LIMITS, Api, spec
@@ -198,6 +199,34 @@ def test_with_the_token_the_way_is_open(guarded: Api, scheme: str) -> None:
     assert answer.status_code == 200
     assert guarded.client.get("/healthz").status_code == 200
     assert guarded.client.get("/readyz").status_code == 200
+
+
+def test_problems_are_told_apart_by_their_codes(guarded: Api) -> None:
+    for name, scope in (("reader", Scope.READ), ("admin", Scope.ADMIN)):
+        guarded.store.add_token(NewToken(name, (scope,), ("a",)), sha256_of(name), now=guarded.now)
+    own, tus = {"Authorization": f"Bearer {TOKEN}"}, {"Tus-Resumable": "1.0.0"}
+    large = {"Upload-Length": str(LIMITS.upload_bytes + 1)}
+    agent = {"X-HASTE-original_filename": "a.tif", "X-HASTE-tag": "none"}
+
+    def code(method: str, path: str, headers: dict[str, str], **sent: Any) -> tuple[int, str]:
+        answer = guarded.client.open(path, method=method, headers=headers, **sent)
+        assert answer.json["status"] == answer.status_code
+        return answer.status_code, answer.json["code"]
+
+    assert code("GET", "/HASTE/jobs/", {}) == (401, "token-missing")
+    assert code("GET", "/HASTE/jobs/", {"Authorization": "Bearer x"}) == (401, "token-refused")
+    assert code("POST", "/HASTE/job/", {"Authorization": "Bearer reader"}) == (403, "scope-missing")
+    assert code("GET", "/HASTE/audit/", {"Authorization": "Bearer admin"}) == (403, "project-limited")
+    assert code("POST", "/HASTE/job/", own | {"Origin": "http://evil.example"}) == (403, "foreign-page")
+    assert code("GET", "/HASTE/job/1", own) == (404, "not-found")
+    assert code("GET", "/HASTE/nothing", own) == (404, "not-found")
+    assert code("PUT", "/HASTE/job/1", own) == (405, "method-not-allowed")
+    assert code("POST", "/HASTE/job/", own) == (415, "wrong-content-type")
+    assert code("POST", "/HASTE/job/", own, json={}) == (400, "invalid")
+    assert code("GET", "/HASTE/tier/tierA/images", own) == (409, "conflict")
+    assert code("POST", "/HASTE/files/", own) == (412, "tus-version")
+    assert code("POST", "/HASTE/files/", own | tus | large) == (413, "too-large")
+    assert code("POST", "/HASTE/stream/a", own | agent) == (412, "tag-unknown")
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
