@@ -35,6 +35,7 @@ from haste_server.api.problems import ProblemDocument, refuse_invalid, register_
 from haste_server.api.requests import IdConverter, StrictRequest
 from haste_server.api.security import SCHEMES, describe_security
 from haste_server.api.services import Services
+from haste_server.api.unchanged import describe_tags, tag_answers
 from haste_server.authorship import begin_change
 
 
@@ -84,6 +85,7 @@ def create_app(given: Services) -> HasteApp:
     given.install(app.extensions)
     register_problems(app)
     app.before_request(admit)
+    tag_answers(app)
     app.teardown_request(lambda _: begin_change(None))
     for module in (
         jobs,
@@ -107,4 +109,5 @@ def create_app(given: Services) -> HasteApp:
         app.register_api(module.blueprint)
     describe_security(app)
     describe_examples(app)
+    describe_tags(app)
     return app

@@ -1,0 +1,69 @@
+"""Answers that are not sent again to who has them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from flask import Flask, Response, request
+from flask_openapi3.models.data_type import DataType
+from flask_openapi3.models.parameter import Parameter
+from flask_openapi3.models.parameter_in_type import ParameterInType
+from flask_openapi3.models.response import Response as DescribedResponse
+from flask_openapi3.models.schema import Schema
+from flask_openapi3.openapi import OpenAPI
+
+from haste_server.api.security import operations_of
+
+_READING = ("GET", "HEAD")
+_TAGGED = frozenset(
+    {
+        "jobs.list_jobs",
+        "jobs.show",
+        "objects.decisions",
+        "objects.decisions_about",
+        "objects.images",
+        "objects.targets",
+        "openapi",
+        "streams.list_streams",
+        "streams.pipelines",
+        "streams.show",
+        "streams.sources",
+    }
+)
+"""Operations that programs ask for again and again, or whose answers are long."""
+
+_ASKED = "The `ETag` of the answer that is there."
+
+
+def tag_answers(app: Flask) -> None:
+    """Have an application give some answers tags by what they say, and send them once only."""
+    app.after_request(_tag)
+
+
+def describe_tags(app: OpenAPI) -> None:
+    """Say so at these operations."""
+    unchanged = DescribedResponse(description="It is what `If-None-Match` names.")
+    for endpoint, operation in operations_of(app):
+        known = {parameter.name for parameter in operation.parameters or ()}
+        if endpoint in _TAGGED and "If-None-Match" not in known:  # blueprints may have been described before
+            asked = Parameter(
+                name="If-None-Match",
+                param_in=ParameterInType.HEADER,
+                description=_ASKED,
+                required=False,
+                param_schema=Schema(type=DataType.STRING),
+            )
+            operation.parameters = [*(operation.parameters or ()), asked]
+            operation.responses = {
+                **(operation.responses or {}),
+                str(HTTPStatus.NOT_MODIFIED.value): unchanged,
+            }
+
+
+def _tag(answer: Response) -> Response:
+    if request.method in _READING and request.endpoint in _TAGGED and answer.status_code == HTTPStatus.OK:
+        answer.add_etag()
+        # To be asked for each time, and kept by nobody who stands between: it is for who showed the token.
+        answer.headers["Cache-Control"] = "private, no-cache"
+        answer.make_conditional(request)
+    return answer
