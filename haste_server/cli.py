@@ -5,6 +5,7 @@ What a server needs is imported when it is built, so that ``--help`` answers at 
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
@@ -104,16 +105,24 @@ def serve(
 
 
 @app.command("check-config")
-def check_config(context: typer.Context) -> None:
+def check_config(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
     """Show all settings with their origins, and say what is wrong with them."""
-    from haste_server.configuration import explain
+    from haste_server.configuration import explain, explained
 
     loaded: Gathered[ServerSettings] = context.obj
-    typer.echo(explain(loaded))
+    if not as_json:
+        typer.echo(explain(loaded))
     with _explained():
         server = _built(loaded.settings)
     shape = "distributed" if loaded.settings.distributed else "one process"
-    typer.echo(f"\nRuns as: {shape}. Pipelines: {', '.join(sorted(server.pipelines))}.")
+    pipelines = sorted(server.pipelines)
+    if as_json:
+        typer.echo(json.dumps({"settings": explained(loaded), "shape": shape, "pipelines": pipelines}))
+    else:
+        typer.echo(f"\nRuns as: {shape}. Pipelines: {', '.join(pipelines)}.")
 
 
 @database_app.command()

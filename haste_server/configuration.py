@@ -38,8 +38,23 @@ def explain(gathered: Gathered[ServerSettings]) -> str:
     return "\n".join(lines)
 
 
+def explained(gathered: Gathered[ServerSettings]) -> dict[str, dict[str, Any]]:
+    """Tell all settings by name, secrets hidden: `value` and `origin` of each, as JSON knows them."""
+    return {
+        name: {
+            "value": _plain(_hide_secrets(getattr(gathered.settings, name))),
+            "origin": gathered.origins.get(name, "default"),
+        }
+        for name in ServerSettings.model_fields
+    }
+
+
+def _plain(value: Any) -> Any:
+    return _ANYTHING.dump_python(value, mode="json", exclude_defaults=True)
+
+
 def _in_one_line(value: Any) -> str:
-    plain = _ANYTHING.dump_python(value, mode="json", exclude_defaults=True)
+    plain = _plain(value)
     text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf)
     return text.strip().removesuffix("\n...")
 

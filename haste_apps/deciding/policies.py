@@ -117,12 +117,13 @@ def change_mode(client: HasteClient, stream_id: str, mode: str, *, yes: bool, as
     say(said)
     if mode != present.mode and not yes and not agreed(f"Let it {mode} from now on?"):
         say("nothing was changed")
-        return ExitCode.WORK_FAILED
-    stream = client.set_mode(stream_id, mode)
+        kept, code = present.mode, ExitCode.WORK_FAILED
+    else:
+        kept, code = client.set_mode(stream_id, mode).mode, ExitCode.DONE
+        say(f"stream {stream_id}: {kept}")
     if as_json:
-        print_json({"stream_id": stream_id, "mode": stream.mode, "unmoved": unmoved.model_dump()})
-    say(f"stream {stream_id}: {stream.mode}")
-    return ExitCode.DONE
+        print_json({"stream_id": stream_id, "mode": kept, "unmoved": unmoved.model_dump()})
+    return code
 
 
 def _show(stream_id: str, preview: PreviewAnswer, *, as_table: bool) -> None:

@@ -1,7 +1,6 @@
 """`haste doctor`, at a server in this process."""
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,18 +11,14 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
-from werkzeug.serving import make_server
 
 from haste_apps.cli import app
 from haste_apps.doctor.server import examine_token, reach
 from haste_client import HasteClient
-from haste_core.lifecycle import Rules
 from haste_core.messages import Presence
 from haste_core.tokens import NewToken, Scope, sha256_of
-from haste_server.catalogue import load_pipelines
-from haste_server.store.database import Database
-from haste_server.store.sql import SqlStore
 from tests.integration.api.conftest import Api, spec
+from tests.integration.served_api import served_api
 
 TOKEN = "a token of some length"
 TIERS = ("archive", "empty", "tierA", "tierB", "tierC", "tierD")
@@ -32,18 +27,8 @@ TIERS = ("archive", "empty", "tierA", "tierB", "tierC", "tierD")
 @pytest.fixture(scope="module")
 def served(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, str]]:
     """Return a server with a token, and its address."""
-    folder = tmp_path_factory.mktemp("doctor")
-    database = Database(f"sqlite:///{shutil.copy(empty_database, folder)}")
-    store = SqlStore(database=database, rules=Rules(), default_pipeline=load_pipelines()["focus-tier"])
-    api = Api(store, folder / "landing", token=TOKEN)
-    server = make_server("127.0.0.1", 0, api.client.application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield api, f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    database.close()
+    with served_api(tmp_path_factory.mktemp("doctor"), empty_database, token=TOKEN) as served:
+        yield served
 
 
 @pytest.fixture

@@ -1,25 +1,19 @@
 """`haste token`, on a server in this process."""
 
 import json
-import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
-from werkzeug.serving import make_server
 
 from haste_apps.cli import app
 from haste_apps.giving_tokens import time_of
 from haste_client import AccessDeniedError, ConflictError, HasteClient, NotFoundError
 from haste_core.errors import InvalidError
-from haste_core.lifecycle import Rules
-from haste_server.catalogue import load_pipelines
-from haste_server.store.database import Database
-from haste_server.store.sql import SqlStore
-from tests.integration.api.conftest import Api, spec
+from tests.integration.api.conftest import spec
+from tests.integration.served_api import served_api
 
 TOKEN = "a token of some length"
 
@@ -27,17 +21,8 @@ TOKEN = "a token of some length"
 @pytest.fixture
 def url(tmp_path: Path, empty_database: Path) -> Iterator[str]:
     """Return the address of a server with a token."""
-    database = Database(f"sqlite:///{shutil.copy(empty_database, tmp_path)}")
-    store = SqlStore(database=database, rules=Rules(), default_pipeline=load_pipelines()["focus-tier"])
-    api = Api(store, tmp_path / "landing", token=TOKEN)
-    server = make_server("127.0.0.1", 0, api.client.application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    database.close()
+    with served_api(tmp_path, empty_database, token=TOKEN) as (_, url):
+        yield url
 
 
 def haste(*arguments: str) -> Result:

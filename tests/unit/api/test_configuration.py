@@ -1,13 +1,16 @@
 """A server's settings."""
 
+import json
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from haste_core.errors import InvalidError
 from haste_runtime.tiers import PosixTier, TrashTier
-from haste_server.configuration import explain, load_settings
+from haste_server.cli import app
+from haste_server.configuration import explain, explained, load_settings
 from haste_server.settings import ServerSettings
 
 
@@ -219,13 +222,26 @@ def test_secrets_are_not_shown(url: str, shown: str) -> None:
     loaded = load_settings(database_url=url, token="0123456789abcdef")
 
     explanation = explain(loaded)
+    told = json.dumps(explained(loaded))
 
     assert f"database_url: {shown}  # command line" in explanation
     assert "token: '***'  # command line" in explanation
-    assert "0123456789abcdef" not in explanation
+    assert "0123456789abcdef" not in explanation + told
+    assert explained(loaded)["database_url"] == {"value": shown, "origin": "command line"}
     assert "secret" not in repr(loaded)
     for name in ServerSettings.model_fields:
         assert f"\n{name}: " in f"\n{explanation}"
+
+
+def test_programs_are_told_the_settings_as_json(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["--port", "7", "--data-dir", str(tmp_path), "check-config", "--json"])
+    assert told.exit_code == 0, told.output
+    answer = json.loads(told.stdout)
+    assert answer["settings"]["port"] == {"value": 7, "origin": "command line"}
+    assert answer["settings"]["site"]["origin"] == "default"
+    assert set(answer["settings"]) == set(ServerSettings.model_fields)
+    assert answer["shape"] == "one process"
+    assert "focus-tier" in answer["pipelines"]
 
 
 def test_an_explanation_is_a_file_of_settings(tmp_path: Path) -> None:
