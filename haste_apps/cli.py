@@ -74,7 +74,6 @@ app = typer.Typer(
         "The server's address is taken from --server, HASTE_SERVER_URL or the client's YAML file."
     ),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 STOP_MARGIN_S = 60.0  # beyond shutdown_s: web and engine end by themselves long before
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True)
+app = typer.Typer(pretty_exceptions_enable=False, invoke_without_command=True)
 database_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(database_app, name="db")
 

@@ -14,7 +14,7 @@ from haste_core.errors import InvalidError
 from haste_runtime.exit_codes import ExitCode
 from haste_runtime.standard_output import run_for_reader
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 Keys = Annotated[
     str | None, typer.Option(help="Task keys to take, comma-separated; default: all with a usable handler.")

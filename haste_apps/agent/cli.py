@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from haste_apps.agent.settings import AgentSettings
     from haste_runtime.exit_codes import ExitCode
 
-app = typer.Typer(name="haste-agent", add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(name="haste-agent", pretty_exceptions_enable=False)
 
 _GRACE_S = 20.0  # for the agent's own server to end in good order
 

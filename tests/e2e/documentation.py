@@ -33,6 +33,7 @@ NOT_HERE = {
     "pip install": "sets the project up",
     "/opt/haste/bin/pip install": "sets the project up",
     "haste demo": "tests/e2e/test_demo.py does it",
+    "haste --install-completion": "the user's shell; tests/unit/apps/test_completion.py has one",
     "apt-get ": "the machine's packages",
     "systemctl ": "the machine's services",
     "useradd ": "the machine's accounts",

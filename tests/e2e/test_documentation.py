@@ -21,6 +21,7 @@ PAGES_OF_COMMANDS = {
     "README.md",
     "docs/tutorial-first-folder.md",
     "docs/calibration.md",
+    "docs/commands.md",
     "docs/decisions-and-policies.md",
     "docs/distributed.md",
     "docs/doctor.md",
@@ -88,6 +89,8 @@ def test_readme_and_rest_work_as_they_stand_there(tmp_path: Path) -> None:
         (folder / "plate7.html").unlink()
         readme.follow("docs/doctor.md")
         assert json.loads(readme.said[-1])["well"]
+        readme.follow("docs/commands.md")
+        assert "_HASTE_COMPLETE" in (folder / "haste-completion.bash").read_text()
         readme.follow("docs/report.md")
         assert len((folder / "plate7-images.csv").read_text().splitlines()) == 1 + 2
         readme.follow("docs/tokens.md")
