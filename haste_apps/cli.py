@@ -15,20 +15,17 @@ from haste_apps.connecting import with_client as _with_client
 from haste_apps.deciding.commands import explain, mode, pin, policy, recall, unpin, verify
 from haste_apps.demo.workspace import DEFAULT_WORK_DIR
 from haste_apps.doctor.commands import doctor
+from haste_apps.examples import examples_of
 from haste_apps.exits import explained_errors
 from haste_apps.interruption import Interruption, interruptible
+from haste_apps.jobs import cancel, job, jobs, retry, task
 from haste_apps.measuring.commands import calibrate, evaluate, score
 from haste_apps.options import (
     AsJson,
     EndMarkerNames,
     Folder,
-    JobIds,
     Mode,
     Names,
-    OfKey,
-    OfSite,
-    OfState,
-    OfStream,
     Pattern,
     PipelineName,
     Priority,
@@ -78,7 +75,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(epilog=examples_of("demo"))
 def demo(
     images: Annotated[
         Path | None, typer.Option("--images", metavar="DIR", help="Score your own folder; it is only read.")
@@ -119,7 +116,7 @@ def demo(
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(epilog=examples_of("submit"))
 def submit(
     directory: Folder,
     stream: Stream = None,
@@ -161,7 +158,7 @@ def submit(
     _with_client(work, server=server, token=token)
 
 
-@app.command()
+@app.command(epilog=examples_of("watch"))
 def watch(
     directory: Folder,
     stream: Stream = None,
@@ -199,7 +196,7 @@ def watch(
     _with_client(work, server=server, token=token, retry_for_s=retry_for_s, grace_s=WATCH_GRACE_S)
 
 
-@app.command()
+@app.command(epilog=examples_of("names"))
 def names(
     directory: Annotated[
         Path | None,
@@ -229,107 +226,7 @@ def names(
     raise typer.Exit(code)
 
 
-@app.command()
-def job(
-    job_id: Annotated[int, typer.Argument(metavar="ID")],
-    as_json: AsJson = False,
-    server: Server = None,
-    token: Token = None,
-) -> None:
-    """Show one job and its tasks."""
-
-    def work(client: HasteClient, _interruption: Interruption) -> None:
-        from haste_apps.inspecting import show_job
-
-        show_job(client.job(job_id), as_json=as_json)
-
-    _with_client(work, server=server, token=token)
-
-
-@app.command()
-def jobs(
-    stream: Annotated[
-        str | None, typer.Option("--stream", metavar="NAME", help="Only of this stream.")
-    ] = None,
-    state: Annotated[
-        str | None, typer.Option("--state", help="Only open, done, failed, or with this code.")
-    ] = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    token: Token = None,
-) -> None:
-    """List jobs; with --json one object a line."""
-
-    def work(client: HasteClient, _interruption: Interruption) -> None:
-        from haste_apps.inspecting import show_jobs
-
-        show_jobs(client.jobs(stream_id=stream, state=state), as_json=as_json)
-
-    _with_client(work, server=server, token=token)
-
-
-@app.command()
-def task(
-    task_id: Annotated[int, typer.Argument(metavar="ID")],
-    as_json: AsJson = False,
-    server: Server = None,
-    token: Token = None,
-) -> None:
-    """Show one task and its attempts."""
-
-    def work(client: HasteClient, _interruption: Interruption) -> None:
-        from haste_apps.inspecting import show_task
-
-        show_task(client.task(task_id), as_json=as_json)
-
-    _with_client(work, server=server, token=token)
-
-
-@app.command()
-def retry(
-    job_ids: JobIds = None,
-    stream: OfStream = None,
-    task_key: OfKey = None,
-    site: OfSite = None,
-    state: OfState = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    token: Token = None,
-) -> None:
-    """Run failed tasks again: of jobs by number, or all of a stream, a key, a site, a state."""
-
-    def work(client: HasteClient, _interruption: Interruption) -> ExitCode:
-        from haste_apps import bulk_actions
-
-        chosen = bulk_actions.Chosen(job_ids, stream, task_key, site, state)
-        return bulk_actions.retry(client, chosen, as_json=as_json)
-
-    _with_client(work, server=server, token=token)
-
-
-@app.command()
-def cancel(
-    job_ids: JobIds = None,
-    stream: OfStream = None,
-    task_key: OfKey = None,
-    site: OfSite = None,
-    state: OfState = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    token: Token = None,
-) -> None:
-    """End jobs with all their open tasks, by number, or by tasks of a stream, a key, a site, a state."""
-
-    def work(client: HasteClient, _interruption: Interruption) -> ExitCode:
-        from haste_apps import bulk_actions
-
-        chosen = bulk_actions.Chosen(job_ids, stream, task_key, site, state)
-        return bulk_actions.cancel(client, chosen, as_json=as_json)
-
-    _with_client(work, server=server, token=token)
-
-
-@app.command()
+@app.command(epilog=examples_of("simulate"))
 def simulate(
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="Made if it is not there.", file_okay=False)
@@ -367,6 +264,11 @@ def simulate(
 
 for command in (
     doctor,
+    job,
+    jobs,
+    task,
+    retry,
+    cancel,
     streams,
     complete,
     alerts,
@@ -383,7 +285,7 @@ for command in (
     calibrate,
     evaluate,
 ):
-    app.command()(command)
+    app.command(epilog=examples_of(command.__name__))(command)
 
 
 app.add_typer(trash, name="trash")

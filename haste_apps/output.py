@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import IO, Any
 
 _WIDEST = 10_000
@@ -16,6 +17,11 @@ _WIDEST = 10_000
 
 _USUAL = 80
 """Of a terminal that does not tell."""
+
+_READABLE = 10
+"""Characters of a column that can be read; in fewer, every word is broken."""
+
+_BORDER = "│  "
 
 
 def say(message: str) -> None:
@@ -66,8 +72,14 @@ def print_table(
 ) -> None:
     """Print a table for people, by default on stdout; the columns named in `numbers` are set right.
 
-    On a terminal it is as wide as that, and long cells are folded; elsewhere every row is one line.
+    It is as wide as `line_width` tells, and long cells are folded; where that would leave a column few
+    characters, each row becomes lines of its own, one a cell. Nothing is cut off.
     """
+    target = file or sys.stdout
+    width, listed = line_width(target), [list(row) for row in rows]
+    if _needed_width(heads, listed) > width:
+        _print_one_below_another(heads, listed, width, target)
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -75,11 +87,29 @@ def print_table(
     table = Table()
     for head in heads:
         table.add_column(head, justify="right" if head in numbers else "left", overflow="fold")
-    for row in rows:
+    for row in listed:
         # Names of files may hold what rich takes for markup.
         table.add_row(*(Text(cell) for cell in row))
-    target = file or sys.stdout
-    Console(file=target, width=None if target.isatty() else _WIDEST).print(table)
+    Console(file=target, width=width).print(table)
+
+
+def _needed_width(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Tell how wide a table has to be to be read, borders included."""
+    widest = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    return sum(min(width, _READABLE) + len(_BORDER) for width in widest) + 1
+
+
+def _print_one_below_another(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], width: int, target: IO[str]
+) -> None:
+    margin = max(map(len, heads)) + 2
+    for row in rows:
+        for head, cell in zip(heads, row, strict=True):
+            # No narrower than can be read, and names of files whole where there is a blank to break at.
+            lines = wrap(cell, max(width - margin, _READABLE), break_on_hyphens=False) or [""]
+            folded = f"\n{' ' * margin}".join(line.rstrip() for line in lines)
+            print(f"{head:<{margin}}{folded}".rstrip(), file=target)
+        print(file=target)
 
 
 def as_called(program: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from haste_apps.connecting import with_client
+from haste_apps.examples import examples_of
 from haste_apps.options import AsJson, Server, Token
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class ScopeName(StrEnum):
     ADMIN = "admin"
 
 
-@token.command()
+@token.command(epilog=examples_of("token create"))
 def create(
     name: Name,
     scopes: Annotated[
@@ -62,10 +63,7 @@ def create(
     server: Server = None,
     token: Token = None,
 ) -> None:
-    """Make a token, and print its secret: this once, nobody can look it up later.
-
-    Example: haste token create lab1-pc --scope submit --project lab1 --expires 90d
-    """
+    """Make a token, and print its secret: this once, nobody can look it up later."""
 
     def work(client: HasteClient, _interruption: Interruption) -> None:
         from haste_apps.giving_tokens import create_token
@@ -84,7 +82,7 @@ def create(
     with_client(work, server=server, token=token)
 
 
-@token.command("list")
+@token.command("list", epilog=examples_of("token list"))
 def list_tokens(as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
     """List the tokens; with --json one object a line."""
 
@@ -96,7 +94,7 @@ def list_tokens(as_json: AsJson = False, server: Server = None, token: Token = N
     with_client(work, server=server, token=token)
 
 
-@token.command()
+@token.command(epilog=examples_of("token revoke"))
 def revoke(name: Name, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
     """Let a token open nothing any more."""
 

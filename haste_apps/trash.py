@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from haste_apps.connecting import with_client
+from haste_apps.examples import examples_of
 from haste_apps.options import AsJson, Server, Token
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ trash = typer.Typer(
 Tier = Annotated[str, typer.Argument(metavar="TIER", help="A tier with `driver: trash`.")]
 
 
-@trash.command("list")
+@trash.command("list", epilog=examples_of("trash list"))
 def list_trash(tier: Tier, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
     """List what lies in a trash, and until when it stays; with --json one object a line."""
 
@@ -34,7 +35,7 @@ def list_trash(tier: Tier, as_json: AsJson = False, server: Server = None, token
     with_client(work, server=server, token=token)
 
 
-@trash.command()
+@trash.command(epilog=examples_of("trash empty"))
 def empty(
     tier: Tier,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell only what would be deleted.")] = False,

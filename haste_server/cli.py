@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from haste_core.errors import HasteError, InvalidError, TransientError
+from haste_runtime.examples import as_epilog
 from haste_runtime.exit_codes import ExitCode
 from haste_runtime.standard_output import run_for_reader
 
@@ -36,7 +37,15 @@ database_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(database_app, name="db")
 
 
-@app.callback()
+@app.callback(
+    epilog=as_epilog(
+        "haste-server --root plates=/data/plates",
+        "haste-server --config server.yaml --log-format json",
+        "haste-server --handler spots:count_spots --pipelines-dir pipelines",
+        "haste-server --database-url mysql+pymysql://haste:PASSWORD@nas/haste",
+        "haste-server --broker-url amqp://haste:PASSWORD@nas:5672/haste",
+    )
+)
 def serve(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.", envvar="HASTE_CONFIG")] = None,
@@ -60,10 +69,12 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Tasks that its own workers run at once.")] = None,
     url_file: Annotated[Path | None, typer.Option(help="Tells the URL while the server answers.")] = None,
     database_url: Annotated[
-        str | None, typer.Option(help="mysql+pymysql://user:password@host/database; default: SQLite.")
+        str | None,
+        typer.Option(metavar="URL", help="Of MariaDB, as SQLAlchemy writes it; default: SQLite."),
     ] = None,
     broker_url: Annotated[
-        str | None, typer.Option(help="amqp://user:password@host/vhost; default: none needed.")
+        str | None,
+        typer.Option(metavar="URL", help="Of RabbitMQ; default: none needed."),
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.")] = None,
     parent: Annotated[
@@ -104,7 +115,10 @@ def serve(
             _serve(_built(loaded.settings), parent_pid=parent)
 
 
-@app.command("check-config")
+@app.command(
+    "check-config",
+    epilog=as_epilog("haste-server check-config", "haste-server --config server.yaml check-config --json"),
+)
 def check_config(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
@@ -125,7 +139,7 @@ def check_config(
         typer.echo(f"\nRuns as: {shape}. Pipelines: {', '.join(pipelines)}.")
 
 
-@database_app.command()
+@database_app.command(epilog=as_epilog("haste-server --config server.yaml db upgrade"))
 def upgrade(context: typer.Context) -> None:
     """Bring the database to the schema of this version; make a backup before."""
     from haste_server.processes.claims import DataFolderClaim

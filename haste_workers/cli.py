@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from haste_core.errors import InvalidError
+from haste_runtime.examples import as_epilog
 from haste_runtime.exit_codes import ExitCode
 from haste_runtime.standard_output import run_for_reader
 
@@ -26,7 +27,9 @@ Handlers = Annotated[
     typer.Option(help="[KEY=]module:function; the key defaults to the function's name, with - for _."),
 ]
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.")]
-BrokerUrl = Annotated[str | None, typer.Option(help="amqp://user:password@host:5672/vhost")]
+BrokerUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Of RabbitMQ: amqp://user:password@host/vhost")
+]
 ServerUrl = Annotated[str | None, typer.Option(help="The server that `upload` sends to.")]
 RootFolders = Annotated[
     list[str] | None, typer.Option(help="NAME=FOLDER: a folder that may be read, as root://NAME/.")
@@ -36,7 +39,12 @@ Piped = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog=as_epilog(
+        "haste-worker --broker-url amqp://haste:PASSWORD@haste.example.org:5672/haste",
+        "haste-worker --config worker.yaml --keys focus-score,tier --site lab1",
+    )
+)
 def work(
     keys: Keys = None,
     site: Site = None,

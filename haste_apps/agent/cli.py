@@ -9,6 +9,7 @@ import typer
 
 from haste_apps.exits import explained_errors
 from haste_apps.interruption import Interruption, interruptible
+from haste_runtime.examples import as_epilog
 from haste_runtime.standard_output import run_for_reader
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ Include = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog=as_epilog(
+        "haste-agent /data/microscope --host haste.example.org:5510 --token-file token",
+        "haste-agent /data/microscope --host https://haste.example.org --dry-run",
+    )
+)
 def agent(
     path: Annotated[
         Path | None, typer.Argument(metavar="FOLDER", help="What the microscope writes to.")
@@ -49,18 +55,15 @@ def agent(
     stream: Annotated[
         str | None, typer.Option(help="The stream at the server. Default: the folder's name and the tag.")
     ] = None,
-    cores: Annotated[
-        int | None, typer.Option("--cores", "--x-preprocessing-cores", help="Images preprocessed at a time.")
-    ] = None,
-    x_mode: Annotated[
-        int | None, typer.Option(metavar="0", help="Of the original agent: 0 is what this one does.")
-    ] = None,
+    cores: Annotated[int | None, typer.Option(help="Images preprocessed at a time.")] = None,
+    x_preprocessing_cores: Annotated[int | None, typer.Option(hidden=True)] = None,
+    x_mode: Annotated[int | None, typer.Option(hidden=True)] = None,
     x_disable_prioritization: Annotated[
-        bool, typer.Option("--x-disable-prioritization", help="Of the original agent; refused.")
+        bool, typer.Option("--x-disable-prioritization", hidden=True)
     ] = False,
     transfers: Annotated[int | None, typer.Option(help="Images sent at a time.")] = None,
     operator: Annotated[
-        str | None, typer.Option(help="How images are made smaller: none, recompress, floodfill, …")
+        str | None, typer.Option(help="How images are made smaller: none, recompress, floodfill, or others.")
     ] = None,
     codec: Annotated[str | None, typer.Option(help="deflate, jxl or zstd.")] = None,
     names: Annotated[
@@ -101,7 +104,8 @@ def agent(
     """Send the images that appear in a folder to a HASTE server, made smaller if there is time.
 
     Originals are never changed. After a power cut or a restart it goes on where it was. Each option can also
-    be given as HASTE_AGENT_… in the environment, or in the YAML file.
+    be given as HASTE_AGENT_… in the environment, or in the YAML file. Options of the original haste-agent,
+    such as --x-preprocessing-cores, are taken, too.
 
     Exit codes: 0 done or stopped as asked; 1 some images were not sent (--once); 2 wrong usage: token, tag,
     certificate, folder; 5 try again.
@@ -117,7 +121,7 @@ def agent(
         "token": token,
         "token_file": token_file,
         "stream": stream,
-        "cores": cores,
+        "cores": x_preprocessing_cores if cores is None else cores,
         "transfers": transfers,
         "operator": operator,
         "codec": codec,

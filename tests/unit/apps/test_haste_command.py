@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import tifffile
 
+from haste_runtime.name_presets import load_presets
+
 NOBODY = "http://127.0.0.1:9"  # the discard port: nothing listens
 
 
@@ -91,7 +93,7 @@ def test_help_names_every_command() -> None:
     shown = haste("--help").stdout
     commands = ("demo", "submit", "watch", "job", "jobs", "task", "retry", "cancel", "simulate")
     commands += ("alerts", "explain", "policy", "mode", "pin", "unpin", "verify")
-    for command in (*commands, "report", "score", "calibrate", "evaluate"):
+    for command in (*commands, "report", "score", "calibrate", "evaluate", "doctor"):
         assert f"│ {command} " in shown
 
 
@@ -145,3 +147,13 @@ def test_a_state_that_is_none_is_answered_with_those_that_are() -> None:
     assert run.returncode == 2
     for part in ("'nonsense'", "open", "done", "failed", "code"):
         assert part in run.stderr
+
+
+def test_a_table_that_is_piped_keeps_to_the_width_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = haste("names").stdout
+    assert max(map(len, shown.splitlines())) <= 40
+    words = {word.strip("│ ") for word in shown.split()}
+    for preset in load_presets().values():
+        assert preset.name in words
+        assert {word for word in preset.description.split() if len(word) <= 12} <= words

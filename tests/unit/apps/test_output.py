@@ -41,8 +41,58 @@ def test_a_program_that_is_on_the_path_is_called_by_its_name(
     assert as_called("haste-that-nobody-installed") == "haste-that-nobody-installed"
 
 
-def test_rows_are_not_folded_where_no_terminal_is() -> None:
+HEADS = ["image", "job", "stream", "state", "score", "tier", "message"]
+ROW = [
+    "plate7/A01/" + 30 * "long" + ".tif",
+    "17",
+    "plate7",
+    "failed (502)",
+    "0.123",
+    "tierA",
+    "the file holds no image: " + 10 * "many words ",
+]
+
+
+def printed(heads: list[str], *rows: list[str], columns: int | None = None) -> list[str]:
+    """Return the lines of a table that goes into a pipe."""
     out = io.StringIO()
-    name = "plate7/" + 40 * "long" + ".tif"
-    print_table(["image", "message"], [[name, 30 * "many words "]], file=out)
-    assert sum(name in line and line.count("many words") == 30 for line in out.getvalue().splitlines()) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        if columns is not None:
+            patch.setenv("COLUMNS", str(columns))
+        print_table(heads, rows, numbers={"job", "score"}, file=out)
+    return out.getvalue().splitlines()
+
+
+def cells_in(lines: list[str]) -> list[str]:
+    """Put the cells of a table's only row together again, without blanks."""
+    in_columns = [line.split("│")[1:-1] for line in lines if line.startswith("│")]
+    if in_columns:
+        return ["".join(parts).replace(" ", "") for parts in zip(*in_columns, strict=True)]
+    margin = max(map(len, HEADS)) + 2
+    starts = [number for number, line in enumerate(lines) if line and not line.startswith(" ")]
+    parts = [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    return ["".join(line[margin:] for line in part).replace(" ", "") for part in parts]
+
+
+def test_rows_are_one_line_each_where_no_terminal_is() -> None:
+    lines = printed(HEADS, ROW, ROW)
+    whole = [line for line in lines if ROW[0] in line and ROW[-1].strip() in line]
+    assert len(whole) == 2
+
+
+@pytest.mark.parametrize("columns", [200, 100, 80, 60, 40, 20, 1])
+def test_nothing_is_cut_off_however_narrow_it_is(columns: int) -> None:
+    lines = printed(HEADS, ROW, columns=columns)
+    assert cells_in(lines) == [cell.replace(" ", "") for cell in ROW]
+    assert max(map(len, lines)) <= max(columns, len("message") + 2 + 10)
+
+
+def test_a_table_that_would_be_too_narrow_shows_one_cell_a_line() -> None:
+    lines = printed(HEADS, ROW, ["A02", "18", "plate7", "done (200)", "-", "-", ""], columns=40)
+    assert lines[0].startswith("image    plate7/A01/long")
+    assert "job      17" in lines
+    assert "state    done (200)" in lines
+    assert lines.count("") == 2  # after each row
+    values = "".join(line[9:] for line in lines[: lines.index("job      17")])
+    assert values == ROW[0]
