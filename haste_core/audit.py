@@ -17,7 +17,7 @@ class AuditEntry:
     made_at : float
         Seconds since 1970.
     who : str
-        The name of the token; in brackets: what is no token of the store.
+        The name of the token; in brackets what is no token of the store, after ``proxy:`` a proxy's user.
     address : str
         From where.
     action : str

@@ -40,7 +40,9 @@ class AuditAnswer(BaseModel):
 
     entry_id: int
     made_at: float
-    who: str = Field(description="The name of the token; in brackets: none of the store.")
+    who: str = Field(
+        description="The name of the token; in brackets: none of the store; after `proxy:`: a proxy's user."
+    )
     address: str
     action: str
     target: str

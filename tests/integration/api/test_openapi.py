@@ -172,6 +172,8 @@ def test_examples_are_answered_as_described(plate: Api) -> None:
     sent = Counter[str]()
     for operation in operations(plate):
         endpoint = endpoint_of(plate, operation)
+        content = operation.definition.raw.get("requestBody", {}).get("content", {})
+        assert ("application/json" in content) == (endpoint in IN_BODIES), f"{endpoint} has no example"
         path = operation.path.format(**IN_PATHS, upload_id="x")
         for summary, body in IN_BODIES.get(endpoint, {}).items():
             answer = plate.client.open(path, method=operation.method.upper(), json=body)
