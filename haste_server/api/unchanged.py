@@ -5,11 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from flask import Flask, Response, request
-from flask_openapi3.models.data_type import DataType
 from flask_openapi3.models.parameter import Parameter
-from flask_openapi3.models.parameter_in_type import ParameterInType
 from flask_openapi3.models.response import Response as DescribedResponse
-from flask_openapi3.models.schema import Schema
 from flask_openapi3.openapi import OpenAPI
 
 from haste_server.api.security import operations_of
@@ -32,7 +29,15 @@ _TAGGED = frozenset(
 )
 """Operations that programs ask for again and again, or whose answers are long."""
 
-_ASKED = "The `ETag` of the answer that is there."
+_ASKED = Parameter.model_validate(
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "The `ETag` of the answer that is there.",
+        "required": False,
+        "schema": {"type": "string"},
+    }
+)
 
 
 def tag_answers(app: Flask) -> None:
@@ -46,14 +51,7 @@ def describe_tags(app: OpenAPI) -> None:
     for endpoint, operation in operations_of(app):
         known = {parameter.name for parameter in operation.parameters or ()}
         if endpoint in _TAGGED and "If-None-Match" not in known:  # blueprints may have been described before
-            asked = Parameter(
-                name="If-None-Match",
-                param_in=ParameterInType.HEADER,
-                description=_ASKED,
-                required=False,
-                param_schema=Schema(type=DataType.STRING),
-            )
-            operation.parameters = [*(operation.parameters or ()), asked]
+            operation.parameters = [*(operation.parameters or ()), _ASKED]
             operation.responses = {
                 **(operation.responses or {}),
                 str(HTTPStatus.NOT_MODIFIED.value): unchanged,
