@@ -100,7 +100,7 @@ class TriedTierAnswer(_Answer):
     trouble: str = ""
 
 
-class TierAnswer(_Answer):
+class KnownTierAnswer(_Answer):
     """A tier that policies may name, with the workers that have tried to write to it."""
 
     tier: str
@@ -136,9 +136,11 @@ class LivenessCalls:
         """Fetch who works, and what waits for whom."""
         return WorkersAnswer.model_validate(self._connection.get("/HASTE/workers/"))
 
-    def tiers(self) -> list[TierAnswer]:
+    def tiers(self) -> list[KnownTierAnswer]:
         """Fetch all tiers, with what workers say of them."""
-        return [TierAnswer.model_validate(tier) for tier in self._connection.get("/HASTE/tiers/")["tiers"]]
+        return [
+            KnownTierAnswer.model_validate(tier) for tier in self._connection.get("/HASTE/tiers/")["tiers"]
+        ]
 
     def check_ready(self, *, once: bool = False) -> Readiness:
         """Ask whether all works, `once` or with the usual patience; OutageError names what does not."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from haste_apps.doctor.findings import Finding, ok, unknown, warning, wrong
 from haste_apps.doctor.server import CLOCK_TOLERANCE_S
 from haste_client import HasteClient, HasteError
-from haste_client.liveness import QueueAnswer, TierAnswer, WorkerAnswer
+from haste_client.liveness import KnownTierAnswer, QueueAnswer, WorkerAnswer
 
 CHECKS = ("workers", "queues", "tiers", "versions")
 TIER_KEY = "tier"
@@ -77,7 +77,7 @@ def _queues(queues: Sequence[QueueAnswer]) -> Iterator[Finding]:
         yield ok("queues", "all tasks that wait have workers")
 
 
-def _tiers(tiers: Sequence[TierAnswer], workers: Sequence[WorkerAnswer]) -> Iterator[Finding]:
+def _tiers(tiers: Sequence[KnownTierAnswer], workers: Sequence[WorkerAnswer]) -> Iterator[Finding]:
     if not any(TIER_KEY in worker.keys for worker in workers):
         yield unknown("tiers", "no live worker puts images to tiers")
         return
@@ -101,7 +101,7 @@ def _tiers(tiers: Sequence[TierAnswer], workers: Sequence[WorkerAnswer]) -> Iter
         yield ok("tiers", f"can be written to: {', '.join(good)}")
 
 
-def _troubles(tier: TierAnswer) -> dict[str, list[str]]:
+def _troubles(tier: KnownTierAnswer) -> dict[str, list[str]]:
     """List the computers from which a tier cannot be written to, by what is in the way."""
     troubles: dict[str, list[str]] = defaultdict(list)
     for tried in tier.workers:

@@ -135,7 +135,7 @@ class TriedTierAnswer(BaseModel):
     trouble: str = Field(description="What is in the way; empty if nothing is.")
 
 
-class TierAnswer(BaseModel):
+class KnownTierAnswer(BaseModel):
     """A tier that policies may name."""
 
     tier: str
@@ -146,7 +146,7 @@ class TierAnswer(BaseModel):
 class TiersAnswer(BaseModel):
     """All tiers."""
 
-    tiers: list[TierAnswer]
+    tiers: list[KnownTierAnswer]
 
 
 class TrashPage(BaseModel):
