@@ -21,7 +21,8 @@ _USUAL = 80
 _READABLE = 10
 """Characters of a column that can be read; in fewer, every word is broken."""
 
-_BORDER = "│  "
+_BORDER = 3
+"""Characters beside a cell: a line, and a blank on either side."""
 
 
 def say(message: str) -> None:
@@ -90,13 +91,14 @@ def print_table(
     for row in listed:
         # Names of files may hold what rich takes for markup.
         table.add_row(*(Text(cell) for cell in row))
-    Console(file=target, width=width).print(table)
+    # On a terminal it is rich that knows best: some need a column for the cursor.
+    Console(file=target, width=None if target.isatty() else width).print(table)
 
 
 def _needed_width(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """Tell how wide a table has to be to be read, borders included."""
     widest = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    return sum(min(width, _READABLE) + len(_BORDER) for width in widest) + 1
+    return sum(min(width, _READABLE) + _BORDER for width in widest) + 1
 
 
 def _print_one_below_another(
@@ -105,7 +107,6 @@ def _print_one_below_another(
     margin = max(map(len, heads)) + 2
     for row in rows:
         for head, cell in zip(heads, row, strict=True):
-            # No narrower than can be read, and names of files whole where there is a blank to break at.
             lines = wrap(cell, max(width - margin, _READABLE), break_on_hyphens=False) or [""]
             folded = f"\n{' ' * margin}".join(line.rstrip() for line in lines)
             print(f"{head:<{margin}}{folded}".rstrip(), file=target)

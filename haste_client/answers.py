@@ -224,10 +224,19 @@ class StreamAnswer(_Answer):
 
 
 class PipelineName(_Answer):
-    """One pipeline that the server offers; `tags` are those of HASTE agents that start it."""
+    """One pipeline that the server offers.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        Of its tasks.
+    tags : tuple of str
+        Those of HASTE agents that start it.
+    """
 
     name: str
     description: str = ""
+    keys: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
 

@@ -81,6 +81,11 @@ class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls, TokenCalls
         secret = settings.token.get_secret_value() if settings.token else None
         self._connection = Connection(settings.server_url, token=secret, retry_for_s=retry_for_s)
 
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._connection.url
+
     def close(self) -> None:
         """Close the connections."""
         self._connection.close()

@@ -127,11 +127,6 @@ class LivenessCalls:
 
     _connection: Connection
 
-    @property
-    def url(self) -> str:
-        """The server's address."""
-        return self._connection.url
-
     def workers(self) -> WorkersAnswer:
         """Fetch who works, and what waits for whom."""
         return WorkersAnswer.model_validate(self._connection.get("/HASTE/workers/"))
@@ -148,7 +143,9 @@ class LivenessCalls:
         try:
             return Readiness.model_validate(get("/readyz"))
         except OutageError as error:
-            raise OutageError(f"the HASTE server at {self.url} cannot work now: {error}") from error
+            raise OutageError(
+                f"the HASTE server at {self._connection.url} cannot work now: {error}"
+            ) from error
 
     def readiness(self) -> Readiness:
         """Ask once how database, broker and engine are; what ails one of them is told, not raised."""
@@ -170,5 +167,5 @@ class LivenessCalls:
         try:
             return kind.model_validate(answer)
         except ValidationError as error:
-            what = f"what answers at {self.url} is no HASTE server"
+            what = f"what answers at {self._connection.url} is no HASTE server"
             raise InvalidError([Problem("url", what)]) from error

@@ -21,6 +21,8 @@ INOTIFY = Path("/proc/sys/fs/inotify")
 FEW_WATCHES = 65_536
 """A watch is taken for each folder, and a plate can have one for each well and time."""
 
+_TOLD_FIRST = ("server_url", "token")
+
 _RAISE = (
     "Ask the administrator of this computer to put the line fs.inotify.max_user_watches=524288 into "
     "/etc/sysctl.d/60-haste.conf, and to run: sudo sysctl --system"
@@ -50,7 +52,8 @@ def _settings_text(gathered: Gathered[ClientSettings]) -> str:
 
     settings = gathered.settings
     token = "no token" if settings.token is None else f"token from {origin('token')}"
-    return f"server {settings.server_url} from {origin('server_url')}; {token}"
+    others = [f"{name} from {where}" for name, where in gathered.origins.items() if name not in _TOLD_FIRST]
+    return "; ".join([f"server {settings.server_url} from {origin('server_url')}", token, *others])
 
 
 def _examine_roots(settings: ClientSettings) -> Iterator[Finding]:

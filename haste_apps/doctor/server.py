@@ -17,6 +17,7 @@ from haste_client import (
 )
 from haste_client.errors import CertificateError
 from haste_client.liveness import HealthAnswer
+from haste_client.settings import config_path
 from haste_client.tokens import OwnTokenAnswer
 from haste_core.ports import Clock
 from haste_runtime.loopback import is_this_machine
@@ -97,7 +98,9 @@ def _way_to(url: str, *, is_chosen: bool) -> str:
             "the server whether it runs."
         )
     start = "Start it on this computer with haste-server"
-    return f"{start}." if is_chosen else f"{start}, or name the lab's server in HASTE_SERVER_URL."
+    if is_chosen:
+        return f"{start}."
+    return f"{start}, or name the lab's server: in HASTE_SERVER_URL, or as server_url in {config_path()}."
 
 
 def _clock(sent_at: float | None, here: float) -> Finding:

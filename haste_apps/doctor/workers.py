@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from haste_apps.doctor.findings import Finding, ok, unknown, warning, wrong
 from haste_apps.doctor.server import CLOCK_TOLERANCE_S
 from haste_client import HasteClient, HasteError
+from haste_client.answers import PipelineName
 from haste_client.liveness import KnownTierAnswer, QueueAnswer, WorkerAnswer
 
 CHECKS = ("workers", "queues", "tiers", "versions")
@@ -24,7 +25,7 @@ def examine_workers(client: HasteClient, *, here: str, at_server: str) -> Iterat
         Versions of the software.
     """
     try:
-        answer, tiers = client.workers(), client.tiers()
+        answer, tiers, pipelines = client.workers(), client.tiers(), client.pipelines()
     except HasteError as error:
         for check in CHECKS:
             yield unknown(check, str(error))
@@ -32,6 +33,7 @@ def examine_workers(client: HasteClient, *, here: str, at_server: str) -> Iterat
     yield _presence(answer.workers)
     yield from _clocks(answer.workers)
     yield from _queues(answer.queues)
+    yield from _keys(pipelines, answer.workers)
     yield from _tiers(tiers, answer.workers)
     yield _versions(here, at_server, answer.workers)
 
@@ -75,6 +77,22 @@ def _queues(queues: Sequence[QueueAnswer]) -> Iterator[Finding]:
         )
     if not untaken:
         yield ok("queues", "all tasks that wait have workers")
+
+
+def _keys(pipelines: Sequence[PipelineName], workers: Sequence[WorkerAnswer]) -> Iterator[Finding]:
+    """Look for steps of pipelines that nobody would take, before an image waits for one."""
+    taken = {key for worker in workers for key in worker.keys}
+    untaken: dict[str, list[str]] = defaultdict(list)
+    for pipeline in pipelines:
+        for key in pipeline.keys:
+            if key not in taken:
+                untaken[key].append(pipeline.name)
+    for key, names in sorted(untaken.items()) if workers else ():
+        yield warning(
+            "queues",
+            f"no live worker takes {key}: images of the pipelines {', '.join(names)} would wait for it",
+            f"If one of them is to be used, start a worker that takes it: haste-worker --keys {key}",
+        )
 
 
 def _tiers(tiers: Sequence[KnownTierAnswer], workers: Sequence[WorkerAnswer]) -> Iterator[Finding]:

@@ -152,6 +152,7 @@ class PipelineSummary(BaseModel):
 
     name: str
     description: str
+    keys: list[str] = Field(description="Of its tasks.")
     tags: list[str]
 
 

@@ -11,6 +11,7 @@ from flask_openapi3.models.tag import Tag
 from haste_core.errors import InvalidError, Problem
 from haste_core.pipelines import Pipeline
 from haste_core.stores import StreamRecord
+from haste_core.tasktree import leaves
 from haste_server.api.answers import PipelinesAnswer, Shown, SourcesPage, StreamAnswer, StreamsPage
 from haste_server.api.bodies import NewMode, NewStream
 from haste_server.api.object_answers import ModeAnswer
@@ -121,6 +122,7 @@ def pipelines() -> Shown:
             {
                 "name": item.name,
                 "description": item.description,
+                "keys": sorted({task.task_key for task in leaves(item.tasks)}),
                 "tags": sorted(tag for tag, name in tags.items() if name == item.name),
             }
             for item in services().pipelines.values()

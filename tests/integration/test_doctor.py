@@ -51,7 +51,7 @@ def attend(api: Api, name: str = "w1", *, clock_ahead_s: float = 0.0, **told: ob
         "worker_id": name,
         "host": "pc",
         "pid": 1,
-        "keys": ("focus-score", "tier"),
+        "keys": ("focus-score", "preprocess", "tier", "upload"),
         "site": "default",
         "slots": 2,
         "version": version("haste-server"),
@@ -92,7 +92,7 @@ def test_where_all_is_well_it_says_so(api: Api, tmp_path: Path) -> None:
         )
     }
     assert f"from {tmp_path / 'client.yaml'}" in checks["settings"][0]["said"]
-    assert "focus-score, tier at default" in checks["workers"][0]["said"]
+    assert "focus-score, preprocess, tier, upload at default" in checks["workers"][0]["said"]
     assert TOKEN not in json.dumps(checks)
     run = doctor()
     assert "All is well" in run.stderr
@@ -149,7 +149,7 @@ def test_parts_that_do_not_work_are_told_with_what_to_do(api: Api) -> None:
 def test_workers_that_are_old_late_or_cannot_write_are_told(api: Api) -> None:
     trouble = "the folder /mnt/a of the tier is not there now: is the share mounted?"
     told = dict.fromkeys(("archive", "empty", "tierB"), "") | {"tierA": trouble}
-    attend(api, version="0.0.1", tiers=told, clock_ahead_s=-75.0)
+    attend(api, version="0.0.1", tiers=told, clock_ahead_s=-75.0, keys=("focus-score", "tier", "upload"))
     waiting = spec(source_id="A01", tasks="count-cells", site="lab1")
     job = api.client.post("/HASTE/job/", json=waiting, headers=bearer()).json
 
@@ -162,10 +162,12 @@ def test_workers_that_are_old_late_or_cannot_write_are_told(api: Api) -> None:
     assert "archive, empty, tierB" in good["said"]
     assert "75 s behind" in checks["clocks"][1]["said"]
     assert "0.0.1" in checks["versions"][0]["said"]
-    (queue,) = checks["queues"]
+    queue, key = checks["queues"]
     assert queue["outcome"] == "wrong"
     assert "no worker for key 'count-cells' at site 'lab1'" in queue["said"]
     assert "haste-worker --keys count-cells --site lab1" in queue["remedy"]
+    assert (key["outcome"], "takes preprocess" in key["said"]) == ("warning", True)
+    assert "pipelines edge, full" in key["said"]
     api.client.delete(f"/HASTE/job/{job['job_id']}", headers=bearer())
 
 

@@ -56,6 +56,8 @@ def test_an_unknown_pipeline_is_answered_with_the_known_ones(api: Api) -> None:
     assert "focus-tier" in answer.json["detail"]
     offered = api.client.get("/HASTE/pipelines/").json["pipelines"]
     assert {"focus-tier", "edge", "full"} <= {pipeline["name"] for pipeline in offered}
+    keys = {pipeline["name"]: pipeline["keys"] for pipeline in offered}
+    assert keys["focus-tier"] == ["focus-score", "tier"]
     tags = {pipeline["name"]: pipeline["tags"] for pipeline in offered}
     assert (tags["full"], tags["focus-tier"], tags["edge"]) == (["lab1"], ["lab 2 é"], [])
 

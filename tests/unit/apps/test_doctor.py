@@ -73,6 +73,7 @@ def test_settings_that_are_wrong_end_nothing(config: Path, text: str, said: str)
 def test_folders_that_are_not_there_are_told(config: Path, tmp_path: Path) -> None:
     config.write_text(f"server_url: {NOBODY}\nroots: {{nas: {tmp_path / 'missing'}, here: {tmp_path}}}\n")
     findings = {one["check"]: one for one in json.loads(doctor("--json").stdout)["findings"]}
+    assert f"roots from {config}" in findings["settings"]["said"]
     assert findings["folders"]["outcome"] == "wrong"
     assert "the root nas" in findings["folders"]["said"]
     assert "Mount" in findings["folders"]["remedy"]

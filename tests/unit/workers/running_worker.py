@@ -33,6 +33,7 @@ HANDLERS = {
         "tell_progress",
     )
 }
+HANDLERS["tier"] = HANDLERS["nothing"]
 MEASURING = {"focus-score": BUILT_IN["focus-score"]}
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -128,11 +129,18 @@ class TestPresence:
         assert (held[1].fraction, held[1].note) == (0.5, "half way")
         assert held[2].started_at is None
 
-    def test_heartbeats_go_on_while_a_task_runs(self, start: Callable[..., RunningWorker]) -> None:
-        transport = start(heartbeat_s=0.1).transport
+    def test_heartbeats_go_on_while_a_task_runs_and_tell_of_tiers(
+        self, start: Callable[..., RunningWorker], tmp_path: Path
+    ) -> None:
+        tiers = {"A": {"root": tmp_path}, "B": {"root": tmp_path / "missing"}}
+        transport = start(heartbeat_s=0.1, tiers=tiers).transport
         transport.deliver(task_message(1, "sleep", parameters={"seconds": 1}))
         transport.wait_for_results(1)
         assert sum(1 for p in transport.presences if p.held) >= 5
+        transport.wait_until(lambda: set(transport.presences[-1].tiers) == {"A", "B"})
+        latest = transport.presences[-1]
+        assert (latest.tiers["A"], "mounted" in latest.tiers["B"]) == ("", True)
+        assert latest.version == version("haste-server")
 
     def test_progress_is_told_each_second_while_it_changes(self, start: Callable[..., RunningWorker]) -> None:
         transport = start(heartbeat_s=30).transport
