@@ -56,7 +56,11 @@ def _needs_private_server(item: pytest.Item) -> bool:
 
 
 def pytest_configure() -> None:
-    """Let the programs under test hear what a shell in the background, or nohup, has us ignore."""
+    """Let the programs under test hear what a shell in the background, or nohup, has us ignore.
+
+    Their tables are not to be as wide as the terminal in which the tests run.
+    """
+    os.environ.pop("COLUMNS", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
