@@ -35,6 +35,8 @@ from haste_runtime.tus import Sent, send_file
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # a bulk call of 1000 jobs on a busy disk takes seconds, not minutes
 
+LOOK_TIMEOUT_S = 10.0  # how it is just now is told soon, or not at all
+
 TIMEOUTS_S = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
 
 # A server that has not answered yet is more likely not running than on its way back.
@@ -123,7 +125,7 @@ class Connection:
         sent_at : float, optional
             By the server's clock, in whole seconds since 1970; None if it does not tell.
         """
-        response = self._request("GET", path)
+        response = self._request("GET", path, timeouts_s=(CONNECT_TIMEOUT_S, LOOK_TIMEOUT_S))
         if not response.ok and (response.status_code not in also or not _problem_document(response)):
             raise _error_of(response)
         return _json_of(response), _sent_at(response)
@@ -209,9 +211,11 @@ class Connection:
             raise _error_of(response)
         return response
 
-    def _request(self, method: str, path: str, **arguments: Any) -> requests.Response:
+    def _request(
+        self, method: str, path: str, *, timeouts_s: tuple[float, float] = TIMEOUTS_S, **arguments: Any
+    ) -> requests.Response:
         try:
-            response = self._session.request(method, self.url + path, timeout=TIMEOUTS_S, **arguments)
+            response = self._session.request(method, self.url + path, timeout=timeouts_s, **arguments)
         except requests.exceptions.SSLError as error:
             raise CertificateError(self.url, certificate_trouble(error)) from error
         except (
@@ -219,7 +223,7 @@ class Connection:
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            reason = connection_trouble(error, timeouts_s=TIMEOUTS_S) + by_way_of(self._session, self.url)
+            reason = connection_trouble(error, timeouts_s=timeouts_s) + by_way_of(self._session, self.url)
             raise ServerUnreachableError(self.url, reason, was_connected=_was_connected(error)) from error
         except requests.RequestException as error:
             raise InvalidError([Problem("url", f"{self.url!r} is no server's address: {error}")]) from error

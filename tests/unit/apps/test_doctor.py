@@ -1,6 +1,7 @@
 """`haste doctor` where no server answers: this computer is looked at all the same."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,14 @@ def test_a_server_that_is_away_is_told_with_what_to_do(config: Path) -> None:
     assert sum(line.startswith("unknown") for line in lines) == 1
     assert any("watching" in line for line in lines)
     assert "1 wrong" in run.stderr
+
+
+def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("haste_client.connection.LOOK_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        run = doctor("--server", f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert run.exit_code == 1
+    assert "no answer within 0.2 s" in run.stdout
 
 
 def test_all_checks_are_named_for_programs(config: Path) -> None:
