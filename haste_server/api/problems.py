@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flask import Flask, Response, request
 from flask_openapi3.types import ResponseDict
@@ -67,6 +67,15 @@ _AWAY = frozenset(
 )
 
 
+_LATER = {"Retry-After": {"description": "Seconds.", "required": True, "schema": {"type": "integer"}}}
+_HEADERS: Mapping[int, Mapping[str, Any]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
+    HTTPStatus.TOO_MANY_REQUESTS: _LATER,
+    HTTPStatus.SERVICE_UNAVAILABLE: _LATER,
+}
+"""What answers tell beside problem documents."""
+
+
 class FieldProblem(BaseModel):
     """One thing that is wrong with a request."""
 
@@ -94,6 +103,7 @@ def documented(*statuses: int) -> ResponseDict:
         status: {
             "description": _phrase(status),
             "content": {CONTENT_TYPE: {"schema": schema}},
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
         }
         for status in statuses
     }

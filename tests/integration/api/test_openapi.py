@@ -217,6 +217,8 @@ def away(*_: object) -> None:
 
 
 def check_described(operation: Any, answer: Any) -> None:
-    assert str(answer.status_code) in operation.definition.raw["responses"], (operation.label, answer.text)
+    described_answers = operation.definition.raw["responses"]
+    assert str(answer.status_code) in described_answers, (operation.label, answer.text)
+    assert set(described_answers[str(answer.status_code)].get("headers", {})) <= set(answer.headers.keys())
     assert answer.content_type.split(";")[0] in ("application/json", "application/problem+json")
     operation.validate_response(answer)
