@@ -21,6 +21,8 @@ _UNLIKE = (
 )
 _LOOPBACK = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 
+UserName = Annotated[str, Form(rf"(\*|{USER_NAME})", _UNLIKE)]
+
 
 class ProxyUser(BaseModel):
     """What a user may do.
@@ -55,9 +57,7 @@ class TrustedProxy(BaseModel):
 
     user_header: Annotated[str, Form(r"[A-Za-z][A-Za-z0-9-]{0,99}", "is not the name of a header")]
     addresses: Annotated[tuple[IPvAnyNetwork, ...], Field(min_length=1)] = _LOOPBACK
-    users: Annotated[
-        dict[Annotated[str, Form(rf"(\*|{USER_NAME})", _UNLIKE)], ProxyUser], Field(min_length=1)
-    ]
+    users: Annotated[dict[UserName, ProxyUser], Field(min_length=1)]
 
     @field_validator("addresses")
     @classmethod

@@ -29,15 +29,13 @@ _TAGGED = frozenset(
 )
 """Operations that programs ask for again and again, or whose answers are long."""
 
-_ASKED = Parameter.model_validate(
-    {
-        "name": "If-None-Match",
-        "in": "header",
-        "description": "The `ETag` of the answer that is there.",
-        "required": False,
-        "schema": {"type": "string"},
-    }
-)
+_ASKED = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The `ETag` of the answer that is there.",
+    "required": False,
+    "schema": {"type": "string"},
+}
 
 
 def tag_answers(app: Flask) -> None:
@@ -51,7 +49,7 @@ def describe_tags(app: OpenAPI) -> None:
     for endpoint, operation in operations_of(app):
         known = {parameter.name for parameter in operation.parameters or ()}
         if endpoint in _TAGGED and "If-None-Match" not in known:  # blueprints may have been described before
-            operation.parameters = [*(operation.parameters or ()), _ASKED]
+            operation.parameters = [*(operation.parameters or ()), Parameter.model_validate(_ASKED)]
             operation.responses = {
                 **(operation.responses or {}),
                 str(HTTPStatus.NOT_MODIFIED.value): unchanged,

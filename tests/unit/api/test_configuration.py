@@ -112,12 +112,8 @@ def test_a_trusted_proxy_is_at_loopback_unless_it_is_said_where(tmp_path: Path) 
     proxy = load_settings(config).settings.trusted_proxy
 
     assert proxy is not None
-    assert [proxy.is_at(address) for address in ("127.0.0.1", "::1", "10.0.0.1", "")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    assert all(proxy.is_at(address) for address in ("127.0.0.1", "::1"))
+    assert not any(proxy.is_at(address) for address in ("10.0.0.1", "::2", ""))
     rights = proxy.rights_of("ana@lab")
     assert rights is not None
     assert (rights.scopes, rights.projects) == (("submit",), ("lab1",))
