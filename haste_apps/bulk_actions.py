@@ -9,7 +9,8 @@ from typing import Any
 from haste_apps.inspecting import show_job
 from haste_apps.output import print_json, print_table
 from haste_client import HasteClient
-from haste_client.answers import BulkActionAnswer, JobAnswer
+from haste_client.answers import JobAnswer
+from haste_client.bulk_actions import BulkActionAnswer
 from haste_core.errors import InvalidError, Problem
 from haste_runtime.exit_codes import ExitCode
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from haste_apps.embedded_server import EmbeddedServer, write_pipelines
-from haste_client import HasteClient
+from haste_client import HasteClient, notebooks
 from haste_client.answers import StreamAnswer
 from haste_core.errors import ConflictError, HasteError, InvalidError, Problem
 from haste_core.pipelines import Pipeline
@@ -142,6 +142,11 @@ class ConnectedServer(EmbeddedServer):
         if self._client is None:
             raise ConflictError("the embedded server does not run: start() it, or use it in a with block")
         return self._client
+
+    def _repr_html_(self) -> str:
+        page = None if self._client is None else notebooks.link(self.page, self.url)
+        state = "stopped" if page is None else "runs"
+        return notebooks.card("Embedded server", {"state": state, "pages": page, "data": str(self.data_dir)})
 
     def start(self) -> Self:
         """Start the server, wait until it and its workers can work, and connect the client.

@@ -12,6 +12,9 @@ from pathlib import Path
 from textwrap import wrap
 from typing import IO, Any
 
+from haste_runtime.quantities import number_text as number_text
+from haste_runtime.quantities import size_text as size_text
+
 _WIDEST = 10_000
 """Characters of a line, where no terminal sets a limit."""
 
@@ -126,17 +129,3 @@ def as_called(program: str) -> str:
     if own.parent == here:
         return shlex.quote(f".{os.sep}{own.name}")  # a shell would look for the bare name on the PATH
     return shlex.quote(str(own.relative_to(here) if own.is_relative_to(here) else own))
-
-
-def size_text(size_bytes: float) -> str:
-    """Write a number of bytes in the unit that fits, powers of 1000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} TB"
-
-
-def number_text(value: float | None, digits: int = 3) -> str:
-    """Write a number, or a dash where there is none."""
-    return "-" if value is None else f"{value:.{digits}f}"

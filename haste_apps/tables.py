@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from haste_apps.output import number_text, print_table, say, size_text
-from haste_apps.summary import TierSummary, tiers_of
 from haste_client import Result
+from haste_client.totals import TierSummary, tiers_of
 
 _HEADS = ("tier", "images", "size", "mean score")
 _DEFOCUS_HEAD = "mean true defocus (µm)"

@@ -9,7 +9,8 @@ from haste_client.errors import AccessDeniedError, OutageError, ServerError, Ser
 from haste_client.naming import NamedFiles, Unparsed, UnparsedNamesError
 from haste_client.priorities import ImageView, Known
 from haste_client.results import Result
-from haste_client.submission import Submission, SubmissionProgress
+from haste_client.submission import Submission
+from haste_client.totals import SubmissionProgress
 from haste_core.errors import (
     ConflictError,
     HasteError,

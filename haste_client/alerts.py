@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from haste_client.answers import Answer
 from haste_client.connection import Connection
 
 _PAGE = 1000
 
 
-class DeliveryAnswer(BaseModel):
+class DeliveryAnswer(Answer):
     """How far an alert came on one channel; see `AlertAnswer`.
 
     Attributes
@@ -24,8 +25,6 @@ class DeliveryAnswer(BaseModel):
         Why it failed last.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     channel: str
     delivered_at: float | None = None
     due_at: float | None = None
@@ -33,7 +32,7 @@ class DeliveryAnswer(BaseModel):
     trouble: str = ""
 
 
-class AlertAnswer(BaseModel):
+class AlertAnswer(Answer):
     """Something that a rule of a stream's pipeline told.
 
     Attributes
@@ -45,8 +44,6 @@ class AlertAnswer(BaseModel):
     details : mapping
         The same in numbers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     alert_id: int
     event_id: str

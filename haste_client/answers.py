@@ -7,14 +7,20 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from haste_client import notebooks
 from haste_core.states import TaskState
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """Something that the server told; a notebook shows it as a table of its fields."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    def _repr_html_(self) -> str:
+        return notebooks.fields(type(self).__name__.removesuffix("Answer"), self.model_dump())
 
-class Sidecar(_Answer):
+
+class Sidecar(Answer):
     """Where a file that went with an object is, and where its job spec says it was."""
 
     source_url: str
@@ -23,7 +29,7 @@ class Sidecar(_Answer):
     size_bytes: int
 
 
-class Place(_Answer):
+class Place(Answer):
     """Where an object is now.
 
     Attributes
@@ -43,7 +49,7 @@ class Place(_Answer):
     sidecars: tuple[Sidecar, ...] = ()
 
 
-class AttemptAnswer(_Answer):
+class AttemptAnswer(Answer):
     """One attempt of a task.
 
     Attributes
@@ -63,7 +69,7 @@ class AttemptAnswer(_Answer):
     message: str = ""
 
 
-class TaskAnswer(_Answer):
+class TaskAnswer(Answer):
     """One task of a job, with its state.
 
     Attributes
@@ -91,7 +97,7 @@ class TaskAnswer(_Answer):
     history: tuple[AttemptAnswer, ...] = ()
 
 
-class JobAnswer(_Answer):
+class JobAnswer(Answer):
     """One job, with the state of its tasks and their responses.
 
     Attributes
@@ -146,6 +152,27 @@ class JobAnswer(_Answer):
         """List the tasks depth first, in the order of the job spec."""
         return [TaskAnswer.model_validate(leaf) for leaf in _leaves(self.tasks)]
 
+    def _repr_html_(self) -> str:
+        tasks = self.task_list()
+        facts = {
+            "image": self.source_id,
+            "stream": self.stream_id,
+            "state": notebooks.state(self.state),
+            "submitted": notebooks.moment(self.created_at),
+            "ended": notebooks.moment(self.ended_at),
+            "deleted": notebooks.moment(self.deleted_at),
+            "now at": self.place and self.place.url,
+        }
+        ended = [TaskState(task.task_state) for task in tasks if TaskState(task.task_state).ended]
+        failed = sum(state.failed for state in ended)
+        drawn = notebooks.states(len(tasks), done=len(ended) - failed, failed=failed)
+        rows = [
+            [one.task_key, notebooks.state(one.task_state), one.task_msg, self.response.get(one.task_key)]
+            for one in tasks
+        ]
+        listed = notebooks.table(["task", "state", "message", "answer"], rows)
+        return notebooks.card(f"Job {self.job_id}", facts, drawn, listed)
+
 
 def _leaves(tree: Any) -> Iterator[Mapping[str, Any]]:
     if not isinstance(tree, Mapping):
@@ -158,7 +185,7 @@ def _leaves(tree: Any) -> Iterator[Mapping[str, Any]]:
                 yield from _leaves(child)
 
 
-class StreamProgress(_Answer):
+class StreamProgress(Answer):
     """How many jobs of a stream there are, and how they stand.
 
     Attributes
@@ -175,7 +202,7 @@ class StreamProgress(_Answer):
     to_move: int = 0
 
 
-class TierTotal(_Answer):
+class TierTotal(Answer):
     """What one tier got from a stream.
 
     Attributes
@@ -189,7 +216,7 @@ class TierTotal(_Answer):
     mean_score: float | None = None
 
 
-class PipelineAnswer(_Answer):
+class PipelineAnswer(Answer):
     """The pipeline of a stream."""
 
     name: str
@@ -201,14 +228,14 @@ class PipelineAnswer(_Answer):
     image_set: dict[str, Any] | None = None
 
 
-class DeletedTotal(_Answer):
+class DeletedTotal(Answer):
     """What of a stream was deleted from a trash."""
 
     count: int = 0
     size_bytes: int = 0
 
 
-class StreamAnswer(_Answer):
+class StreamAnswer(Answer):
     """One acquisition: its pipeline, its mode, how far it is, and since when it is complete (else None)."""
 
     stream_id: str
@@ -222,17 +249,26 @@ class StreamAnswer(_Answer):
     open_alerts: int = 0
     project: str = "default"
 
+    def _repr_html_(self) -> str:
+        facts = {
+            "pipeline": f"{self.pipeline.name}: {self.pipeline.description}",
+            "mode": self.mode,
+            "made": notebooks.moment(self.created_at),
+            "complete since": notebooks.moment(self.completed_at),
+            "open alerts": self.open_alerts or None,
+            "deleted images": self.deleted.count or None,
+        }
+        jobs = self.progress
+        drawn = notebooks.states(jobs.jobs, done=jobs.done, failed=jobs.failed)
+        shares = [
+            notebooks.TierShare(name, tier.count, tier.size_bytes, tier.mean_score)
+            for name, tier in self.tiers.items()
+        ]
+        return notebooks.card(f"Stream {self.stream_id}", facts, drawn, notebooks.tiers(shares))
 
-class PipelineName(_Answer):
-    """One pipeline that the server offers.
 
-    Attributes
-    ----------
-    keys : tuple of str
-        Of its tasks.
-    tags : tuple of str
-        Those of HASTE agents that start it.
-    """
+class PipelineName(Answer):
+    """One pipeline that the server offers: `keys` of its tasks, `tags` of HASTE agents that start it."""
 
     name: str
     description: str = ""
@@ -240,7 +276,7 @@ class PipelineName(_Answer):
     tags: tuple[str, ...] = ()
 
 
-class ImageAnswer(_Answer):
+class ImageAnswer(Answer):
     """One object that was decided about, with its latest decision.
 
     Attributes
@@ -283,7 +319,7 @@ class ImageAnswer(_Answer):
     deleted_at: float | None = None
 
 
-class DecisionAnswer(_Answer):
+class DecisionAnswer(Answer):
     """One decision, with what it was made from; decisions are never changed, only superseded.
 
     Attributes
@@ -329,7 +365,7 @@ class DecisionAnswer(_Answer):
     members: tuple[int, ...] | None = None
 
 
-class KnownSource(_Answer):
+class KnownSource(Answer):
     """One object that was submitted to a stream before."""
 
     source_id: str
@@ -337,7 +373,7 @@ class KnownSource(_Answer):
     job_id: int
 
 
-class BulkAnswer(_Answer):
+class BulkAnswer(Answer):
     """The server's answer to one job spec of a bulk call.
 
     Attributes
@@ -351,31 +387,8 @@ class BulkAnswer(_Answer):
     problems: tuple[dict[str, str], ...] = ()
 
 
-class PriorityAnswer(_Answer):
+class PriorityAnswer(Answer):
     """What became of a change of priorities."""
 
     changed: int
     unknown: tuple[int | str, ...] = ()
-
-
-class ActionResult(_Answer):
-    """What became of one job or task that something was asked of.
-
-    Attributes
-    ----------
-    status : int
-        200 done; 404 not there; 409 it does not fit its state, see `detail`.
-    """
-
-    id: int
-    status: int
-    detail: str | None = None
-
-
-class BulkActionAnswer(_Answer):
-    """How often an action was done; `results` has one entry for each number that was given."""
-
-    changed: int
-    refused: int
-    results: tuple[ActionResult, ...] | None = None
-    next: str | None = None

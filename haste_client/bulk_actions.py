@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
-from haste_client.answers import ActionResult, BulkActionAnswer
+from haste_client.answers import Answer
 
 IDS_PER_CALL = 1000
 
@@ -17,6 +17,29 @@ class TaskChoice(TypedDict, total=False):
     task_key: str | None
     site: str | None
     state: str | int | None
+
+
+class ActionResult(Answer):
+    """What became of one job or task that something was asked of.
+
+    Attributes
+    ----------
+    status : int
+        200 done; 404 not there; 409 it does not fit its state, see `detail`.
+    """
+
+    id: int
+    status: int
+    detail: str | None = None
+
+
+class BulkActionAnswer(Answer):
+    """How often an action was done; `results` has one entry for each number that was given."""
+
+    changed: int
+    refused: int
+    results: tuple[ActionResult, ...] | None = None
+    next: str | None = None
 
 
 _Post = Callable[[str, Any], Any]

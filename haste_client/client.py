@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from haste_client.alerts import AlertCalls
 from haste_client.answers import (
-    BulkActionAnswer,
     BulkAnswer,
     JobAnswer,
     Place,
@@ -19,7 +18,7 @@ from haste_client.answers import (
     TaskAnswer,
 )
 from haste_client.audits import AuditCalls
-from haste_client.bulk_actions import TaskChoice, act_on_many
+from haste_client.bulk_actions import BulkActionAnswer, TaskChoice, act_on_many
 from haste_client.connection import Connection
 from haste_client.deciding import DecisionCalls
 from haste_client.directory import Selection, scan, stream_id_for

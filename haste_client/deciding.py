@@ -6,18 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from haste_client.answers import DecisionAnswer, ImageAnswer, PipelineAnswer, StreamAnswer
+from haste_client.answers import Answer, DecisionAnswer, ImageAnswer, PipelineAnswer, StreamAnswer
 from haste_client.images import ImageCalls
+from haste_client.notebooks import Listing
 from haste_client.verification import Verdict, verify
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class TargetAnswer(_Answer):
+class TargetAnswer(Answer):
     """One of the images with the highest scores, and where it was taken.
 
     Attributes
@@ -38,7 +35,14 @@ class TargetAnswer(_Answer):
     facts: dict[str, Any] = Field(default_factory=dict)
 
 
-class Amount(_Answer):
+class Targets(Listing[TargetAnswer]):
+    """The images with the highest scores, as a list that a notebook shows as a table."""
+
+    columns = ("source_id", "score", "tier", "location", "metadata")
+    numbers = frozenset({"score"})
+
+
+class Amount(Answer):
     """A number of images, and their bytes."""
 
     count: int
@@ -52,14 +56,14 @@ class Move(Amount):
     after: str
 
 
-class Unscored(_Answer):
+class Unscored(Answer):
     """Images that a function cannot score, and why not, for the most of them; earlier decisions stay."""
 
     count: int = 0
     reason: str | None = None
 
 
-class PreviewAnswer(_Answer):
+class PreviewAnswer(Answer):
     """What another function or policy would do.
 
     Attributes
@@ -92,7 +96,7 @@ class AppliedPolicy(PipelineAnswer):
     warnings: tuple[str, ...] = ()
 
 
-class ModeAnswer(_Answer):
+class ModeAnswer(Answer):
     """Whether a stream only observes, and the images that were not put to the tier they belong to."""
 
     mode: str
@@ -102,10 +106,10 @@ class ModeAnswer(_Answer):
 class DecisionCalls(ImageCalls):
     """The calls of `HasteClient` that are about decisions."""
 
-    def targets(self, stream_id: str, *, top: int = 10) -> list[TargetAnswer]:
+    def targets(self, stream_id: str, *, top: int = 10) -> Targets:
         """List the images with the highest scores, the best first; at most 1000."""
         answer = self._connection.get(_stream(stream_id, "targets"), {"top": top})
-        return [TargetAnswer.model_validate(target) for target in answer["targets"]]
+        return Targets(TargetAnswer.model_validate(target) for target in answer["targets"])
 
     def preview_policy(
         self,

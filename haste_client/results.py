@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from haste_client import notebooks
 from haste_client.answers import JobAnswer, Place, TaskAnswer
 from haste_core.states import TaskState
 
@@ -76,6 +77,18 @@ class Result:
             size_bytes=tiering.get("size_bytes"),
             place=job.place,
         )
+
+    def _repr_html_(self) -> str:
+        return notebooks.fields(
+            self.source_id, {**vars(self), "source_id": None, "place": self.place and self.place.url}
+        )
+
+
+class Results(notebooks.Listing[Result]):
+    """The outcomes of a submission's images, as a list that a notebook shows as a table."""
+
+    columns = ("source_id", "state", "plls", "interestingness", "tier", "message")
+    numbers = frozenset({"plls", "interestingness"})
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -8,7 +8,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from haste_client.answers import BulkAnswer, JobAnswer, KnownSource, PriorityAnswer, StreamAnswer
@@ -19,7 +18,8 @@ from haste_client.holdups import Holdups, InquiryService
 from haste_client.naming import NamedFiles, spec_fields
 from haste_client.priorities import ImageView, Prioritiser, PriorityFunction
 from haste_client.progress import progress_bar
-from haste_client.results import Result
+from haste_client.results import Result, Results
+from haste_client.totals import SubmissionProgress, submission_html
 from haste_client.versions import SourceVersions, origin_in
 from haste_core.errors import NotFoundError, Problem
 from haste_core.image_sets import lacking
@@ -52,25 +52,6 @@ class JobService(InquiryService, Protocol):
 
     def set_priorities(self, priorities: Mapping[int, float]) -> PriorityAnswer:
         """Change the priorities of jobs."""
-
-
-@dataclass(frozen=True)
-class SubmissionProgress:
-    """How far a submission is.
-
-    Attributes
-    ----------
-    jobs, open, done, failed : int
-        ``jobs = open + done + failed``.
-    refused : int
-        Images that did not become a job.
-    """
-
-    jobs: int
-    open: int
-    done: int
-    failed: int
-    refused: int
 
 
 class Submission:
@@ -259,12 +240,15 @@ class Submission:
         jobs, ended = len(self._job_ids), len(self._results)
         return SubmissionProgress(jobs, jobs - ended, done, ended - done, len(self._problems))
 
-    def results(self) -> list[Result]:
+    def results(self) -> Results:
         """List the outcome of each image as of the last `refresh` or `wait`, in the order of submission."""
-        return [
+        return Results(
             self._results.get(source_id) or Result(source_id, job_id, state="open", code=201)
             for source_id, job_id in self._job_ids.items()
-        ]
+        )
+
+    def _repr_html_(self) -> str:
+        return submission_html(self.stream_id, self.progress(), self.results(), self.problems)
 
     def _join(self, files: Sequence[ImageFile]) -> list[str]:
         for file in files:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from haste_core.states import TaskState
+from haste_runtime.quantities import size_text
 
 _STATES: Mapping[TaskState, str] = {
     TaskState.RUNNING: "running",
@@ -26,13 +27,7 @@ _STATES: Mapping[TaskState, str] = {
 
 def size(size_bytes: float | None) -> str:
     """Write a number of bytes in the unit that fits, powers of 1000."""
-    if size_bytes is None:
-        return "-"
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} TB"
+    return "-" if size_bytes is None else size_text(size_bytes)
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from haste_apps.bulk_actions import Chosen, cancel, retry
-from haste_client.answers import ActionResult, BulkActionAnswer, JobAnswer
+from haste_client.answers import JobAnswer
+from haste_client.bulk_actions import ActionResult, BulkActionAnswer
 from haste_core.errors import InvalidError
 from haste_runtime.exit_codes import ExitCode
 

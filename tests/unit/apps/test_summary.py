@@ -1,7 +1,8 @@
 import json
 
-from haste_apps.summary import summary_json, tiers_of
+from haste_apps.summary import summary_json
 from haste_client import Result
+from haste_client.totals import tiers_of
 
 RESULTS = [
     Result("a.tif", 1, state="done", code=200, plls=-1.0, interestingness=0.9, tier="tierA", size_bytes=10),
