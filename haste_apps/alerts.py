@@ -1,4 +1,4 @@
-"""The command `haste alerts`. It imports what it needs when it runs, so that `--help` answers at once."""
+"""The commands `haste alerts` and `haste events`. They import what they need when they run."""
 
 from __future__ import annotations
 
@@ -30,5 +30,26 @@ def alerts(
         from haste_apps.inspecting import show_alerts
 
         show_alerts(client, stream, acknowledge or (), only_open=only_open, as_json=as_json)
+
+    with_client(work, server=server, token=token)
+
+
+def events(
+    stream: Annotated[
+        str | None, typer.Argument(metavar="[STREAM]", help="Only of this stream. Default: of all.")
+    ] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Follow what happens until Ctrl-C: how streams stand, first and whenever that changes, and alerts.
+
+    With --json one object a line.
+    """
+
+    def work(client: HasteClient, interruption: Interruption) -> None:
+        from haste_apps.following import show_events
+
+        show_events(client, stream, as_json=as_json, stop=interruption.heard)
 
     with_client(work, server=server, token=token)

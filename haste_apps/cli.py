@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from haste_apps.alerts import alerts
+from haste_apps.alerts import alerts, events
 from haste_apps.auditing import audit
 from haste_apps.connecting import RETRY_FOR_S, quiet_libraries
 from haste_apps.connecting import with_client as _with_client
@@ -272,6 +272,7 @@ for command in (
     streams,
     complete,
     alerts,
+    events,
     explain,
     policy,
     mode,

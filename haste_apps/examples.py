@@ -23,6 +23,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "haste evaluate /data/labels.csv",
         "haste evaluate /data/labels.csv --feature plls --threshold -1.4 --png roc.png",
     ),
+    "events": ("haste events", "haste events plate7 --json"),
     "explain": ("haste explain plate7 A01_s1.tif", "haste explain 17 --json"),
     "job": ("haste job 17", "haste job 17 --json"),
     "jobs": ("haste jobs --stream plate7 --state failed", "haste jobs --json"),

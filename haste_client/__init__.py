@@ -3,9 +3,11 @@
 Light enough for the microscope's own PC: no numpy, no image libraries.
 """
 
+from haste_client.alerts import AlertAnswer
 from haste_client.client import HasteClient
 from haste_client.directory import ImageFile
 from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
+from haste_client.events import StreamEvent
 from haste_client.naming import NamedFiles, Unparsed, UnparsedNamesError
 from haste_client.priorities import ImageView, Known
 from haste_client.results import Result
@@ -23,6 +25,7 @@ from haste_core.errors import (
 
 __all__ = [
     "AccessDeniedError",
+    "AlertAnswer",
     "ConflictError",
     "HasteClient",
     "HasteError",
@@ -38,6 +41,7 @@ __all__ = [
     "Result",
     "ServerError",
     "ServerUnreachableError",
+    "StreamEvent",
     "Submission",
     "SubmissionProgress",
     "TransientError",

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 from urllib.parse import quote
 
-from haste_client.alerts import AlertCalls
 from haste_client.answers import (
     BulkAnswer,
     JobAnswer,
@@ -22,6 +21,7 @@ from haste_client.bulk_actions import BulkActionAnswer, TaskChoice, act_on_many
 from haste_client.connection import Connection
 from haste_client.deciding import DecisionCalls
 from haste_client.directory import Selection, scan, stream_id_for
+from haste_client.events import EventCalls
 from haste_client.liveness import LivenessCalls
 from haste_client.naming import Naming
 from haste_client.priorities import PriorityFunction
@@ -38,7 +38,7 @@ _STATE_WORDS = ("open", "done", "failed")
 _PAGE = 1000
 
 
-class HasteClient(StreamCalls, DecisionCalls, AlertCalls, TrashCalls, TokenCalls, AuditCalls, LivenessCalls):
+class HasteClient(StreamCalls, DecisionCalls, EventCalls, TrashCalls, TokenCalls, AuditCalls, LivenessCalls):
     """Talks with one HASTE server.
 
     Parameters

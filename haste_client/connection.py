@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable, Container, Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -49,6 +50,8 @@ _LOOK_FIRST = (
 
 # 502 and 504 are said by proxies before the server; 423 where it has not noticed yet that a connection broke.
 _TRANSIENT_STATUSES = frozenset({423, 429, 502, 503, 504})
+
+_EVENTS = "text/event-stream"
 
 _Answer = TypeVar("_Answer")
 
@@ -193,6 +196,33 @@ class Connection:
         return self._retrying(
             lambda: send_file(self._respond, source, metadata=metadata, on_sent=lambda *_: None)
         )
+
+    @contextlib.contextmanager
+    def reading(
+        self, path: str, *, params: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Iterator[Iterator[str]]:
+        """Ask for events, to be read line by line while the block runs.
+
+        Raises
+        ------
+        ServerUnreachableError
+            Also in the middle, if the connection breaks.
+        """
+        asked = {"params": params, "headers": {**headers, "Accept": _EVENTS}, "stream": True}
+        with contextlib.closing(self._retrying(lambda: self._respond("GET", path, **asked))) as response:
+            if not response.headers.get("Content-Type", "").startswith(_EVENTS):
+                what = f"{response.url} answered something that is no events; is this a HASTE server?"
+                raise InvalidError([Problem("url", what)])
+            yield self._lines(response)
+
+    def _lines(self, response: requests.Response) -> Iterator[str]:
+        try:
+            # Byte by byte, so that none waits for those after it.
+            for line in response.iter_lines(chunk_size=1):
+                yield line.decode("utf-8", "replace")
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            reason = connection_trouble(error, timeouts_s=TIMEOUTS_S) + by_way_of(self._session, self.url)
+            raise ServerUnreachableError(self.url, reason, was_connected=True) from error
 
     def _retrying(self, call: Callable[[], _Answer]) -> _Answer:
         for attempt in stamina.retry_context(

@@ -20,6 +20,7 @@ from tests.unit.apps.commands import commands_of
 ELSEWHERE = {
     "demo": "starts a server of its own, and runs for a minute: tests/e2e/test_demo.py",
     "calibrate": "measures many images: tests/unit/apps/test_calibrating.py",
+    "events": "goes on until Ctrl-C: tests/integration/api/test_following.py",
 }
 """Commands that take --json, but are not run here, with the reason."""
 
