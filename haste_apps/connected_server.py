@@ -187,7 +187,7 @@ class ConnectedServer(EmbeddedServer):
         A temporary folder that images were moved into is kept, and a warning says where it is.
         """
         atexit.unregister(self.stop)
-        holds_originals = self._is_temporary and self._client is not None and _moves(self._client)
+        holds_originals = self._is_temporary and self._client is not None and may_hold_originals(self._client)
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -200,8 +200,8 @@ class ConnectedServer(EmbeddedServer):
             shutil.rmtree(self.data_dir, ignore_errors=True)
 
 
-def _moves(client: HasteClient) -> bool:
-    """Tell whether an original may lie in the server's tiers only; what cannot be asked may be."""
+def may_hold_originals(client: HasteClient) -> bool:
+    """Tell whether an original may be in the server's tiers only; if it cannot be asked, it may."""
     try:
         if any(_removes_originals(stream) for stream in client.streams()):
             return True
@@ -211,4 +211,6 @@ def _moves(client: HasteClient) -> bool:
 
 
 def _removes_originals(stream: StreamAnswer) -> bool:
-    return stream.mode == "enforce" and bool((stream.pipeline.policy or {}).get("move"))
+    # One that observes since just now may have a task at work that removes.
+    works = stream.mode == "enforce" or stream.progress.open > 0
+    return works and bool((stream.pipeline.policy or {}).get("move"))

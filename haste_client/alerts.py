@@ -62,13 +62,39 @@ class AlertCalls:
     _connection: Connection
 
     def alerts(self, stream_id: str, *, only_open: bool = False) -> Iterator[AlertAnswer]:
-        """Go through the alerts of a stream, the oldest first; `only_open`: those not acknowledged yet."""
+        """Go through the alerts of a stream, the oldest first.
+
+        Parameters
+        ----------
+        stream_id : str
+        only_open : bool
+            Only those that were not acknowledged yet.
+
+        Yields
+        ------
+        AlertAnswer
+        """
         path = f"/HASTE/stream/{quote(stream_id)}/alerts"
         wanted = {"open": str(only_open).lower()}
         for alert in self._connection.pages(path, "alerts", params=wanted, limit=_PAGE):
             yield AlertAnswer.model_validate(alert)
 
     def acknowledge(self, stream_id: str, alert_id: int) -> AlertAnswer:
-        """Take an alert off the open ones; one that was acknowledged before keeps its time."""
+        """Take an alert off the open ones; one that was acknowledged before keeps its time.
+
+        Parameters
+        ----------
+        stream_id : str
+        alert_id : int
+
+        Returns
+        -------
+        AlertAnswer
+
+        Raises
+        ------
+        NotFoundError
+            If the stream has no such alert.
+        """
         path = f"/HASTE/stream/{quote(stream_id)}/alerts/{alert_id}/acknowledge"
         return AlertAnswer.model_validate(self._connection.post(path))

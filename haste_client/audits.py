@@ -43,6 +43,18 @@ class AuditCalls:
     _connection: Connection
 
     def audit(self, *, who: str | None = None, page: int = _PAGE) -> Iterator[AuditAnswer]:
-        """Go through the changes, the latest first: all, or those of one token; `page` at a time."""
+        """Go through the changes, the latest first.
+
+        Parameters
+        ----------
+        who : str, optional
+            Only those of the token of this name.
+        page : int
+            How many are asked for at a time.
+
+        Yields
+        ------
+        AuditAnswer
+        """
         for entry in self._connection.pages("/HASTE/audit/", "entries", limit=page, params={"who": who}):
             yield AuditAnswer.model_validate(entry)

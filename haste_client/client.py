@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
-from urllib.parse import quote
+from typing import Self
 
-from haste_client.answers import (
-    BulkAnswer,
-    JobAnswer,
-    Place,
-    PriorityAnswer,
-    TaskAnswer,
-)
+from haste_client.answers import Place
 from haste_client.audits import AuditCalls
-from haste_client.bulk_actions import BulkActionAnswer, TaskChoice, act_on_many
 from haste_client.connection import Connection
 from haste_client.deciding import DecisionCalls
 from haste_client.directory import Selection, scan, stream_id_for
 from haste_client.events import EventCalls
+from haste_client.jobs import JobCalls
 from haste_client.liveness import LivenessCalls
 from haste_client.naming import Naming
 from haste_client.priorities import PriorityFunction
 from haste_client.settings import load_settings
 from haste_client.streams import StreamCalls
 from haste_client.submission import Submission
+from haste_client.tasks import TaskCalls
 from haste_client.tokens import TokenCalls
 from haste_client.trashes import TrashCalls
-from haste_core.errors import InvalidError, Problem
 from haste_core.routing import DEFAULT_SITE
 
-BULK_LIMIT = 1000
-_STATE_WORDS = ("open", "done", "failed")
-_PAGE = 1000
 
-
-class HasteClient(StreamCalls, DecisionCalls, EventCalls, TrashCalls, TokenCalls, AuditCalls, LivenessCalls):
+class HasteClient(
+    StreamCalls,
+    JobCalls,
+    TaskCalls,
+    DecisionCalls,
+    EventCalls,
+    TrashCalls,
+    TokenCalls,
+    AuditCalls,
+    LivenessCalls,
+):
     """Talks with one HASTE server.
 
     Parameters
@@ -197,7 +196,24 @@ class HasteClient(StreamCalls, DecisionCalls, EventCalls, TrashCalls, TokenCalls
         index_from: int | None = None,
         progress: bool = False,
     ) -> Submission:
-        """Make or join a stream, to `Submission.add` images to it as they come; see `submit_directory`."""
+        """Make or join a stream, to add images to it as they come, by `Submission.add`.
+
+        Parameters
+        ----------
+        stream_id : str
+        pipeline, mode, site, priority, index_from, progress
+            As of `submit_directory`.
+
+        Returns
+        -------
+        Submission
+            Without images yet.
+
+        Raises
+        ------
+        ConflictError
+            If the stream is there with another pipeline or mode.
+        """
         stream = self.create_stream(stream_id, pipeline=pipeline, mode=mode)
         return Submission(
             self,
@@ -209,150 +225,29 @@ class HasteClient(StreamCalls, DecisionCalls, EventCalls, TrashCalls, TokenCalls
             show_progress=progress,
         )
 
-    # Jobs
-
-    def submit_job(self, spec: Mapping[str, Any]) -> JobAnswer:
-        """Submit one job spec; answers with the job that is there if the object was submitted before."""
-        return JobAnswer.model_validate(self._connection.post("/HASTE/job/", dict(spec)))
-
-    def submit_jobs(self, specs: Sequence[Mapping[str, Any]]) -> list[BulkAnswer]:
-        """Submit many job specs; each is accepted or refused on its own."""
-        answers: list[BulkAnswer] = []
-        for start in range(0, len(specs), BULK_LIMIT):
-            part = [dict(spec) for spec in specs[start : start + BULK_LIMIT]]
-            answer = self._connection.post("/HASTE/jobs/", {"jobs": part})
-            answers += [BulkAnswer.model_validate(item) for item in answer["results"]]
-        return answers
-
-    def job(self, job_id: int) -> JobAnswer:
-        """Fetch one job with the present states of its tasks."""
-        return JobAnswer.model_validate(self._connection.get(f"/HASTE/job/{job_id}"))
-
-    def jobs(
-        self,
-        *,
-        stream_id: str | None = None,
-        state: str | int | None = None,
-        source_id: str | None = None,
-        ended_since: float | None = None,
-    ) -> Iterator[JobAnswer]:
-        """Go through jobs, page by page.
-
-        Parameters
-        ----------
-        stream_id, source_id : str, optional
-        state : {"open", "done", "failed"} or int, optional
-            A word, or one code.
-        ended_since : float, optional
-            Only jobs that ended at or after this time (seconds since 1970), in the order of their ends.
-
-        Raises
-        ------
-        InvalidError
-            If `state` is another word.
-        """
-        if isinstance(state, str) and state not in _STATE_WORDS and not state.isdecimal():
-            words = ", ".join(_STATE_WORDS)
-            raise InvalidError([Problem("state", f"{state!r} is none of {words}, nor a code such as 502")])
-        wanted = {"stream_id": stream_id, "state": state, "source_id": source_id, "ended_since": ended_since}
-        for job in self._connection.pages("/HASTE/jobs/", "jobs", params=wanted, limit=_PAGE):
-            yield JobAnswer.model_validate(job)
-
-    def jobs_in_progress(self) -> Iterator[int]:
-        """Go through the ids of all open jobs."""
-        return self._connection.pages("/HASTE/job/inprogress", "jobs", limit=_PAGE)
-
-    def search(self, source_id: str) -> Iterator[int]:
-        """Go through the ids of all jobs of one object, in any stream."""
-        return self._connection.pages(f"/HASTE/search/{quote(source_id)}", "jobs", limit=_PAGE)
-
-    def retry_job(self, job_id: int) -> JobAnswer:
-        """Run the failed tasks of a job again; raises ConflictError if there are none."""
-        return JobAnswer.model_validate(self._connection.post_at_most_once(f"/HASTE/job/{job_id}/retry"))
-
-    def cancel_job(self, job_id: int) -> JobAnswer:
-        """End all tasks of a job that are open; raises ConflictError if it has ended."""
-        return JobAnswer.model_validate(self._connection.post(f"/HASTE/job/{job_id}/cancel"))
-
-    def retry_jobs(
-        self,
-        job_ids: Sequence[int] | None = None,
-        **chosen_by: Unpack[TaskChoice],
-    ) -> BulkActionAnswer:
-        """Run the failed tasks of many jobs again: by their numbers, or of those that have such tasks.
-
-        The state is "open", "done", "failed" or a code; by default that of all that can be retried.
-        """
-        return act_on_many(
-            self._connection.post_at_most_once, "/HASTE/jobs/retry", "job_ids", job_ids, chosen_by
-        )
-
-    def cancel_jobs(
-        self,
-        job_ids: Sequence[int] | None = None,
-        **chosen_by: Unpack[TaskChoice],
-    ) -> BulkActionAnswer:
-        """End what is open of many jobs, by their numbers or by their tasks; see `retry_jobs`."""
-        return act_on_many(self._connection.post, "/HASTE/jobs/cancel", "job_ids", job_ids, chosen_by)
-
-    def delete_job(self, job_id: int) -> None:
-        """Cancel a job and forget it."""
-        self._connection.delete(f"/HASTE/job/{job_id}")
-
-    def set_priorities(self, priorities: Mapping[int, float]) -> PriorityAnswer:
-        """Change the priorities of at most 10,000 jobs; raises NotFoundError if none of them is there."""
-        body = {str(job_id): priority for job_id, priority in priorities.items()}
-        return PriorityAnswer.model_validate(self._connection.patch("/HASTE/priority", body))
-
-    def set_priorities_by_index(self, stream_id: str, priorities: Mapping[int, float]) -> PriorityAnswer:
-        """Change the priorities of a stream's jobs by the images' numbers."""
-        numbered = {str(index): priority for index, priority in priorities.items()}
-        body = {"stream_id": stream_id, "priorities": numbered}
-        return PriorityAnswer.model_validate(self._connection.patch("/HASTE/priority", body))
-
-    # Tasks
-
-    def task(self, task_id: int) -> TaskAnswer:
-        """Fetch one task, with its attempts."""
-        return TaskAnswer.model_validate(self._connection.get(f"/HASTE/task/{task_id}")["Task"])
-
-    def retry_task(self, task_id: int, *, force: bool = False) -> TaskAnswer:
-        """Run a failed task again; with `force` whatever its state is."""
-        path = f"/HASTE/task/{task_id}/{'forceretry' if force else 'retry'}"
-        return TaskAnswer.model_validate(self._connection.post_at_most_once(path)["Task"])
-
-    def reset_task(self, task_id: int) -> TaskAnswer:
-        """Take a task back to its beginning; it waits there until somebody asks for a retry."""
-        return TaskAnswer.model_validate(self._connection.post(f"/HASTE/task/{task_id}/reset")["Task"])
-
-    def retry_tasks(
-        self,
-        task_ids: Sequence[int] | None = None,
-        *,
-        force: bool = False,
-        **chosen_by: Unpack[TaskChoice],
-    ) -> BulkActionAnswer:
-        """Run many tasks again, chosen as in `retry_jobs`; with `force` a choice must name their state."""
-        path = f"/HASTE/tasks/{'forceretry' if force else 'retry'}"
-        return act_on_many(self._connection.post_at_most_once, path, "task_ids", task_ids, chosen_by)
-
-    def reset_tasks(
-        self,
-        task_ids: Sequence[int] | None = None,
-        **chosen_by: Unpack[TaskChoice],
-    ) -> BulkActionAnswer:
-        """Take many tasks back to their beginning; a choice that is not by numbers must name a state."""
-        return act_on_many(self._connection.post, "/HASTE/tasks/reset", "task_ids", task_ids, chosen_by)
-
-    def set_task_priorities(self, priorities: Mapping[int, float | None]) -> PriorityAnswer:
-        """Give tasks priorities of their own, at most 10,000 at once; None: their job's again."""
-        body = {"tasks": {str(task_id): priority for task_id, priority in priorities.items()}}
-        return PriorityAnswer.model_validate(self._connection.patch("/HASTE/priority", body))
-
     # The server
 
     def upload_file(self, stream_id: str, name: str, path: Path) -> Place:
-        """Send a file to the server's landing area, checked by its SHA-256; returns where it is there."""
+        """Send a file to the server's landing area, checked by its SHA-256.
+
+        Parameters
+        ----------
+        stream_id : str
+        name : str
+            As what it is stored.
+        path : Path
+            The file.
+
+        Returns
+        -------
+        Place
+            Where it is there; its ``url`` may be the ``source_url`` of a job.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        """
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         said = {"stream_id": stream_id, "filename": name, "sha256": sha256, "job": "no"}

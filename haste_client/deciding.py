@@ -107,7 +107,18 @@ class DecisionCalls(ImageCalls):
     """The calls of `HasteClient` that are about decisions."""
 
     def targets(self, stream_id: str, *, top: int = 10) -> Targets:
-        """List the images with the highest scores, the best first; at most 1000."""
+        """List the images with the highest scores, the best first.
+
+        Parameters
+        ----------
+        stream_id : str
+        top : int
+            How many; at most 1000.
+
+        Returns
+        -------
+        Targets
+        """
         answer = self._connection.get(_stream(stream_id, "targets"), {"top": top})
         return Targets(TargetAnswer.model_validate(target) for target in answer["targets"])
 
@@ -126,6 +137,10 @@ class DecisionCalls(ImageCalls):
         interestingness, policy : mapping, optional
             As in a pipeline file.
 
+        Returns
+        -------
+        PreviewAnswer
+
         Raises
         ------
         ConflictError
@@ -142,13 +157,37 @@ class DecisionCalls(ImageCalls):
         interestingness: Mapping[str, Any] | None = None,
         policy: Mapping[str, Any] | None = None,
     ) -> AppliedPolicy:
-        """Decide by them from now on, also about what was decided before; see `preview_policy`."""
+        """Decide by another function, policy, or both from now on, also about what was decided before.
+
+        Parameters
+        ----------
+        stream_id : str
+        interestingness, policy : mapping, optional
+            As in a pipeline file.
+
+        Returns
+        -------
+        AppliedPolicy
+
+        Raises
+        ------
+        ConflictError
+            If the stream's pipeline decides nothing.
+        """
         body = _given(interestingness=interestingness, policy=policy)
         answer = self._connection.post(_stream(stream_id, "policy"), body)
         return AppliedPolicy.model_validate({**answer["pipeline"], "warnings": answer.get("warnings", ())})
 
     def decisions_about(self, job_id: int) -> list[DecisionAnswer]:
         """List all decisions about the object of a job, the first one first.
+
+        Parameters
+        ----------
+        job_id : int
+
+        Returns
+        -------
+        list of DecisionAnswer
 
         Raises
         ------
@@ -159,25 +198,85 @@ class DecisionCalls(ImageCalls):
         return [DecisionAnswer.model_validate(decision) for decision in answer["decisions"]]
 
     def verify(self, stream_id: str) -> Verdict:
-        """Make all decisions of a stream once more from their records, and tell what differs."""
+        """Make all decisions of a stream once more from their records, and tell what differs.
+
+        Parameters
+        ----------
+        stream_id : str
+
+        Returns
+        -------
+        Verdict
+        """
         return verify(stream_id, lambda: self.decisions(stream_id))
 
     def pin(self, job_id: int, tier: str, *, reason: str, by: str | None = None) -> ImageAnswer:
-        """Keep the object of a job in a tier whatever the policy says; asked twice, it is pinned once."""
+        """Keep the object of a job in a tier whatever the policy says; asked twice, it is pinned once.
+
+        Parameters
+        ----------
+        job_id : int
+        tier : str
+        reason : str
+            Why; recorded with the decision.
+        by : str, optional
+            Who asks for it.
+
+        Returns
+        -------
+        ImageAnswer
+        """
         body = _given(tier=tier, reason=reason, by=by)
         return ImageAnswer.model_validate(self._connection.post(f"/HASTE/job/{job_id}/pin", body))
 
     def unpin(self, job_id: int, *, reason: str, by: str | None = None) -> ImageAnswer:
-        """Let the policy decide about the object again; raises ConflictError if it is not pinned."""
+        """Let the policy decide about the object of a job again.
+
+        Parameters
+        ----------
+        job_id : int
+        reason : str
+            Why; recorded with the decision.
+        by : str, optional
+            Who asks for it.
+
+        Returns
+        -------
+        ImageAnswer
+
+        Raises
+        ------
+        ConflictError
+            If it is not pinned.
+        """
         body = _given(reason=reason, by=by)
         return ImageAnswer.model_validate(self._connection.post(f"/HASTE/job/{job_id}/unpin", body))
 
     def mode(self, stream_id: str) -> ModeAnswer:
-        """Tell whether a stream enforces its decisions, and how much is not where they want it."""
+        """Tell whether a stream enforces its decisions, and how much is not where they want it.
+
+        Parameters
+        ----------
+        stream_id : str
+
+        Returns
+        -------
+        ModeAnswer
+        """
         return ModeAnswer.model_validate(self._connection.get(_stream(stream_id, "mode")))
 
     def set_mode(self, stream_id: str, mode: str) -> StreamAnswer:
-        """Let a stream only observe, or enforce its decisions from now on, the earlier ones, too."""
+        """Let a stream only observe, or enforce its decisions from now on, the earlier ones, too.
+
+        Parameters
+        ----------
+        stream_id : str
+        mode : {"observe", "enforce"}
+
+        Returns
+        -------
+        StreamAnswer
+        """
         return StreamAnswer.model_validate(self._connection.post(_stream(stream_id, "mode"), {"mode": mode}))
 
 

@@ -50,6 +50,10 @@ class ImageCalls:
         order : {"-score", "score", "job"}, optional
             The highest score first (the default), the lowest first, or as they were submitted. An image
             without a score comes below all others.
+
+        Yields
+        ------
+        ImageAnswer
         """
         asked = {"tier": tier, "min": min, "max": max, "order": order}
         path = f"/HASTE/stream/{quote(stream_id)}/images"
@@ -57,7 +61,16 @@ class ImageCalls:
             yield ImageAnswer.model_validate(image)
 
     def decisions(self, stream_id: str) -> Iterator[DecisionAnswer]:
-        """Go through all decisions about a stream's objects in their order, also the superseded ones."""
+        """Go through all decisions about a stream's objects in their order, also the superseded ones.
+
+        Parameters
+        ----------
+        stream_id : str
+
+        Yields
+        ------
+        DecisionAnswer
+        """
         path = f"/HASTE/stream/{quote(stream_id)}/decisions"
         for decision in self._connection.pages(path, "decisions", limit=_PAGE):
             yield DecisionAnswer.model_validate(decision)
@@ -65,9 +78,21 @@ class ImageCalls:
     def recall(
         self, job_id: int, tier: str | None = None, *, reason: str | None = None, by: str | None = None
     ) -> ImageAnswer:
-        """Bring the image of a job back to a tier, by default the policy's best one.
+        """Bring the image of a job back to a tier.
 
         If its stream enforces, it moves. How long it may stay there counts anew.
+
+        Parameters
+        ----------
+        job_id : int
+        tier : str, optional
+            Default: the policy's best one.
+        reason, by : str, optional
+            Why, and who asks for it; recorded with the decision.
+
+        Returns
+        -------
+        ImageAnswer
 
         Raises
         ------
@@ -107,13 +132,31 @@ class Stream(StreamAnswer):
         return self._complete(self.stream_id)
 
     def images(self, **chosen_by: Any) -> Iterator[ImageAnswer]:
-        """Go through its images; see `HasteClient.images`."""
+        """Go through its images.
+
+        Parameters
+        ----------
+        **chosen_by
+            ``tier``, ``min``, ``max`` and ``order``, as of `HasteClient.images`.
+
+        Yields
+        ------
+        ImageAnswer
+        """
         return self._images(self.stream_id, **chosen_by)
 
     def to_pandas(self, **chosen_by: Any) -> pandas.DataFrame:
         """Load its images into a table, a row for each, by the names that `flat_row` gives the columns.
 
-        Times are timestamps in UTC, missing numbers NaN. The choice is that of `HasteClient.images`.
+        Parameters
+        ----------
+        **chosen_by
+            ``tier``, ``min``, ``max`` and ``order``, as of `HasteClient.images`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Times are timestamps in UTC, missing numbers NaN.
 
         Raises
         ------

@@ -8,13 +8,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
-from haste_client.answers import BulkAnswer, JobAnswer, KnownSource, PriorityAnswer, StreamAnswer
+from haste_client.answers import BulkAnswer, JobAnswer, StreamAnswer
 from haste_client.connection import problems_of
 from haste_client.directory import ImageFile
 from haste_client.following import EndedJobs
-from haste_client.holdups import Holdups, InquiryService
+from haste_client.holdups import Holdups
+from haste_client.job_service import JobService
 from haste_client.naming import NamedFiles, spec_fields
 from haste_client.priorities import ImageView, Prioritiser, PriorityFunction
 from haste_client.progress import progress_bar
@@ -34,24 +35,6 @@ OUTAGE_S = 300.0
 DELETED = "its job was deleted at the server before it had ended"
 
 _SHORTEST_POLL_S, _LONGEST_POLL_S = 0.2, 2.0
-
-
-class JobService(InquiryService, Protocol):
-    """What a submission asks of a server; `HasteClient` is one."""
-
-    def sources(self, stream_id: str) -> Iterable[KnownSource]:
-        """Go through the objects that were submitted to a stream."""
-
-    def submit_jobs(self, specs: Sequence[Mapping[str, Any]]) -> list[BulkAnswer]:
-        """Submit many job specs; each is accepted or refused on its own."""
-
-    def jobs(
-        self, *, stream_id: str, state: int | None = None, ended_since: float | None = None
-    ) -> Iterable[JobAnswer]:
-        """Go through the jobs of a stream: all, those with a code, or those that ended, by their ends."""
-
-    def set_priorities(self, priorities: Mapping[int, float]) -> PriorityAnswer:
-        """Change the priorities of jobs."""
 
 
 class Submission:
@@ -154,15 +137,26 @@ class Submission:
         return self._was_complete and self.new_jobs > 0
 
     def knows(self, file: ImageFile) -> bool:
-        """Tell whether the stream has this very version of an image."""
+        """Tell whether the stream has this very version of an image, `file`."""
         return (file.source_id, self._versions.of(file)) in self._known
 
     def report(self, problems: Iterable[Problem]) -> None:
-        """Add problems that were found before the server was asked."""
+        """Add problems that were found before the server was asked.
+
+        Parameters
+        ----------
+        problems : iterable of Problem
+            `where` is the source_id.
+        """
         self._problems += problems
 
     def add(self, files: Iterable[ImageFile]) -> list[str]:
         """Submit images; those that the stream knows in this very version are followed, not sent again.
+
+        Parameters
+        ----------
+        files : iterable of ImageFile
+            As `haste_client.directory.scan` finds them.
 
         Returns
         -------
@@ -182,7 +176,13 @@ class Submission:
         return added
 
     def refresh(self) -> list[Result]:
-        """Ask once what has ended; compute priorities again if they are computed; return what is new."""
+        """Ask once what has ended; compute priorities again if they are computed.
+
+        Returns
+        -------
+        list of Result
+            What is new.
+        """
         news = [self._take(job) for job in self._ended.poll() if self._is_mine(job)]
         if self._ended.looked_at_all:
             news += self._deleted()
@@ -213,6 +213,11 @@ class Submission:
             Takes a sentence when something holds jobs up: the server, its database or its broker is away, no
             worker takes a task, a job was reset and waits for a retry. Default: a warning in the log.
 
+        Returns
+        -------
+        Submission
+            Itself.
+
         Raises
         ------
         TimeoutError
@@ -235,13 +240,24 @@ class Submission:
         raise TimeoutError(f"{still_open} of {len(self._job_ids)} jobs are still open after {timeout_s:g} s")
 
     def progress(self) -> SubmissionProgress:
-        """Count the jobs as of the last `refresh` or `wait`."""
+        """Count the jobs as of the last `refresh` or `wait`.
+
+        Returns
+        -------
+        SubmissionProgress
+        """
         done = sum(result.state == "done" for result in self._results.values())
         jobs, ended = len(self._job_ids), len(self._results)
         return SubmissionProgress(jobs, jobs - ended, done, ended - done, len(self._problems))
 
     def results(self) -> Results:
-        """List the outcome of each image as of the last `refresh` or `wait`, in the order of submission."""
+        """List the outcome of each image as of the last `refresh` or `wait`, in the order of submission.
+
+        Returns
+        -------
+        list of Result
+            A notebook shows it as a table.
+        """
         return Results(
             self._results.get(source_id) or Result(source_id, job_id, state="open", code=201)
             for source_id, job_id in self._job_ids.items()

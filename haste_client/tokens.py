@@ -123,7 +123,12 @@ class TokenCalls:
         return NewTokenAnswer.model_validate(answer)
 
     def tokens(self) -> Iterator[TokenAnswer]:
-        """Go through all tokens, revoked ones included."""
+        """Go through all tokens, revoked ones included.
+
+        Yields
+        ------
+        TokenAnswer
+        """
         for token in self._connection.pages("/HASTE/tokens/", "tokens", limit=_PAGE):
             yield TokenAnswer.model_validate(token)
 
@@ -132,6 +137,20 @@ class TokenCalls:
         return OwnTokenAnswer.model_validate(self._connection.get("/HASTE/tokens/own"))
 
     def revoke_token(self, name: str) -> TokenAnswer:
-        """Let a token open nothing any more; raises NotFoundError if there is none of this name."""
+        """Let a token open nothing any more.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        TokenAnswer
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this name.
+        """
         path = f"/HASTE/token/{quote(name, safe='')}/revoke"
         return TokenAnswer.model_validate(self._connection.post(path))

@@ -59,6 +59,14 @@ class TrashCalls:
     def trash(self, tier: str) -> Iterator[TrashedAnswer]:
         """Go through what lies in a trash.
 
+        Parameters
+        ----------
+        tier : str
+
+        Yields
+        ------
+        TrashedAnswer
+
         Raises
         ------
         NotFoundError
@@ -82,6 +90,10 @@ class TrashCalls:
             Count them only.
         by : str, optional
             Who asks for it; recorded with each of them.
+
+        Returns
+        -------
+        EmptyingAnswer
 
         Raises
         ------

@@ -58,6 +58,7 @@ def test_every_page_with_commands_is_followed() -> None:
         "docs/agent.md",  # of Windows; test_agent.py does it
         "docs/alerts.md",
         "docs/architecture.md",
+        "docs/client.md",  # of a notebook; test_embedded.py does it
         "docs/edge-scheduling.md",
         "docs/features.md",
         "docs/image-sets.md",

@@ -1,11 +1,13 @@
 """A server in one line, as notebooks and tests have it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import haste_apps
 from haste_core.errors import ConflictError
+from tests.e2e.documentation import blocks_of
 from tests.e2e.plates import write_image
 
 MOVING = {
@@ -21,6 +23,30 @@ MOVING = {
 }
 
 
+def test_the_clients_page_works_as_it_stands_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for number in range(1, 4):
+        write_image(tmp_path / f"data/plates/plate7/A01_s{number}.tif", seed=number)
+    (tmp_path / "data/plates/plate7/A02_s1.tif").write_bytes(b"II*\0 no image")
+    notebook: dict[str, Any] = {}
+    try:
+        for block in blocks_of("docs/client.md"):
+            exec(block.text.replace("/data/", f"{tmp_path}/data/"), notebook)
+            if "haste" in notebook:
+                assert (notebook["haste"].data_dir / "haste.sqlite3").exists() is ("stop()" not in block.text)
+    finally:
+        if "haste" in notebook:
+            notebook["haste"].stop()
+    assert len(notebook["sharp"]) == 3
+    assert notebook["stream"].progress.failed == 1
+    assert notebook["job"].source_id == "A02_s1.tif"
+    assert notebook["event"].open == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["data"], "it leaves nothing"
+    for name, said in (("submission", "A02_s1.tif"), ("stream", "focus-tier"), ("haste", "stopped")):
+        assert said in notebook[name]._repr_html_()
+
+
+@pytest.mark.slow  # tests/integration/api/test_originals.py is the quick form
 def test_embedded_server_works_at_once_and_keeps_what_was_moved_into_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,6 +63,7 @@ def test_embedded_server_works_at_once_and_keeps_what_was_moved_into_it(
             tmp_path / "plate7", pipeline="move-all", mode="enforce"
         ).wait(timeout_s=120)
         assert [(result.state, result.tier) for result in submission.results()] == [("done", "all")] * 3
+        haste.client.set_mode("plate7", "observe")  # moves nothing any more, but has
         with pytest.raises(ConflictError, match="runs already"):
             haste.start()
     finally:
