@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from typing import Any
 
 import pydantic_core
@@ -65,7 +65,6 @@ def create_app(given: Services) -> HasteApp:
     HasteApp
         With its OpenAPI document at ``/openapi/openapi.json``.
     """
-    has_pages = bool(entry_points(group="flask_openapi3.plugins"))
     app = HasteApp(
         __name__,
         info=Info(title="HASTE server", version=version("haste-server")),
@@ -73,11 +72,10 @@ def create_app(given: Services) -> HasteApp:
         validation_error_status=400,
         validation_error_model=ProblemDocument,
         validation_error_callback=refuse_invalid,
-        doc_ui=has_pages,
+        doc_ui=False,  # the pages have one that keeps to their rules
         static_folder=None,
     )
-    if not has_pages:
-        app.add_url_rule("/openapi/openapi.json", "openapi", lambda: app.api_doc)
+    app.add_url_rule("/openapi/openapi.json", "openapi", lambda: app.api_doc)
     app.config["MAX_CONTENT_LENGTH"] = given.limits.body_bytes
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # a source may be named with two slashes; no redirection

@@ -19,8 +19,8 @@ _OPERATIONS: Mapping[Wanted, str] = {
     # The pages that ask for the token, what they look like, the description of the API; monitoring.
     OPEN: """
         health.health health.ready
-        openapi openapi.doc_url openapi.index openapi.static
-        pages.login pages.log_in pages.static
+        openapi
+        pages.login pages.log_in pages.static pages.swagger_file
     """,
     READ: """
         alerts.list_alerts
@@ -28,7 +28,7 @@ _OPERATIONS: Mapping[Wanted, str] = {
         jobs.in_progress jobs.list_jobs jobs.search jobs.show
         metrics.show
         objects.decisions objects.decisions_about objects.images objects.preview objects.targets
-        pages.alerts pages.job pages.jobs pages.log_out pages.measurements pages.mode pages.picture
+        pages.alerts pages.api pages.job pages.jobs pages.log_out pages.measurements pages.mode pages.picture
         pages.preview_policy pages.stream pages.streams pages.workers
         streams.list_streams streams.mode streams.pipelines streams.show streams.sources
         tasks.show

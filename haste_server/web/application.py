@@ -8,6 +8,7 @@ from haste_server.api.services import Services
 from haste_server.web import (  # noqa: F401 - each adds its pages
     admission,
     alerts,
+    api_reference,
     job,
     job_actions,
     jobs,

@@ -26,7 +26,7 @@ from haste_server.web.drawn import DrawnPages
 from haste_server.web.kept import Kept
 
 # Referrers to ourselves are needed: without any, browsers do not name the origin of a form that they send.
-_HEADERS = {
+HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
     ),
@@ -35,6 +35,8 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+"""What browsers may do with a page, unless it says otherwise."""
+
 _STATUS = {
     InvalidError: HTTPStatus.BAD_REQUEST,
     NotFoundError: HTTPStatus.NOT_FOUND,
@@ -152,7 +154,8 @@ def keep(answer: AnyResponse, session: str) -> None:
 
 @blueprint.after_request
 def _protect(answer: Response) -> Response:
-    answer.headers.update(_HEADERS)
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
     return answer
 
 

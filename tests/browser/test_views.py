@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import BROKEN, STREAM, WELLS
+from tests.browser.conftest import BROKEN, STREAM, WAIT_MS, WELLS
 
 
 def test_streams(page: Page, look: Callable[..., None]) -> None:
@@ -73,3 +73,18 @@ def test_a_page_renews_itself_and_can_be_paused(page: Page) -> None:
     expect(page.locator("#live-state")).to_have_text("This page renews itself.")
     page.get_by_role("button", name="Pause").press("Enter")
     expect(page.locator("#live-state")).to_have_text("Renewing is paused.")
+
+
+def test_the_api_can_be_read_and_tried(page: Page, look: Callable[..., None]) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="API").click()
+
+    operation = page.locator("#operations-streams-streams_list_streams_stream__get")
+    expect(operation).to_be_visible(timeout=WAIT_MS)
+    look("api", leaving_out="#api")
+    operation.get_by_role("button").first.click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    answer = operation.locator(".live-responses-table .response")
+    expect(answer.first).to_contain_text("200")
+    expect(answer.first).to_contain_text(STREAM)
