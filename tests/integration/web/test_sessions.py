@@ -122,7 +122,7 @@ def test_no_session_is_made_to_name_another_token(guarded: Api) -> None:
 
 
 OF_NO_STREAM = frozenset(
-    f"pages.{name}" for name in ("act_on_jobs", "alerts", "jobs", "new_job", "submit_job", "workers")
+    f"pages.{name}" for name in ("act_on_jobs", "alerts", "api", "jobs", "new_job", "submit_job", "workers")
 )
 
 
