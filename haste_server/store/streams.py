@@ -230,7 +230,9 @@ _REPEAT = _OF_STREAM.where(objects.c.due != Due.DECISION).values(due=Due.REPETIT
 _MOVE_NO_MORE = _OF_STREAM.where(objects.c.due.in_(MOVES)).values(due=Due.NOTHING)
 _COUNT_DUE = (
     sa.select(objects.c.due, sa.func.count().label("number"))
-    .where(objects.c.stream_id == sa.bindparam("name"), objects.c.due.in_((*TO_DECIDE, *MOVES)))
+    # Few are due, as a rule. By an index of streams, each object of the stream would be looked up, 0.2 s at
+    # 100,000 with SQLite: what is joined to nothing is in none.
+    .where(objects.c.stream_id.concat("") == sa.bindparam("name"), objects.c.due.in_((*TO_DECIDE, *MOVES)))
     .group_by(objects.c.due)
 )
 _STREAM = sa.select(

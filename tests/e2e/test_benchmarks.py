@@ -23,6 +23,7 @@ from benchmarks import (
     focus_pipeline,
     latency,
     operators,
+    page,
     plls,
     retier,
     system,
@@ -173,6 +174,18 @@ def test_edge_live(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
         assert figures[f"took{name}_s"] > figures["bound_s"] / 2
         assert 0 < figures[f"busy{name}"] <= 1.05
         assert 0 < figures[f"preprocessed{name}"] <= edge_live.QUICK_COUNT
+
+
+@pytest.mark.slow  # a server and a browser
+def test_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["page", "--quick"])
+    page.main()
+    figures = figures_of("page", capsys.readouterr().out)
+    of_answers = {"latency_ratio_50_pages", "latency_ms", "latency_50_pages_ms"}
+    assert set(figures) == {"first_paint_ms", "drag_ms", "idle_cpu"} | of_answers
+    assert all(0.1 < figures[name] < 30_000 for name in figures if name.endswith("_ms")), figures
+    assert 0.01 < figures["latency_ratio_50_pages"] < 100
+    assert 0 <= figures["idle_cpu"] < 4
 
 
 @pytest.mark.slow  # tests/chaos does the same
