@@ -132,7 +132,7 @@ def picture_edge(camera: Camera, folder: Path) -> None:
             arriving.start()
             wait_for(lambda: len(events(said.read_text(), "uploaded")) > _SHOWN_SHARE * len(tiles))
             arriving.join()
-            with camera.page(height=690) as page:
+            with camera.page(height=660) as page:
                 page.goto((agent.data_dir / "page.txt").read_text().strip())
                 page.locator("a[href^='/stream/']").first.click()
                 expect(page.locator("#live-edge svg")).to_be_visible()
