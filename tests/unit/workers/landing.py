@@ -23,6 +23,15 @@ NOTHING = cast(Any, None)  # no job is made of what workers send
 Environment = dict[str, Any]
 
 
+_NO_TOKENS = SimpleNamespace(
+    token_by_hash=lambda _: None,
+    failed_logins=lambda *_, **__: [],
+    note_failed_login=lambda *_, **__: None,
+    forget_failed_logins=lambda **_: None,
+)
+"""Whoever shows another token than the server's own is wrong, as often as they like."""
+
+
 @dataclass
 class Landing:
     """What the server was sent, and what it shall answer next.
@@ -61,7 +70,7 @@ class Landing:
             alerts=NOTHING,
             events=NOTHING,
             trash_store=NOTHING,
-            tokens=cast(Any, SimpleNamespace(token_by_hash=lambda _: None)),
+            tokens=cast(Any, _NO_TOKENS),
             projects=NOTHING,
             audit=NOTHING,
             monitoring=NOTHING,
