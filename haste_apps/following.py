@@ -13,6 +13,10 @@ from haste_runtime.quantities import time_text
 _LOOK_S = 0.2  # between two looks whether somebody has told the program to end
 
 
+class _StoppedError(Exception):
+    """The one who follows was told to end."""
+
+
 def show_events(client: HasteClient, stream_id: str | None, *, as_json: bool, stop: threading.Event) -> None:
     """Print events, a line each, until stopped.
 
@@ -31,14 +35,20 @@ def show_events(client: HasteClient, stream_id: str | None, *, as_json: bool, st
     """
     news: queue.SimpleQueue[StreamEvent | AlertAnswer | Exception] = queue.SimpleQueue()
 
+    def pause(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise _StoppedError
+
     def follow() -> None:
         try:
-            for event in client.events(stream_id=stream_id):
+            for event in client.events(stream_id=stream_id, pause=pause):
                 news.put(event)
-        except Exception as error:
+        except _StoppedError:
+            return
+        except Exception as error:  # raised where it is waited for
             news.put(error)
 
-    # Nothing wakes up who waits for a silent server; that thread ends with the program.
+    # Nothing wakes up who waits for a silent server: that thread ends with its connection, or the program.
     threading.Thread(target=follow, name="follow", daemon=True).start()
     while not stop.is_set():
         try:

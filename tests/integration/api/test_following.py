@@ -20,7 +20,7 @@ from tests.e2e.haste_command import environment
 from tests.integration.api.conftest import LIMITS, Api
 from tests.integration.api.test_alerts import raise_alerts
 from tests.services.wsgi import serving
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_for
 
 Event = StreamEvent | AlertAnswer
 
@@ -128,7 +128,7 @@ def test_a_server_that_stays_away_is_told(api: Api) -> None:
     client.close()
 
 
-def test_events_are_shown_as_lines(api: Api, client: HasteClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_are_shown_as_lines(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     raise_alerts(api)
     stop = threading.Event()
     lines: list[str] = []
@@ -138,9 +138,14 @@ def test_events_are_shown_as_lines(api: Api, client: HasteClient, monkeypatch: p
         stop.set()
 
     monkeypatch.setattr("haste_apps.following.print_line", take)
-    show_events(client, None, as_json=False, stop=stop)
+    with serving(api.client.application) as url, HasteClient(url, retry_for_s=0.2) as client:
+        show_events(client, None, as_json=False, stop=stop)
+        with api.client.application.app_context():
+            services().following.end()
     (line,) = lines
     assert line.endswith("plate7: 0 open (0 running), 1 done, 0 failed, observes, 1 open alerts")
+    # What was stopped does not go on to look for a server that is gone.
+    wait_for(lambda: "follow" not in {thread.name for thread in threading.enumerate()}, timeout_s=20)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
