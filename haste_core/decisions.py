@@ -140,15 +140,25 @@ def why_undefined(features: Mapping[str, Any], spec: InterestingnessSpec) -> str
     InterestingnessError
         If that cannot be computed from these features.
     """
-    if features.get("undefined"):
-        return str(features["undefined"])
-    for reason, condition in conditions(spec).items():
+    return undefining(spec)(features)
+
+
+def undefining(spec: InterestingnessSpec) -> Callable[[Mapping[str, Any]], str | None]:
+    """Return `why_undefined` of one specification, for many objects."""
+    parsed = [(reason, parse_expression(condition)) for reason, condition in conditions(spec).items()]
+
+    def why(features: Mapping[str, Any]) -> str | None:
+        if features.get("undefined"):
+            return str(features["undefined"])
         try:
-            if parse_expression(condition).evaluate(features):
-                return reason
+            for reason, condition in parsed:
+                if condition.evaluate(features):
+                    return reason
         except ExpressionError as error:
             raise InterestingnessError(f"undefined_if: {error}") from error
-    return None
+        return None
+
+    return why
 
 
 def conditions(spec: InterestingnessSpec) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -33,8 +33,8 @@ def unknown_names(spec: InterestingnessSpec, seen: Sequence[ScoredObject]) -> li
     """
     if not seen:
         return []
-    features = _known(one.features for one in seen)
-    everything = _known(values_of(one) for one in seen)
+    features = [one.features for one in seen]
+    everything: list[Mapping[str, Any]] = [values_of(one) for one in seen]
     asked = [(spec.function, path, everything) for path in _asked_values(spec)]
     asked += [(spec.function, path, features) for path in _asked_features(spec)]
     asked += [
@@ -43,10 +43,11 @@ def unknown_names(spec: InterestingnessSpec, seen: Sequence[ScoredObject]) -> li
         for name in parse_expression(condition).names
     ]
     said: dict[_Path, str] = {}
-    for what, path, known in asked:
-        if path not in known:
+    for what, path, images in asked:
+        if not any(_has(image, path) for image in images):
             nobody = f"which no image has (of {len(seen)} that were scored last)"
-            said.setdefault(path, f"{what} looks at {'.'.join(path)!r}, {nobody}; {_hint(path, known)}")
+            hint = _hint(path, _known(images))
+            said.setdefault(path, f"{what} looks at {'.'.join(path)!r}, {nobody}; {hint}")
     return list(said.values())
 
 
@@ -66,7 +67,15 @@ def _asked_values(spec: InterestingnessSpec) -> Iterator[_Path]:
             yield from (tuple(name.split(".")) for name in parameters.get("fields") or ())
 
 
-def _known(values: Iterator[Mapping[str, Any]]) -> frozenset[_Path]:
+def _has(values: Any, path: _Path) -> bool:
+    for name in path:
+        if not isinstance(values, Mapping) or name not in values:
+            return False
+        values = values[name]
+    return True
+
+
+def _known(values: Iterable[Mapping[str, Any]]) -> frozenset[_Path]:
     return frozenset(path for each in values for path in _paths(each))
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from sqlalchemy.engine import Connection
 
-from haste_core.decisions import as_score, conditions, kept_for_audit, why_undefined
+from haste_core.decisions import as_score, conditions, kept_for_audit, undefining
 from haste_core.expressions import parse_expression
 from haste_core.image_sets import ImageSetSpec, Member, MemberScore, MemberState, combined_score, counts
 from haste_core.interestingness import (
@@ -103,6 +103,7 @@ class _Function:
 
     def __init__(self, spec: InterestingnessSpec, failed: Counter[str]) -> None:
         self._spec = spec
+        self._why_undefined = undefining(spec)
         self._failed = failed
         self.ranks = spec.function == "quantile"
         standing = {"standing": self._standing} if self.ranks else {}
@@ -121,7 +122,7 @@ class _Function:
         """
         tier, _, _, _, source_id, features, beside, _ = row
         try:
-            if why_undefined(features, self._spec) is not None:
+            if self._why_undefined(features) is not None:
                 return None
             self._asking = source_id
             scored = ScoredObject(features, **{"metadata": {}, **beside})
