@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validato
 
 from haste_core.fields import Form
 from haste_core.tokens import ProjectName, Scope
+from haste_server.addresses import plain_address
 
 ANY_USER = "*"
 """Stands for all whom nobody has named."""
@@ -73,8 +74,7 @@ class TrustedProxy(BaseModel):
     def is_at(self, address: str) -> bool:
         """Tell whether a connection from an address is the proxy's."""
         try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:  # a socket without one
+            parsed = plain_address(address)
+        except ValueError:
             return False
-        mapped = getattr(parsed, "ipv4_mapped", None)  # how a socket for both kinds tells the older one
-        return any((mapped or parsed) in network for network in self.addresses)
+        return any(parsed in network for network in self.addresses)

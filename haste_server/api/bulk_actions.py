@@ -21,7 +21,7 @@ blueprint = APIBlueprint(
     __name__,
     url_prefix="/HASTE",
     abp_tags=[Tag(name="many at once", description="By their numbers, or by stream, key, site and state")],
-    abp_responses=documented(400, 401, 403, 404, 408, 415, 429, 503),
+    abp_responses=documented(400, 401, 403, 404, 408, 413, 415, 429, 503),
 )
 
 MAX_SWEPT = 5000  # jobs in one call, some seconds of work

@@ -129,6 +129,23 @@ class Credentials:
             self._seen_by_id[token_id] = seen
         return seen.caller if seen.record.is_good(now) else None
 
+    def is_good(self, caller: Caller) -> bool:
+        """Tell whether somebody who was admitted would be so now.
+
+        Raises
+        ------
+        TransientError
+            If the database is away.
+        """
+        return caller.token_id is None or self.caller_by_id(caller.token_id) is not None
+
+    def forget(self, token_id: int) -> None:
+        """Look a token up anew before it opens anything: it has just been revoked here."""
+        with self._lock:
+            for sha256 in [known for known, seen in self._seen.items() if seen.record.token_id == token_id]:
+                del self._seen[sha256]
+        self._seen_by_id.pop(token_id, None)
+
     def check_patience(self, address: str) -> None:
         """Refuse an address from which there were too many wrong tokens.
 

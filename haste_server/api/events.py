@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
@@ -17,9 +18,10 @@ from haste_core.alert_stores import AlertRecord
 from haste_core.errors import TransientError
 from haste_core.events import JobCounts, StreamMark
 from haste_server.api.answers import AlertAnswer, StreamEvent
+from haste_server.api.credentials import ANYONE
 from haste_server.api.parameters import EventHeaders, EventsQuery
 from haste_server.api.problems import documented
-from haste_server.api.services import services
+from haste_server.api.services import present_caller, services
 from haste_server.api.watching import Follower, Following
 
 CONTENT_TYPE = "text/event-stream"
@@ -83,7 +85,9 @@ def follow(header: EventHeaders, query: EventsQuery) -> Response:
         follower = following.follower(
             query.stream_id, alert_id=known, present=query.present, may_follow=may_follow
         )
-        answer = Response(_tell(following, follower), mimetype=CONTENT_TYPE, headers=headers)
+        may_go_on = partial(services().credentials.is_good, present_caller() or ANYONE)
+        told = _tell(following, follower, may_go_on)
+        answer = Response(told, mimetype=CONTENT_TYPE, headers=headers)
     except BaseException:
         following.leave_place()
         raise
@@ -91,11 +95,13 @@ def follow(header: EventHeaders, query: EventsQuery) -> Response:
     return answer
 
 
-def _tell(following: Following, follower: Follower) -> Iterator[bytes]:
+def _tell(following: Following, follower: Follower, may_go_on: Callable[[], bool]) -> Iterator[bytes]:
     began = spoken = time.monotonic()
     yield f"retry: {RECONNECT_MS}\nid: {follower.alert_id}\n\n".encode()
     while time.monotonic() - began < LONGEST_S:
         try:
+            if not may_go_on():
+                return  # who comes again is told that the token is good no more
             text = b"".join(_events(following, follower))
         except TransientError:
             return  # who comes again is told what is the matter

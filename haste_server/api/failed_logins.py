@@ -10,6 +10,7 @@ from collections import OrderedDict
 from haste_core.errors import TransientError
 from haste_core.ports import Clock
 from haste_core.tokens import TokenStore
+from haste_server.addresses import plain_address
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +86,9 @@ class FailedLogins:
 
 def _site_of(address: str) -> str:
     try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:  # a socket without one
+        parsed = plain_address(address)
+    except ValueError:
         return address[:_LONGEST_SITE]
     if parsed.version == 4:
-        return address
+        return str(parsed)
     return str(ipaddress.ip_network((parsed, _IPV6_SITE_BITS), strict=False))

@@ -33,7 +33,7 @@ blueprint = APIBlueprint(
     "/job/",
     summary="Submit a job",
     description="A source that the stream knows already answers with the job that is there (200).",
-    responses={200: JobAnswer, 201: JobAnswer, **documented(408, 409, 415)},
+    responses={200: JobAnswer, 201: JobAnswer, **documented(408, 409, 413, 415)},
 )
 def submit(header: SubmissionHeaders, body: SubmittedJob) -> Shown:
     """Store one job."""
@@ -50,7 +50,7 @@ def submit(header: SubmissionHeaders, body: SubmittedJob) -> Shown:
     "/jobs/",
     summary="Submit many jobs",
     description="One answer for each spec, in their order; a bad one does not stop the others.",
-    responses={200: SubmissionResults, **documented(408, 409, 415)},
+    responses={200: SubmissionResults, **documented(408, 409, 413, 415)},
 )
 def submit_many(header: SubmissionHeaders, body: SubmittedJobs) -> Shown:
     """Store up to a thousand jobs."""

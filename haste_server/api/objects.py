@@ -85,7 +85,7 @@ def targets(path: StreamPath, query: TargetsQuery) -> Shown:
     "/stream/<stream_id>/policy/preview",
     summary="Try another function or policy",
     description="Tells how many objects and bytes each tier would hold, and what would move. Nothing moves.",
-    responses={200: PreviewAnswer, **documented(408, 409, 415)},
+    responses={200: PreviewAnswer, **documented(408, 409, 413, 415)},
 )
 def preview(path: StreamPath, body: NewPolicy) -> Shown:
     """Tell what would be, if."""
@@ -104,7 +104,7 @@ def preview(path: StreamPath, body: NewPolicy) -> Shown:
     "/stream/<stream_id>/policy",
     summary="Decide by another function or policy",
     description="Also about what was decided before; if the stream enforces, what belongs elsewhere moves.",
-    responses={200: PolicyAnswer, **documented(408, 409, 415)},
+    responses={200: PolicyAnswer, **documented(408, 409, 413, 415)},
 )
 def apply_policy(path: StreamPath, body: NewPolicy) -> Shown:
     """Give a stream another policy."""
@@ -141,7 +141,7 @@ def decisions_about(path: JobPath) -> Shown:
     "/job/<id:job_id>/pin",
     summary="Keep an image in a tier",
     description="Whatever the policy says, until it is unpinned.",
-    responses={200: ObjectAnswer, **documented(408, 409, 415)},
+    responses={200: ObjectAnswer, **documented(408, 409, 413, 415)},
 )
 def pin(path: JobPath, body: NewPin) -> Shown:
     """Pin the object of a job to a tier."""
@@ -157,7 +157,7 @@ def pin(path: JobPath, body: NewPin) -> Shown:
 @blueprint.post(
     "/job/<id:job_id>/unpin",
     summary="Let the policy decide about an image again",
-    responses={200: ObjectAnswer, **documented(408, 409, 415)},
+    responses={200: ObjectAnswer, **documented(408, 409, 413, 415)},
 )
 def unpin(path: JobPath, body: NoPin) -> Shown:
     """Take a pin away."""
@@ -175,7 +175,7 @@ def unpin(path: JobPath, body: NoPin) -> Shown:
         "By default to the one for the highest scores. If the stream enforces, it moves. "
         "What the tier's `retain_days` says counts from now."
     ),
-    responses={200: ObjectAnswer, **documented(408, 409, 415)},
+    responses={200: ObjectAnswer, **documented(408, 409, 413, 415)},
 )
 def recall(path: JobPath, body: NewRecall) -> Shown:
     """Bring the object of a job back."""

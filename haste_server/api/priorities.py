@@ -30,7 +30,7 @@ _SHOWN_UNKNOWN = 10
     summary="Change priorities",
     description="They count from the next hand-out of the waiting tasks on. What is not there is listed in "
     "`unknown`, the others are changed; 404 if none is there.",
-    responses={200: PrioritiesChanged, **documented(404, 408, 415)},
+    responses={200: PrioritiesChanged, **documented(404, 408, 413, 415)},
 )
 def change_priorities(body: NewPriorities) -> Shown:
     """Change the priorities of up to ten thousand jobs or tasks."""

@@ -40,17 +40,27 @@ class StrictRequest(Request):
         RefusedError
             If the request does not say that it carries JSON. A web page of another origin can send a request
             without asking first only as long as it does not say so.
+            Or if it is too large.
         InvalidError
         """
         if self.mimetype != "application/json":
             raise RefusedError(
                 ProblemCode.WRONG_CONTENT_TYPE, "send the body as JSON, with 'Content-Type: application/json'"
             )
+        self.json_body = self._whole_body()
+        return parse_json_object(self.json_body)
+
+    def _whole_body(self) -> bytes:
         try:
-            self.json_body = self.get_data()
-            return parse_json_object(self.json_body)
-        except RequestEntityTooLarge:
-            _refuse(f"the body is larger than {self.max_content_length:,} bytes; send fewer jobs at a time")
+            body = self.get_data()
+            self.stream.read(1)  # one that comes in chunks is only cut off where it becomes too large
+        except RequestEntityTooLarge as error:
+            raise RefusedError(
+                ProblemCode.TOO_LARGE,
+                f"the body is larger than the {self.max_content_length:,} bytes that this server takes "
+                "(`max_body_bytes`): send fewer jobs at a time",
+            ) from error
+        return body
 
 
 class IdConverter(BaseConverter):

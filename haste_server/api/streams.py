@@ -32,7 +32,7 @@ blueprint = APIBlueprint(
     "/stream/",
     summary="Create a stream",
     description="One that is there already, alike, is answered with 200.",
-    responses={200: StreamAnswer, 201: StreamAnswer, **documented(408, 409, 415)},
+    responses={200: StreamAnswer, 201: StreamAnswer, **documented(408, 409, 413, 415)},
 )
 def create(body: NewStream) -> Shown:
     """Create a stream, or join it."""
@@ -76,7 +76,7 @@ def mode(path: StreamPath) -> Shown:
     "/stream/<stream_id>/mode",
     summary="Observe or enforce",
     description="Whether decisions are recorded only, or move their objects: also those made before.",
-    responses={200: StreamAnswer, **documented(404, 408, 415)},
+    responses={200: StreamAnswer, **documented(404, 408, 413, 415)},
 )
 def set_mode(path: StreamPath, body: NewMode) -> Shown:
     """Let a stream observe or enforce."""

@@ -32,7 +32,7 @@ blueprint = APIBlueprint(
     "/tokens/",
     summary="Make a token",
     description="Its secret is told in this answer only: the server keeps no more than a hash of it.",
-    responses={201: NewTokenAnswer, **documented(408, 409, 415)},
+    responses={201: NewTokenAnswer, **documented(408, 409, 413, 415)},
 )
 def create(body: WantedToken) -> Shown:
     """Make a token."""
@@ -81,12 +81,15 @@ def own() -> Shown:
 @blueprint.post(
     "/token/<name>/revoke",
     summary="Revoke a token",
-    description="It opens nothing any more, after two seconds at most. Repeated, it changes nothing.",
+    description="It opens nothing any more, after two seconds at most; those who follow events by it hear no "
+    "more. Repeated, it changes nothing.",
     responses={200: TokenAnswer, **documented(404)},
 )
 def revoke(path: TokenPath) -> Shown:
     """Let a token open nothing any more."""
-    return _show(services().tokens.revoke_token(path.name, now=services().clock()))
+    record = services().tokens.revoke_token(path.name, now=services().clock())
+    services().credentials.forget(record.token_id)
+    return _show(record)
 
 
 def _show(record: TokenRecord) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def trashed(path: TierPath, query: PageQuery) -> Shown:
         "`more` tells whether there are others. Workers delete them, one after the other. What is pinned "
         "stays, and what is decided about otherwise before its deletion begins."
     ),
-    responses={200: EmptyingAnswer, **documented(408, 415)},
+    responses={200: EmptyingAnswer, **documented(408, 413, 415)},
 )
 def empty(path: TierPath, query: EmptyingQuery, body: NewEmptying) -> Shown:
     """Have deleted what may be."""

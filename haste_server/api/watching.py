@@ -119,7 +119,8 @@ class Following:
         stream_id : str, optional
             One stream only.
         alert_id : int, optional
-            The last alert that is known; None: tell only of new ones.
+            The last alert that is known; None: tell only of new ones, and so after one that is not there:
+            it was known from another database.
         present : bool
             Tell the present state of streams first.
         may_follow : callable, optional
@@ -131,8 +132,10 @@ class Following:
             If the database is away.
         """
         self._look()
-        known = {} if present else dict(self._marks)
-        return Follower(stream_id, self._last_alert if alert_id is None else alert_id, known, may_follow)
+        known, last = {} if present else dict(self._marks), self._last_alert
+        if alert_id is not None:  # it may have come from a process that has looked later
+            last = alert_id if alert_id <= last else min(alert_id, self._store.last_alert_id())
+        return Follower(stream_id, last, known, may_follow)
 
     def pause(self) -> bool:
         """Wait until there may be something new; tell whether it is time to end."""

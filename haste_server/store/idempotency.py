@@ -61,19 +61,26 @@ class Call:
         canonical = json.dumps([spec.to_json() for spec in self.specs], sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    @cached_property
+    def kept_key(self) -> str | None:
+        """The key as it is kept: others may call theirs alike, who know of other projects."""
+        if self.key is None or self.projects is None:
+            return self.key
+        return hashlib.sha256(json.dumps([self.projects[0], self.key]).encode()).hexdigest()
+
 
 def known_answers(connection: Connection, calls: Sequence[Call]) -> list[dict[int, Submitted | Refused]]:
     """Find the answers that the keys of calls stand for, by number.
 
     Those whose jobs were deleted are left out; if any are, or the key is old, it is forgotten.
     """
-    keys = [call.key for call in calls if call.key is not None]
+    keys = [call.kept_key for call in calls if call.kept_key is not None]
     if not keys:
         return [{} for _ in calls]
     # Held, so that of two calls that find a job deleted only one makes a new job.
     held = sa.select(idempotency_keys).where(idempotency_keys.c.idempotency_key.in_(keys)).with_for_update()
     rows = {row.idempotency_key: row for row in connection.execute(held)}
-    return [_known(connection, call, rows[call.key]) if call.key in rows else {} for call in calls]
+    return [_known(connection, call, rows[call.kept_key]) if call.kept_key in rows else {} for call in calls]
 
 
 def _known(connection: Connection, call: Call, row: Row[Any]) -> dict[int, Submitted | Refused]:
@@ -85,7 +92,7 @@ def _known(connection: Connection, call: Call, row: Row[Any]) -> dict[int, Submi
             )
         known = _standing(connection, row.answer)
     if len(known) < len(row.answer):
-        of_key = idempotency_keys.c.idempotency_key == call.key
+        of_key = idempotency_keys.c.idempotency_key == call.kept_key
         connection.execute(sa.delete(idempotency_keys).where(of_key))
     return known
 
@@ -106,7 +113,7 @@ def remember(connection: Connection, answered: Sequence[tuple[Call, Sequence[Sub
     """Keep the answers of calls under their keys."""
     rows = [
         {
-            "idempotency_key": call.key,
+            "idempotency_key": call.kept_key,
             "request_sha256": call.request_sha256,
             "answer": [_shown(item) for item in answer],
             "created_at": call.now,

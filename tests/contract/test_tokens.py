@@ -122,6 +122,16 @@ def test_of_calls_that_share_a_transaction_each_has_its_own_projects(store: SqlS
     assert [store.stream(name).project for name in "abc"] == ["lab a", "lab b", DEFAULT_PROJECT]
 
 
+def test_projects_have_idempotency_keys_of_their_own(store: SqlStore) -> None:
+    [ours] = store.submit([spec(stream_id="a")], now=NOW, idempotency_key="k", projects=["lab1"])
+    [theirs] = store.submit([spec(stream_id="b")], now=NOW, idempotency_key="k", projects=["lab2"])
+    [all_have] = store.submit([spec(stream_id="c")], now=NOW, idempotency_key="k")
+    [again] = store.submit([spec(stream_id="a")], now=NOW, idempotency_key="k", projects=["lab1", "lab2"])
+
+    assert (theirs.created, all_have.created) == (True, True)
+    assert (again.job_id, again.created) == (ours.job_id, False)
+
+
 def test_things_are_chosen_by_project(store: SqlStore) -> None:
     for name, project in (("a", "lab1"), ("b", "lab2"), ("c", "lab3")):
         store.create_stream(name, PIPELINE, None, now=NOW, project=project)

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import pytest
 from werkzeug.test import TestResponse
 
 from haste_core.errors import TransientError
+from haste_core.jobspec import parse_job_spec
 from haste_core.tokens import NewToken, Scope, sha256_of
 from haste_server.api import events, watching
+from haste_server.api.credentials import KEPT_S
 from haste_server.api.services import services
 from haste_server.store.sql import SqlStore
 from tests.integration.api.conftest import LIMITS, Api, spec
@@ -97,6 +99,41 @@ def test_what_happens_in_other_projects_is_not_told(store: SqlStore, tmp_path: P
         assert followed.next()[1]["stream_id"] == "ours-too"
     refused = api.client.get("/HASTE/events?stream_id=theirs", headers=header["b"])
     assert refused.status_code == 404
+
+
+def expire(api: Api) -> None:
+    api.now += 60
+
+
+def revoke_elsewhere(api: Api) -> None:
+    api.store.revoke_token("pc", now=api.now)
+    api.now += KEPT_S
+
+
+@pytest.mark.parametrize("end", [expire, revoke_elsewhere])
+def test_who_follows_hears_no_more_when_the_token_is_good_no_more(
+    store: SqlStore, tmp_path: Path, end: Callable[[Api], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LONGEST_S", 1.0)
+    api = Api(store, tmp_path / "landing", token="a token of some length")
+    wanted = NewToken("pc", (Scope.READ,), expires_at=api.now + 60)
+    store.add_token(wanted, sha256_of("a secret"), now=api.now)
+    with Followed(api, Authorization="Bearer a secret") as followed:
+        assert followed.silent()
+        end(api)
+        store.submit([parse_job_spec(spec(stream_id="plate7"))], now=api.now)
+        assert [chunk for chunk in followed.chunks if chunk != b":\n\n"] == []
+
+
+def test_after_an_id_of_another_database_new_alerts_are_told(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LONGEST_S", 1.0)
+    raise_alerts(api, times=1)
+    with Followed(api, "?present=false", **{"Last-Event-ID": "500"}) as followed:
+        assert followed.head.endswith("id: 1\n\n")
+        raise_alerts(api, times=1)
+        assert "alert" in [followed.next()[0] for _ in range(2)]
 
 
 def test_every_kind_of_change_is_told_once(api: Api) -> None:

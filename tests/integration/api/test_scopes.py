@@ -211,6 +211,29 @@ def test_wrong_tokens_are_counted_over_all_processes_of_a_database(
     assert guarded.client.get("/HASTE/jobs/", headers=fresh).status_code == 429
 
 
+def test_addresses_of_ipv4_are_told_apart_also_behind_a_socket_for_both_kinds(guarded: Api) -> None:
+    fresh = give(guarded, "fresh", Scope.READ)
+
+    def ask(address: str, header: dict[str, str]) -> int:
+        base = {"REMOTE_ADDR": address}
+        return guarded.client.get("/HASTE/jobs/", headers=header, environ_base=base).status_code
+
+    tried = [ask("::ffff:192.0.2.7", bearer(f"wrong {number}")) for number in range(MOST + 1)]
+    assert tried == [*[401] * MOST, 429]
+    assert ask("192.0.2.7", fresh) == 429
+    assert (ask("::1", fresh), ask("::ffff:192.0.2.8", fresh)) == (200, 200)
+
+
+def test_a_token_that_was_revoked_here_opens_nothing_from_then_on(guarded: Api) -> None:
+    header = give(guarded, "lost", Scope.READ)
+    assert guarded.client.get("/HASTE/jobs/", headers=header).status_code == 200
+
+    assert guarded.client.post("/HASTE/token/lost/revoke", headers=bearer(TOKEN)).status_code == 200
+
+    refused = guarded.client.get("/HASTE/jobs/", headers=header)
+    assert (refused.status_code, refused.json["code"]) == (401, "token-refused")
+
+
 def test_failures_that_count_no_more_are_forgotten(guarded: Api, store: SqlStore) -> None:
     for _ in range(2):
         guarded.client.get("/HASTE/jobs/", headers=bearer("wrong"))
