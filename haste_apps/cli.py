@@ -10,7 +10,7 @@ import typer
 
 from haste_apps.alerts import alerts, events
 from haste_apps.auditing import audit
-from haste_apps.connecting import RETRY_FOR_S, quiet_libraries
+from haste_apps.connecting import RETRY_FOR_S
 from haste_apps.connecting import with_client as _with_client
 from haste_apps.deciding.commands import explain, mode, pin, policy, recall, unpin, verify
 from haste_apps.demo.workspace import DEFAULT_WORK_DIR
@@ -94,7 +94,6 @@ def demo(
         from haste_apps.demo.own_images import score_own_images
         from haste_apps.demo.simulated import run_simulated
 
-        quiet_libraries()
         if images is None:
             code = run_simulated(
                 work_dir=work_dir,

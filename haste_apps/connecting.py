@@ -33,16 +33,8 @@ def with_client(
         def talk() -> ExitCode | None:
             from haste_client import HasteClient
 
-            quiet_libraries()
             with HasteClient(server, token, retry_for_s=retry_for_s) as client:
                 return work(client, interruption)
 
         code = interruption.run(talk, grace_s=grace_s)
     raise typer.Exit(code or 0)
-
-
-def quiet_libraries() -> None:
-    """Keep stdout for data: the retry library reports through structlog, which writes there by default."""
-    import stamina.instrumentation
-
-    stamina.instrumentation.set_on_retry_hooks([])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
+from haste_apps.output import say
 from haste_core.errors import HasteError, OutcomeUnknownError, PermanentError, TransientError
 from haste_runtime.exit_codes import ExitCode
 
@@ -55,5 +55,5 @@ def explained_errors(program: str = "haste") -> Iterator[None]:
 
 
 def _leave(program: str, message: str, code: ExitCode, cause: BaseException) -> None:
-    print(f"{program}: {message}", file=sys.stderr)  # noqa: T201 - this is the command's voice
+    say(f"{program}: {message}")
     raise typer.Exit(code) from cause

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -24,18 +25,27 @@ _USUAL = 80
 _READABLE = 10
 """Characters of a column that can be read; in fewer, every word is broken."""
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that are orders to a terminal; ends of lines and tabs are none that matter."""
+
 _BORDER = 3
 """Characters beside a cell: a line, and a blank on either side."""
 
 
+def visible(text: str) -> str:
+    """Write control characters so that a terminal shows them instead of obeying them."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def say(message: str) -> None:
     """Tell the user something, on stderr."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201
+    print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def print_json(value: Any) -> None:
     """Print one JSON object as one line on stdout."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    print(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)  # noqa: T201
 
 
 def without_nothing(value: Any) -> Any:
@@ -47,7 +57,7 @@ def without_nothing(value: Any) -> Any:
 
 def print_line(text: str) -> None:
     """Print one line of data on stdout."""
-    print(text, flush=True)  # noqa: T201
+    print(visible(text), flush=True)  # noqa: T201
 
 
 def line_width(file: IO[str] | None = None) -> int:
@@ -80,7 +90,7 @@ def print_table(
     characters, each row becomes lines of its own, one a cell. Nothing is cut off.
     """
     target = file or sys.stdout
-    width, listed = line_width(target), [list(row) for row in rows]
+    width, listed = line_width(target), [list(map(visible, row)) for row in rows]
     if _needed_width(heads, listed) > width:
         _print_one_below_another(heads, listed, width, target)
         return

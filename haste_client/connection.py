@@ -21,6 +21,7 @@ from haste_client.errors import (
     ServerError,
     ServerUnreachableError,
 )
+from haste_client.retries import RETRIED, quiet_retries
 from haste_core.errors import (
     ConflictError,
     HasteError,
@@ -86,6 +87,7 @@ class Connection:
         self.url = url.rstrip("/")
         self._retry_for_s = retry_for_s
         self._has_answered = False
+        quiet_retries()
         self._session = requests.Session()
         self._session.trust_env = not is_this_machine(self.url)
         use_own_way(self._session, self.url, ca_file=ca_file, proxy=proxy)
@@ -267,7 +269,7 @@ class Connection:
     def _wait_before_retry(self, error: Exception) -> bool | float:
         if isinstance(error, OutageError) and error.retry_after_s is not None:
             return error.retry_after_s if error.retry_after_s < self._retry_for_s else False
-        return isinstance(error, ServerUnreachableError | OutageError)
+        return isinstance(error, RETRIED)
 
 
 def _json_of(response: requests.Response) -> Any:

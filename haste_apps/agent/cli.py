@@ -149,10 +149,8 @@ def agent(
 
 def _settings(config: Path | None, given: dict[str, Any]) -> AgentSettings:
     from haste_apps.agent.settings import load_settings
-    from haste_apps.connecting import quiet_libraries
     from haste_apps.output import say
 
-    quiet_libraries()
     settings = load_settings(config, **given)
     if given["password"] is not None or given["token"] is not None:
         say("Warning: other users of this computer can see a password on the command line; use --token-file")

@@ -23,10 +23,8 @@ def doctor(as_json: AsJson = False, server: Server = None, token: Token = None) 
     with interruptible() as interruption, explained_errors():
 
         def look() -> ExitCode:
-            from haste_apps.connecting import quiet_libraries
             from haste_apps.doctor import examining
 
-            quiet_libraries()
             return examining.doctor(server, token, as_json=as_json)
 
         code = interruption.run(look)

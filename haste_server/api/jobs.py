@@ -129,7 +129,12 @@ def in_progress(query: PageQuery) -> Shown:
     return _ids(services().jobs.job_ids(JobFilter(state="open"), cursor=query.cursor, limit=query.limit))
 
 
-@blueprint.get("/search/<path:source_id>", summary="Find the jobs of a source", responses={200: JobIdsPage})
+@blueprint.get(
+    "/search/<path:source_id>",
+    summary="Find the jobs of a source",
+    description="404: no source can be called so; one that is not there has no jobs.",
+    responses={200: JobIdsPage, **documented(404)},
+)
 def search(path: SourcePath, query: PageQuery) -> Shown:
     """List the numbers of the jobs of one source."""
     wanted = JobFilter(source_id=path.source_id)

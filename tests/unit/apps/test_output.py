@@ -1,11 +1,12 @@
 import io
+import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from haste_apps.output import as_called, print_table
+from haste_apps.output import as_called, print_json, print_line, print_table, say
 
 
 @pytest.fixture
@@ -96,3 +97,17 @@ def test_a_table_that_would_be_too_narrow_shows_one_cell_a_line() -> None:
     assert lines.count("") == 2  # after each row
     values = "".join(line[9:] for line in lines[: lines.index("job      17")])
     assert values == ROW[0]
+
+
+def test_nothing_that_others_have_written_gives_orders_to_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = "blurred\x1b]0;title\x07\r\x9b2J, é\n\tnext line"
+    print_line(said)
+    say(said)
+    print_json({"reason": said})
+    print_table(["reason"], [[said]])
+    out, err = capsys.readouterr()
+    assert not set(out + err) & set("\x1b\x07\r\x9b")
+    assert err == "blurred\\x1b]0;title\\x07\\r\\x9b2J, é\n\tnext line\n"
+    assert json.loads(out.splitlines()[2]) == {"reason": said}

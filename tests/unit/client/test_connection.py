@@ -7,6 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import stamina
+from stamina.instrumentation import StructlogOnRetryHook, set_on_retry_hooks
 
 from haste_client.connection import Connection
 from haste_client.errors import AccessDeniedError, OutageError, ServerError, ServerUnreachableError
@@ -90,6 +92,30 @@ def test_an_outage_is_waited_for_as_long_as_the_server_says(
     began = time.monotonic()
     assert connection.get("/") == [1]
     assert time.monotonic() - began >= 0.4
+
+
+def test_retries_are_told_by_nobody_but_those_of_other_libraries_are(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_on_retry_hooks([StructlogOnRetryHook, lambda details: print(f"told of {details.name}")])  # noqa: T201
+    try:
+        with Connection(server.url), Connection(server.url) as connection:
+            server.will_answer(503, {"detail": "the database is away"}, Retry_After="0")
+            server.will_answer(200, [1])
+            assert connection.get("/") == [1]
+        quiet = capsys.readouterr()
+        refused = iter([True, False])
+
+        @stamina.retry(on=ValueError, wait_initial=0, wait_max=0, wait_jitter=0)
+        def of_another_library() -> None:
+            if next(refused):
+                raise ValueError
+
+        of_another_library()
+    finally:
+        set_on_retry_hooks(None)
+    assert (quiet.out, quiet.err) == ("", "")
+    assert capsys.readouterr().out.count("of_another_library") == 2
 
 
 def test_all_retries_of_a_post_carry_one_key(server: ScriptedServer, connection: Connection) -> None:
