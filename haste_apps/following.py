@@ -67,10 +67,10 @@ def _show(event: StreamEvent | AlertAnswer, *, as_json: bool) -> None:
     elif isinstance(event, AlertAnswer):
         print_line(f"{time_text(event.raised_at)} {event.stream_id}: alert {event.alert_id}: {event.message}")
     else:
-        print_line(f"{time_text(time.time())} {event.stream_id}: {_standing(event)}")
+        print_line(f"{time_text(time.time())} {event.stream_id}: {_summary(event)}")
 
 
-def _standing(event: StreamEvent) -> str:
+def _summary(event: StreamEvent) -> str:
     jobs = f"{event.open} open ({event.running} running), {event.done} done, {event.failed} failed"
     complete = ", complete" if event.completed_at is not None else ""
     alerts = f", {event.open_alerts} open alerts" if event.open_alerts else ""

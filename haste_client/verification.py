@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from haste_client.answers import DecisionAnswer
 from haste_core.decisions import Decision, decide, fingerprint, held_by_pin
+from haste_core.feature_history import FeatureHistory
 from haste_core.image_sets import reason_alone
 from haste_core.interestingness import (
     BUILT_IN,
@@ -26,7 +27,6 @@ from haste_core.interestingness import (
 )
 from haste_core.pipelines import InterestingnessSpec
 from haste_core.policies import IntervalPolicy, Policy, policy_adapter
-from haste_core.standings import Standings
 
 _NOT_REPEATABLE = frozenset({"rest"})  # what a service said then, it may not say now
 _SCORE_TOLERANCE = 1e-9  # another machine's exp() may differ in its last digits
@@ -104,7 +104,7 @@ class Verifier:
         self._history = history
         self._earlier: dict[int, _Earlier] = {}
         self._pinned: set[int] = set()  # jobs
-        self._standings: dict[str, Standings] = {}
+        self._histories: dict[str, FeatureHistory] = {}
 
     def check(self, record: DecisionAnswer) -> None:
         """Check the stream's next decision."""
@@ -192,30 +192,30 @@ class Verifier:
     def _building(self, record: DecisionAnswer) -> Build:
         """Return what makes functions as they were when this decision was made."""
 
-        def standing(scored: ScoredObject, feature: str) -> tuple[int, int, int]:
+        def count_others(scored: ScoredObject, feature: str) -> tuple[int, int, int]:
             x = value_of(scored.features, feature)
             if x is None:
                 raise InterestingnessError(f"the object has no number {feature!r}")
-            return self._standings_of(feature).standing(x, record.source_id, up_to=record.seen or 0)
+            return self._history_of(feature).count_others(x, record.source_id, up_to=record.seen or 0)
 
         def build(function: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:
             if function in _NOT_REPEATABLE:
                 raise NotRepeatableError(f"{function} asked a service, which may answer otherwise now")
             if function not in BUILT_IN:
                 raise NotRepeatableError(f"{function} is no function that comes with HASTE")
-            more = {"standing": standing} if function == "quantile" else {}
+            more = {"count_others": count_others} if function == "quantile" else {}
             return built_in(function, {**parameters, **more})
 
         return build
 
-    def _standings_of(self, feature: str) -> Standings:
-        if feature not in self._standings:
+    def _history_of(self, feature: str) -> FeatureHistory:
+        if feature not in self._histories:
             steps = (
                 (past.decision_id, past.source_id, value_of(past.features, feature))
                 for past in self._history()
             )
-            self._standings[feature] = Standings(steps)
-        return self._standings[feature]
+            self._histories[feature] = FeatureHistory(steps)
+        return self._histories[feature]
 
     def _remember(self, record: DecisionAnswer, *, is_kept: bool) -> None:
         self._earlier[record.decision_id] = _Earlier(

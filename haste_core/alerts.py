@@ -1,6 +1,6 @@
 """Alerts: what somebody wants to be told while the plate is still on the stage.
 
-Each image that is scored and each look at a stream changes how a rule stands (`Standing`), at a cost that
+Each image that is scored and each look at a stream changes how a rule stands (`RuleState`), at a cost that
 does not grow with the stream. A rule raises one alert when it becomes true, and the next one only after
 it was false again.
 """
@@ -47,7 +47,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RuleState:
     """How a rule stands, for one well where it has wells.
 
     Attributes
@@ -144,7 +144,7 @@ class StreamView:
     fills: Fills = field(default_factory=dict)
 
 
-Judged = tuple[Standing, Raised | None]
+Judged = tuple[RuleState, Raised | None]
 
 
 def wanted_fields(rules: Iterable[AlertRule]) -> frozenset[str]:
@@ -168,7 +168,7 @@ def group_of(rule: AlertRule, scored: Scored) -> str | None:
     return f"{plate} {scored.fields[rule.field]}".strip()[-MAX_GROUP:]
 
 
-def note_score(rule: ScoreRule, group: str, scored: Scored, before: Standing) -> Judged:
+def note_score(rule: ScoreRule, group: str, scored: Scored, before: RuleState) -> Judged:
     """Take note of a scored image that concerns a rule.
 
     Parameters
@@ -177,7 +177,7 @@ def note_score(rule: ScoreRule, group: str, scored: Scored, before: Standing) ->
     group : str
         As `group_of` names it.
     scored : Scored
-    before : Standing
+    before : RuleState
         Of this rule and group.
     """
     low = rule.is_low(scored.score)
@@ -191,11 +191,11 @@ def note_score(rule: ScoreRule, group: str, scored: Scored, before: Standing) ->
     return replace(after, raised=bad), told
 
 
-def _note_run(rule: LowScores, scored: Scored, before: Standing, *, low: bool) -> Judged:
+def _note_run(rule: LowScores, scored: Scored, before: RuleState, *, low: bool) -> Judged:
     if not low:
-        return Standing(), None
+        return RuleState(), None
     run = before.low + 1
-    after = Standing(run, run, before.first or scored.source_id, run >= rule.consecutive)
+    after = RuleState(run, run, before.first or scored.source_id, run >= rule.consecutive)
     if not after.raised or before.raised:
         return after, None
     message = (
@@ -206,7 +206,7 @@ def _note_run(rule: LowScores, scored: Scored, before: Standing, *, low: bool) -
     return after, Raised(rule.rule, message, details)
 
 
-def _well_is_low(rule: WellBelow, group: str, after: Standing) -> Raised:
+def _well_is_low(rule: WellBelow, group: str, after: RuleState) -> Raised:
     share = 100 * after.low / after.images
     message = (
         f"{after.low} of the {_images(after.images)} of {rule.field} {group} ({share:.0f} %) scored below "
@@ -221,46 +221,46 @@ def _or_nothing(rule: ScoreRule) -> str:
 
 
 def look(
-    rules: Sequence[AlertRule], view: StreamView, before: Mapping[int, Standing]
-) -> tuple[dict[int, Standing], list[Raised]]:
+    rules: Sequence[AlertRule], view: StreamView, before: Mapping[int, RuleState]
+) -> tuple[dict[int, RuleState], list[Raised]]:
     """Judge the rules that do not wait for scores.
 
     Parameters
     ----------
     rules : sequence of AlertRule
     view : StreamView
-    before : mapping of int to Standing
+    before : mapping of int to RuleState
         By the place of the rule in `rules`, so far as there is one.
 
     Returns
     -------
-    after : dict of int to Standing
+    after : dict of int to RuleState
         Those of all these rules.
     raised : list of Raised
     """
-    after: dict[int, Standing] = {}
+    after: dict[int, RuleState] = {}
     raised: list[Raised] = []
     finished = False
     # The end of a stream is known before its silence is judged.
     for place, rule in sorted(enumerate(rules), key=lambda item: not isinstance(item[1], Finished)):
         if isinstance(rule, ScoreRule):
             continue
-        stood = before.get(place, Standing())
+        stood = before.get(place, RuleState())
         since = "" if isinstance(rule, TierNearlyFull) else view.last_source
         if stood.first != since:  # there may have been an image between two looks
-            stood = Standing()
+            stood = RuleState()
         told = _judge(rule, view, stood, finished=finished)
         if told is not None and not stood.raised:
             raised.append(told)
         # What moves later does not end a stream once more, nor is a stream that has ended silent.
         stays = (isinstance(rule, Finished) and view.open) or isinstance(rule, Silence)
         ended = isinstance(rule, Silence) and finished
-        after[place] = Standing(first=since, raised=told is not None or ended or (stays and stood.raised))
+        after[place] = RuleState(first=since, raised=told is not None or ended or (stays and stood.raised))
         finished = finished or (isinstance(rule, Finished) and after[place].raised)
     return after, raised
 
 
-def may_rest(rules: Sequence[AlertRule], view: StreamView, after: Mapping[int, Standing]) -> bool:
+def may_rest(rules: Sequence[AlertRule], view: StreamView, after: Mapping[int, RuleState]) -> bool:
     """Tell whether nothing can become true until the next image comes."""
     if view.last_arrival_at is None:
         return True
@@ -274,7 +274,7 @@ def may_rest(rules: Sequence[AlertRule], view: StreamView, after: Mapping[int, S
 
 
 def _judge(
-    rule: Silence | Finished | TierNearlyFull, view: StreamView, stood: Standing, *, finished: bool
+    rule: Silence | Finished | TierNearlyFull, view: StreamView, stood: RuleState, *, finished: bool
 ) -> Raised | None:
     """Say what is to be told if a rule is true now."""
     if isinstance(rule, TierNearlyFull):
@@ -313,7 +313,7 @@ def _has_finished(rule: Finished, view: StreamView) -> Raised:
     return Raised(rule.rule, message, asdict(counts))
 
 
-def _judge_tier(rule: TierNearlyFull, fills: Fills, stood: Standing) -> Raised | None:
+def _judge_tier(rule: TierNearlyFull, fills: Fills, stood: RuleState) -> Raised | None:
     details: dict[str, Any] = {"tier": rule.tier, "percent": None}
     if rule.tier not in fills:
         message = (

@@ -19,7 +19,7 @@ EDGE_KEYS = (PREPROCESS, UPLOAD)
 _WITH_SIZE = re.compile(r"(\d+)-\d+-[0-9a-f]+")  # versions as haste_client names them
 
 
-class Standing(Enum):
+class EdgeState(Enum):
     """Where an image stands on its way through the computer."""
 
     GONE = "gone"  # cancelled, deleted, failed, or not there yet
@@ -103,26 +103,26 @@ class EdgeImage:
     upload: EdgeTask | None = None
 
     @cached_property
-    def standing(self) -> Standing:
+    def edge_state(self) -> EdgeState:
         """Where the image stands."""
         if self.upload is None:
-            return self._standing_without_upload()
+            return self._state_without_upload()
         match self.upload.phase:
             case Phase.ENDED:
-                return Standing.SENT if self.upload.state is TaskState.DONE else Standing.GONE
+                return EdgeState.SENT if self.upload.state is TaskState.DONE else EdgeState.GONE
             case Phase.HANDED_OUT:
-                return Standing.SENDING
+                return EdgeState.SENDING
             case Phase.DELAYED:
-                return Standing.PAUSED
+                return EdgeState.PAUSED
             case Phase.READY:
-                return self._standing_before_upload()
+                return self._state_before_upload()
             case Phase.BLOCKED if self._preprocess_is(Phase.HANDED_OUT):
-                return Standing.PREPROCESSING
+                return EdgeState.PREPROCESSING
             case Phase.BLOCKED if self._preprocess_is(Phase.READY):
-                return Standing.NEEDED
+                return EdgeState.NEEDED
             case Phase.BLOCKED if self._preprocess_is(Phase.DELAYED):
-                return Standing.PAUSED
-        return Standing.GONE
+                return EdgeState.PAUSED
+        return EdgeState.GONE
 
     @property
     def was_preprocessed(self) -> bool:
@@ -166,24 +166,26 @@ class EdgeImage:
             return int(told)
         return self.raw_bytes if task is None or task.size_bytes is None else task.size_bytes
 
-    def _standing_before_upload(self) -> Standing:
+    def _state_before_upload(self) -> EdgeState:
         task = self.preprocess
         if task is None or task.failures:
-            return Standing.TO_SEND
+            return EdgeState.TO_SEND
         match task.phase:
             case Phase.READY:
-                return Standing.WAITING
+                return EdgeState.WAITING
             case Phase.DELAYED:
-                return Standing.PAUSED  # a worker gave it back; that takes half a second
-        return Standing.TO_SEND
+                return EdgeState.PAUSED  # a worker gave it back; that takes half a second
+        return EdgeState.TO_SEND
 
-    def _standing_without_upload(self) -> Standing:
+    def _state_without_upload(self) -> EdgeState:
         phases = {
-            Phase.READY: Standing.NEEDED,
-            Phase.HANDED_OUT: Standing.BUSY,
-            Phase.DELAYED: Standing.PAUSED,
+            Phase.READY: EdgeState.NEEDED,
+            Phase.HANDED_OUT: EdgeState.BUSY,
+            Phase.DELAYED: EdgeState.PAUSED,
         }
-        return Standing.GONE if self.preprocess is None else phases.get(self.preprocess.phase, Standing.GONE)
+        return (
+            EdgeState.GONE if self.preprocess is None else phases.get(self.preprocess.phase, EdgeState.GONE)
+        )
 
     def _preprocess_is(self, phase: Phase) -> bool:
         return self.preprocess is not None and self.preprocess.phase is phase

@@ -5,13 +5,13 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from haste_core.edge_images import EdgeImage, Standing
+from haste_core.edge_images import EdgeImage, EdgeState
 from haste_core.edge_scheduling import EdgeSchedule
 
 _NOMINAL_BYTES = 1_000_000  # of images of which nobody told a size
-_SCHEDULED = frozenset({Standing.WAITING, Standing.PREPROCESSING, Standing.TO_SEND, Standing.SENDING})
-_AT_A_WORKER = frozenset({Standing.PREPROCESSING, Standing.SENDING, Standing.BUSY})
-_OVER = frozenset({Standing.GONE, Standing.SENT})
+_SCHEDULED = frozenset({EdgeState.WAITING, EdgeState.PREPROCESSING, EdgeState.TO_SEND, EdgeState.SENDING})
+_AT_A_WORKER = frozenset({EdgeState.PREPROCESSING, EdgeState.SENDING, EdgeState.BUSY})
+_OVER = frozenset({EdgeState.GONE, EdgeState.SENT})
 
 
 @dataclass
@@ -31,7 +31,7 @@ class _Known:
     number: int
     preprocess_id: int
     upload_id: int
-    standing: Standing = Standing.GONE
+    edge_state: EdgeState = EdgeState.GONE
     learned: bool = False
     guessed: bool = False
 
@@ -72,8 +72,8 @@ class EdgeStream:
     @property
     def preprocessing(self) -> int:
         """How many images are being preprocessed."""
-        standings = (self._known[job_id].standing for job_id in self.at_a_worker)
-        return sum(standing in (Standing.PREPROCESSING, Standing.BUSY) for standing in standings)
+        edge_states = (self._known[job_id].edge_state for job_id in self.at_a_worker)
+        return sum(edge_state in (EdgeState.PREPROCESSING, EdgeState.BUSY) for edge_state in edge_states)
 
     def recall(self, image: EdgeImage) -> None:
         """Learn from an image that was preprocessed and is not here any more."""
@@ -88,13 +88,13 @@ class EdgeStream:
         """Take what the store says about an image."""
         known = self._known.get(image.job_id)
         if known is None:
-            if image.standing in _OVER:
+            if image.edge_state in _OVER:
                 return
             known = self._add(image)
         if image.was_preprocessed and not known.learned:
             known.learned = True
             self._end_preprocessing(known, image, now)
-        if image.standing is not known.standing:
+        if image.edge_state is not known.edge_state:
             self._follow(known, image, now)
             self._settle(known, image)
 
@@ -104,21 +104,21 @@ class EdgeStream:
         del self._jobs[known.number]
         self.at_a_worker.discard(job_id)
         self.paused.discard(job_id)
-        if known.standing in _SCHEDULED:
+        if known.edge_state in _SCHEDULED:
             self.schedule.withdrawn(known.number, now)
 
     def choose_to_preprocess(self, now: float, *, ahead_bytes: float) -> tuple[int, int] | None:
         """Choose a (task_id, job_id), and take it for handed out until the store says otherwise."""
         needed = self._next_needed()
         if needed is not None:
-            self._known[needed[1]].standing = Standing.BUSY
+            self._known[needed[1]].edge_state = EdgeState.BUSY
             self.at_a_worker.add(needed[1])
             return needed
         number = self.schedule.next_to_preprocess(now, ahead_bytes=ahead_bytes)
         if number is None:
             return None
         self.schedule.preprocessing_started(number)
-        job_id = self._hand_out(number, Standing.PREPROCESSING)
+        job_id = self._hand_out(number, EdgeState.PREPROCESSING)
         return self._known[job_id].preprocess_id, job_id
 
     def choose_to_upload(self, now: float) -> tuple[int, int] | None:
@@ -127,19 +127,19 @@ class EdgeStream:
         if number is None:
             return None
         self.schedule.upload_started(number, now)
-        job_id = self._hand_out(number, Standing.SENDING)
+        job_id = self._hand_out(number, EdgeState.SENDING)
         return self._known[job_id].upload_id, job_id
 
-    def _hand_out(self, number: int, standing: Standing) -> int:
+    def _hand_out(self, number: int, edge_state: EdgeState) -> int:
         job_id = self._jobs[number]
-        self._known[job_id].standing = standing
+        self._known[job_id].edge_state = edge_state
         self.at_a_worker.add(job_id)
         return job_id
 
     def _next_needed(self) -> tuple[int, int] | None:
         while self._needed:
             known = self._known.get(self._needed[0][1])
-            if known is not None and known.standing is Standing.NEEDED:
+            if known is not None and known.edge_state is EdgeState.NEEDED:
                 return self._needed[0]
             heapq.heappop(self._needed)
         return None
@@ -169,36 +169,36 @@ class EdgeStream:
 
     def _end_preprocessing(self, known: _Known, image: EdgeImage, now: float) -> None:
         """Tell what preprocessing did; afterwards the image is to be sent."""
-        if known.standing in (Standing.TO_SEND, Standing.SENDING):
+        if known.edge_state in (EdgeState.TO_SEND, EdgeState.SENDING):
             return
         saving = image.saving
-        if known.guessed and saving is not None and known.standing in _SCHEDULED:
+        if known.guessed and saving is not None and known.edge_state in _SCHEDULED:
             self.schedule.withdrawn(known.number, now)
-            known.standing = Standing.GONE
-        if known.standing not in _SCHEDULED:
+            known.edge_state = EdgeState.GONE
+        if known.edge_state not in _SCHEDULED:
             self._arrive(known, image, image.raw_bytes)
-        if known.standing is not Standing.PREPROCESSING:
+        if known.edge_state is not EdgeState.PREPROCESSING:
             self.schedule.preprocessing_started(known.number)
         self.schedule.preprocessing_ended(
             known.number,
             saved_bytes=None if saving is None else saving.saved_bytes,
             cpu_s=0.0 if saving is None else saving.cpu_s,
         )
-        known.standing = Standing.TO_SEND
+        known.edge_state = EdgeState.TO_SEND
 
     def _follow(self, known: _Known, image: EdgeImage, now: float) -> None:
         """Tell the schedule how the image got from where it stood to where it stands."""
         schedule, number = self.schedule, known.number
-        match known.standing, image.standing:
-            case Standing.WAITING, Standing.PREPROCESSING:
+        match known.edge_state, image.edge_state:
+            case EdgeState.WAITING, EdgeState.PREPROCESSING:
                 schedule.preprocessing_started(number)
-            case Standing.PREPROCESSING, Standing.WAITING:
+            case EdgeState.PREPROCESSING, EdgeState.WAITING:
                 schedule.preprocessing_lost(number)
-            case ((Standing.WAITING | Standing.TO_SEND), Standing.SENDING):
+            case ((EdgeState.WAITING | EdgeState.TO_SEND), EdgeState.SENDING):
                 schedule.upload_started(number, now)
-            case Standing.SENDING, Standing.TO_SEND:
+            case EdgeState.SENDING, EdgeState.TO_SEND:
                 schedule.upload_lost(number, now)
-            case Standing.SENDING, Standing.SENT:
+            case EdgeState.SENDING, EdgeState.SENT:
                 schedule.upload_ended(number, duration_s=_transfer_s(image), now=_sent_at(image, now))
             case before, after:
                 if before in _SCHEDULED:
@@ -208,11 +208,11 @@ class EdgeStream:
 
     def _bring_in(self, known: _Known, image: EdgeImage, now: float) -> None:
         """Tell the schedule of an image that it does not know, where it stands now."""
-        as_it_is = image.standing in (Standing.TO_SEND, Standing.SENDING)
+        as_it_is = image.edge_state in (EdgeState.TO_SEND, EdgeState.SENDING)
         self._arrive(known, image, image.size_bytes, as_it_is=as_it_is)
-        if image.standing is Standing.SENDING:
+        if image.edge_state is EdgeState.SENDING:
             self.schedule.upload_started(known.number, now)
-        elif image.standing is Standing.PREPROCESSING:
+        elif image.edge_state is EdgeState.PREPROCESSING:
             self.schedule.preprocessing_started(known.number)
 
     def _arrive(
@@ -224,14 +224,14 @@ class EdgeStream:
 
     def _settle(self, known: _Known, image: EdgeImage) -> None:
         """Keep in mind where an image stands now."""
-        job_id, known.standing = image.job_id, image.standing
-        for standings, members in ((_AT_A_WORKER, self.at_a_worker), ({Standing.PAUSED}, self.paused)):
-            (members.add if known.standing in standings else members.discard)(job_id)
-        if known.standing in (Standing.WAITING, Standing.NEEDED):
+        job_id, known.edge_state = image.job_id, image.edge_state
+        for edge_states, members in ((_AT_A_WORKER, self.at_a_worker), ({EdgeState.PAUSED}, self.paused)):
+            (members.add if known.edge_state in edge_states else members.discard)(job_id)
+        if known.edge_state in (EdgeState.WAITING, EdgeState.NEEDED):
             known.learned = False  # if it was preprocessed before, somebody wants that once more
-        if known.standing is Standing.NEEDED:
+        if known.edge_state is EdgeState.NEEDED:
             heapq.heappush(self._needed, (known.preprocess_id, job_id))
-        if known.standing in _OVER:
+        if known.edge_state in _OVER:
             del self._known[job_id]
             del self._jobs[known.number]
 

@@ -133,12 +133,12 @@ def logistic(
     return score
 
 
-Standing = Callable[[ScoredObject, str], tuple[int, int, int]]
+CountOthers = Callable[[ScoredObject, str], tuple[int, int, int]]
 """How many other objects have a lower value of a feature than an object, an equal one, and any at all."""
 
 
-def standing_of(scored: ScoredObject, feature: str) -> tuple[int, int, int]:
-    """Count by looking at all others; see `Standing`."""
+def count_others(scored: ScoredObject, feature: str) -> tuple[int, int, int]:
+    """Count by looking at all others; see `CountOthers`."""
     x = number_of(scored.features, feature)
     others = [value for other in scored.others() if (value := value_of(other.features, feature)) is not None]
     return sum(value < x for value in others), sum(value == x for value in others), len(others)
@@ -149,7 +149,7 @@ def quantile(
     feature: str,
     tiers: Annotated[int, Field(ge=2)] = 4,
     min_objects: Annotated[int, Field(ge=0)] = 16,
-    standing: Standing = standing_of,
+    count_others: CountOthers = count_others,
 ) -> InterestingnessFunction:
     """Rank an object among those of its stream so far, in as many equal parts as there are tiers.
 
@@ -165,7 +165,7 @@ def quantile(
     min_objects : int
         Before so many others have a value, the object scores as the highest part does: nothing is put away
         for the few that came before it.
-    standing : callable
+    count_others : callable
         Counts the others; only a program can give another one, no pipeline.
 
     References
@@ -174,7 +174,7 @@ def quantile(
     """
 
     def score(scored: ScoredObject) -> float:
-        below, equal, number = standing(scored, feature)
+        below, equal, number = count_others(scored, feature)
         if number < max(1, min_objects):
             part = tiers - 1
         else:

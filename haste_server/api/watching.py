@@ -166,7 +166,7 @@ class Following:
                 follower.told[stream_id] = mark
                 yield mark, counts
 
-    def standing(self, stream_id: str | None) -> tuple[object, ...]:
+    def joint_mark(self, stream_id: str | None) -> tuple[object, ...]:
         """Tell how a stream, or each, and the alerts of all stand: if this is the same, nothing has happened.
 
         Raises

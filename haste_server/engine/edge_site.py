@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
 
-from haste_core.edge_images import EDGE_KEYS, EdgeImage, EdgeStore, ReadyTask, Standing
+from haste_core.edge_images import EDGE_KEYS, EdgeImage, EdgeState, EdgeStore, ReadyTask
 from haste_core.edge_scheduling import EdgeSchedule, Link
 from haste_core.edge_streams import EdgeStream
 from haste_core.routing import Route
@@ -148,7 +148,7 @@ class EdgeSite:
             schedule = EdgeSchedule(1, link=self._link, name=name, fits_itself=False)
             stream = EdgeStream(schedule, first_job=first_job, lowest_index=lowest_index)
             for earlier in self._store.preprocessed(name, self._site, limit=_RECALLED):
-                if earlier.standing in (Standing.SENT, Standing.GONE):
+                if earlier.edge_state in (EdgeState.SENT, EdgeState.GONE):
                     stream.recall(earlier)
             self._streams[name] = stream
             self._streams = dict(sorted(self._streams.items(), key=lambda item: item[1].first_job))

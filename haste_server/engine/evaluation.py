@@ -15,6 +15,7 @@ from typing import Any
 from haste_core.asking import SilenceError
 from haste_core.decisions import decide, size_of
 from haste_core.errors import TransientError
+from haste_core.feature_history import FeatureHistory
 from haste_core.image_sets import told_alone
 from haste_core.interestingness import (
     BUILT_IN,
@@ -29,14 +30,13 @@ from haste_core.interestingness import (
 from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
 from haste_core.ports import Answer, Decided, Postponed, Undecidable, Undecided
 from haste_core.ranking import place
-from haste_core.standings import Standings
 from haste_runtime.frames import FrameReader, write_frames
 from haste_server.engine.evaluator_child import OthersWanted, page, question, verdict
 from haste_server.engine.http_get import http_get
 from haste_server.extensions import ExtensionError, MadePolicy, own_function, own_policy
 
 STREAMS_KEPT = 4
-VALUES_KEPT = 1_000_000  # in standings, of decisions of all streams together: about 200 MB
+VALUES_KEPT = 1_000_000  # in histories, of decisions of all streams together: about 200 MB
 
 
 def build(function: str, parameters: Mapping[str, Any]) -> InterestingnessFunction:
@@ -137,8 +137,8 @@ class StreamsSoFar:
             known.up_to = item.seen
         return [found for source_id, found in known.objects.items() if source_id != item.source_id]
 
-    def standing(self, item: Undecided, scored: ScoredObject, feature: str) -> tuple[int, int, int]:
-        """Count the other objects of an object's stream; see `haste_core.interestingness.Standing`."""
+    def count_others(self, item: Undecided, scored: ScoredObject, feature: str) -> tuple[int, int, int]:
+        """Count the other objects of an object's stream; see `haste_core.interestingness.CountOthers`."""
         x = number_of(scored.features, feature)
         name = (item.stream_id, feature)
         ranked = self._ranked.setdefault(name, _RankedSoFar())
@@ -149,18 +149,18 @@ class StreamsSoFar:
             ranked.up_to = item.seen
         while len(self._ranked) > 1 and sum(one.number for one in self._ranked.values()) > VALUES_KEPT:
             self._ranked.popitem(last=False)
-        return ranked.standings.standing(x, item.source_id, up_to=item.seen)
+        return ranked.history.count_others(x, item.source_id, up_to=item.seen)
 
 
 @dataclass
 class _RankedSoFar:
     up_to: int = 0
     number: int = 0
-    standings: Standings = field(default_factory=Standings)
+    history: FeatureHistory = field(default_factory=FeatureHistory)
 
     def add(self, decided: Sequence[Decided], feature: str) -> None:
         self.number += len(decided)
-        self.standings.extend(
+        self.history.extend(
             (one.decision_id, one.object.source_id, value_of(one.object.features, feature)) for one in decided
         )
 
@@ -190,16 +190,16 @@ class _Looking:
             score = earlier.score
             return lambda _scored: score  # what others have become since does not change it
         if function == "quantile":  # going through all others would take longer with each object
-            return built_in(function, {**parameters, "standing": self.standing})
+            return built_in(function, {**parameters, "count_others": self.count_others})
         return build(function, parameters)
 
     def others(self) -> list[StreamObject]:
         self.asked = True
         return self.streams.others(self.item)
 
-    def standing(self, scored: ScoredObject, feature: str) -> tuple[int, int, int]:
+    def count_others(self, scored: ScoredObject, feature: str) -> tuple[int, int, int]:
         self.asked = True
-        return self.streams.standing(self.item, scored, feature)
+        return self.streams.count_others(self.item, scored, feature)
 
 
 def evaluate(item: Undecided, streams: StreamsSoFar) -> Answer:

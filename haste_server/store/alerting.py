@@ -18,8 +18,8 @@ from haste_core.alerts import (
     Counts,
     Fills,
     Raised,
+    RuleState,
     Scored,
-    Standing,
     StreamView,
     group_of,
     look,
@@ -35,8 +35,8 @@ from haste_server.store.many_rows import insert, overwrite
 from haste_server.store.records import COMPLETED_AT, SqlPart
 from haste_server.store.schema import (
     alert_deliveries,
+    alert_rule_states,
     alert_scores,
-    alert_standings,
     alert_watches,
     alerts,
     jobs,
@@ -108,13 +108,13 @@ class Alerting(SqlPart):
             watch = connection.execute(_HOLD_WATCH, {"name": stream_id}).one()  # one engine at a time
             rules = self.plans_of(connection, [stream_id])[stream_id].alerts
             new = connection.execute(_NEW_SCORES, {"name": stream_id, "most": BATCH}).all()
-            before = _standings(connection, stream_id, rules, new)
+            before = _rule_states(connection, stream_id, rules, new)
             after, raised = _judge_scores(rules, new, before)
             view = _view(connection, stream_id, now, listening_since, fills)
             of_stream = {place: stood for (place, group), stood in before.items() if not group}
             judged, told = look(rules, view, of_stream)
             after |= {(place, ""): stood for place, stood in judged.items()}
-            self._save_standings(connection, stream_id, before, after)
+            self._save_rule_states(connection, stream_id, before, after)
             if new:
                 connection.execute(_DROP_SCORES, {"ids": [row.decision_id for row in new]})
             rests = len(new) < BATCH and may_rest(rules, view, judged)
@@ -159,12 +159,12 @@ class Alerting(SqlPart):
         )
         self.database.write(lambda connection: connection.execute(changed))
 
-    def _save_standings(
+    def _save_rule_states(
         self,
         connection: Connection,
         stream_id: str,
-        before: Mapping[_Key, Standing],
-        after: Mapping[_Key, Standing],
+        before: Mapping[_Key, RuleState],
+        after: Mapping[_Key, RuleState],
     ) -> None:
         def rows(keys: Iterable[_Key]) -> list[dict[str, Any]]:
             return [
@@ -174,9 +174,11 @@ class Alerting(SqlPart):
 
         changed = [key for key, stood in after.items() if stood != before.get(key)]
         if new := rows(key for key in changed if key not in before):
-            insert(self.database, connection, alert_standings, new)
+            insert(self.database, connection, alert_rule_states, new)
         if known := rows(key for key in changed if key in before):
-            overwrite(self.database, connection, alert_standings, known, ["images", "low", "first", "raised"])
+            overwrite(
+                self.database, connection, alert_rule_states, known, ["images", "low", "first", "raised"]
+            )
 
 
 def _fields_of(about: About, names: Iterable[str]) -> dict[str, str]:
@@ -185,27 +187,27 @@ def _fields_of(about: About, names: Iterable[str]) -> dict[str, str]:
     return {name: str(value)[:MAX_GROUP] for name, value in found.items() if isinstance(value, str | int)}
 
 
-def _standings(
+def _rule_states(
     connection: Connection, stream_id: str, rules: Sequence[AlertRule], new: Sequence[Row[Any]]
-) -> dict[_Key, Standing]:
+) -> dict[_Key, RuleState]:
     """Load how the rules stand, of their wells those to which new scores belong."""
     groups = {group_of(rule, _scored(row)) for rule in rules for row in new} | {""}
     wanted = {"name": stream_id, "groups": sorted(group for group in groups if group is not None)}
-    rows = connection.execute(_STANDINGS, wanted)
-    return {(row.rule, row.group_name): Standing(row.images, row.low, row.first, row.raised) for row in rows}
+    rows = connection.execute(_RULE_STATES, wanted)
+    return {(row.rule, row.group_name): RuleState(row.images, row.low, row.first, row.raised) for row in rows}
 
 
 def _judge_scores(
-    rules: Sequence[AlertRule], new: Sequence[Row[Any]], before: Mapping[_Key, Standing]
-) -> tuple[dict[_Key, Standing], list[Raised]]:
-    after: dict[_Key, Standing] = {}
+    rules: Sequence[AlertRule], new: Sequence[Row[Any]], before: Mapping[_Key, RuleState]
+) -> tuple[dict[_Key, RuleState], list[Raised]]:
+    after: dict[_Key, RuleState] = {}
     raised = []
     for scored in map(_scored, new):
         for place, rule in enumerate(rules):
             if not isinstance(rule, ScoreRule) or (group := group_of(rule, scored)) is None:
                 continue
             key = (place, group)
-            stood = after.get(key) or before.get(key) or Standing()
+            stood = after.get(key) or before.get(key) or RuleState()
             after[key], told = note_score(rule, group, scored, stood)
             raised += [] if told is None else [told]
     return after, raised
@@ -279,10 +281,10 @@ _WAKE = (
     .values(resting=sa.literal(False))
 )
 _UNRAISE = (
-    sa.update(alert_standings)
+    sa.update(alert_rule_states)
     .where(
-        alert_standings.c.stream_id == sa.bindparam("name"),
-        alert_standings.c.rule.in_(sa.bindparam("places", expanding=True)),
+        alert_rule_states.c.stream_id == sa.bindparam("name"),
+        alert_rule_states.c.rule.in_(sa.bindparam("places", expanding=True)),
     )
     .values(raised=sa.literal(False))
 )
@@ -301,9 +303,9 @@ _NEW_SCORES = (
 _DROP_SCORES = sa.delete(alert_scores).where(
     alert_scores.c.decision_id.in_(sa.bindparam("ids", expanding=True))
 )
-_STANDINGS = sa.select(alert_standings).where(
-    alert_standings.c.stream_id == _NAME,
-    alert_standings.c.group_name.in_(sa.bindparam("groups", expanding=True)),
+_RULE_STATES = sa.select(alert_rule_states).where(
+    alert_rule_states.c.stream_id == _NAME,
+    alert_rule_states.c.group_name.in_(sa.bindparam("groups", expanding=True)),
 )
 _NEWEST = (
     sa.select(jobs.c.source_id, jobs.c.created_at)

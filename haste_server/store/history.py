@@ -64,7 +64,7 @@ class History(SqlPart):
             found: dict[int, Row[Any]] = {}
             task_ids = sorted({task_id for task_id, _ in held})
             for start in range(0, len(task_ids), _LOOKED_UP):
-                rows = connection.execute(_STANDING, {"ids": task_ids[start : start + _LOOKED_UP]})
+                rows = connection.execute(_PRESENT_ATTEMPTS, {"ids": task_ids[start : start + _LOOKED_UP]})
                 found |= {row.task_id: row for row in rows}
             return [key for key in held if _is_unwanted(key[1], found.get(key[0]))]
 
@@ -120,6 +120,6 @@ def _present(task: Row[Any]) -> AttemptRecord:
     return AttemptRecord(task.attempt, None, task.state, task.worker_id, task.started_at, None, task.message)
 
 
-_STANDING = sa.select(tasks.c.task_id, tasks.c.attempt, tasks.c.phase, tasks.c.state).where(
+_PRESENT_ATTEMPTS = sa.select(tasks.c.task_id, tasks.c.attempt, tasks.c.phase, tasks.c.state).where(
     tasks.c.task_id.in_(sa.bindparam("ids", expanding=True))
 )

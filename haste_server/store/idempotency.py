@@ -90,14 +90,14 @@ def _known(connection: Connection, call: Call, row: Row[Any]) -> dict[int, Submi
             raise ConflictError(
                 f"the Idempotency-Key {call.key!r} was used for another request; take a new one"
             )
-        known = _standing(connection, row.answer)
+        known = _still_there(connection, row.answer)
     if len(known) < len(row.answer):
         of_key = idempotency_keys.c.idempotency_key == call.kept_key
         connection.execute(sa.delete(idempotency_keys).where(of_key))
     return known
 
 
-def _standing(connection: Connection, answer: list[dict[str, Any]]) -> dict[int, Submitted | Refused]:
+def _still_there(connection: Connection, answer: list[dict[str, Any]]) -> dict[int, Submitted | Refused]:
     asked = {item["job_id"] for item in answer if "job_id" in item}
     there = set(connection.scalars(sa.select(jobs.c.job_id).where(jobs.c.job_id.in_(asked))))
     return {

@@ -101,7 +101,7 @@ def sent_on(made: Made, row: Row[Any], policy: Policy | None) -> Made:
     return replace(made, decision=decision, about=about)
 
 
-def standing(row: Row[Any]) -> set[tuple[float | None, str, str]]:
+def decided_already(row: Row[Any]) -> set[tuple[float | None, str, str]]:
     """List what may be decided without a change; a decision that was carried out needs no repetition.
 
     To delete an object never stands: who decides about it once more withdraws that.

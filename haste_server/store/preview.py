@@ -18,7 +18,7 @@ from haste_core.objects import Foreseen, Shift
 from haste_core.pipelines import InterestingnessSpec, Pipeline
 from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
 from haste_server.store.policies_in_sql import stays_where_put, tier_by_record
-from haste_server.store.ranked_streams import load_standings, rescored, seen_by, tiers_by_policy
+from haste_server.store.ranked_streams import load_ranked_objects, rescored, seen_by, tiers_by_policy
 from haste_server.store.records import SqlPart, pipelines_now
 from haste_server.store.schema import NO_SCORE, jobs, objects
 from haste_server.store.trying import Choice, Way, new_scores, tried
@@ -93,11 +93,11 @@ def _check_can_be_tried(
 def _ranked(
     connection: Connection, stream_id: str, policy: RankedPolicy, scores: Mapping[int, float | None] | None
 ) -> list[Shift]:
-    present = load_standings(connection, stream_id)
-    standings = [seen_by(policy, one) for one in present]
+    present = load_ranked_objects(connection, stream_id)
+    ranked_objects = [seen_by(policy, one) for one in present]
     if scores is not None:
-        standings = [rescored(one, scores, policy) for one in standings]
-    tiers = tiers_by_policy(connection, stream_id, standings, policy)
+        ranked_objects = [rescored(one, scores, policy) for one in ranked_objects]
+    tiers = tiers_by_policy(connection, stream_id, ranked_objects, policy)
     return _summed((one.tier, tiers[one.job_id], one.size_bytes) for one in present)
 
 

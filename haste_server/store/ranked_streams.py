@@ -17,7 +17,7 @@ from haste_server.store.deleting import number_deleted
 from haste_server.store.schema import NO_SCORE, jobs, objects
 
 
-class Standing(NamedTuple):
+class RankedObject(NamedTuple):
     """What a ranking asks of an object.
 
     Attributes
@@ -55,13 +55,13 @@ class _Set:
     stays_in: set[str] = field(default_factory=set)
 
 
-def load_standings(connection: Connection, stream_id: str) -> list[Standing]:
+def load_ranked_objects(connection: Connection, stream_id: str) -> list[RankedObject]:
     """Load all objects of a stream about which was decided."""
-    return list(map(Standing._make, connection.execute(_STANDINGS, {"name": stream_id}).all()))
+    return list(map(RankedObject._make, connection.execute(_RANKED_OBJECTS, {"name": stream_id}).all()))
 
 
 def tiers_by_policy(
-    connection: Connection, stream_id: str, standings: Sequence[Standing], policy: RankedPolicy
+    connection: Connection, stream_id: str, ranked_objects: Sequence[RankedObject], policy: RankedPolicy
 ) -> dict[int, str]:
     """Tell by job where each object of a stream belongs, once all is revised by a policy.
 
@@ -69,16 +69,16 @@ def tiers_by_policy(
     ----------
     connection : Connection
     stream_id : str
-    standings : sequence of Standing
+    ranked_objects : sequence of RankedObject
         Of all objects about which was decided.
     policy : RankedPolicy
     """
-    by_set = any(one.set_key is not None for one in standings)
+    by_set = any(one.set_key is not None for one in ranked_objects)
     deleted = number_deleted(connection, stream_id, by_set=by_set)
-    by_rank = tiers_by_rank(standings, policy, deleted=deleted)
+    by_rank = tiers_by_rank(ranked_objects, policy, deleted=deleted)
     names = _names(connection, stream_id) if policy.audit is not None else {}
 
-    def tier(one: Standing) -> str:
+    def tier(one: RankedObject) -> str:
         ranked = by_rank.get(one.job_id)
         if ranked is None:
             return one.tier if _stays(one, policy) else policy.undefined
@@ -89,22 +89,22 @@ def tiers_by_policy(
         name = one.set_key or names.get(one.job_id, "")
         return kept_for_audit(policy, ranked, for_audit=policy.takes_for_audit(stream_id, name))[0]
 
-    return {one.job_id: tier(one) for one in standings}
+    return {one.job_id: tier(one) for one in ranked_objects}
 
 
-def leaves_aside(one: Standing | sa.Row[Any], by_rank: str, policy: RankedPolicy) -> bool:
+def leaves_aside(one: RankedObject | sa.Row[Any], by_rank: str, policy: RankedPolicy) -> bool:
     """Tell whether an object stays where a tier's limits sent it on to; see `RankedPolicy`."""
     was_sent_on = one.counts_in != one.tier
     return was_sent_on and policy.leaves_aside(one.tier, counts_in=one.counts_in, by_rank=by_rank)
 
 
-def seen_by(policy: RankedPolicy, one: Standing) -> Standing:
+def seen_by(policy: RankedPolicy, one: RankedObject) -> RankedObject:
     """Let an object count where it is if a person put it there, or the ranking does not know its place."""
     is_known = one.counts_in == one.tier or (policy.leaves(one.counts_in) and not one.held)
     return one if is_known else one._replace(counts_in=one.tier)
 
 
-def rescored(one: Standing, scores: Mapping[int, float | None], policy: RankedPolicy) -> Standing:
+def rescored(one: RankedObject, scores: Mapping[int, float | None], policy: RankedPolicy) -> RankedObject:
     """Give an object its new score, as applying the function does.
 
     Who has none keeps the earlier decision, and stays where it is unless ranks decide there. What was put
@@ -118,17 +118,19 @@ def rescored(one: Standing, scores: Mapping[int, float | None], policy: RankedPo
     return one if score == one.score else one._replace(score=score, held=False, counts_in=one.tier)
 
 
-def tiers_by_rank(standings: Sequence[Standing], policy: RankedPolicy, *, deleted: int) -> dict[int, str]:
+def tiers_by_rank(
+    ranked_objects: Sequence[RankedObject], policy: RankedPolicy, *, deleted: int
+) -> dict[int, str]:
     """Rank a stream; return by job the tiers of what has a score and may move, before any audit.
 
     Parameters
     ----------
-    standings : sequence of Standing
+    ranked_objects : sequence of RankedObject
     policy : RankedPolicy
     deleted : int
         How many were deleted, of which `percent` is a part, too.
     """
-    scored = [one for one in standings if one.score != NO_SCORE]
+    scored = [one for one in ranked_objects if one.score != NO_SCORE]
     staying = [one for one in scored if _stays(one, policy)]
     moving = [one for one in scored if not _stays(one, policy)] if staying else scored
     sets = _sets(moving, staying)
@@ -147,11 +149,11 @@ def tiers_by_rank(standings: Sequence[Standing], policy: RankedPolicy, *, delete
     }
 
 
-def _stays(one: Standing, policy: RankedPolicy) -> bool:
+def _stays(one: RankedObject, policy: RankedPolicy) -> bool:
     return one.pinned or (one.held and one.score != NO_SCORE and policy.leaves(one.tier))
 
 
-def _sets(moving: Iterable[Standing], staying: Iterable[Standing]) -> dict[str, _Set]:
+def _sets(moving: Iterable[RankedObject], staying: Iterable[RankedObject]) -> dict[str, _Set]:
     sets: dict[str, _Set] = {}
     for one in moving:
         if one.set_key is not None:
@@ -164,7 +166,7 @@ def _sets(moving: Iterable[Standing], staying: Iterable[Standing]) -> dict[str, 
     return sets
 
 
-def _known(sets: dict[str, _Set], key: str, one: Standing) -> _Set:
+def _known(sets: dict[str, _Set], key: str, one: RankedObject) -> _Set:
     found = sets.setdefault(key, _Set(one.job_id, one.score))
     found.first, found.score = min(found.first, one.job_id), max(found.score, one.score)
     return found
@@ -176,8 +178,8 @@ def _weight(one: _Set, policy: RankedPolicy) -> int:
     return 0 if is_there else policy.weight(one.size_bytes)
 
 
-def _taken(staying: Iterable[Standing]) -> list[Occupied]:
-    found: defaultdict[str, list[Standing]] = defaultdict(list)
+def _taken(staying: Iterable[RankedObject]) -> list[Occupied]:
+    found: defaultdict[str, list[RankedObject]] = defaultdict(list)
     for one in staying:
         found[one.counts_in].append(one)
     return [
@@ -198,7 +200,7 @@ def _names(connection: Connection, stream_id: str) -> Mapping[int, str]:
     return {row.job_id: row.source_id for row in rows}
 
 
-_STANDINGS = sa.select(
+_RANKED_OBJECTS = sa.select(
     objects.c.job_id,
     objects.c.score,
     objects.c.tier,

@@ -26,6 +26,7 @@ from haste_server.store.handout import state_changes
 from haste_server.store.later_decisions import (
     PUT,
     SENT_ON,
+    decided_already,
     due_of,
     earlier_of,
     kept_where_put,
@@ -33,7 +34,6 @@ from haste_server.store.later_decisions import (
     made_of,
     repeated,
     sent_on,
-    standing,
     stays_where_put,
     was_put,
     what_is_kept,
@@ -110,7 +110,7 @@ class Redeciding(SqlPart):
                     continue  # somebody else was quicker, or it is due again
                 keeps_place = decision is None or stays_where_put(row, decision, item)
                 kept = what_is_kept(row, decision, keeps_place=keeps_place)
-                if (kept.score, kept.tier, row.stream_mode) in standing(row):
+                if (kept.score, kept.tier, row.stream_mode) in decided_already(row):
                     value = value_of_object(kept, item.pipeline)
                     counts_in = row.counts_in if keeps_place else kept.tier
                     what = due_of(row, kept.tier)

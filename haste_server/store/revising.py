@@ -24,9 +24,9 @@ from haste_core.states import TO_DECIDE
 from haste_server.store.deciding import BY_RANK, last_decision, occupied_of
 from haste_server.store.deleting import number_deleted
 from haste_server.store.ranked_streams import (
-    Standing,
+    RankedObject,
     leaves_aside,
-    load_standings,
+    load_ranked_objects,
     tiers_by_policy,
     tiers_by_rank,
 )
@@ -109,16 +109,16 @@ def _changes(stream_id: str, connection: Connection) -> _Revision:
 
 
 def _of_sets(connection: Connection, stream_id: str, policy: RankedPolicy) -> _Revision:
-    standings = [
+    ranked_objects = [
         # What a person put to a tier that the ranking does not know comes back only if a policy decides anew.
         one if one.score == NO_SCORE or policy.leaves(one.counts_in) else one._replace(pinned=True)
-        for one in load_standings(connection, stream_id)
+        for one in load_ranked_objects(connection, stream_id)
     ]
-    ranks = tiers_by_rank(standings, policy, deleted=number_deleted(connection, stream_id, by_set=True))
-    tiers = tiers_by_policy(connection, stream_id, standings, policy)
+    ranks = tiers_by_rank(ranked_objects, policy, deleted=number_deleted(connection, stream_id, by_set=True))
+    tiers = tiers_by_policy(connection, stream_id, ranked_objects, policy)
     found, ranked = _Revision(), policy.ranked
     leaving: defaultdict[str | int, dict[int, Change]] = defaultdict(dict)
-    for one in standings:
+    for one in ranked_objects:
         by_rank = ranks.get(one.job_id)
         if by_rank is None:
             continue
@@ -164,7 +164,7 @@ def _about_borders(connection: Connection, stream_id: str, policy: RankedPolicy)
     return found
 
 
-def _place(one: Standing | sa.Row[Any], by_rank: str) -> dict[str, Any]:
+def _place(one: RankedObject | sa.Row[Any], by_rank: str) -> dict[str, Any]:
     return {"id": one.job_id, "at": one.tier, "was": one.counts_in, "now": by_rank}
 
 

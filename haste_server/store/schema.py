@@ -328,8 +328,8 @@ alert_scores = Table(
     **_MYSQL,
 )
 
-alert_standings = Table(
-    "alert_standings",
+alert_rule_states = Table(
+    "alert_rule_states",
     metadata,
     Column("stream_id", String(100), primary_key=True),
     Column("rule", SmallInteger, primary_key=True, autoincrement=False),

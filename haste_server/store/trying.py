@@ -106,8 +106,8 @@ class _Function:
         self._why_undefined = undefining(spec)
         self._failed = failed
         self.ranks = spec.function == "quantile"
-        standing = {"standing": self._standing} if self.ranks else {}
-        self._score = built_in(spec.function, {**spec.parameters, **standing})
+        more = {"count_others": self._count_others} if self.ranks else {}
+        self._score = built_in(spec.function, {**spec.parameters, **more})
         self._values: dict[str | None, float] = {}
         self._sorted: list[float] = []
         self._asking: str | None = None
@@ -139,7 +139,7 @@ class _Function:
         self._values = {name: value for name, value in values.items() if value is not None}
         self._sorted = sorted(self._values.values())
 
-    def _standing(self, scored: ScoredObject, feature: str) -> tuple[int, int, int]:
+    def _count_others(self, scored: ScoredObject, feature: str) -> tuple[int, int, int]:
         x = number_of(scored.features, feature)
         below = bisect.bisect_left(self._sorted, x)
         equal = bisect.bisect_right(self._sorted, x, below) - below

@@ -59,9 +59,9 @@ def tag_page(answer: Response) -> Response:
 def _tag(stream_id: str | None) -> str:
     known = services()
     routes = sorted(known.live.now().routes)
-    standing = known.following.standing(stream_id)
+    mark = known.following.joint_mark(stream_id)
     caller = present_caller()
     whose = () if caller is None else (caller.name, caller.token_id, caller.projects, sorted(caller.scopes))
     address = request.host_url, request.full_path
-    said = (whose, address, int(known.clock() / OLDEST_S), routes, standing)
+    said = (whose, address, int(known.clock() / OLDEST_S), routes, mark)
     return sha256(repr(said).encode()).hexdigest()

@@ -148,17 +148,17 @@ def sharpest(planes: Sequence[Plane]) -> tuple[Plane, Pixels]:
     if len(planes) == 1:
         return planes[0], planes[0].decode()
     best: tuple[Plane, Pixels] | None = None
-    best_standing: tuple[bool, bool, float] | None = None
+    best_merit: tuple[bool, bool, float] | None = None
     for plane in planes:
         pixels = plane.decode()
-        standing = _standing(measure(pixels))
-        if best_standing is None or standing > best_standing:
-            best, best_standing = (plane, pixels), standing
+        merit = _merit(measure(pixels))
+        if best_merit is None or merit > best_merit:
+            best, best_merit = (plane, pixels), merit
     if best is None:
         raise ValueError("no planes to choose from")
     return best
 
 
-def _standing(features: Features) -> tuple[bool, bool, float]:
+def _merit(features: Features) -> tuple[bool, bool, float]:
     slope = features.plls
     return slope is not None, not features.empty, slope if slope is not None else 0.0

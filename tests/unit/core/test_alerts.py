@@ -11,8 +11,8 @@ from haste_core.alerts import (
     Counts,
     Fill,
     Raised,
+    RuleState,
     Scored,
-    Standing,
     StreamView,
     group_of,
     look,
@@ -46,12 +46,12 @@ def rules_of(*rules: dict[str, object]) -> tuple[AlertRule, ...]:
 
 def raised_at(rule: AlertRule, images: list[Scored]) -> list[int]:
     """Tell at which images, counted from 0, a rule raises alerts."""
-    standings: dict[str, Standing] = {}
+    states: dict[str, RuleState] = {}
     places = []
     for place, image in enumerate(images):
         group = group_of(rule, image)
         if group is not None:
-            standings[group], told = note_score(rule, group, image, standings.get(group, Standing()))
+            states[group], told = note_score(rule, group, image, states.get(group, RuleState()))
             places += [] if told is None else [place]
     return places
 
@@ -108,9 +108,9 @@ def test_a_well_is_told_again_after_it_was_well() -> None:
 
 def test_what_is_told_of_scores_names_the_images_the_well_and_what_to_do() -> None:
     run, well = rules_of(LOW, {**WELL, "min_images": 2})
-    standing, told = Standing(), None
+    state, told = RuleState(), None
     for place in range(3):
-        standing, told = note_score(run, "", Scored(f"A01_s{place}.tif", 0.2, {}), standing)
+        state, told = note_score(run, "", Scored(f"A01_s{place}.tif", 0.2, {}), state)
     assert told is not None
     assert told.message == (
         "3 images in a row scored below 0.25, from A01_s0.tif to A01_s2.tif. "
@@ -119,7 +119,7 @@ def test_what_is_told_of_scores_names_the_images_the_well_and_what_to_do() -> No
     assert told.details == {"images": 3, "below": 0.25, "first": "A01_s0.tif", "last": "A01_s2.tif"}
 
     image = Scored("x", 0.1, {"well": "B03"})
-    _, told = note_score(well, "B03", image, Standing(images=2, low=1))
+    _, told = note_score(well, "B03", image, RuleState(images=2, low=1))
     assert told is not None
     assert told.message.startswith("2 of the 3 images of well B03 (67 %) scored below 0.25. Look at it")
     assert told.details == {"group": "B03", "images": 3, "low": 2, "below": 0.25}
@@ -140,7 +140,7 @@ class Watched:
 
     def __init__(self, *rules: dict[str, object]) -> None:
         self.rules = rules_of(*rules)
-        self.standings: dict[int, Standing] = {}
+        self.states: dict[int, RuleState] = {}
         self.now = NOW
         self.arrived: float | None = None
         self.ended: float | None = None
@@ -169,8 +169,8 @@ class Watched:
             counts=lambda: self.counts,
             fills=self.fills,
         )
-        self.standings, told = look(self.rules, view, self.standings)
-        self.rests = may_rest(self.rules, view, self.standings)
+        self.states, told = look(self.rules, view, self.states)
+        self.rests = may_rest(self.rules, view, self.states)
         return told
 
     def names(self, seconds: float) -> list[str]:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from haste_core.edge_images import EdgeImage, EdgeTask, Saving, Standing
+from haste_core.edge_images import EdgeImage, EdgeState, EdgeTask, Saving
 from haste_core.edge_scheduling import EdgeSchedule
 from haste_core.edge_streams import EdgeStream
 from haste_core.states import Phase, TaskState
@@ -33,31 +33,31 @@ DELAYED, ENDED = task(Phase.DELAYED), task(Phase.ENDED, TaskState.DONE)
 
 
 @pytest.mark.parametrize(
-    ("preprocess", "upload", "standing"),
+    ("preprocess", "upload", "edge_state"),
     [
-        (READY, READY, Standing.WAITING),
-        (RUNNING, BLOCKED, Standing.PREPROCESSING),
-        (DELAYED, READY, Standing.PAUSED),  # given back by a worker
-        (task(Phase.DELAYED, failures=1), READY, Standing.TO_SEND),
-        (task(Phase.READY, failures=1), READY, Standing.TO_SEND),
-        (ENDED, READY, Standing.TO_SEND),
-        (None, READY, Standing.TO_SEND),
-        (ENDED, RUNNING, Standing.SENDING),
-        (ENDED, DELAYED, Standing.PAUSED),
-        (ENDED, ENDED, Standing.SENT),
-        (ENDED, task(Phase.ENDED, TaskState.CANCELLED), Standing.GONE),
-        (READY, BLOCKED, Standing.NEEDED),
-        (BLOCKED, BLOCKED, Standing.GONE),
-        (READY, None, Standing.NEEDED),
-        (RUNNING, None, Standing.BUSY),
-        (ENDED, None, Standing.GONE),
-        (None, None, Standing.GONE),
+        (READY, READY, EdgeState.WAITING),
+        (RUNNING, BLOCKED, EdgeState.PREPROCESSING),
+        (DELAYED, READY, EdgeState.PAUSED),  # given back by a worker
+        (task(Phase.DELAYED, failures=1), READY, EdgeState.TO_SEND),
+        (task(Phase.READY, failures=1), READY, EdgeState.TO_SEND),
+        (ENDED, READY, EdgeState.TO_SEND),
+        (None, READY, EdgeState.TO_SEND),
+        (ENDED, RUNNING, EdgeState.SENDING),
+        (ENDED, DELAYED, EdgeState.PAUSED),
+        (ENDED, ENDED, EdgeState.SENT),
+        (ENDED, task(Phase.ENDED, TaskState.CANCELLED), EdgeState.GONE),
+        (READY, BLOCKED, EdgeState.NEEDED),
+        (BLOCKED, BLOCKED, EdgeState.GONE),
+        (READY, None, EdgeState.NEEDED),
+        (RUNNING, None, EdgeState.BUSY),
+        (ENDED, None, EdgeState.GONE),
+        (None, None, EdgeState.GONE),
     ],
 )
 def test_where_an_image_stands(
-    preprocess: EdgeTask | None, upload: EdgeTask | None, standing: Standing
+    preprocess: EdgeTask | None, upload: EdgeTask | None, edge_state: EdgeState
 ) -> None:
-    assert image(preprocess, upload).standing is standing
+    assert image(preprocess, upload).edge_state is edge_state
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_images_of_which_nobody_tells_a_size_are_taken_for_as_large_as_others() 
     assert stream.schedule.waiting_bytes == 300_000 + 800_000
 
 
-def test_any_way_from_one_standing_to_another_leaves_the_schedule_whole() -> None:
+def test_any_way_from_one_state_to_another_leaves_the_schedule_whole() -> None:
     ways = [
         image(READY, READY),
         image(RUNNING, BLOCKED),

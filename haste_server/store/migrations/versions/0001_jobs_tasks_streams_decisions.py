@@ -303,7 +303,7 @@ def upgrade() -> None:
     with op.batch_alter_table('alert_scores', schema=None) as batch_op:
         batch_op.create_index('ix_alert_scores_stream', ['stream_id', 'decision_id'], unique=False)
 
-    op.create_table('alert_standings',
+    op.create_table('alert_rule_states',
     sa.Column('stream_id', sa.String(length=100), nullable=False),
     sa.Column('rule', sa.SmallInteger(), autoincrement=False, nullable=False),
     sa.Column('group_name', sa.String(length=200), nullable=False),
@@ -380,7 +380,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_alert_watches_resting'))
 
     op.drop_table('alert_watches')
-    op.drop_table('alert_standings')
+    op.drop_table('alert_rule_states')
     with op.batch_alter_table('alert_scores', schema=None) as batch_op:
         batch_op.drop_index('ix_alert_scores_stream')
 

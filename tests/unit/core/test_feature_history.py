@@ -1,9 +1,9 @@
-"""Standings of the past against counting."""
+"""Values of the past against counting."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haste_core.standings import Standings, Step
+from haste_core.feature_history import FeatureHistory, Step
 
 VALUES = st.none() | st.integers(0, 5).map(float)
 HISTORIES = st.lists(st.tuples(st.integers(1, 3), st.sampled_from("abcdef"), VALUES), max_size=30)
@@ -16,16 +16,16 @@ def counted(steps: list[Step], x: float, source_id: str, up_to: int) -> tuple[in
 
 
 @given(HISTORIES, st.lists(st.tuples(st.integers(0, 5), st.sampled_from("abcdef"), st.integers(0, 70))))
-def test_standings_are_those_of_any_moment(
+def test_counts_are_those_of_any_moment(
     history: list[tuple[int, str, float | None]], asked: list[tuple[int, str, int]]
 ) -> None:
     number, steps = 0, []
     for gap, source_id, value in history:
         number += gap
         steps.append((number, source_id, value))
-    standings = Standings(iter(steps))
+    history = FeatureHistory(iter(steps))
     for x, source_id, up_to in asked:  # forwards and backwards
-        assert standings.standing(x, source_id, up_to=up_to) == counted(steps, x, source_id, up_to)
+        assert history.count_others(x, source_id, up_to=up_to) == counted(steps, x, source_id, up_to)
 
 
 @given(HISTORIES, st.integers(0, 30), st.integers(0, 70))
@@ -34,10 +34,10 @@ def test_steps_may_come_later(history: list[tuple[int, str, float | None]], firs
     for gap, source_id, value in history:
         number += gap
         steps.append((number, source_id, value))
-    standings = Standings(steps[:first])
-    standings.standing(1.0, "a", up_to=5)
-    standings.extend(steps[first:])
-    assert standings.standing(2.0, "a", up_to=up_to) == counted(steps, 2.0, "a", up_to)
+    history = FeatureHistory(steps[:first])
+    history.count_others(1.0, "a", up_to=5)
+    history.extend(steps[first:])
+    assert history.count_others(2.0, "a", up_to=up_to) == counted(steps, 2.0, "a", up_to)
 
 
 def test_no_more_is_taken_than_was_asked_for() -> None:
@@ -46,4 +46,4 @@ def test_no_more_is_taken_than_was_asked_for() -> None:
         yield 2, "b", 2.0
         raise AssertionError("nobody asked for this")
 
-    assert Standings(steps()).standing(1.5, "c", up_to=1) == (1, 0, 1)
+    assert FeatureHistory(steps()).count_others(1.5, "c", up_to=1) == (1, 0, 1)

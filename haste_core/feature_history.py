@@ -1,4 +1,4 @@
-"""How objects stood among the others of their stream at any moment of its past."""
+"""The values that a feature had in a stream, at any moment of its past."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Step: TypeAlias = tuple[int, str, float | None]
 """Number of a decision, the object's source_id, and the value that it has from then on, if any."""
 
 
-class Standings:
+class FeatureHistory:
     """The values of one feature, as the decisions up to some number left them.
 
     Going from one number to the next costs little, and so does going back a few.
@@ -29,7 +29,7 @@ class Standings:
         self._values: dict[str, float] = {}
         self._sorted: list[float] = []
 
-    def standing(self, x: float, source_id: str, *, up_to: int) -> tuple[int, int, int]:
+    def count_others(self, x: float, source_id: str, *, up_to: int) -> tuple[int, int, int]:
         """Count the other objects with a value below `x`, equal to it, and with any.
 
         Parameters
