@@ -5,15 +5,12 @@ What not every process of a server needs is imported where it is made: that is h
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 from haste_core.dead_letters import DeadLetters
 from haste_core.edge_images import EDGE_KEYS
@@ -22,9 +19,7 @@ from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
 from haste_core.ports import Broker, Selector
 from haste_core.scheduling import RetryPolicy, grace_s
-from haste_core.tokens import work_token_of
 from haste_runtime.folders import deep_folder
-from haste_runtime.tiers import said_openly
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.catalogue import check_tiers, load_pipelines, named_tiers
 from haste_server.channels.mail import Mail
@@ -33,7 +28,6 @@ from haste_server.engine import Beside, Engine, EngineSettings
 from haste_server.engine.alerting import Alerting
 from haste_server.engine.pipeline_check import check_own_parts
 from haste_server.gateway.arrivals import Arrivals
-from haste_server.gateway.landing import ROOT_NAME as LANDING_ROOT
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.room import UploadRoom
 from haste_server.gateway.superseded import LandingSweep
@@ -41,10 +35,9 @@ from haste_server.gateway.uploads import FolderUploads
 from haste_server.metrics.counts import Counts
 from haste_server.metrics.sharing import SharedCounts, forget
 from haste_server.processes.beacon import EngineBeacon, EngineContact
-from haste_server.processes.children import ChildProcess
-from haste_server.processes.environment import environment_of_workers
+from haste_server.processes.own_workers import OwnWorkers
 from haste_server.processes.parts import Part, Parts
-from haste_server.settings import DEFAULT_LEASE_S, ServerSettings
+from haste_server.settings import ServerSettings
 from haste_server.store.choosing import SELECTORS
 from haste_server.store.database import Database
 from haste_server.store.sql import SqlStore
@@ -133,10 +126,11 @@ class Server:
             Part(sweep.start, sweep.stop),
         ]
         if own_workers is not None:
-            for workers in self._own_workers(own_workers, url):
+            workers = OwnWorkers(self.settings, self.pipelines, self.token, url)
+            for program in workers.programs(own_workers.attach):
                 # Stopped first: the results of what they still finish are recorded.
-                stop = partial(workers.stop, timeout_s=self.settings.shutdown_s)
-                beside.append(Part(workers.start, stop))
+                stop = partial(program.stop, timeout_s=self.settings.shutdown_s)
+                beside.append(Part(program.start, stop))
         application = create_application(services, store)
         return Parts(application, tuple(beside), leave=services.following.end)
 
@@ -288,61 +282,6 @@ class Server:
             ),
             worker_silence_s=self.settings.lease_s,
         )
-
-    def _own_workers(self, broker: EmbeddedBroker, url: str) -> list[ChildProcess]:
-        """Make a program for each key with slots of its own, and one for all other keys."""
-        own = self.settings.slots
-        made = [
-            self._own_worker(broker, url, f"workers for {key}", {"KEYS": key, "CONCURRENCY": str(slots)})
-            for key, slots in own.items()
-        ]
-        if self.settings.workers:
-            others = {"CONCURRENCY": str(self.settings.workers), "WITHOUT_KEYS": ",".join(own)}
-            made.append(self._own_worker(broker, url, "workers", others))
-        return made
-
-    def _own_worker(
-        self, broker: EmbeddedBroker, url: str, name: str, told: Mapping[str, str]
-    ) -> ChildProcess:
-        def attach(process: subprocess.Popen[bytes]) -> None:
-            reader, writer = cast(BinaryIO, process.stdout), cast(BinaryIO, process.stdin)
-            broker.attach(reader, writer, name=f"worker {process.pid}")
-
-        command = [sys.executable, "-m", "haste_workers.cli", "--pipe"]
-        if self.settings.worker_config is not None:
-            command += ["--config", str(self.settings.worker_config)]
-        return ChildProcess(
-            name=name,
-            command=command,
-            environment=self._worker_environment(url, told),
-            with_pipes=True,
-            on_start=attach,
-        )
-
-    def _worker_environment(self, url: str, more: Mapping[str, str]) -> dict[str, str]:
-        """Tell the server's own workers their settings; the database is none of their business."""
-        settings = self.settings
-        roots = {**settings.readable_roots, LANDING_ROOT: settings.landing}
-        named = named_tiers(self.pipelines)
-        tiers = settings.all_tiers(named)
-        for folder in settings.own_tier_folders(named):
-            folder.mkdir(parents=True, exist_ok=True)
-        told = {
-            **more,
-            "SERVER_URL": url,
-            "SITE": settings.site,
-            "WORK_DIR": str(settings.data_dir / "work"),
-            "ROOTS": json.dumps({name: str(folder) for name, folder in roots.items()}),
-            "TIERS": json.dumps(
-                {name: tier.model_dump() for name, tier in tiers.items()}, default=said_openly
-            ),
-            "HANDLERS": json.dumps(settings.handlers),
-            "LOG_LEVEL": settings.log_level,
-            # The worker's own default is too slow for a shorter lease: those of running tasks would end.
-            **({} if settings.lease_s >= DEFAULT_LEASE_S else {"HEARTBEAT_S": str(settings.lease_s / 6)}),
-            **({} if self.token is None else {"TOKEN": work_token_of(self.token)}),
-        }
-        return environment_of_workers() | {f"HASTE_{name}": value for name, value in told.items()}
 
     def _sweep(self, store: SqlStore, wake: Callable[[], None]) -> LandingSweep:
         return LandingSweep(

@@ -11,6 +11,7 @@ from haste_core.errors import InvalidError
 from haste_server.bootstrap import Server, build
 from haste_server.cli import app
 from haste_server.configuration import explain, load_settings
+from haste_server.processes.own_workers import OwnWorkers
 
 OF_DATABASE, OF_BROKER = "db-pass-4711", "mq-pass-0815"
 TOKEN = "a token of some length"
@@ -79,7 +80,9 @@ def test_nothing_that_is_asked_for_tells_them_while_both_are_away(
 
 
 def test_own_workers_are_not_told_them(server: Server) -> None:
-    environment = server._worker_environment("http://127.0.0.1:5510", {})
+    workers = OwnWorkers(server.settings, server.pipelines, server.token, "http://127.0.0.1:5510")
+
+    environment = workers.environment({})
 
     check(repr(environment))
     assert TOKEN not in environment.values()
