@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -20,74 +17,18 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.mysql import LONGTEXT
-from sqlalchemy.engine import Dialect
 
-from haste_core.messages import MAX_THUMBNAIL_BYTES, Place
+from haste_core.messages import MAX_THUMBNAIL_BYTES
 from haste_core.states import Due, Phase, TaskState
+from haste_server.store.columns import ID, LONG_TEXT, MYSQL, Code, JsonText, PlaceJson
 
 NO_INDEX = 2**62
 """Stands for "no number in the stream", so that such tasks come last among equal ranks."""
 
 NO_SCORE = -1.0
 """Stands for an undefined score in `objects`, so that such objects come below all others."""
-
-
-class _Code(TypeDecorator[IntEnum]):
-    """A member of an enumeration, stored as its number."""
-
-    impl = SmallInteger
-    cache_ok = True
-
-    def __init__(self, codes: type[IntEnum]) -> None:
-        super().__init__()
-        self.codes = codes
-        self._members = {member.value: member for member in codes}
-
-    def process_bind_param(self, value: int | None, _dialect: Dialect) -> int | None:
-        return None if value is None else int(value)
-
-    def process_result_value(self, value: int | None, _dialect: Dialect) -> IntEnum | None:
-        return None if value is None else self._members[value]
-
-
-class _PlaceJson(TypeDecorator[Place]):
-    impl = JSON(none_as_null=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: Place | None, _dialect: Dialect) -> dict[str, Any] | None:
-        return None if value is None else value.model_dump(exclude_none=True)
-
-    def process_result_value(self, value: dict[str, Any] | None, _dialect: Dialect) -> Place | None:
-        return None if value is None else Place(**value)
-
-
-class _JsonText(TypeDecorator[str]):
-    """JSON that is written and read as its text."""
-
-    impl = JSON
-    cache_ok = True
-
-    def bind_processor(self, dialect: Dialect) -> None:  # noqa: ARG002
-        return None
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> None:  # noqa: ARG002
-        return None
-
-
-# SQLite numbers rows by itself only where the column is exactly INTEGER; and with `sqlite_autoincrement` it
-# never gives the number of a deleted row again, so that a late result cannot be taken for another task's.
-_Id = BigInteger().with_variant(Integer, "sqlite")
-_LongText = Text().with_variant(LONGTEXT(), "mysql")
-# Names are compared byte by byte: well a01 is not well A01.
-_MYSQL: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
 
 metadata = MetaData()
 
@@ -97,7 +38,7 @@ pipelines = Table(
     metadata,
     Column("pipeline_sha256", String(64), primary_key=True),
     Column("pipeline", JSON, nullable=False),
-    **_MYSQL,
+    **MYSQL,
 )
 
 streams = Table(
@@ -114,21 +55,21 @@ streams = Table(
     # When somebody said that no more images come, and the last job then: a later one opens the stream again.
     Column("completed_at", Double),
     Column("last_job", BigInteger),
-    **_MYSQL,
+    **MYSQL,
 )
 
 jobs = Table(
     "jobs",
     metadata,
-    Column("job_id", _Id, primary_key=True, autoincrement=True),
+    Column("job_id", ID, primary_key=True, autoincrement=True),
     Column("stream_id", String(100), nullable=False),
     Column("source_id", String(255), nullable=False),
     Column("source_version", String(128)),
     Column("source_key", BigInteger, nullable=False),  # of its URL, which is too long for an index
     Column("set_key", String(200)),
     Column("stream_index", BigInteger, nullable=False),
-    Column("spec", _JsonText, nullable=False),
-    Column("state", _Code(TaskState), nullable=False),
+    Column("spec", JsonText, nullable=False),
+    Column("state", Code(TaskState), nullable=False),
     Column("priority", Double, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
@@ -142,19 +83,19 @@ jobs = Table(
     Index("ix_jobs_stream_ended", "stream_id", "ended_at", "job_id"),
     Index("ix_jobs_stream_state", "stream_id", "state"),
     sqlite_autoincrement=True,
-    **_MYSQL,
+    **MYSQL,
 )
 
 tasks = Table(
     "tasks",
     metadata,
-    Column("task_id", _Id, primary_key=True, autoincrement=True),
-    Column("job_id", _Id, ForeignKey("jobs.job_id", ondelete="CASCADE"), nullable=False),
+    Column("task_id", ID, primary_key=True, autoincrement=True),
+    Column("job_id", ID, ForeignKey("jobs.job_id", ondelete="CASCADE"), nullable=False),
     Column("position", SmallInteger, nullable=False),
     Column("task_key", String(100), nullable=False),
     Column("site", String(100), nullable=False),
-    Column("state", _Code(TaskState), nullable=False),
-    Column("phase", _Code(Phase), nullable=False),
+    Column("state", Code(TaskState), nullable=False),
+    Column("phase", Code(Phase), nullable=False),
     Column("order_key", Double, nullable=False),
     Column("stream_index", BigInteger, nullable=False),
     Column("ready_at", Double),
@@ -169,9 +110,9 @@ tasks = Table(
     Column("ended_at", Double),
     Column("message", Text, nullable=False),
     Column("response", JSON(none_as_null=True)),
-    Column("place", _PlaceJson),
-    Column("leaving", _PlaceJson),
-    Column("former", _PlaceJson),
+    Column("place", PlaceJson),
+    Column("leaving", PlaceJson),
+    Column("former", PlaceJson),
     Column("decision_id", BigInteger),
     UniqueConstraint("job_id", "position", name="uq_tasks_position"),
     # Hand-out reads its head: the cost does not grow with the backlog.
@@ -179,7 +120,7 @@ tasks = Table(
     Index("ix_tasks_due", "phase", "due_at"),
     Index("ix_tasks_age", "phase", "task_key", "site", "ready_at"),
     sqlite_autoincrement=True,
-    **_MYSQL,
+    **MYSQL,
 )
 
 # What people see of images. It leaves with the job, and is only read when a browser has no copy yet.
@@ -187,36 +128,36 @@ thumbnails = Table(
     "thumbnails",
     metadata,
     Column(
-        "job_id", _Id, ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+        "job_id", ID, ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     ),
     # Before the picture, which SQLite then need not read to tell it.
     Column("digest", String(16), nullable=False),
     Column("jpeg", LargeBinary(MAX_THUMBNAIL_BYTES), nullable=False),
-    **_MYSQL,
+    **MYSQL,
 )
 
 attempts = Table(
     "attempts",
     metadata,
-    Column("task_id", _Id, ForeignKey("tasks.task_id", ondelete="CASCADE"), primary_key=True),
+    Column("task_id", ID, ForeignKey("tasks.task_id", ondelete="CASCADE"), primary_key=True),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
     Column("outcome", String(20), nullable=False),
-    Column("state", _Code(TaskState), nullable=False),
+    Column("state", Code(TaskState), nullable=False),
     Column("worker_id", String(100)),
     Column("started_at", Double),
     Column("ended_at", Double),
     Column("message", Text, nullable=False),
-    **_MYSQL,
+    **MYSQL,
 )
 
 decisions = Table(
     "decisions",
     metadata,
-    Column("decision_id", _Id, primary_key=True, autoincrement=True),
+    Column("decision_id", ID, primary_key=True, autoincrement=True),
     Column("stream_id", String(100), nullable=False),
     # No foreign keys: a decision outlives the job that asked for it.
-    Column("job_id", _Id, nullable=False),
-    Column("task_id", _Id, nullable=False),
+    Column("job_id", ID, nullable=False),
+    Column("task_id", ID, nullable=False),
     Column("source_id", String(255), nullable=False),
     Column("made_at", Double, nullable=False),
     Column("score", Double),
@@ -236,7 +177,7 @@ decisions = Table(
     Index("ix_decisions_order", "stream_id", "decision_id"),
     Index("ix_decisions_job", "job_id", "decision_id"),
     sqlite_autoincrement=True,
-    **_MYSQL,
+    **MYSQL,
 )
 
 # Each object that was decided about, as its latest decision left it.
@@ -244,12 +185,12 @@ objects = Table(
     "objects",
     metadata,
     Column(
-        "job_id", _Id, ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+        "job_id", ID, ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     ),
     Column("stream_id", String(100), nullable=False),
     Column("set_key", String(200)),
-    Column("task_id", _Id, nullable=False),
-    Column("decision_id", _Id, nullable=False),
+    Column("task_id", ID, nullable=False),
+    Column("decision_id", ID, nullable=False),
     Column("score", Double, nullable=False),
     Column("value", Double),
     Column("tier", String(100), nullable=False),
@@ -260,12 +201,12 @@ objects = Table(
     Column("pinned", Boolean, nullable=False),
     # A person put it where it is: a ranking leaves it there.
     Column("held", Boolean, nullable=False),
-    Column("due", _Code(Due), nullable=False),
+    Column("due", Code(Due), nullable=False),
     Index("ix_objects_score", "stream_id", "score", "job_id", "size_bytes"),
     Index("ix_objects_tier", "stream_id", "tier", "score", "job_id", "size_bytes"),
     Index("ix_objects_rank", "stream_id", "counts_in", "score", "job_id", "size_bytes"),
     Index("ix_objects_due", "due", "job_id"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 # Those that were deleted from a trash stand here instead.
@@ -273,17 +214,17 @@ deleted_objects = Table(
     "deleted_objects",
     metadata,
     Column(
-        "job_id", _Id, ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+        "job_id", ID, ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     ),
     Column("stream_id", String(100), nullable=False),
     Column("set_key", String(200)),
-    Column("decision_id", _Id, nullable=False),
+    Column("decision_id", ID, nullable=False),
     Column("score", Double, nullable=False),
     Column("tier", String(100), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("deleted_at", Double, nullable=False),
     Index("ix_deleted_objects_score", "stream_id", "score", "job_id"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 idempotency_keys = Table(
@@ -293,17 +234,17 @@ idempotency_keys = Table(
     Column("request_sha256", String(64), nullable=False),
     Column("answer", JSON, nullable=False),
     Column("created_at", Double, nullable=False),
-    **_MYSQL,
+    **MYSQL,
 )
 
 workers = Table(
     "workers",
     metadata,
     Column("worker_id", String(100), primary_key=True),
-    Column("presence", _LongText, nullable=False),
+    Column("presence", LONG_TEXT, nullable=False),
     Column("leaving", Boolean, nullable=False),
     Column("seen_at", Double, nullable=False, index=True),
-    **_MYSQL,
+    **MYSQL,
 )
 
 alert_watches = Table(
@@ -312,20 +253,20 @@ alert_watches = Table(
     Column("stream_id", String(100), primary_key=True),
     # Nothing can become true until the next job comes, which sets it to false.
     Column("resting", Boolean, nullable=False, index=True),
-    **_MYSQL,
+    **MYSQL,
 )
 
 alert_scores = Table(
     "alert_scores",
     metadata,
     # Stored with the decision, gone when it was judged.
-    Column("decision_id", _Id, primary_key=True, autoincrement=False),
+    Column("decision_id", ID, primary_key=True, autoincrement=False),
     Column("stream_id", String(100), nullable=False),
     Column("source_id", String(255), nullable=False),
     Column("score", Double),
     Column("fields", JSON, nullable=False),
     Index("ix_alert_scores_stream", "stream_id", "decision_id"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 alert_rule_states = Table(
@@ -338,13 +279,13 @@ alert_rule_states = Table(
     Column("low", BigInteger, nullable=False),
     Column("first", String(255), nullable=False),
     Column("raised", Boolean, nullable=False),
-    **_MYSQL,
+    **MYSQL,
 )
 
 alerts = Table(
     "alerts",
     metadata,
-    Column("alert_id", _Id, primary_key=True, autoincrement=True),
+    Column("alert_id", ID, primary_key=True, autoincrement=True),
     Column("event_id", String(32), nullable=False),
     Column("stream_id", String(100), nullable=False),
     Column("rule", String(30), nullable=False),
@@ -356,27 +297,27 @@ alerts = Table(
     Index("ix_alerts_open", "stream_id", "acknowledged_at"),
     Index("ix_alerts_newest_open", "acknowledged_at", "alert_id"),
     sqlite_autoincrement=True,
-    **_MYSQL,
+    **MYSQL,
 )
 
 alert_deliveries = Table(
     "alert_deliveries",
     metadata,
-    Column("alert_id", _Id, ForeignKey("alerts.alert_id", ondelete="CASCADE"), primary_key=True),
+    Column("alert_id", ID, ForeignKey("alerts.alert_id", ondelete="CASCADE"), primary_key=True),
     Column("channel", String(200), primary_key=True),
     Column("due_at", Double),
     Column("delivered_at", Double),
     Column("failures", Integer, nullable=False),
     Column("trouble", Text, nullable=False),
     Index("ix_alert_deliveries_due", "channel", "due_at"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 # The secrets themselves are nowhere.
 tokens = Table(
     "tokens",
     metadata,
-    Column("token_id", _Id, primary_key=True, autoincrement=True),
+    Column("token_id", ID, primary_key=True, autoincrement=True),
     Column("name", String(100), nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("scopes", JSON, nullable=False),
@@ -390,7 +331,7 @@ tokens = Table(
     UniqueConstraint("name", name="uq_tokens_name"),
     UniqueConstraint("sha256", name="uq_tokens_sha256"),
     sqlite_autoincrement=True,
-    **_MYSQL,
+    **MYSQL,
 )
 
 # What counts against the quotas of tokens: uploads by their own keys, what has landed by its URL's SHA-256.
@@ -398,28 +339,28 @@ held_uploads = Table(
     "held_uploads",
     metadata,
     Column("held_key", String(64), primary_key=True),
-    Column("token_id", _Id, ForeignKey("tokens.token_id"), nullable=False),
+    Column("token_id", ID, ForeignKey("tokens.token_id"), nullable=False),
     Column("url", Text),  # null: it has not landed
     Column("size_bytes", BigInteger, nullable=False),
     Column("held_at", Double, nullable=False),
-    **_MYSQL,
+    **MYSQL,
 )
 
 failed_logins = Table(
     "failed_logins",
     metadata,
-    Column("failure_id", _Id, primary_key=True, autoincrement=True),
+    Column("failure_id", ID, primary_key=True, autoincrement=True),
     Column("site", String(60), nullable=False),
     Column("failed_at", Double, nullable=False),
     Index("ix_failed_logins_site", "site", "failed_at"),
     Index("ix_failed_logins_failed_at", "failed_at"),
-    **_MYSQL,
+    **MYSQL,
 )
 
 audit = Table(
     "audit",
     metadata,
-    Column("entry_id", _Id, primary_key=True, autoincrement=True),
+    Column("entry_id", ID, primary_key=True, autoincrement=True),
     Column("made_at", Double, nullable=False),
     Column("who", String(110), nullable=False),
     Column("address", String(60), nullable=False),
@@ -428,5 +369,5 @@ audit = Table(
     Column("details", Text, nullable=False),
     Index("ix_audit_who", "who", "entry_id"),
     sqlite_autoincrement=True,
-    **_MYSQL,
+    **MYSQL,
 )
