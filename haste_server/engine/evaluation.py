@@ -28,8 +28,8 @@ from haste_core.interestingness import (
     value_of,
 )
 from haste_core.policies import IntervalPolicy, OwnPolicy, Policy, RankedPolicy
-from haste_core.ports import Answer, Decided, Postponed, Undecidable, Undecided
 from haste_core.ranking import place
+from haste_core.undecided import Answer, Decided, Postponed, Undecidable, Undecided
 from haste_runtime.frames import FrameReader, write_frames
 from haste_server.engine.evaluator_child import OthersWanted, page, question, verdict
 from haste_server.engine.http_get import http_get

@@ -16,8 +16,9 @@ from haste_core.decisions import Decision, size_of
 from haste_core.errors import TransientError
 from haste_core.interestingness import ALONE, QUICK
 from haste_core.policies import OwnPolicy, RankedPolicy
-from haste_core.ports import Answer, Clock, Decided, Postponed, TaskStore, Undecidable, Undecided
+from haste_core.ports import Clock, TaskStore
 from haste_core.ranking import Occupied, with_one_more
+from haste_core.undecided import Answer, Decided, Postponed, Undecidable, Undecided
 from haste_server.changes import log_changes
 from haste_server.engine.evaluator_child import EvaluatorChild, OthersWanted
 from haste_server.engine.set_deciding import SetsJudged, until_silence

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from haste_core.asking import timeout_of
 from haste_core.errors import TransientError
-from haste_core.ports import Answer, Decided, Postponed, Undecidable, Undecided
+from haste_core.undecided import Answer, Decided, Postponed, Undecidable, Undecided
 from haste_runtime.endings import describe_ending
 from haste_runtime.frames import FrameReader, write_frames
 from haste_server.processes.environment import environment_without_secrets

@@ -20,8 +20,8 @@ from haste_core.image_sets import (
 )
 from haste_core.pipelines import InterestingnessSpec
 from haste_core.policies import BudgetPolicy, IntervalPolicy, RankedPolicy, TopPolicy
-from haste_core.ports import Answer, Postponed, SetMember, SetName, Undecidable, Undecided
 from haste_core.ranking import Occupied, place, with_one_more
+from haste_core.undecided import Answer, Postponed, SetMember, SetName, Undecidable, Undecided
 
 Ask = Callable[[Undecided], Answer]
 

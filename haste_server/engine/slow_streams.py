@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from haste_core.ports import Undecided
+from haste_core.undecided import Undecided
 
 
 @dataclass(frozen=True)

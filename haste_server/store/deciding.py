@@ -16,9 +16,10 @@ from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.jobs import JobRecord
 from haste_core.pipelines import Pipeline
 from haste_core.policies import BudgetPolicy, RankedPolicy
-from haste_core.ports import Answer, Decided, Postponed, StateChange, Undecidable, Undecided
+from haste_core.ports import StateChange
 from haste_core.ranking import DELETED, Occupied
 from haste_core.states import Phase
+from haste_core.undecided import Answer, Decided, Postponed, Undecidable, Undecided
 from haste_server.store.alerting import tell_scores
 from haste_server.store.decision_rows import HOLD_OBJECTS, About, Made, append
 from haste_server.store.deleting import number_deleted

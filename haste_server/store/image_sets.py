@@ -11,9 +11,9 @@ from sqlalchemy.engine import Connection
 
 from haste_core.image_sets import MemberState
 from haste_core.policies import RankedPolicy
-from haste_core.ports import SetMember, SetName
 from haste_core.set_members import member_of, tier_task
 from haste_core.states import Phase
+from haste_core.undecided import SetMember, SetName
 from haste_server.store.deciding import as_undecided, last_decision, occupied_of_streams
 from haste_server.store.records import COMPLETED_AT, SqlPart, by_stream, load_jobs, pipelines_now
 from haste_server.store.schema import jobs, objects, streams, tasks

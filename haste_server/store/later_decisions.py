@@ -11,8 +11,8 @@ from haste_core.decisions import Decision, Origin, fingerprint, held_by_pin
 from haste_core.interestingness import ScoredObject
 from haste_core.pipelines import Pipeline
 from haste_core.policies import Policy, RankedPolicy
-from haste_core.ports import Earlier, Undecided
 from haste_core.states import Due, Phase
+from haste_core.undecided import Earlier, Undecided
 from haste_server.store.decision_rows import About, Made
 from haste_server.store.deleting import STAYS
 from haste_server.store.records import read_pipeline

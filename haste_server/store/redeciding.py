@@ -17,8 +17,9 @@ from haste_core.decisions import Decision, Origin
 from haste_core.errors import NotFoundError
 from haste_core.interestingness import ScoredObject
 from haste_core.messages import Outcome
-from haste_core.ports import StateChange, Undecided
+from haste_core.ports import StateChange
 from haste_core.states import MOVES, TO_DECIDE, Due, Phase, TaskState
+from haste_core.undecided import Undecided
 from haste_server.store.alerting import watch_again
 from haste_server.store.deciding import last_decision, present_streams
 from haste_server.store.decision_rows import HOLD_OBJECTS, append, value_of_object

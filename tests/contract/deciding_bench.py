@@ -5,7 +5,7 @@ from typing import Any
 
 from haste_core.messages import Place, TaskMessage
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Answer, Undecided
+from haste_core.undecided import Answer, Undecided
 from haste_server.engine.evaluation import StreamsSoFar, evaluate
 from haste_server.engine.evaluator import Judge
 from haste_server.store.sql import SqlStore

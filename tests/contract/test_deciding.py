@@ -1,8 +1,8 @@
 """What every database does between the measured features and the task that follows the decision."""
 
 from haste_core.decisions import Decision
-from haste_core.ports import Postponed, Undecidable
 from haste_core.states import Phase, TaskState
+from haste_core.undecided import Postponed, Undecidable
 from haste_server.store.sql import SqlStore
 from tests.contract.store_bench import NOW, claim, result_of, spec, submitted
 

@@ -9,8 +9,8 @@ from haste_core.decisions import Decision, decide
 from haste_core.interestingness import InterestingnessError, built_in
 from haste_core.messages import TaskMessage
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Answer, Postponed, Undecidable, Undecided
 from haste_core.states import TaskState
+from haste_core.undecided import Answer, Postponed, Undecidable, Undecided
 from haste_server.engine.evaluation import tier_chooser
 from haste_server.engine.evaluator import Evaluator
 from haste_server.store.sql import SqlStore

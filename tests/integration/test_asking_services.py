@@ -19,9 +19,9 @@ from haste_core.interestingness import ScoredObject
 from haste_core.jobs import TaskRecord
 from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Answer, Postponed, Undecidable, Undecided
 from haste_core.scheduling import RetryPolicy
 from haste_core.states import Phase, TaskState
+from haste_core.undecided import Answer, Postponed, Undecidable, Undecided
 from haste_server.engine.evaluation import StreamsSoFar, evaluate
 from haste_server.engine.evaluator import Evaluator
 from haste_server.engine.evaluator_child import EvaluatorChild

@@ -18,7 +18,7 @@ from haste_core.errors import TransientError
 from haste_core.interestingness import ScoredObject, StreamObject
 from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Decided, Undecidable, Undecided
+from haste_core.undecided import Decided, Undecidable, Undecided
 from haste_server.engine import evaluator as module
 from haste_server.engine.evaluator import Evaluator
 from haste_server.engine.evaluator_child import EvaluatorChild, OthersWanted

@@ -14,7 +14,7 @@ from haste_core.errors import InvalidError
 from haste_core.interestingness import ScoredObject
 from haste_core.lifecycle import Rules
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Answer, Undecidable, Undecided
+from haste_core.undecided import Answer, Undecidable, Undecided
 from haste_server.bootstrap import build
 from haste_server.engine.evaluator_child import EvaluatorChild
 from haste_server.engine.pipeline_check import check_own_parts

@@ -13,7 +13,7 @@ from haste_core.decisions import Decision, fingerprint
 from haste_core.lifecycle import Rules
 from haste_core.pipelines import InterestingnessSpec
 from haste_core.policies import IntervalPolicy
-from haste_core.ports import Undecided
+from haste_core.undecided import Undecided
 from haste_server.catalogue import load_pipelines
 from haste_server.engine.evaluation import StreamsSoFar, evaluate
 from haste_server.engine.evaluator import OthersWanted

@@ -11,7 +11,7 @@ from haste_core.asking import MAX_URL_CHARACTERS, address_of
 from haste_core.decisions import Decision
 from haste_core.interestingness import BUILT_IN, ScoredObject, StreamObject, built_in
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Decided, Undecided
+from haste_core.undecided import Decided, Undecided
 from haste_server.engine.evaluation import StreamsSoFar, evaluate
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "interestingness.md").read_text()

@@ -11,7 +11,7 @@ from haste_core.decisions import Decision
 from haste_core.interestingness import ScoredObject
 from haste_core.pipelines import Pipeline
 from haste_core.policies import BudgetPolicy, IntervalPolicy, OwnPolicy, TopPolicy
-from haste_core.ports import Undecided
+from haste_core.undecided import Undecided
 from haste_server.engine.evaluation import StreamsSoFar, evaluate
 from haste_server.extensions import FUNCTIONS, POLICIES
 

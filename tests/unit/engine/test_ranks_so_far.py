@@ -8,7 +8,7 @@ import pytest
 from haste_core.decisions import Decision
 from haste_core.interestingness import ScoredObject, StreamObject, quantile
 from haste_core.pipelines import Pipeline
-from haste_core.ports import Decided, Undecided
+from haste_core.undecided import Decided, Undecided
 from haste_server.engine import evaluation
 from haste_server.engine.evaluation import StreamsSoFar, evaluate
 from haste_server.engine.evaluator_child import OthersWanted
