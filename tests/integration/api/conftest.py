@@ -25,6 +25,7 @@ from haste_server.store.database import Database
 from haste_server.store.sql import SqlStore
 from haste_server.trusted_proxy import TrustedProxy
 from haste_server.web.application import create_application
+from tests.integration.api.tus import Tus
 
 NOW = 1_790_000_000.0
 KEEP_S = 86_400.0
@@ -146,3 +147,9 @@ def store(tmp_path: Path, empty_database: Path) -> Iterator[SqlStore]:
 def api(store: SqlStore, tmp_path: Path) -> Api:
     """Return the API on an empty store."""
     return Api(store, tmp_path / "landing")
+
+
+@pytest.fixture
+def tus(api: Api) -> Tus:
+    """Return a client that says just what it is told to."""
+    return Tus(api)

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from haste_server.store.sql import SqlStore
 from tests.integration.api.conftest import LIMITS, NOW, Api
-from tests.integration.api.test_uploads import BreakingOff
+from tests.integration.api.tus import BreakingOff
 
 TOKEN = "a token of some length"
 STREAM = "2019_03_29__11_18_21_lab1"

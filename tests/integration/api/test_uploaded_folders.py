@@ -14,7 +14,7 @@ from haste_server.gateway.upload_records import UploadRecord
 from haste_workers.durable import sha256_of
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_uploaded_jobs import KilledError
-from tests.integration.api.test_uploads import Tus, unfinished
+from tests.integration.api.tus import Tus, unfinished
 from tests.unit.runtime.test_packing import member, tar_of
 
 

@@ -11,7 +11,7 @@ from haste_server.gateway.arrivals import Arrivals
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.upload_records import UploadRecord
 from tests.integration.api.conftest import Api
-from tests.integration.api.test_uploads import Tus, landed, unfinished
+from tests.integration.api.tus import Tus, landed, unfinished
 
 CONTENT = os.urandom(100_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

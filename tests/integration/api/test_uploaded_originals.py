@@ -17,7 +17,7 @@ from haste_server.gateway.superseded import GRACE_S, LandingSweep
 from tests.contract.test_leaving import moving
 from tests.integration.api.conftest import NOW, Api
 from tests.integration.api.test_uploaded_jobs import CONTENT, SAID, SHA256
-from tests.integration.api.test_uploads import Tus, landed
+from tests.integration.api.tus import Tus, landed
 
 COPY = Place(url="file:///tiers/hot/x.tif", site="lab1", sha256=SHA256, size_bytes=len(CONTENT))
 

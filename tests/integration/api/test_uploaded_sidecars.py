@@ -13,7 +13,7 @@ from haste_core.routing import Roots
 from haste_server.gateway.landing import FolderLandingArea
 from haste_server.gateway.superseded import GRACE_S, LandingSweep
 from tests.integration.api.conftest import Api
-from tests.integration.api.test_uploads import Tus, unfinished
+from tests.integration.api.tus import Tus, unfinished
 
 STREAM = {"stream_id": "plate7"}
 MDOC = b"PixelSpacing = 1.35\n"
