@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from haste_apps.inspecting import show_job
 from haste_apps.output import print_json, print_table
 from haste_client import HasteClient
-from haste_client.answers import JobAnswer
 from haste_client.bulk_actions import BulkActionAnswer
 from haste_core.errors import InvalidError, Problem
 from haste_runtime.exit_codes import ExitCode
@@ -46,23 +45,26 @@ class Chosen:
         return given
 
 
-def retry(client: HasteClient, chosen: Chosen, *, as_json: bool) -> ExitCode:
-    """Run failed tasks again."""
-    return _ask(client.retry_job, client.retry_jobs, chosen, as_json=as_json)
+def act(client: HasteClient, action: str, chosen: Chosen, *, as_json: bool) -> ExitCode:
+    """Ask something of jobs, and show what came of it.
 
+    Parameters
+    ----------
+    client : HasteClient
+    action : {"retry", "cancel"}
+        Run failed tasks again; end what is open.
+    chosen : Chosen
+    as_json : bool
 
-def cancel(client: HasteClient, chosen: Chosen, *, as_json: bool) -> ExitCode:
-    """End what is open."""
-    return _ask(client.cancel_job, client.cancel_jobs, chosen, as_json=as_json)
-
-
-def _ask(
-    ask_one: Callable[[int], JobAnswer],
-    act_on_many: Callable[..., BulkActionAnswer],
-    chosen: Chosen,
-    *,
-    as_json: bool,
-) -> ExitCode:
+    Returns
+    -------
+    ExitCode
+        `WORK_FAILED` if the server refused it for some.
+    """
+    ask_one, act_on_many = {
+        "retry": (client.retry_job, client.retry_jobs),
+        "cancel": (client.cancel_job, client.cancel_jobs),
+    }[action]
     if (job_id := chosen.only_id) is not None:
         show_job(ask_one(job_id), as_json=as_json)
         return ExitCode.DONE

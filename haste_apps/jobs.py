@@ -10,6 +10,8 @@ from haste_apps.connecting import with_client
 from haste_apps.options import AsJson, JobIds, OfKey, OfSite, OfState, OfStream, Server, Token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from haste_apps.interruption import Interruption
     from haste_client import HasteClient
     from haste_runtime.exit_codes import ExitCode
@@ -68,43 +70,35 @@ def task(
     with_client(work, server=server, token=token)
 
 
-def retry(
-    job_ids: JobIds = None,
-    stream: OfStream = None,
-    task_key: OfKey = None,
-    site: OfSite = None,
-    state: OfState = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    token: Token = None,
-) -> None:
-    """Run failed tasks again: of jobs by number, or all of a stream, a key, a site, a state."""
+def _asks_of_jobs(action: str, told: str) -> Callable[..., None]:
+    """Make a command that asks something of jobs: of one, or of many."""
 
-    def work(client: HasteClient, _interruption: Interruption) -> ExitCode:
-        from haste_apps import bulk_actions
+    def command(
+        job_ids: JobIds = None,
+        stream: OfStream = None,
+        task_key: OfKey = None,
+        site: OfSite = None,
+        state: OfState = None,
+        as_json: AsJson = False,
+        server: Server = None,
+        token: Token = None,
+    ) -> None:
+        def work(client: HasteClient, _interruption: Interruption) -> ExitCode:
+            from haste_apps import bulk_actions
 
-        chosen = bulk_actions.Chosen(job_ids, stream, task_key, site, state)
-        return bulk_actions.retry(client, chosen, as_json=as_json)
+            chosen = bulk_actions.Chosen(job_ids, stream, task_key, site, state)
+            return bulk_actions.act(client, action, chosen, as_json=as_json)
 
-    with_client(work, server=server, token=token)
+        with_client(work, server=server, token=token)
+
+    command.__name__, command.__doc__ = action, told
+    return command
 
 
-def cancel(
-    job_ids: JobIds = None,
-    stream: OfStream = None,
-    task_key: OfKey = None,
-    site: OfSite = None,
-    state: OfState = None,
-    as_json: AsJson = False,
-    server: Server = None,
-    token: Token = None,
-) -> None:
-    """End jobs with all their open tasks, by number, or by tasks of a stream, a key, a site, a state."""
-
-    def work(client: HasteClient, _interruption: Interruption) -> ExitCode:
-        from haste_apps import bulk_actions
-
-        chosen = bulk_actions.Chosen(job_ids, stream, task_key, site, state)
-        return bulk_actions.cancel(client, chosen, as_json=as_json)
-
-    with_client(work, server=server, token=token)
+retry = _asks_of_jobs(
+    "retry", "Run failed tasks again: of jobs by number, or all of a stream, a key, a site, a state."
+)
+cancel = _asks_of_jobs(
+    "cancel",
+    "End jobs with all their open tasks, by number, or by tasks of a stream, a key, a site, a state.",
+)

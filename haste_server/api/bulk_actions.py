@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from flask_openapi3.blueprint import APIBlueprint
@@ -94,19 +95,25 @@ def reset_tasks(body: ActionOnTasks) -> Shown:
 
 
 def _act_on_jobs(action: JobAction, body: ActionOnJobs, *, default: frozenset[TaskState]) -> Shown:
-    jobs, now = services().jobs, services().clock()
-    if body.job_ids is not None:
-        return _answered(body.job_ids, jobs.act_on_jobs(action, body.job_ids, now=now))
-    wanted = _filter_of(body, default)
-    return _swept(jobs.sweep_jobs(action, wanted, now=now, cursor=body.cursor, limit=MAX_SWEPT))
+    jobs = services().jobs
+    return _act(body, partial(jobs.act_on_jobs, action), partial(jobs.sweep_jobs, action), default)
 
 
 def _act_on_tasks(action: TaskAction, body: ActionOnTasks, *, default: frozenset[TaskState] | None) -> Shown:
-    jobs, now = services().jobs, services().clock()
-    if body.task_ids is not None:
-        return _answered(body.task_ids, jobs.act_on_tasks(action, body.task_ids, now=now))
-    wanted = _filter_of(body, default)
-    return _swept(jobs.sweep_tasks(action, wanted, now=now, cursor=body.cursor, limit=MAX_SWEPT))
+    jobs = services().jobs
+    return _act(body, partial(jobs.act_on_tasks, action), partial(jobs.sweep_tasks, action), default)
+
+
+def _act(
+    body: ActionOnJobs | ActionOnTasks,
+    act: Callable[..., Sequence[HasteError | None]],
+    sweep: Callable[..., Swept],
+    default: frozenset[TaskState] | None,
+) -> Shown:
+    now = services().clock()
+    if body.ids is not None:
+        return _answered(body.ids, act(body.ids, now=now))
+    return _swept(sweep(_filter_of(body, default), now=now, cursor=body.cursor, limit=MAX_SWEPT))
 
 
 def _filter_of(body: ActionOnJobs | ActionOnTasks, default: frozenset[TaskState] | None) -> TaskFilter:
