@@ -228,6 +228,7 @@ def _serve_with_waitress(server: Server, *, parent_pid: int | None) -> None:
 
 
 def _serve_with_gunicorn(server: Server, *, processes: int, parent_pid: int | None) -> None:
+    from haste_runtime.garbage import collect_seldom
     from haste_server.processes.gunicorn_web import Listening, serve  # not installed on Windows
 
     settings = server.settings
@@ -240,6 +241,7 @@ def _serve_with_gunicorn(server: Server, *, processes: int, parent_pid: int | No
         parent_pid=parent_pid,
     )
     import_module("haste_server.web.application")  # once, and not in each process that is forked
+    collect_seldom()  # a search for garbage would write to what those processes share, and again at the end
     make = server.web if settings.distributed else server.whole
     try:
         serve(listening, url_file=_url_file(server), make=make)
