@@ -23,6 +23,7 @@ from haste_workers.context import ProgressListener
 from haste_workers.descendants import adopt_orphans, kill_descendants
 from haste_workers.execution import Executor
 from haste_workers.handlers.registry import HandlerUnusableError, load_handler
+from haste_workers.process_traits import name_process
 from haste_workers.records import Kind, Record, pack, unpack
 from haste_workers.settings import WorkerSettings
 
@@ -157,10 +158,8 @@ def _progress_teller(link: ParentLink, message: TaskMessage) -> ProgressListener
 
 
 def _stand_apart() -> None:
-    """Separate the child from the terminal, from standard output, and from more processor cores than one."""
-    # A task takes one core; several tasks run in several children.
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
+    """Separate the child from the terminal and from standard output."""
+    name_process("haste-child")
     # Standard output may be the pipe to the server; what handlers print belongs to the log.
     os.dup2(2, 1)
     if hasattr(os, "setsid"):

@@ -19,9 +19,11 @@ from haste_core.messages import AttemptKey
 from haste_runtime.endings import describe_ending
 from haste_workers.attempts import Attempt
 from haste_workers.descendants import kill_descendants
-from haste_workers.measured import MeasuredProcess, memory_text
+from haste_workers.measured import AdoptedProcess, MeasuredProcess, memory_text
+from haste_workers.process_traits import take_one_core
 from haste_workers.records import Kind, Record, pack, unpack
 from haste_workers.settings import WorkerSettings
+from haste_workers.template import Template
 
 # Fork would copy the transport's threads and locks in whatever state they are.
 _spawning = get_context("spawn")
@@ -38,29 +40,53 @@ class ChildPlan:
         ``module:function`` by task key.
     scratch : Path
         Each child gets a folder in it for temporary files.
+    template : Template, optional
+        What they are forked from; without it, or when it is gone, each is a program of its own.
     """
 
     settings: WorkerSettings
     handlers: Mapping[str, str]
     worker_id: str
     scratch: Path
+    template: Template | None = None
 
     def spawn(self, number: int) -> Child:
         """Start a child process; it takes tasks once it has said that it is ready."""
+        return self._forked(number) or self._made_afresh(number)
+
+    def _forked(self, number: int) -> Child | None:
+        if self.template is None:
+            return None
         ours, theirs = _spawning.Pipe(duplex=True)
-        scratch = self.scratch / f"child-{number}"
+        # Else the end of the child would not be seen: this process would keep its end open.
+        with theirs:
+            process = self.template.fork(theirs, self._scratch_of(number))
+        if process is None:
+            ours.close()
+            return None
+        return self._child(process, ours, number)
+
+    def _made_afresh(self, number: int) -> Child:
+        ours, theirs = _spawning.Pipe(duplex=True)
         process = MeasuredProcess(
             target=_run_child,
-            args=(theirs, self.settings, self.handlers, self.worker_id, scratch),
+            args=(theirs, self.settings, self.handlers, self.worker_id, self._scratch_of(number)),
             name=f"haste-worker-child-{number}",
         )
-        process.start()
-        # Else the end of the child would not be seen: this process would keep its end open.
-        theirs.close()
-        return Child(process, ours, scratch, memory_limit_bytes=self.settings.task_memory_bytes)
+        with theirs:
+            process.start()
+        return self._child(process, ours, number)
+
+    def _child(self, process: AdoptedProcess | MeasuredProcess, connection: Connection, number: int) -> Child:
+        limit_bytes = self.settings.task_memory_bytes
+        return Child(process, connection, self._scratch_of(number), memory_limit_bytes=limit_bytes)
+
+    def _scratch_of(self, number: int) -> Path:
+        return self.scratch / f"child-{number}"
 
 
 def _run_child(*told: Any) -> None:
+    take_one_core()
     # What handlers work with, such as numpy, is large: only the children load it.
     from haste_workers.child import run_child
 
@@ -111,7 +137,7 @@ class Child:
 
     Parameters
     ----------
-    process : MeasuredProcess
+    process : AdoptedProcess or MeasuredProcess
         Started.
     connection : Connection
     scratch : Path
@@ -122,7 +148,7 @@ class Child:
 
     def __init__(
         self,
-        process: MeasuredProcess,
+        process: AdoptedProcess | MeasuredProcess,
         connection: Connection,
         scratch: Path,
         *,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import time
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 _MIB, _GIB = 2**20, 2**30
+_LOOK_S = 0.002
 
 
 def _in_bytes(maxrss: int) -> int:
@@ -34,6 +37,56 @@ if sys.platform != "win32":
                     self.returncode = os.waitstatus_to_exitcode(status)
                     self.peak_bytes = _in_bytes(usage.ru_maxrss)
             return self.returncode
+
+
+class AdoptedProcess:
+    """A process that was made by another and has become a child of this one; used as `MeasuredProcess` is.
+
+    Parameters
+    ----------
+    pid : int
+
+    Attributes
+    ----------
+    peak_bytes : int, optional
+        The most memory that it, or a program that it started, had at a time; None while it runs. At least
+        what the process had that it is a fork of.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.peak_bytes: int | None = None
+        self._exitcode: int | None = None
+
+    @property
+    def exitcode(self) -> int | None:
+        """How it ended, as `multiprocessing` says it; None while it runs."""
+        return self._wait(os.WNOHANG)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.exitcode is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end, at most so many seconds."""
+        if timeout is None:
+            self._wait(0)
+            return
+        give_up_at = time.monotonic() + timeout
+        while self.exitcode is None and time.monotonic() < give_up_at:
+            time.sleep(_LOOK_S)
+
+    def close(self) -> None:
+        """Hold nothing of it any more: there is only its number."""
+
+    def _wait(self, flag: int) -> int | None:
+        if self._exitcode is None:
+            pid, status, usage = os.wait4(self.pid, flag)
+            if pid == self.pid:
+                self._exitcode = os.waitstatus_to_exitcode(status)
+                self.peak_bytes = _in_bytes(usage.ru_maxrss)
+        return self._exitcode
 
 
 class MeasuredProcess(SpawnProcess):

@@ -8,7 +8,7 @@ import re
 import secrets
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -22,6 +22,7 @@ from haste_workers.runner import Runner
 from haste_workers.scratch import scratch_folder
 from haste_workers.settings import WorkerSettings
 from haste_workers.superseded import superseded_files_removed
+from haste_workers.template import Template, started_template
 from haste_workers.transports.pipe import PipeTransport
 
 _log = structlog.get_logger(__name__)
@@ -49,20 +50,39 @@ def run_worker(settings: WorkerSettings, *, pipe: bool) -> bool:
     """
     handlers = choose_handlers(settings)
     worker_id = f"{_host()}-{os.getpid()}-{secrets.token_hex(3)}"
+    if settings.handlers:
+        sys.path.append(str(Path.cwd()))  # where users keep them; last, so that nothing there hides a library
+    adopt_orphans()  # what a child leaves behind when it dies comes to this process, which ends it
+    # First of all: the template is a copy of this process, which may have no threads and pipes yet.
+    with started_template(settings, handlers, worker_id) as template:
+        return _work(settings, handlers, worker_id, template, pipe=pipe)
 
+
+def _work(
+    settings: WorkerSettings,
+    handlers: Mapping[str, str],
+    worker_id: str,
+    template: Template | None,
+    *,
+    pipe: bool,
+) -> bool:
     def server_gone() -> None:
         _log.error("the server is gone", action="server-gone")
         runner.abandon()
 
     transport = _pipe_transport(server_gone) if pipe else _amqp_transport(settings, worker_id)
-    if settings.handlers:
-        sys.path.append(str(Path.cwd()))  # where users keep them; last, so that nothing there hides a library
-    adopt_orphans()  # what a child leaves behind when it dies comes to this process, which ends it
     with (
         scratch_folder(settings.work_dir, worker_id) as scratch,
         superseded_files_removed(settings, aside=scratch),
     ):
-        runner = Runner(transport, settings=settings, handlers=handlers, worker_id=worker_id, scratch=scratch)
+        runner = Runner(
+            transport,
+            settings=settings,
+            handlers=handlers,
+            worker_id=worker_id,
+            scratch=scratch,
+            template=template,
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: runner.stop())
         return runner.run()

@@ -30,6 +30,7 @@ from haste_workers.children import ChildPlan
 from haste_workers.pace import Pace
 from haste_workers.pool import ChildPool
 from haste_workers.settings import WorkerSettings
+from haste_workers.template import Template
 from haste_workers.tiers.by_name import open_tier
 from haste_workers.tiers.trials import TierTrials
 
@@ -53,6 +54,8 @@ class Runner:
         Unique among all workers.
     scratch : Path
         For temporary files; this worker's alone.
+    template : Template, optional
+        What children are forked from; without it, each is a program of its own.
     """
 
     def __init__(
@@ -63,12 +66,13 @@ class Runner:
         handlers: Mapping[str, str],
         worker_id: str,
         scratch: Path,
+        template: Template | None = None,
     ) -> None:
         self._transport = transport
         self._settings = settings
         self._keys = tuple(sorted(handlers))
         self._worker_id = worker_id
-        plan = ChildPlan(settings, handlers, worker_id, scratch)
+        plan = ChildPlan(settings, handlers, worker_id, scratch, template)
         self._pool = ChildPool(plan, size=settings.concurrency, listener=self)
         self._book = AttemptBook()
         self._pace = Pace()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.e2e.server_process import PROC, start_program
+from tests.e2e.server_process import PROC, command_of, start_program
 
 RESTART_S = 0.5
 STOP_S = 60.0
@@ -89,7 +89,7 @@ class Program:
     def _left(self) -> dict[int, str]:
         deadline = time.monotonic() + FAREWELL_S
         while True:
-            left = {pid: _command(pid) for pid in _pids(self._mark())}
+            left = {pid: command_of(pid) for pid in _pids(self._mark())}
             if not left or time.monotonic() > deadline:
                 return left
             time.sleep(0.1)
@@ -118,16 +118,9 @@ def _pids(mark: bytes, *words: str) -> list[int]:
         except OSError:
             continue  # it has just ended, or is somebody else's
         pid = int(folder.name)
-        if ours and (command := _command(pid)) and all(word in command for word in words):
+        if ours and (command := command_of(pid)) and all(word in command for word in words):
             found.append(pid)
     return sorted(found)
-
-
-def _command(pid: int) -> str:
-    try:
-        return (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""  # it has just ended
 
 
 def kill(pid: int) -> None:

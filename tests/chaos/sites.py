@@ -150,7 +150,8 @@ class Embedded(Site):
         return {
             "server": lambda _: server.kill(),
             "worker": lambda rng: _kill_one(server.pids("haste_workers.cli"), rng),
-            "child": lambda rng: _kill_one(server.pids("spawn_main"), rng),
+            "child": lambda rng: _kill_one(server.pids("haste-child"), rng),
+            "template": lambda rng: _kill_one(server.pids("haste-template"), rng),
             "evaluator": lambda rng: _kill_evaluator(lambda: server.pids(EVALUATOR), rng),
         }
 
@@ -159,7 +160,8 @@ class Embedded(Site):
         yield "server", server.pid
         for role, words in (
             ("worker", "haste_workers.cli"),
-            ("child", "spawn_main"),
+            ("child", "haste-child"),
+            ("template", "haste-template"),
             ("evaluator", EVALUATOR),
         ):
             yield from ((role, pid) for pid in server.pids(words))
@@ -286,7 +288,7 @@ class Distributed(Site):
             "whole server": lambda rng: self._any("server", rng).kill(),
             "first process of the server": lambda rng: kill(self._any("server", rng).pid),
             "worker": lambda rng: kill(self._any("worker", rng).pid),
-            "worker's child": lambda rng: _kill_one(self._any("worker", rng).pids("spawn_main"), rng),
+            "worker's child": lambda rng: _kill_one(self._any("worker", rng).pids("haste-child"), rng),
             "RabbitMQ": lambda rng: self._restart(self.rabbitmq, rng),
             "RabbitMQ with its data": lambda rng: self._restart(self.rabbitmq, rng, self.rabbitmq.erase),
             "MariaDB": lambda rng: self._restart(self.mariadb, rng),
@@ -304,7 +306,7 @@ class Distributed(Site):
     def processes(self) -> Iterator[tuple[str, int]]:
         for name, program in self.programs.items():
             yield ("server" if name.startswith("server") else "worker"), program.pid
-            roles = (("engine", " engine --parent "), ("child", "spawn_main"), ("evaluator", EVALUATOR))
+            roles = (("engine", " engine --parent "), ("child", "haste-child"), ("evaluator", EVALUATOR))
             for role, words in roles:
                 yield from ((role, pid) for pid in program.pids(words))
             webs = program.pids(" web --parent ")

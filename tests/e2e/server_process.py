@@ -79,9 +79,9 @@ class ServerProcess:
         for folder in PROC.glob("[0-9]*"):
             try:
                 session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except (OSError, IndexError):
                 continue  # it has just ended
+            command = command_of(int(folder.name))
             if session == self.process.pid and command and all(word in command for word in words):
                 found.append(int(folder.name))
         return sorted(found)
@@ -173,6 +173,16 @@ def ended_pid() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
+
+
+def command_of(pid: int) -> str:
+    """Return a process's command line, or the name that it has given itself; empty if it has ended."""
+    try:
+        name = (PROC / str(pid) / "comm").read_text().strip()
+        command = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+    return name if name.startswith("haste-") and command else command
 
 
 def parent_of(pid: int) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.server_process import PROC, ServerProcess, parent_of, running_server
+from tests.e2e.server_process import PROC, ServerProcess, command_of, parent_of, running_server
 from tests.unit.imaging.bad_files import REFUSED, UNDEFINED, VALUE, write_bad_files
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc for the memory of processes")
@@ -65,7 +65,7 @@ def children(server: ServerProcess) -> list[int]:
     """List the processes in which tasks run; each is the first of a session of its own."""
     ours = set(server.pids())
     of_ours = [int(folder.name) for folder in PROC.glob("[0-9]*") if parent_of(int(folder.name)) in ours]
-    return [pid for pid in of_ours if b"spawn_main" in (PROC / str(pid) / "cmdline").read_bytes()]
+    return [pid for pid in of_ours if command_of(pid) == "haste-child"]
 
 
 def peak_bytes(pid: int) -> int:

@@ -91,6 +91,10 @@ def children_of(pid: int, *, zombies: bool = False) -> set[int]:
     return found
 
 
+def name_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -112,6 +116,11 @@ class PipedWorker:
             cast(BinaryIO, self.process.stdout), cast(BinaryIO, self.process.stdin), name="worker"
         )
         self.listener.wait_until(lambda: bool(self.listener.presences))
+
+    def run(self, task_key: str, *task_ids: int) -> list[TaskResult]:
+        self.broker.publish([task_message(task_id, task_key) for task_id in task_ids])
+        self.listener.wait_until(lambda: all(task_id in self.listener.results for task_id in task_ids))
+        return [self.listener.results[task_id] for task_id in task_ids]
 
     def stop(self) -> None:
         self.broker.stop()
@@ -174,6 +183,28 @@ class TestPipedWorker:
         assert children
         worker.process.kill()
         wait_for(lambda: not any(map(is_alive, children | {int(tell.read_text())})))
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no template")
+    def test_children_are_forked_and_without_their_template_made_afresh(
+        self, piped: Callable[..., PipedWorker]
+    ) -> None:
+        keys = "draw,segfault,focus-score"  # the last one brings numpy's generator into the template
+        worker = piped("--concurrency", "2", *sample("draw"), *sample("segfault"), "--keys", keys)
+        forked = {pid for pid in children_of(worker.process.pid) if name_of(pid) == "haste-child"}
+        (template,) = children_of(worker.process.pid) - forked
+        drawn = worker.run("draw", 1, 2)
+        assert {result.response["pid"] for result in drawn} == forked
+        assert len({result.response["number"] for result in drawn}) == 2, "each has its own random numbers"
+        assert all(result.response["threads"] == "1" for result in drawn)
+
+        os.kill(template, signal.SIGKILL)
+        for crashed in worker.run("segfault", 3, 4):
+            assert "SIGSEGV" in crashed.message
+            assert "its memory peaked at" in crashed.message
+        (after,) = worker.run("draw", 5)
+        assert after.response["pid"] not in forked
+        worker.process.terminate()
+        assert worker.process.wait(10) == 0
 
     @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
     def test_crashed_handler_leaves_no_program_and_spares_its_neighbours(

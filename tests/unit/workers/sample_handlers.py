@@ -30,6 +30,13 @@ def sleep(job, task, context):
     return {"slept": True}
 
 
+def draw(job, task, context):
+    """Draw from numpy's old generator, which is one for the whole process; be slow enough for a neighbour."""
+    time.sleep(0.2)
+    threads = os.environ["OPENBLAS_NUM_THREADS"]
+    return {"number": int(np.random.randint(2**31)), "pid": os.getpid(), "threads": threads}  # noqa: NPY002
+
+
 def segfault(job, task, context):
     ctypes.string_at(0)
 
