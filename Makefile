@@ -11,6 +11,8 @@ DEV := $(VENV)/dev.stamp
 INSTALLED_FROM := pyproject.toml setup.py constraints.txt tools/set_up.sh
 # Four test files at a time, on two cores too: half of the time of a test is waiting. Each has servers of its own.
 SHARED_OUT := --numprocesses 4 --dist loadfile --no-loadscope-reorder
+# Whoever starts many programs has our own code compiled once, and not by each of them.
+export PYTHONDONTWRITEBYTECODE :=
 # More options or test files for pytest, as in: make test ARGS='-k tier tests/unit'
 ARGS :=
 
