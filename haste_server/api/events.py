@@ -21,11 +21,12 @@ from haste_server.api.answers import AlertAnswer, StreamEvent
 from haste_server.api.credentials import ANYONE
 from haste_server.api.parameters import EventHeaders, EventsQuery
 from haste_server.api.problems import documented
+from haste_server.api.requests import hang_up_watcher
 from haste_server.api.services import present_caller, services
 from haste_server.api.watching import Follower, Following
 
 CONTENT_TYPE = "text/event-stream"
-SILENCE_S = 15.0  # so that proxies keep the connection, and a client that is gone is noticed
+SILENCE_S = 15.0  # so that proxies keep the connection, and a client whose computer is gone is noticed
 LONGEST_S = 900.0  # then the client comes again, and shows its token again
 RECONNECT_MS = 3000
 
@@ -86,7 +87,7 @@ def follow(header: EventHeaders, query: EventsQuery) -> Response:
             query.stream_id, alert_id=known, present=query.present, may_follow=may_follow
         )
         may_go_on = partial(services().credentials.is_good, present_caller() or ANYONE)
-        told = _tell(following, follower, may_go_on)
+        told = _tell(following, follower, may_go_on, hang_up_watcher())
         answer = Response(told, mimetype=CONTENT_TYPE, headers=headers)
     except BaseException:
         following.leave_place()
@@ -95,7 +96,9 @@ def follow(header: EventHeaders, query: EventsQuery) -> Response:
     return answer
 
 
-def _tell(following: Following, follower: Follower, may_go_on: Callable[[], bool]) -> Iterator[bytes]:
+def _tell(
+    following: Following, follower: Follower, may_go_on: Callable[[], bool], has_hung_up: Callable[[], bool]
+) -> Iterator[bytes]:
     began = spoken = time.monotonic()
     yield f"retry: {RECONNECT_MS}\nid: {follower.alert_id}\n\n".encode()
     while time.monotonic() - began < LONGEST_S:
@@ -108,7 +111,7 @@ def _tell(following: Following, follower: Follower, may_go_on: Callable[[], bool
         if text or time.monotonic() - spoken >= SILENCE_S:
             spoken = time.monotonic()
             yield text or b":\n\n"
-        if following.pause():
+        if following.pause() or has_hung_up():  # who goes from page to page must not hold a place for each
             return
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import select
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -90,6 +91,24 @@ def body_ender() -> Callable[[], None]:
                 connection.shutdown(socket.SHUT_RD)
 
     return end
+
+
+def hang_up_watcher() -> Callable[[], bool]:
+    """Return what tells, from any thread, whether the present request's client has closed its connection."""
+    connection = request.environ.get("gunicorn.socket")
+
+    def has_hung_up() -> bool:
+        if connection is None:
+            return False
+        try:
+            ready = select.poll()
+            ready.register(connection, select.POLLIN)
+            # A client that waits for an answer says nothing: what can be read is its end, or a next request.
+            return bool(ready.poll(0)) and not connection.recv(1, socket.MSG_PEEK)
+        except (OSError, ValueError):  # it broke, or is closed here, too
+            return True
+
+    return has_hung_up
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Events as they happen, from what is in the database."""
 
 import json
+import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -206,6 +208,26 @@ def test_a_follower_who_never_read_gives_the_place_back(api: Api) -> None:
     for _ in range(LIMITS.event_streams + 2):
         answer = api.client.get("/HASTE/events", buffered=False)
         assert answer.status_code == 200
+        answer.close()
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="the server of Windows shows no connections")
+def test_a_follower_who_hangs_up_gives_the_place_back_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LONGEST_S", 1.0)
+    here, there = socket.socketpair()
+    with here, there:
+        there.send(b"GET / HTTP/1.1")  # who sends more is still there
+        answer = api.client.get("/HASTE/events", buffered=False, environ_overrides={"gunicorn.socket": here})
+        chunks = answer.iter_encoded()
+        next(chunks)
+        api.submit(source_id="A01")
+        assert b"event: stream" in next(chunks)
+        assert here.recv(100)
+        there.close()
+
+        assert list(chunks) == []
         answer.close()
 
 
