@@ -77,6 +77,7 @@ def jobs() -> Response:
     """Show the jobs that are looked for, and what failed of them."""
     search = _search_in(request.args)
     page = pages().figures.find_jobs(search.wanted, cursor=search.cursor, limit=JOBS_SHOWN)
+    failures = _failures(search.wanted)
     return show(
         "jobs.html",
         search=search,
@@ -84,7 +85,8 @@ def jobs() -> Response:
         is_first=search.cursor is None,
         states=_states_with(search),
         keys=_known_keys(),
-        failures=_failures(search.wanted)[:GROUPS_SHOWN],
+        failures=failures[:GROUPS_SHOWN],
+        causes=len(failures),
         failures_read=FAILURES_READ,
         most=MAX_ASKED,
         did=_told(),

@@ -12,6 +12,7 @@ from haste_core.stores import StreamProgress, StreamRecord
 from haste_server.api.services import services
 from haste_server.api.waiting import no_worker
 from haste_server.web.pages import blueprint, pages, show
+from haste_server.web.texts import count
 from haste_server.web.tiers import TierLine, share_bar, shares_text, tier_lines
 
 STREAMS_SHOWN = 20
@@ -92,7 +93,7 @@ def unattended() -> list[str]:
     queues = pages().kept.get("queues", services().workers.queues)
     waiting = [queue for queue in queues if queue.ready and queue.route not in live]
     return [
-        f"{no_worker(queue.route)}: tasks that wait: {queue.ready}{' or more' if queue.more else ''}"
+        f"{no_worker(queue.route)}: tasks that wait: {count(queue.ready)}{' or more' if queue.more else ''}"
         for queue in waiting
     ]
 

@@ -8,6 +8,10 @@ from datetime import UTC, datetime
 from haste_core.states import TaskState
 from haste_runtime.quantities import size_text
 
+LONGEST_MESSAGE = 300
+LONGEST_NAME = 80
+"""In tables, in characters; what is cut off stands on the page of the image."""
+
 _STATES: Mapping[TaskState, str] = {
     TaskState.RUNNING: "running",
     TaskState.DONE: "done",
@@ -85,6 +89,24 @@ def state(code: TaskState) -> str:
     return f"{_STATES[code]} ({int(code.shown)})"
 
 
+def sentence(text: str) -> str:
+    """Begin a text as a sentence begins."""
+    return text[:1].upper() + text[1:]
+
+
+def short(text: str) -> str:
+    """Cut a message that would fill a page by itself."""
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def short_name(name: str) -> str:
+    """Cut a long name in its middle: its end tells it from its neighbours."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    half = LONGEST_NAME // 2
+    return f"{name[: half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
+
+
 FILTERS: Mapping[str, Callable[..., str]] = {
     "size": size,
     "number": number,
@@ -96,4 +118,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "rate": rate,
     "task_rate": task_rate,
     "state_text": state,
+    "sentence": sentence,
+    "short": short,
+    "short_name": short_name,
 }

@@ -1,15 +1,15 @@
-"""The page of workers and queues: who works on what, and what waits for whom."""
+"""The page of workers: who works on what, what waits for whom, and which tiers can be written to."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from werkzeug.wrappers import Response
 
 from haste_core.job_lists import JobLine
-from haste_core.messages import HeldAttempt
+from haste_core.messages import HeldAttempt, Presence
 from haste_core.ports import QueueView
 from haste_core.routing import Route
 from haste_core.stores import WorkerView
@@ -18,6 +18,8 @@ from haste_server.api.waiting import no_worker, routes_of
 from haste_server.web.pages import blueprint, pages, show
 
 TASKS_SHOWN = 8  # of one worker
+WORKERS_SHOWN = 8  # of those that cannot write to a tier for one reason
+TIER_KEY = "tier"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,29 @@ class QueueLine:
         return "" if self.workers else no_worker(self.route)
 
 
+@dataclass(frozen=True)
+class TriedTier:
+    """A tier, and what the live workers that put objects to tiers found when they tried it.
+
+    Attributes
+    ----------
+    able : int
+        How many of them can write to it.
+    troubles : mapping of str to list of Presence
+        Who cannot, by what is in the way.
+    """
+
+    tier: str
+    is_trash: bool
+    able: int
+    troubles: Mapping[str, list[Presence]]
+
+    @property
+    def unable(self) -> int:
+        """How many cannot."""
+        return sum(map(len, self.troubles.values()))
+
+
 @blueprint.get("/workers")
 def workers() -> Response:
     """Show workers and queues."""
@@ -78,9 +103,24 @@ def workers() -> Response:
         "workers.html",
         workers=_worker_lines(views, now),
         queues=_queue_lines(views, now),
+        tiers=list(_tried_tiers(views)),
+        takes_tiers=any(TIER_KEY in view.presence.keys for view in views),
+        tier_key=TIER_KEY,
+        workers_shown=WORKERS_SHOWN,
         dead_letters=services().dead_letters(),
         tasks_shown=TASKS_SHOWN,
     )
+
+
+def _tried_tiers(views: Sequence[WorkerView]) -> Iterator[TriedTier]:
+    for tier in sorted(services().tiers):
+        able, troubles = 0, defaultdict(list)
+        for presence in (view.presence for view in views if tier in view.presence.tiers):
+            if trouble := presence.tiers[tier]:
+                troubles[trouble].append(presence)
+            else:
+                able += 1
+        yield TriedTier(tier, tier in services().trashes, able, dict(troubles))
 
 
 def _worker_lines(views: Sequence[WorkerView], now: float) -> list[WorkerLine]:

@@ -89,7 +89,7 @@ def test_workers_and_queues(page: Page, server: ServerProcess, look: Callable[..
     submit(server, "A01.tif", stream_id="unattended")
     page.goto("/workers")
 
-    expect(page.locator("#live-queues")).to_contain_text(f"no worker for key '{NOBODYS}' at site 'default'")
+    expect(page.locator("#live-queues")).to_contain_text(f"No worker for key '{NOBODYS}' at site 'default'")
     expect(page.locator("#live-workers tbody tr")).to_have_count(1)
     look("workers")
 

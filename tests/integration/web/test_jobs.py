@@ -4,10 +4,12 @@ import re
 
 import pytest
 
+from haste_core.routing import Route
+from haste_core.states import TaskState
 from haste_server.api.sessions import FORM_FIELD
-from haste_server.web.jobs import JOBS_SHOWN
-from tests.integration.api.conftest import Api
-from tests.integration.web.conftest import form_token, look, seen
+from haste_server.web.jobs import GROUPS_SHOWN, JOBS_SHOWN
+from tests.integration.api.conftest import Api, result_of
+from tests.integration.web.conftest import elements, form_token, look, seen
 from tests.integration.web.test_large_streams import counting_rows, large
 from tests.integration.web.test_streams import fail
 
@@ -65,7 +67,10 @@ def test_jobs_are_found_by_state_key_stream_and_text(
 
 
 def test_an_empty_list_says_whether_there_is_any_job(api: Api) -> None:
-    assert "There is no job yet" in seen(look(api, "/jobs"))
+    page = look(api, "/jobs")
+    assert "There is no job yet" in seen(page)
+    assert "Retry" not in page  # nothing to do anything to
+    assert len(elements(page, lambda one: one.attributes.get("href") == "/jobs/new")) == 2
     assert "No such job was found." in seen(look(api, "/jobs?state=failed"))
 
 
@@ -86,6 +91,22 @@ def test_failures_with_one_cause_are_retried_by_one_button(api: Api, plate: list
     assert states(api, 1, 2, 3) == [201, 201, 502]
     assert "2 jobs run again." in seen(look(api, address))
     assert "is broken" not in seen(look(api, address))
+
+
+def test_long_names_and_messages_leave_room_for_others(api: Api) -> None:
+    for number in range(GROUPS_SHOWN + 2):
+        api.submit(source_id=f"{'n' * 240}-{number:02}.tif")
+        (message,) = api.store.claim(Route("focus-score", "default"), 1, now=api.now, lease_s=30)
+        told = {"message": f"{number:02} {'m' * 1500}"}
+        api.store.record([result_of(message, TaskState.ERROR).model_copy(update=told)], now=api.now)
+
+    page = look(api, "/jobs")
+
+    assert "m" * 290 in page
+    assert "m" * 300 not in page
+    assert f"n{'n' * 30}\N{HORIZONTAL ELLIPSIS}n" in page
+    assert "2 more causes are not shown" in seen(page)
+    assert "m" * 1500 in look(api, "/job/1")
 
 
 def test_chosen_jobs_are_retried_reset_and_cancelled(api: Api, plate: list[int]) -> None:

@@ -38,7 +38,7 @@ def test_streams_are_listed_with_their_progress_and_tiers(api: Api) -> None:
     assert "tierA 2, tierB 1, tierD 2" in text
     assert "observes" in text
     assert text.index("other") < text.index("plate7")
-    assert "no worker for key 'focus-score' at site 'default': tasks that wait: 2" in text
+    assert "No worker for key 'focus-score' at site 'default': tasks that wait: 2" in text
 
 
 def test_what_workers_take_is_not_said_to_wait_in_vain(api: Api) -> None:

@@ -1,9 +1,12 @@
 """The page of workers and queues, and the banner of alerts."""
 
+import re
+
 from haste_core.dead_letters import DeadLetter, DeadLetters
 from haste_core.messages import HeldAttempt, Presence
 from haste_core.routing import Route
 from haste_server.api.sessions import FORM_FIELD
+from haste_server.web.workers import WORKERS_SHOWN
 from tests.integration.api.conftest import NOW, Api
 from tests.integration.api.test_alerts import raise_alerts
 from tests.integration.web.conftest import form_token, look, seen
@@ -43,9 +46,51 @@ def test_workers_show_what_they_run_and_queues_what_waits(api: Api) -> None:
     assert "A01 for 1 min 34 s, 25.0% reading 0 s ago" in text
     assert "focus-score default 1 2 1 min 30 s 1 0 2.5/s" in text
     assert "count-cells default none 1 1 min 30 s 0 0 -" in text
-    assert "no worker for key 'count-cells' at site 'default': 1 waiting tasks." in text
+    assert "No worker for key 'count-cells' at site 'default': 1 waiting task." in text
     assert "tier default 1 0 - 0 0 -" in text
     assert api.client.get("/HASTE/workers/").json["workers"][0]["tasks_per_s"] == {"focus-score": 2.5}
+
+
+def taking_tiers(worker_id: str, **tiers: str) -> Presence:
+    return Presence(
+        worker_id=worker_id,
+        host="nas-1",
+        pid=7,
+        keys=("tier",),
+        site="lab1",
+        slots=1,
+        tiers=tiers,
+        sent_at=NOW,
+    )
+
+
+def test_tiers_show_who_cannot_write_to_them_and_what_to_do(api: Api) -> None:
+    away = "the folder /mnt/<b>A</b> is not there"
+    crowd = [taking_tiers(f"c{number}", tierA="", tierB="disk full") for number in range(WORKERS_SHOWN + 2)]
+    api.store.save_presence(
+        [taking_tiers("w1", tierA=away, tierC=""), taking_tiers("w2", tierA="", tierC=""), *crowd], now=NOW
+    )
+
+    page = look(api, "/workers")
+
+    text = seen(page)
+    assert f"tierA cannot be written to by w1 (nas-1, at lab1): {away}. Put that right there" in text
+    assert "c7 (nas-1, at lab1) and 2 more: disk full" in text
+    assert "tierA 11 1" in text
+    assert "tierB 0 10" in text
+    assert "tierC 2 0" in text
+    assert re.search(r"No live worker knows [^.]*\btierD\b[^.]*, or has tried it yet", text)
+    assert not re.search(r"No live worker knows [^.]*tier[ABC]", text)
+    assert "/jobs?key=tier&amp;state=failed" in page
+
+
+def test_without_workers_that_put_images_to_tiers_it_is_said_that_nothing_is_known(api: Api) -> None:
+    api.attend("focus-score")
+
+    text = seen(look(api, "/workers"))
+
+    assert "No live worker puts images to tiers" in text
+    assert "tierA" not in text
 
 
 def test_messages_that_nobody_could_read_are_told(api: Api) -> None:
@@ -65,7 +110,9 @@ def test_open_alerts_stand_above_every_page_until_they_are_acknowledged(api: Api
     assert api.client.post(address).status_code == 403
     assert api.client.post(address, data={FORM_FIELD: token}).status_code == 303
 
-    assert "No alert is open." in seen(look(api, "/alerts"))
+    assert "No alert is open. A stream raises them by the rules under alerts: in its pipeline" in seen(
+        look(api, "/alerts")
+    )
     assert "All 1 image" not in look(api, "/jobs")
 
 
