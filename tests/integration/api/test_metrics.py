@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,7 @@ from haste_server.store.sql import SqlStore
 from tests.integration.api.conftest import Api
 
 TOKEN = "a token of some length"
+PROMTOOL = shutil.which("promtool")
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 AWAY = TransientError("the database is away")
 DEFAULT = {"key": "focus-score", "site": "default"}
@@ -281,6 +284,35 @@ def test_every_figure_is_on_the_dashboard_or_in_a_rule(api: Api) -> None:
     # Of a histogram, its buckets are drawn; the version is for who compares servers.
     not_drawn = {"haste_task_seconds_sum", "haste_task_seconds_count", "haste_build_info"}
     assert {name for name, _ in scraped(api)} - not_drawn - set(re.findall(r"haste_\w+", asked)) == set()
+
+
+def test_no_rule_waits_for_a_rate_of_nothing() -> None:
+    # What was never counted has no series, and what has none is not 0.
+    assert [query for query in queries("rules") if re.search(r"rate\(.*\)\s*==\s*0", query)] == []
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: Debian's package prometheus has it")
+def test_prometheus_understands_all_and_rules_fire_when_they_should(api: Api, tmp_path: Path) -> None:
+    assert PROMTOOL is not None
+    rules, drawn = DEPLOY / "prometheus", tmp_path / "dashboard.yml"
+    recorded = [
+        {"record": f"q{number}", "expr": query.replace("$__rate_interval", "5m")}
+        for number, query in enumerate(queries("dashboard"))
+        if not query.startswith("label_values(")  # that is Grafana's own
+    ]
+    drawn.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": recorded}]}))
+    do_some_work(api)
+    figures = api.client.get("/metrics").text
+    for arguments, given in (
+        (["check", "rules", drawn], ""),
+        (["check", "rules", rules / "haste.rules.yml"], ""),
+        (["test", "rules", rules / "haste.rules.test.yml"], ""),
+        (["check", "metrics"], figures),
+    ):
+        done = subprocess.run(
+            [PROMTOOL, *arguments], input=given, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_rules_say_what_to_do() -> None:
