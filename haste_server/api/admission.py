@@ -54,17 +54,21 @@ def admit_caller(caller: Caller, wanted: Wanted) -> None:
         scopes, has = " or ".join(sorted(wanted)), " and ".join(sorted(caller.scopes))
         raise RefusedError(
             ProblemCode.SCOPE_MISSING,
-            f"the token {caller.name!r} may not do this: it needs the scope {scopes}, and has {has}",
+            f"{_named(caller)} may not do this: it needs the scope {scopes}, and has {has}",
         )
     if caller.projects is not None and request.endpoint in OF_ALL_PROJECTS:
         raise RefusedError(
             ProblemCode.PROJECT_LIMITED,
-            f"the token {caller.name!r} may not do this: it needs to be one of all projects",
+            f"{_named(caller)} may not do this: it needs to be one of all projects",
         )
     remember_caller(caller)
     narrow_services(caller)
     if request.method not in READING and is_logged(request.endpoint):
         begin_change(_change_by(caller))
+
+
+def _named(caller: Caller) -> str:
+    return f"the {'user' if caller.by_proxy else 'token'} {caller.name!r}"
 
 
 def caller_in_session() -> Caller | None:

@@ -43,7 +43,7 @@ def admit() -> Response | None:
 def login() -> Response:
     """Show the form that asks for the token."""
     then = _own_address(request.args.get("next", ""))
-    if services().token is None or caller_in_session() is not None:
+    if services().token is None or (caller_by_proxy() or caller_in_session()) is not None:
         return redirect(then, HTTPStatus.SEE_OTHER)
     return show("login.html", then=then, problem="")
 

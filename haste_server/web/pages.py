@@ -142,9 +142,14 @@ def _may(endpoint: str) -> bool:
     return caller is not None and caller.may(wanted_by(endpoint))
 
 
+def is_secure() -> bool:
+    """Tell whether the browser asks by HTTPS, as a proxy in front of the server may say."""
+    return request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
+
+
 def keep(answer: AnyResponse, session: str) -> None:
     """Have the browser keep a session, or forget the one that it has."""
-    secure = request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
+    secure = is_secure()
     name = cookie_name(request)
     if session:
         answer.set_cookie(name, session, httponly=True, samesite="Strict", secure=secure, path="/")
@@ -164,9 +169,10 @@ def _explain(error: HasteError) -> tuple[Response, int] | Response:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
     if status is None:
         raise error
-    answer = show("problem.html", title=status.phrase, problem=str(error))
+    is_outage = status is HTTPStatus.SERVICE_UNAVAILABLE
+    answer = show("problem.html", title=status.phrase, problem=str(error), is_outage=is_outage)
     answer.status_code = status
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if is_outage:
         answer.headers["Retry-After"] = str(RETRY_AFTER_S)
     return answer
 
@@ -175,6 +181,6 @@ def _explain(error: HasteError) -> tuple[Response, int] | Response:
 def _refuse(error: HTTPException) -> Response | HTTPException:
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error
-    answer = show("problem.html", title=error.name, problem=error.description or "")
+    answer = show("problem.html", title=error.name, problem=error.description or "", is_outage=False)
     answer.status_code = error.code
     return answer

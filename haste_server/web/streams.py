@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from haste_core.stores import StreamProgress, StreamRecord
 from haste_server.api.services import services
 from haste_server.api.waiting import no_worker
-from haste_server.web.pages import blueprint, pages, show
+from haste_server.web.pages import blueprint, is_secure, pages, show
 from haste_server.web.texts import count
 from haste_server.web.tiers import TierLine, share_bar, shares_text, tier_lines
 
@@ -108,5 +108,5 @@ def streams() -> Response:
         following=page.next,
         is_first="cursor" not in request.args,
         unattended=unattended(),
-        server_url=request.host_url.rstrip("/"),
+        server_url=f"{'https' if is_secure() else 'http'}://{request.host}",
     )

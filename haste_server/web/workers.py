@@ -103,6 +103,7 @@ def workers() -> Response:
         "workers.html",
         workers=_worker_lines(views, now),
         queues=_queue_lines(views, now),
+        troubles=_troubles_of_parts(),
         tiers=list(_tried_tiers(views)),
         takes_tiers=any(TIER_KEY in view.presence.keys for view in views),
         tier_key=TIER_KEY,
@@ -110,6 +111,10 @@ def workers() -> Response:
         dead_letters=services().dead_letters(),
         tasks_shown=TASKS_SHOWN,
     )
+
+
+def _troubles_of_parts() -> dict[str, str]:
+    return {part: said for part, said in services().readiness().items() if said != "ok"}
 
 
 def _tried_tiers(views: Sequence[WorkerView]) -> Iterator[TriedTier]:

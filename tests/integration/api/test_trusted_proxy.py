@@ -52,7 +52,7 @@ def test_a_user_has_the_rights_of_the_settings(api: Api) -> None:
     assert ask(api, "/HASTE/stream/plate7", "somebody").status_code == 404
     refused = ask(api, "/HASTE/stream/", "somebody", method="POST", json=NEW)
     assert refused.status_code == 403
-    assert "'proxy:somebody' may not do this: it needs the scope submit" in refused.json["detail"]
+    assert "the user 'proxy:somebody' may not do this: it needs the scope submit" in refused.json["detail"]
 
 
 def test_the_log_of_changes_names_the_user(api: Api) -> None:
@@ -130,6 +130,13 @@ def test_pages_are_used_without_logging_in(api: Api) -> None:
     cancelled = api.client.post(f"/job/{job['job_id']}/cancel", data={FORM_FIELD: form_token(page)})
     assert (without.status_code, cancelled.status_code) == (403, 303)
     assert api.store.job(job["job_id"]).state == 410
+
+
+def test_whom_the_proxy_knows_is_asked_for_no_token(api: Api) -> None:
+    answer = ask(api, "/login?next=/jobs", "root")
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/jobs")
+    assert ask(api, "/login?next=/jobs", None).status_code == 200
 
 
 def test_what_the_proxys_users_keep_opens_nothing_without_it(api: Api) -> None:

@@ -93,6 +93,15 @@ def test_failures_with_one_cause_are_retried_by_one_button(api: Api, plate: list
     assert "is broken" not in seen(look(api, address))
 
 
+def test_the_jobs_of_an_unknown_stream_wait_for_any_event(api: Api) -> None:
+    api.submit(stream_id="plate7")
+
+    assert 'data-events="/HASTE/events?present=false&amp;stream_id=plate7"' in look(
+        api, "/jobs?stream=plate7"
+    )
+    assert 'data-events="/HASTE/events?present=false"' in look(api, "/jobs?stream=unknown")
+
+
 def test_long_names_and_messages_leave_room_for_others(api: Api) -> None:
     for number in range(GROUPS_SHOWN + 2):
         api.submit(source_id=f"{'n' * 240}-{number:02}.tif")
@@ -129,7 +138,7 @@ def test_chosen_jobs_are_retried_reset_and_cancelled(api: Api, plate: list[int])
 def test_what_is_refused_is_told_with_the_reason(api: Api, plate: list[int]) -> None:
     text = seen(act(api, status=200, action="retry", job=["1", "4", "99"], stream="plate7"))
 
-    assert "1 jobs run again, 2 not" in text
+    assert "1 job run again, 2 not" in text
     assert "job 4: " in text
     assert "job 99: there is no job 99" in text
     reset = seen(act(api, status=200, action="reset", job=["4"]))

@@ -25,6 +25,15 @@ def test_an_empty_server_says_how_to_begin(api: Api) -> None:
     assert "haste submit FOLDER --stream my-plate --server http://localhost" in page
 
 
+def test_the_first_command_names_the_address_that_the_browser_asks(api: Api) -> None:
+    behind = {"X-Forwarded-Proto": "https", "Host": "localhost:8443"}
+
+    page = api.client.get("/", headers=behind).text
+
+    assert "--server https://localhost:8443<" in page
+    assert "--server http://localhost<" in look(api, "/")
+
+
 def test_streams_are_listed_with_their_progress_and_tiers(api: Api) -> None:
     measure(api, PLLS)
     api.submit(source_id="B01", stream_id="plate7", tasks="focus-score")

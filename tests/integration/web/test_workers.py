@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
+
 from haste_core.dead_letters import DeadLetter, DeadLetters
+from haste_core.errors import TransientError
 from haste_core.messages import HeldAttempt, Presence
 from haste_core.routing import Route
 from haste_server.api.sessions import FORM_FIELD
@@ -49,6 +52,27 @@ def test_workers_show_what_they_run_and_queues_what_waits(api: Api) -> None:
     assert "No worker for key 'count-cells' at site 'default': 1 waiting task." in text
     assert "tier default 1 0 - 0 0 -" in text
     assert api.client.get("/HASTE/workers/").json["workers"][0]["tasks_per_s"] == {"focus-score": 2.5}
+
+
+def test_a_part_that_is_away_is_told_before_workers_are_missed(api: Api) -> None:
+    assert "is in trouble" not in look(api, "/workers")
+    api.readiness["broker"] = "not connected: no RabbitMQ answers"
+
+    text = seen(look(api, "/workers"))
+
+    assert "The broker of the server is in trouble: not connected: no RabbitMQ answers." in text
+
+
+def test_an_outage_says_what_becomes_of_what_was_accepted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise TransientError("the database is away")
+
+    monkeypatch.setattr(api.store.database, "read", fail)
+
+    page = look(api, "/workers", status=503)
+
+    assert "the database is away What was accepted is stored" in seen(page)
+    assert 'href="/readyz"' in page
 
 
 def taking_tiers(worker_id: str, **tiers: str) -> Presence:
