@@ -1,5 +1,6 @@
 """Users whom a trusted proxy names, and those who only say that they came by it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.integration.web.conftest import form_token, look
 TOKEN = "a token of some length"
 HEADER = "X-Remote-User"
 PROXY = "10.0.0.7"
+NGINX = Path(__file__).resolve().parents[3] / "deploy" / "nginx" / "haste.conf"
 USERS = {
     "ana@lab": {"scopes": ["submit"], "projects": ["lab1"]},
     "root": {"scopes": ["admin"]},
@@ -156,6 +158,25 @@ def test_a_foreign_page_changes_nothing(api: Api) -> None:
     for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         answer = ask(api, "/HASTE/stream/", "ana@lab", method="POST", json=NEW, headers=headers)
         assert answer.status_code == 403
+
+
+def test_the_shipped_proxy_names_only_whom_it_has_asked_for_a_password() -> None:
+    text = re.sub(r"#.*", "", NGINX.read_text(encoding="utf-8"))
+    handing_on = [block for block in re.findall(r"location [^{]*\{([^}]*)\}", text) if "proxy_pass" in block]
+
+    assert handing_on
+    for block in handing_on:
+        assert re.search(r"auth_basic\s+\$haste_login;", block)
+        assert "auth_basic_user_file" in block
+        assert "satisfy" not in block
+        sent = dict(re.findall(r"proxy_set_header\s+(\S+)\s+(\S+);", block))
+        assert sent == {HEADER: "$remote_user", "Host": "$http_host", "X-Forwarded-Proto": "$scheme"}
+    (asked,) = re.findall(r"map \$http_authorization \$haste_login \{([^}]*)\}", text)
+    # A name is in a header that begins with "Basic": those that need no login can have none.
+    assert [line.split() for line in asked.split(";")[:-1]] == [
+        ['"~*^Bearer', '"', "off"],
+        ["default", '"HASTE"'],
+    ]
 
 
 def test_it_needs_a_token_for_all_others(store: SqlStore, tmp_path: Path) -> None:
