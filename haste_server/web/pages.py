@@ -44,6 +44,7 @@ _STATUS = {
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _EXTENSION = "haste_pages"
+NOTICES_SHOWN = 5  # of one kind: more would hide the page
 
 FIGURES: Mapping[str, Rule] = {
     "thumbnail": of_job,
@@ -118,6 +119,7 @@ def show(template: str, **values: Any) -> Response:
             version=version("haste-server"),
             here=request.endpoint,
             banner=Banner([], more=False) if present_caller() is None else banner(),
+            notices_shown=NOTICES_SHOWN,
             form_field=FORM_FIELD,
             form_token=sessions().form_token(session) if session else "",
             may=_may,

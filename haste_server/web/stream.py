@@ -43,15 +43,17 @@ def stream(stream_id: str) -> Response:
     pipeline = now.stream.pipeline
     alerts = services().alerts.alerts(stream_id, only_open=True, cursor=None, limit=ALERTS_SHOWN)
     failures = pages().figures.failures(stream_id, limit=FAILURES_READ) if now.progress.failed else []
+    causes = grouped(failures)
     listed, page = _images(stream_id)
     return show(
         "stream.html",
         standing=now,
         alerts=alerts.items,
-        unattended=unattended(),
+        unattended=unattended() if now.progress.open else [],  # nothing of it waits
         figure=score_figure(stream_id, now.tiers, pipeline),
         form=policy_form(pipeline) if now.tiers else None,
-        failures=grouped(failures)[:GROUPS_SHOWN],
+        failures=causes[:GROUPS_SHOWN],
+        causes=len(causes),
         failures_read=FAILURES_READ,
         keys=[task.task_key for task in leaves(pipeline.tasks)],
         lists={name: title for name, (title, _, _) in _LISTS.items()},

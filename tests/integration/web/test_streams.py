@@ -9,6 +9,7 @@ from haste_core.messages import Outcome, TaskResult
 from haste_core.routing import Route
 from haste_core.states import TaskState
 from haste_server.api.sessions import FORM_FIELD
+from haste_server.web.pages import NOTICES_SHOWN
 from haste_server.web.stream import IMAGES_SHOWN
 from haste_server.web.streams import STREAMS_SHOWN
 from tests.integration.api.conftest import NOW, Api
@@ -48,6 +49,24 @@ def test_streams_are_listed_with_their_progress_and_tiers(api: Api) -> None:
     assert "observes" in text
     assert text.index("other") < text.index("plate7")
     assert "No worker for key 'focus-score' at site 'default': tasks that wait: 2" in text
+
+
+def test_a_stream_without_open_jobs_misses_no_worker(api: Api) -> None:
+    api.submit(stream_id="other", tasks="count-cells")
+    api.client.post("/HASTE/stream/", json={"stream_id": "fresh", "pipeline": "focus-tier"})
+
+    assert "No worker for key 'count-cells'" in seen(look(api, "/stream/other"))
+    assert "No worker" not in look(api, "/stream/fresh")
+
+
+def test_many_queues_without_workers_leave_room_for_streams(api: Api) -> None:
+    for number in range(NOTICES_SHOWN + 2):
+        api.submit(source_id=f"A{number}", tasks=f"key-{number}")
+
+    for path in ("/", "/workers"):
+        page = look(api, path)
+        assert page.count("No worker for key") == NOTICES_SHOWN
+        assert "2 more queues have no worker" in seen(page)
 
 
 def test_what_workers_take_is_not_said_to_wait_in_vain(api: Api) -> None:
