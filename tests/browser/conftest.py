@@ -145,6 +145,12 @@ def look(page: Page, request: pytest.FixtureRequest) -> Callable[..., None]:
         page.screenshot(path=PICTURES / f"{name}-narrow.png", full_page=True)
         overhang = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert overhang <= 0, f"{name} is {overhang} px too wide for a telephone"
+        tall = page.evaluate(
+            "(foreign) => [...document.querySelectorAll('button')].filter((one) => one.offsetHeight > 50"
+            " && !(foreign && one.closest(foreign))).length",
+            leaving_out,
+        )
+        assert tall == 0, f"{tall} buttons of {name} are written in several lines"
         page.set_viewport_size(WIDE)
 
     return check

@@ -38,6 +38,13 @@ def test_colours_can_be_told_apart(scheme: str) -> None:
     assert _contrast(colours["line"], colours["ground"]) >= _DISCERNIBLE
 
 
+def test_what_a_button_says_is_not_broken_into_letters() -> None:
+    """As a notice, in which buttons stand, breaks what has no blanks."""
+    (rule,) = re.findall(r"^button \{([^}]*)\}", _CSS, re.MULTILINE)
+    assert "white-space: nowrap" in rule
+    assert ".alert form { flex: none; }" in _CSS
+
+
 def test_motion_can_be_reduced_and_both_schemes_are_there() -> None:
     assert "prefers-reduced-motion: reduce" in _CSS
     assert "prefers-color-scheme: dark" in _CSS
