@@ -6,9 +6,11 @@ What a server needs is imported when it is built, so that ``--help`` answers at 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from haste_server.processes.claims import UrlFile
     from haste_server.settings import ServerSettings
 
+logger = logging.getLogger(__name__)
+
+LOOK_AT_FOLDERS_S = (
+    2.0  # a share that does not answer holds up who looks at it; the server starts all the same
+)
 STOP_MARGIN_S = 60.0  # beyond shutdown_s: web and engine end by themselves long before
 
 app = typer.Typer(pretty_exceptions_enable=False, invoke_without_command=True)
@@ -137,6 +144,8 @@ def check_config(
         typer.echo(json.dumps({"settings": explained(loaded), "shape": shape, "pipelines": pipelines}))
     else:
         typer.echo(f"\nRuns as: {shape}. Pipelines: {', '.join(pipelines)}.")
+        for missing in loaded.settings.missing_folders():
+            typer.echo(f"Warning: {missing}")
 
 
 @database_app.command(epilog=as_epilog("haste-server --config server.yaml db upgrade"))
@@ -150,6 +159,7 @@ def upgrade(context: typer.Context) -> None:
         server.upgrade_database()
         if claim is not None:
             claim.release()
+    typer.echo("The database has the schema of this version.")
 
 
 @app.command(hidden=True)
@@ -191,6 +201,7 @@ def _serve(server: Server, *, parent_pid: int | None) -> None:
     claim = DataFolderClaim(settings.data_dir)
     server.prepare_database()
     server.prepare_folders()
+    _warn_of_missing_folders(settings)
     if settings.distributed:
         supervise(_own_parts(), timeout_s=settings.shutdown_s + STOP_MARGIN_S, parent_pid=parent_pid)
     elif os.name == "nt":
@@ -198,6 +209,15 @@ def _serve(server: Server, *, parent_pid: int | None) -> None:
     else:
         _serve_with_gunicorn(server, processes=1, parent_pid=parent_pid)
     claim.release()
+
+
+def _warn_of_missing_folders(settings: ServerSettings) -> None:
+    found: list[str] = []
+    looking = threading.Thread(target=lambda: found.extend(settings.missing_folders()), daemon=True)
+    looking.start()
+    looking.join(LOOK_AT_FOLDERS_S)
+    for missing in found:
+        logger.warning(missing, extra={"action": "folder_missing"})
 
 
 def _own_parts() -> list[ChildProcess]:

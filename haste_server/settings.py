@@ -352,6 +352,20 @@ class ServerSettings(BaseModel):
         folders = {name: tier.root for name, tier in tiers.items() if isinstance(tier, PosixTier | TrashTier)}
         return {name: root for name, root in folders.items() if root is not None}
 
+    def missing_folders(self) -> list[str]:
+        """Say which folders of roots and tiers its own workers would not find now."""
+        if self.broker_url is not None:
+            return []
+        named = {f"root {name}": folder for name, folder in self.readable_roots.items()}
+        named |= {
+            f"tier {name}": tier.root for name, tier in self.tiers.items() if isinstance(tier, PosixTier)
+        }
+        return [
+            f"the folder of {what} is not there: {folder}; mount it, make it, or correct its name"
+            for what, folder in named.items()
+            if not folder.is_dir()
+        ]
+
     def read_token(self) -> str | None:
         """Return what clients must show.
 

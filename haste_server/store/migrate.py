@@ -34,8 +34,10 @@ def check(database: Database) -> None:
     with database.engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     if found != wanted:
+        if found is None:
+            raise PermanentError("the database has no tables of HASTE server: run `haste-server db upgrade`")
         raise PermanentError(
-            f"the database has schema {found or 'none'}, this server needs {wanted}: "
+            f"the database has schema {found}, this server needs {wanted}: "
             "run `haste-server db upgrade` (after a backup)"
         )
 

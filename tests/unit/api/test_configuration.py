@@ -240,6 +240,27 @@ def test_programs_are_told_the_settings_as_json(tmp_path: Path) -> None:
     assert "focus-tier" in answer["pipelines"]
 
 
+def test_folders_that_are_not_there_are_told_with_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "plates").mkdir()
+    settings = {
+        "data_dir": tmp_path,
+        "roots": {"plates": tmp_path / "plates", "typed": tmp_path / "plaets"},
+        "tiers": {"tierA": {"root": str(tmp_path / "plates")}, "tierB": {"root": str(tmp_path / "away")}},
+    }
+    told = load_settings(**settings).settings.missing_folders()
+    assert [text.split(";")[0] for text in told] == [
+        f"the folder of root typed is not there: {tmp_path / 'plaets'}",
+        f"the folder of tier tierB is not there: {tmp_path / 'away'}",
+    ]
+    apart = load_settings(**settings, broker_url="amqp://haste:secret@localhost/haste").settings
+    assert apart.missing_folders() == []
+
+    root = ["--data-dir", str(tmp_path), "--root", f"typed={tmp_path / 'plaets'}"]
+    shown = CliRunner().invoke(app, [*root, "check-config"])
+    assert "Warning: the folder of root typed is not there" in shown.output
+    assert shown.exit_code == 0
+
+
 def test_an_explanation_is_a_file_of_settings(tmp_path: Path) -> None:
     tiers = {"tierA": {"root": "/mnt/a", "quota": 5, "next": "old"}, "old": {"driver": "trash"}}
     loaded = load_settings(tiers=tiers, data_dir=tmp_path)
