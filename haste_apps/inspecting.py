@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from haste_apps.output import number_text, print_json, print_table
@@ -88,14 +88,28 @@ def show_task(task: TaskAnswer, *, as_json: bool) -> None:
     )
 
 
-def show_jobs(jobs: Iterable[JobAnswer], *, as_json: bool) -> None:
-    """Print jobs, one a line."""
+def show_jobs(jobs: Iterable[JobAnswer], *, as_json: bool) -> int:
+    """Print jobs, one a line.
+
+    Returns
+    -------
+    int
+        How many there are.
+    """
+    count = 0
+
+    def counted() -> Iterator[JobAnswer]:
+        nonlocal count
+        for count, job in enumerate(jobs, start=1):  # noqa: B007
+            yield job
+
     if as_json:
-        for job in jobs:
+        for job in counted():
             print_json(job.model_dump(mode="json"))
-        return
-    heads = ["image", "job", "stream", "state", "score", "tier", "message"]
-    print_table(heads, map(_row, jobs), numbers={"job", "score"})
+    else:
+        heads = ["image", "job", "stream", "state", "score", "tier", "message"]
+        print_table(heads, map(_row, counted()), numbers={"job", "score"})
+    return count
 
 
 def show_streams(streams: Iterable[StreamAnswer], *, as_json: bool) -> None:
@@ -109,13 +123,13 @@ def show_streams(streams: Iterable[StreamAnswer], *, as_json: bool) -> None:
             stream.stream_id,
             stream.pipeline.name,
             stream.mode,
-            "open" if stream.completed_at is None else f"complete since {_time_text(stream.completed_at)}",
+            "no" if stream.completed_at is None else f"since {_time_text(stream.completed_at)}",
             *map(str, (stream.progress.open, stream.progress.done, stream.progress.failed)),
             str(stream.open_alerts),
         ]
         for stream in streams
     )
-    heads = ["stream", "pipeline", "mode", "images", "jobs open", "done", "failed", "open alerts"]
+    heads = ["stream", "pipeline", "mode", "complete", "jobs open", "done", "failed", "open alerts"]
     print_table(heads, rows, numbers=heads[4:])
 
 

@@ -49,7 +49,8 @@ def jobs(
     def work(client: HasteClient, _interruption: Interruption) -> None:
         from haste_apps.inspecting import show_jobs
 
-        show_jobs(client.jobs(stream_id=stream, state=state), as_json=as_json)
+        if not show_jobs(client.jobs(stream_id=stream, state=state), as_json=as_json) and stream is not None:
+            client.stream(stream)  # an error, if there is none of that name
 
     with_client(work, server=server, token=token)
 

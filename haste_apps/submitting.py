@@ -12,7 +12,7 @@ from pathlib import Path
 from haste_apps.interruption import Interruption
 from haste_apps.naming import NameCheck
 from haste_apps.output import print_json, say
-from haste_apps.summary import summary_json
+from haste_apps.summary import failure_lines, summary_json
 from haste_apps.tables import show_tiers
 from haste_client import (
     ConflictError,
@@ -79,6 +79,11 @@ def submit(
     _complete(client, submission, wanted=complete)
     if not wait:
         _ServerLook(client).look()
+        if submission.new_jobs:
+            say(
+                "The server looks at them from now on: `haste streams` tells how far it is, "
+                f"`haste jobs --stream {submission.stream_id} --state failed` what went wrong"
+            )
         if as_json:
             print_json(_counts_json(submission))
         return ExitCode.WORK_FAILED if submission.problems else ExitCode.DONE
@@ -238,8 +243,7 @@ class _WatchReporter:
 
 def _show_outcome(submission: Submission, *, as_json: bool) -> ExitCode:
     results = submission.results()
-    for result in [result for result in results if result.state == "failed"][:PROBLEMS_SHOWN]:
-        say(f"{result.source_id}: {result.message}")
+    _say_listed(failure_lines(results), more=f": haste jobs --stream {submission.stream_id} --state failed")
     show_tiers(results, left_out=len(submission.problems), as_json=as_json)
     if as_json:
         print_json(summary_json(results, refused=len(submission.problems)))
@@ -274,11 +278,14 @@ def _without_set_text(submission: Submission) -> str:
 
 
 def _say_problems(problems: Iterable[Problem]) -> None:
-    listed = list(problems)
-    for problem in listed[:PROBLEMS_SHOWN]:
-        say(f"not submitted: {problem}")
-    if len(listed) > PROBLEMS_SHOWN:
-        say(f"… and {len(listed) - PROBLEMS_SHOWN} more")
+    _say_listed([f"not submitted: {problem}" for problem in problems])
+
+
+def _say_listed(lines: Sequence[str], *, more: str = "") -> None:
+    for line in lines[:PROBLEMS_SHOWN]:
+        say(line)
+    if len(lines) > PROBLEMS_SHOWN:
+        say(f"… and {len(lines) - PROBLEMS_SHOWN} more{more}")
 
 
 class _ServerLook:

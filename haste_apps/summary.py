@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from haste_client import Result
 from haste_client.totals import tiers_of
+
+
+def failure_lines(results: Iterable[Result]) -> list[str]:
+    """Say why images failed: one line for those whose messages differ in the images' names only."""
+    alike: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        if result.state == "failed":
+            alike[result.message.replace(result.source_id, "\0")].append(result)
+    return [
+        f"{first.source_id}{f' and {len(others)} more' if others else ''}: {first.message}"
+        for first, *others in alike.values()
+    ]
 
 
 def summary_json(results: Sequence[Result], *, refused: int = 0) -> dict[str, Any]:

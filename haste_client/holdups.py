@@ -98,9 +98,13 @@ class Holdups:
         self._service.check_ready(once=True)
         if self._in_trouble:
             return  # a server that has just come back has not heard of its workers yet
-        for queue in self._service.workers().queues:
+        known = self._service.workers()
+        for queue in known.queues:
             if queue.message:
-                self._tell_once(f"{queue.message}; its tasks wait until one is started (haste-worker)")
+                sites = sorted({worker.site for worker in known.workers if queue.task_key in worker.keys})
+                elsewhere = f". Workers take it at site {', '.join(map(repr, sites))}" if sites else ""
+                waits = "its tasks wait until one is started (haste-worker)"
+                self._tell_once(f"{queue.message}; {waits}{elsewhere}")
         if not self._held_told:
             self._tell_held()
 

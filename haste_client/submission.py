@@ -263,6 +263,14 @@ class Submission:
             for source_id, job_id in self._job_ids.items()
         )
 
+    def __repr__(self) -> str:
+        count = self.progress()
+        refused = f", {count.refused} not submitted" if count.refused else ""
+        return (
+            f"<Submission to stream {self.stream_id}: {count.jobs} images, {count.done} done, "
+            f"{count.failed} failed, {count.open} open{refused}>"
+        )
+
     def _repr_html_(self) -> str:
         return submission_html(self.stream_id, self.progress(), self.results(), self.problems)
 

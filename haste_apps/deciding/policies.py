@@ -111,7 +111,10 @@ def change_mode(client: HasteClient, stream_id: str, mode: str, *, yes: bool, as
     unmoved = present.unmoved
     images = f"{unmoved.count} images ({size_text(unmoved.size_bytes)})"
     if mode == "enforce":
-        said = f"{images} of stream {stream_id} are not in the tier that was decided, and move to it"
+        removes = (client.stream(stream_id).pipeline.policy or {}).get("move")
+        originals = "are removed once their copies are verified" if removes else "stay where they are"
+        waiting = f"{images} of stream {stream_id} are not in the tier that was decided"
+        said = f"{waiting}, and go there; originals {originals}"
     else:
         said = f"stream {stream_id} records decisions from now on; what lies in tiers stays there"
     say(said)

@@ -144,6 +144,7 @@ def test_it_is_said_what_would_move_before_a_stream_enforces(api: Api) -> None:
 
     asked = look(api, "/stream/plate7/mode")
     assert "5 images (5.0 kB) would move now" in seen(asked)
+    assert "the originals stay where they are" in seen(asked)
     form = {FORM_FIELD: form_token(asked), "mode": "enforce"}
     assert api.client.post("/stream/plate7/mode", data=form | {"mode": "destroy"}).status_code == 400
     assert api.client.post("/stream/plate7/mode", data=form).status_code == 303

@@ -1,6 +1,6 @@
 import json
 
-from haste_apps.summary import summary_json
+from haste_apps.summary import failure_lines, summary_json
 from haste_client import Result
 from haste_client.totals import tiers_of
 
@@ -39,3 +39,14 @@ def test_the_summary_counts_every_image_once() -> None:
 
 def test_nothing_sums_up_to_nothing() -> None:
     assert summary_json([]) == {"jobs": 0, "done": 0, "failed": 0, "tiers": {}, "images": []}
+
+
+def test_failures_of_one_cause_take_one_line() -> None:
+    outside = [
+        Result(name, number, state="failed", code=403, message=f"file:///data/{name} is outside the folders")
+        for number, name in enumerate(("a.tif", "b.tif", "c.tif"))
+    ]
+    assert failure_lines([*outside, *RESULTS]) == [
+        "a.tif and 2 more: file:///data/a.tif is outside the folders",
+        "e.tif: not a readable image",
+    ]
