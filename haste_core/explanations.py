@@ -201,7 +201,7 @@ def _how(decision: ExplainedDecision, function: str, parameters: Mapping[str, An
     match function:
         case "logistic" if isinstance(value, int | float):
             k, x0 = parameters["k"], parameters["x0"]
-            return f" = 1 / (1 + exp(-({k:g}) x ({value:.4f} - ({x0:g}))))"
+            return f" = 1 / (1 + exp({-k:g} x ({value:.4f} {'+' if x0 < 0 else '-'} {abs(x0):g})))"
         case "quantile":
             others = f"those up to decision {decision.seen}" if decision.seen else "there were none yet"
             return f": its {parameters.get('feature')} was ranked among the stream's other images, {others}"

@@ -238,8 +238,10 @@ class AgentSettings(BaseModel):
         where = "password_file" if self.password_file else "token_file"
         try:
             text = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidError([Problem(where, f"cannot be read: {error}")]) from error
+        except OSError as error:
+            raise InvalidError([Problem(where, f"{file} cannot be read: {error.strerror}")]) from error
+        except UnicodeDecodeError as error:
+            raise InvalidError([Problem(where, f"{file} cannot be read: {error}")]) from error
         if not text:
             raise InvalidError([Problem(where, f"{file} is empty")])
         return SecretStr(text)

@@ -44,7 +44,7 @@ def _presence(workers: Sequence[WorkerAnswer]) -> Finding:
             "workers",
             "no worker is alive: images that are submitted wait",
             "Whoever runs the server: start haste-worker. A server on one computer starts its own workers, "
-            "unless its settings say `workers: 0`: look at its log.",
+            "which takes some seconds, unless its settings say `workers: 0`: ask again, or look at its log.",
         )
     by_site: dict[str, set[str]] = defaultdict(set)
     for worker in workers:

@@ -215,7 +215,7 @@ def _figure(image: ImageAnswer, jpeg: str, feature: str | None) -> dict[str, str
     return {
         "jpeg": jpeg,
         "name": image.source_id,
-        "caption": f"score {number_text(image.score)}" + (f", {feature} {value}" if value else ""),
+        "caption": f"score\u00a0{number_text(image.score)}" + (f", {feature}\u00a0{value}" if value else ""),
         "reason": image.reason,
     }
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from flask import Flask, Response, request
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, Field, ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from haste_core.errors import (
     ConflictError,
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
+_NO_SUCH_CALL = "there is no such address; the page /api lists the calls, all below /HASTE"
 
 # The kinds that are special cases of others stand before these.
 _CODES: Mapping[type[HasteError], ProblemCode] = {
@@ -135,7 +136,8 @@ def _refused(error: HTTPException) -> Response | HTTPException:
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error  # a redirection
     kept = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-    return _document(code_of(error), error.description or "", status=error.code, headers=kept)
+    detail = _NO_SUCH_CALL if error.description == NotFound.description else error.description or ""
+    return _document(code_of(error), detail, status=error.code, headers=kept)
 
 
 def _storage_trouble(error: OSError) -> Response:

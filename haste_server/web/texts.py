@@ -60,6 +60,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def run_time(seconds: float) -> str:
+    """Write how long something ran: tasks that take milliseconds differ, too."""
+    return duration(seconds) if seconds >= 10 else f"{seconds:.2f} s"
+
+
 def moment(seconds: float | None) -> str:
     """Write a time, in UTC: the server does not know where its reader is."""
     return "-" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -113,6 +118,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "count_text": count,
     "percent": percent,
     "duration": duration,
+    "run_time": run_time,
     "moment": moment,
     "machine_time": machine_time,
     "rate": rate,

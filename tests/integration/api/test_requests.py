@@ -207,6 +207,13 @@ def test_with_the_token_the_way_is_open(guarded: Api, scheme: str) -> None:
     assert guarded.client.get("/readyz").status_code == 200
 
 
+def test_an_unknown_address_is_answered_with_where_calls_are_listed(guarded: Api) -> None:
+    answer = guarded.client.get("/HASTE/strem/", headers={"Authorization": f"Bearer {TOKEN}"})
+
+    assert answer.status_code == 404
+    assert "/api lists the calls" in answer.json["detail"]
+
+
 def test_problems_are_told_apart_by_their_codes(guarded: Api) -> None:
     for name, scope in (("reader", Scope.READ), ("admin", Scope.ADMIN)):
         guarded.store.add_token(NewToken(name, (scope,), ("a",)), sha256_of(name), now=guarded.now)

@@ -51,7 +51,7 @@ def test_a_score_is_followed_from_the_feature_to_the_tier() -> None:
     assert "A01.tif of stream plate7 (job 7) belongs in tierA." in text
     assert "Measured by focus-score: plls -0.9, empty no." in text
     assert "SHA-256 ab12" in text
-    assert f"score is {SCORE:.4f}, by logistic(feature=plls, k=4.5, x0=-1.4) = 1 / (1 + exp(-(4.5) x" in text
+    assert f"score is {SCORE:.4f}, by logistic(feature=plls, k=4.5, x0=-1.4) = 1 / (1 + exp(-4.5 x" in text
     assert "from 0.5 to 1 in tierA" in text
     assert "HASTE 0.1.0" in text
 
