@@ -39,6 +39,7 @@ NOT_HERE = {
     "useradd ": "the machine's accounts",
     "chown ": "the machine's accounts",
     "mariadb ": "the machine's database",
+    "mariadb-dump ": "the machine's database",
     "rabbitmqctl ": "the machine's broker",
 }
 
