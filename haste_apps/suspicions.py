@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 CROWDED_SHARE = 0.8
 NEAR_AN_END = 0.05
+MIDDLE = 0.5
 FEWEST_SCORES = 5
 """Below this many, a crowd says nothing."""
 
@@ -15,7 +16,9 @@ LARGEST_AREA_RATIO = 2.0
 """PLLS is fitted over the frequencies that a field of its size has; twice the area is another range."""
 
 
-def suspicions(scores: Iterable[float | None], measured: Iterable[Mapping[str, Any]]) -> list[str]:
+def suspicions(
+    scores: Iterable[float | None], measured: Iterable[Mapping[str, Any]], *, of_sets: bool = False
+) -> list[str]:
     """Say what makes scores doubtful, in sentences for a microscopist; nothing if all is well.
 
     Parameters
@@ -23,9 +26,35 @@ def suspicions(scores: Iterable[float | None], measured: Iterable[Mapping[str, A
     scores : iterable of float or None
         In [0, 1]; None where undefined.
     measured : iterable of mapping
-        What `focus-score` answered of each image.
+        What `focus-score` answered of each image, in the same order.
+    of_sets : bool
+        Each score is that of an image set, in which a channel may be empty.
     """
-    return [*_crowding([score for score in scores if score is not None]), *mixed_kinds(measured)]
+    listed, of_empty = list(scores), list[float]()
+    kinds = mixed_kinds(_noting_empty(listed, measured, of_empty))
+    crowds = _crowding([score for score in listed if score is not None])
+    return [*crowds, *([] if of_sets else _good_for_nothing(of_empty)), *kinds]
+
+
+def _noting_empty(
+    scores: Iterable[float | None], measured: Iterable[Mapping[str, Any]], of_empty: list[float]
+) -> Iterator[Mapping[str, Any]]:
+    """Hand on what was measured, one by one, as there may be many, and note the scores of empty fields."""
+    for score, features in zip(scores, measured, strict=True):
+        if score is not None and features.get("empty") is True:
+            of_empty.append(score)
+        yield features
+
+
+def _good_for_nothing(scores: Sequence[float]) -> list[str]:
+    high = sum(score > MIDDLE for score in scores)
+    if not high:
+        return []
+    return [
+        f"{high} empty field{'s' if high > 1 else ''} scored above {MIDDLE}: noise looks sharp. Name "
+        "`undefined_if: empty` under `interestingness` in the pipeline, and they go to the policy's "
+        "`undefined` tier."
+    ]
 
 
 def _crowding(scores: Sequence[float]) -> list[str]:

@@ -138,7 +138,8 @@ def _failed(client: HasteClient, stream_id: str) -> Iterator[Result]:
 def _writer(format_: str, roots: Roots, interruption: Interruption) -> Callable[[Report, BinaryIO], None]:
     def write_html(report: Report, sink: BinaryIO) -> None:
         scores, measured = (one.score for one in report.images), (one.features for one in report.images)
-        doubted = replace(report, warnings=suspicions(scores, measured))
+        of_sets = report.stream.pipeline.image_set is not None
+        doubted = replace(report, warnings=suspicions(scores, measured, of_sets=of_sets))
         sink.write(_page(doubted, roots, interruption))
 
     return {"html": write_html, "csv": write_csv, "json": write_json, "parquet": write_parquet}[format_]

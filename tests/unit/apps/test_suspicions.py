@@ -38,6 +38,17 @@ def test_images_without_a_score_crowd_nowhere() -> None:
     assert suspicions(images([0.01, 0.02])) == []
 
 
+def test_empty_fields_among_the_best_are_told_with_what_to_change() -> None:
+    others = images([0.02, 0.2, 0.4, 0.6, 0.8])
+    assert suspicions(others + images([None, 0.01], empty=True)) == []
+    mixed = others + images([0.9, 0.8], empty=True)
+    (said,) = suspicions(mixed)
+    assert said.startswith("2 empty fields scored above 0.5: noise looks sharp")
+    assert "`undefined_if: empty`" in said
+    scores, measured = [score for score, _ in mixed], [features for _, features in mixed]
+    assert suspecting.suspicions(scores, measured, of_sets=True) == []
+
+
 @pytest.mark.parametrize("other", [{"dtype": "uint8"}, {"width": 1024, "height": 1024}])
 def test_mixed_kinds_are_told(other: dict[str, Any]) -> None:
     mixed = images([0.5] * 3) + images([0.5] * 2, **other)
