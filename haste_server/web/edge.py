@@ -22,7 +22,7 @@ _SPEED_S = 60.0  # over which the speed is measured
 
 
 @dataclass(frozen=True)
-class EdgeStanding:
+class EdgeOverview:
     """How far the images are.
 
     Attributes
@@ -40,21 +40,21 @@ class EdgeStanding:
     exploited: int
 
 
-def edge_standing(stream_id: str, pipeline: Pipeline) -> EdgeStanding | None:
+def edge_overview(stream_id: str, pipeline: Pipeline) -> EdgeOverview | None:
     """Look how far the images of a stream are; None if they are not preprocessed and sent."""
     if not {task.task_key for task in leaves(pipeline.tasks)} >= set(EDGE_KEYS):
         return None
     return pages().kept.get(("edge", stream_id), lambda: _look(stream_id))
 
 
-def _look(stream_id: str) -> EdgeStanding:
+def _look(stream_id: str) -> EdgeOverview:
     figures, now = pages().figures, services().clock()
     flow = figures.edge_flow(stream_id)
     sent_bytes = figures.sent_bytes(stream_id, since=now - _SPEED_S)
     images = figures.preprocessed(stream_id, limit=MARKS_SHOWN)
     course = estimated_course(images, found=flow.found) if images else None
     skipped = figures.sent_as_found(stream_id, width=max(1, math.ceil(flow.found / TICKS_SHOWN)))
-    return EdgeStanding(
+    return EdgeOverview(
         flow=flow,
         bytes_per_s=sent_bytes / _SPEED_S,
         figure=None if course is None else draw_course(course, skipped=skipped),

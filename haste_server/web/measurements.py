@@ -21,7 +21,7 @@ from haste_runtime.plates import Cell, draw_plate
 from haste_runtime.scatter import Point, draw_points
 from haste_server.api.services import services
 from haste_server.web.pages import blueprint, pages, show
-from haste_server.web.streams import standing
+from haste_server.web.streams import stream_overview
 from haste_server.web.tiers import swatch
 
 READ = 4000  # images
@@ -55,7 +55,7 @@ class Plate:
 @blueprint.get("/stream/<stream_id>/measurements")
 def measurements(stream_id: str) -> Response:
     """Show how features and scores are spread."""
-    now = standing(services().streams.stream(stream_id))
+    now = stream_overview(services().streams.stream(stream_id))
     images = pages().kept.get(("sample", stream_id), lambda: pages().figures.sampled(stream_id, about=READ))
     names, pipeline = features_of(images), now.stream.pipeline
     asked = request.args.get("feature", "")

@@ -13,12 +13,12 @@ from haste_core.objects import ObjectOrder
 from haste_core.stores import Page
 from haste_core.tasktree import leaves
 from haste_server.api.services import services
-from haste_server.web.edge import edge_standing
+from haste_server.web.edge import edge_overview
 from haste_server.web.failures import grouped
 from haste_server.web.pages import blueprint, pages, show
 from haste_server.web.pictures import picture_of
 from haste_server.web.spread import score_figure
-from haste_server.web.streams import standing, unattended
+from haste_server.web.streams import stream_overview, unattended
 from haste_server.web.tiers import swatch
 from haste_server.web.what_if import policy_form
 
@@ -39,7 +39,7 @@ _LISTS: dict[str, tuple[str, RowFilter, ObjectOrder]] = {
 @blueprint.get("/stream/<stream_id>")
 def stream(stream_id: str) -> Response:
     """Show a stream."""
-    now = standing(services().streams.stream(stream_id))
+    now = stream_overview(services().streams.stream(stream_id))
     pipeline = now.stream.pipeline
     alerts = services().alerts.alerts(stream_id, only_open=True, cursor=None, limit=ALERTS_SHOWN)
     failures = pages().figures.failures(stream_id, limit=FAILURES_READ) if now.progress.failed else []
@@ -57,7 +57,7 @@ def stream(stream_id: str) -> Response:
         failures_read=FAILURES_READ,
         keys=[task.task_key for task in leaves(pipeline.tasks)],
         lists={name: title for name, (title, _, _) in _LISTS.items()},
-        edge=edge_standing(stream_id, pipeline),
+        edge=edge_overview(stream_id, pipeline),
         listed=listed,
         images=page.items,
         following=page.next,

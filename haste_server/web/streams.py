@@ -20,7 +20,7 @@ _PACE_S = 300.0  # what ended in this time tells the rate
 
 
 @dataclass(frozen=True)
-class Standing:
+class StreamOverview:
     """How far a stream is.
 
     Attributes
@@ -72,13 +72,13 @@ class Standing:
         return shares_text(self.tiers)
 
 
-def standing(stream: StreamRecord) -> Standing:
+def stream_overview(stream: StreamRecord) -> StreamOverview:
     """Look how far a stream is."""
     stream_id = stream.stream_id
     progress = pages().kept.get(("progress", stream_id), lambda: services().streams.progress(stream_id))
     now = services().clock()
     pace = pages().figures.pace(stream_id, since=now - _PACE_S)
-    return Standing(
+    return StreamOverview(
         stream=stream,
         progress=progress,
         tiers=tier_lines(progress.tiers, stream.pipeline),
@@ -104,7 +104,7 @@ def streams() -> Response:
     page = services().streams.streams(cursor=request.args.get("cursor"), limit=STREAMS_SHOWN)
     return show(
         "streams.html",
-        streams=[standing(stream) for stream in page.items],
+        streams=[stream_overview(stream) for stream in page.items],
         following=page.next,
         is_first="cursor" not in request.args,
         unattended=unattended(),
