@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from http import HTTPStatus
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
@@ -98,11 +98,11 @@ def _asked_again(problem: str, then: str) -> Response:
 
 def _address_without_token() -> str:
     others = [(name, value) for name, value in request.args.items(multi=True) if name != _TOKEN]
-    return request.path + (f"?{urlencode(others)}" if others else "")
+    return quote(request.path) + (f"?{urlencode(others)}" if others else "")
 
 
 def _own_address(address: str) -> str:
     """Return an address of this server, the first page for any other."""
     parts = urlsplit(address.replace("\\", "/"))
-    is_own = address.startswith("/") and not parts.scheme and not parts.netloc
+    is_own = address.isprintable() and address.startswith("/") and not parts.scheme and not parts.netloc
     return address if is_own and not address.startswith("//") else url_for("pages.streams")

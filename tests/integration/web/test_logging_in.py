@@ -51,12 +51,28 @@ def test_the_form_leads_to_the_page_that_was_wanted(guarded: Api) -> None:
 
 @pytest.mark.parametrize(
     "elsewhere",
-    ["http://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:x", ""],
+    [
+        *(
+            "http://evil.example/",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "javascript:x",
+            "",
+        ),
+        *("/\n//evil.example", "/\n/\\evil.example", "/\t//evil.example"),
+    ],
 )
 def test_the_form_leads_to_no_other_server(guarded: Api, elsewhere: str) -> None:
     answer = guarded.client.post("/login", data={"token": TOKEN, "next": elsewhere})
 
     assert answer.headers["Location"] == "/"
+
+
+def test_a_token_in_an_address_with_odd_characters_leads_to_the_page_of_that_name(guarded: Api) -> None:
+    answer = guarded.client.get(f"/stream/a%0Ab%3Fc?token={TOKEN.replace(' ', '+')}")
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/stream/a%0Ab%3Fc")
 
 
 def test_over_https_the_cookie_is_for_https_only(guarded: Api) -> None:
