@@ -22,8 +22,7 @@ from haste_core.scheduling import RetryPolicy, grace_s
 from haste_runtime.folders import deep_folder
 from haste_server.brokers.embedded import EmbeddedBroker
 from haste_server.catalogue import check_tiers, load_pipelines, named_tiers
-from haste_server.channels.mail import Mail
-from haste_server.channels.webhook import Webhook
+from haste_server.channels.chosen import open_channels
 from haste_server.engine import Beside, Engine, EngineSettings
 from haste_server.engine.alerting import Alerting
 from haste_server.engine.pipeline_check import check_own_parts
@@ -223,10 +222,9 @@ class Server:
 
     def _alerting(self, store: SqlStore) -> Part:
         settings = self.settings
-        mail = [] if settings.alert_email is None else [Mail(settings.alert_email)]
         alerting = Alerting(
             store=store,
-            channels=[*map(Webhook, settings.alert_webhooks), *mail],
+            channels=open_channels(settings.alert_webhooks, settings.alert_email),
             folders=settings.watched_folders(named_tiers(self.pipelines)),
             quotas=settings.quotas,
             clock=time.time,

@@ -62,7 +62,7 @@ def pytest_configure() -> None:
     Their tables are not to be as wide as the terminal in which the tests run.
     """
     os.environ.pop("COLUMNS", None)
-    # Where no compiled code is kept, each of the hundreds of programs that tests start compiles ours anew.
+    # Where no compiled code is kept, each of the many programs that the tests start compiles ours anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

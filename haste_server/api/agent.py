@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from flask import request
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import NotFoundError
@@ -14,6 +13,7 @@ from haste_core.uploads import UploadMetadata, metadata_header
 from haste_core.windows_paths import plain
 from haste_server.api import streams
 from haste_server.api.answers import AgentAnswer, Shown
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.parameters import AgentHeaders, AgentPath
 from haste_server.api.problem_codes import ProblemCode, RefusedError
 from haste_server.api.problems import documented
@@ -22,7 +22,7 @@ from haste_server.api.services import services, upload_quota
 
 _MAX_NAME = 255
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "agent",
     __name__,
     abp_tags=[Tag(name="agent", description="What the original HASTE agent asks")],

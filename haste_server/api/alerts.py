@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.alert_stores import AlertRecord
 from haste_server.api.answers import AlertAnswer, AlertsPage, Shown
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.parameters import AlertPath, AlertsQuery, StreamPath
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "alerts",
     __name__,
     url_prefix="/HASTE",

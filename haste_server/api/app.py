@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from importlib.metadata import version
 from typing import Any
 
@@ -38,6 +39,28 @@ from haste_server.api.services import Services
 from haste_server.api.unchanged import describe_tags, tag_answers
 from haste_server.authorship import begin_change
 
+_MODULES = (
+    jobs,
+    tasks,
+    priorities,
+    bulk_actions,
+    streams,
+    objects,
+    tiers,
+    trashes,
+    alerts,
+    events,
+    workers,
+    tokens,
+    audits,
+    uploads,
+    agent,
+    health,
+    metrics,
+)
+# Blueprints are the process's: two threads, or two applications, must not describe them at a time.
+_describing = threading.Lock()
+
 
 class _QuickJson(DefaultJSONProvider):
     """Writes answers in a third of the standard library's time; halves of surrogate pairs are refused."""
@@ -47,10 +70,30 @@ class _QuickJson(DefaultJSONProvider):
 
 
 class HasteApp(OpenAPI):
-    """A Flask application with strict requests and an OpenAPI 3.1 document."""
+    """A Flask application with strict requests and an OpenAPI 3.1 document, written when it is asked for."""
 
     request_class = StrictRequest
     json_provider_class = _QuickJson
+
+    @property
+    def api_doc(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        with _describing:
+            if not self.spec_json:
+                self._describe()
+            document: dict[str, Any] = super().api_doc
+        return document
+
+    def _describe(self) -> None:
+        for module in _MODULES:
+            blueprint = module.blueprint
+            blueprint.describe()
+            self.tags += [tag for tag in blueprint.tags if tag not in self.tags]
+            self.paths.update(blueprint.paths)
+            self.components_schemas.update(blueprint.components_schemas)
+        describe_security(self)
+        describe_examples(self)
+        describe_tags(self)
 
 
 def create_app(given: Services) -> HasteApp:
@@ -85,27 +128,6 @@ def create_app(given: Services) -> HasteApp:
     app.before_request(admit)
     tag_answers(app)
     app.teardown_request(lambda _: begin_change(None))
-    for module in (
-        jobs,
-        tasks,
-        priorities,
-        bulk_actions,
-        streams,
-        objects,
-        tiers,
-        trashes,
-        alerts,
-        events,
-        workers,
-        tokens,
-        audits,
-        uploads,
-        agent,
-        health,
-        metrics,
-    ):
+    for module in _MODULES:
         app.register_api(module.blueprint)
-    describe_security(app)
-    describe_examples(app)
-    describe_tags(app)
     return app

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from haste_server.api.answers import Shown
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.parameters import PageQuery
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "audits",
     __name__,
     url_prefix="/HASTE",

@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import HasteError, InvalidError, NotFoundError, Problem
 from haste_core.states import Event, TaskState, allows
 from haste_core.stores import JobAction, Swept, TaskAction, TaskFilter
 from haste_server.api.answers import BulkActionAnswer, Shown
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.bodies import ActionOnJobs, ActionOnTasks
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "actions",
     __name__,
     url_prefix="/HASTE",

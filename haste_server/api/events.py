@@ -8,7 +8,6 @@ from dataclasses import asdict
 from functools import partial
 
 from flask import Response, request
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
@@ -18,6 +17,7 @@ from haste_core.alert_stores import AlertRecord
 from haste_core.errors import TransientError
 from haste_core.events import JobCounts, StreamMark
 from haste_server.api.answers import AlertAnswer, StreamEvent
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.credentials import ANYONE
 from haste_server.api.parameters import EventHeaders, EventsQuery
 from haste_server.api.problems import documented
@@ -50,7 +50,7 @@ _STREAM: ResponseDict = {
     }
 }
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "events",
     __name__,
     url_prefix="/HASTE",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_server.api.answers import HealthAnswer, ReadinessAnswer, Shown
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "health",
     __name__,
     abp_tags=[Tag(name="health", description="For monitoring; no token is asked for")],

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import url_for
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import InvalidError
@@ -14,13 +13,14 @@ from haste_core.jobs import JobRecord
 from haste_core.jobspec import JobSpec, check_size, parse_job_spec
 from haste_core.stores import JobFilter, Page, Refused, Submitted
 from haste_server.api.answers import JobAnswer, JobIdsPage, JobsPage, Shown, SubmissionResults
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.bodies import SubmittedJob, SubmittedJobs
 from haste_server.api.parameters import JobPath, JobsQuery, PageQuery, SourcePath, SubmissionHeaders
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 from haste_server.api.waiting import explained
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "jobs",
     __name__,
     url_prefix="/HASTE",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flask import Response
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.types import ResponseDict
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.problems import documented
 from haste_server.api.services import Services, services
 
@@ -28,7 +28,7 @@ _TEXT: ResponseDict = {
     }
 }
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "metrics",
     __name__,
     abp_tags=[Tag(name="metrics", description="For monitoring")],

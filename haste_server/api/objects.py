@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import ConflictError, InvalidError, Problem
@@ -16,6 +15,7 @@ from haste_core.pipelines import Pipeline
 from haste_core.policies import OwnPolicy
 from haste_core.unknown_names import unknown_names
 from haste_server.api.answers import Shown
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.bodies import NewPin, NewPolicy, NewRecall, NoPin
 from haste_server.api.object_answers import (
     DecisionsAnswer,
@@ -31,7 +31,7 @@ from haste_server.api.problems import documented
 from haste_server.api.services import services
 from haste_server.extensions import registered, registered_policy
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "objects",
     __name__,
     url_prefix="/HASTE",

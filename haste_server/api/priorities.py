@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import ValidationError
 
 from haste_core.errors import NotFoundError
 from haste_server.api.answers import PrioritiesChanged, Shown
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.bodies import NewPriorities, PrioritiesByIndex, PrioritiesByJob, PrioritiesOfTasks
 from haste_server.api.problems import documented, refuse_invalid
 from haste_server.api.services import services
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "priorities",
     __name__,
     url_prefix="/HASTE",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from flask import url_for
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import InvalidError, Problem
@@ -13,13 +12,14 @@ from haste_core.pipelines import Pipeline
 from haste_core.stores import StreamRecord
 from haste_core.tasktree import leaves
 from haste_server.api.answers import PipelinesAnswer, Shown, SourcesPage, StreamAnswer, StreamsPage
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.bodies import NewMode, NewStream
 from haste_server.api.object_answers import ModeAnswer
 from haste_server.api.parameters import SourcesQuery, StreamPath, StreamsQuery
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "streams",
     __name__,
     url_prefix="/HASTE",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.jobs import JobRecord
 from haste_core.messages import Outcome
 from haste_core.stores import AttemptRecord
 from haste_server.api.answers import Shown, WrappedTask, WrappedTaskWithHistory
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.parameters import TaskPath
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 from haste_server.api.waiting import explained
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "tasks",
     __name__,
     url_prefix="/HASTE",

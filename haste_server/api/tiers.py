@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.stores import WorkerView
 from haste_server.api.answers import Shown
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.object_answers import TiersAnswer
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "tiers",
     __name__,
     url_prefix="/HASTE",

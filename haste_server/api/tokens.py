@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import InvalidError, Problem
 from haste_core.tokens import NewToken, TokenRecord, sha256_of
 from haste_server.api.answers import Shown
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.bodies import WantedToken
 from haste_server.api.parameters import PageQuery, TokenPath
 from haste_server.api.problems import documented
@@ -19,7 +19,7 @@ from haste_server.api.token_answers import NewTokenAnswer, OwnTokenAnswer, Token
 
 _SECRET_BYTES = 32  # nobody can guess them, so that their hash needs no salt and no slowness
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "tokens",
     __name__,
     url_prefix="/HASTE",

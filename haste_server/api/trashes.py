@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.errors import ConflictError, NotFoundError
 from haste_core.trashes import DAY_S
 from haste_server.api.answers import Shown
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.bodies import NewEmptying
 from haste_server.api.object_answers import EmptyingAnswer, TrashPage
 from haste_server.api.parameters import EmptyingQuery, PageQuery, TierPath
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "trashes",
     __name__,
     url_prefix="/HASTE",

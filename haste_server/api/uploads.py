@@ -8,13 +8,13 @@ from http import HTTPStatus
 from typing import IO
 
 from flask import Response, request, url_for
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from werkzeug.http import http_date
 
 from haste_core.errors import InvalidError, Problem
 from haste_core.uploads import CHECKSUMS, Checksum, Upload
 from haste_server.api.answers import Shown, UploadAnswer
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.parameters import TUS_VERSION as VERSION
 from haste_server.api.parameters import (
     AppendHeaders,
@@ -31,7 +31,7 @@ from haste_server.api.services import services, upload_quota
 EXTENSIONS = ("creation", "creation-with-upload", "checksum", "expiration", "termination")
 PIECE = "application/offset+octet-stream"
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "uploads",
     __name__,
     url_prefix="/HASTE",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from haste_core.dead_letters import DeadLetters
@@ -13,11 +12,12 @@ from haste_core.ports import QueueView
 from haste_core.routing import Route
 from haste_core.stores import WorkerView
 from haste_server.api.answers import Shown, WorkersAnswer
+from haste_server.api.blueprints import Blueprint
 from haste_server.api.problems import documented
 from haste_server.api.services import services
 from haste_server.api.waiting import no_worker, routes_of
 
-blueprint = APIBlueprint(
+blueprint = Blueprint(
     "workers",
     __name__,
     url_prefix="/HASTE",
