@@ -47,7 +47,7 @@ def stream(stream_id: str) -> Response:
     listed, page = _images(stream_id)
     return show(
         "stream.html",
-        standing=now,
+        overview=now,
         alerts=alerts.items,
         unattended=unattended() if now.progress.open else [],  # nothing of it waits
         figure=score_figure(stream_id, now.tiers, pipeline),
