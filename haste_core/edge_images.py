@@ -218,9 +218,6 @@ class EdgeStore(Protocol):
     def ready_after(self, route: Route, after: tuple[float, int], *, limit: int) -> list[ReadyTask]:
         """List the first ready tasks of a queue behind a (`ready_at`, `task_id`)."""
 
-    def still_ready(self, task_ids: Collection[int]) -> set[int]:
-        """Find those of some tasks that may be handed out."""
-
     def under_way(self, site: str) -> list[int]:
         """List the jobs whose images are at a worker, or wait for their next attempt."""
 

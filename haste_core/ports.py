@@ -294,5 +294,5 @@ class Selector(Protocol):
     def choose(self, route: Route, free_slots: int, *, now: float) -> list[int]:
         """Choose tasks by their ids, at most `free_slots`, the first one first; none to let them wait.
 
-        What is not ready any more when it is claimed is left out then.
+        What is not ready any more when it is claimed is left out then, and it is asked again.
         """

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
+from scipy.linalg import lapack
 from threadpoolctl import ThreadpoolController
 
 from haste_core.estimators.likelihood import Nature, correlation, most_likely, usual_variance
@@ -18,7 +18,7 @@ REACH = 24
 
 _CELLS_PER_LENGTH = 6.0
 _MOST_CELLS = 2**16  # 13 MB of covariances
-_FEWEST_CELLS = 256
+_MORE_CELLS = 512  # at a time: filling them takes a fraction of a millisecond
 _TILE = 2 * REACH + 1
 _EACH_UP_TO = 6  # observations: as long as each one tells much about the nature
 _FIT_AGAIN = 1.12  # times as many observations
@@ -93,16 +93,16 @@ class SmoothCourse:
             with _one_thread():
                 self._grow()
 
-    def observe(self, index: int, value: float) -> None:
-        """Learn the value of an image."""
+    def observe(self, index: int, value: float) -> range:
+        """Learn the value of an image; return the cells of which something else is expected now."""
         self.cover(index)
         self._indices.append(index)
         self._values.append(value)
         with _one_thread():
             if self._fits_itself and self.fit_is_due and self._find_nature():
                 self._build()
-            else:
-                self._take_in(index, value)
+                return range(len(self._mean))
+            return self._take_in(index, value)
 
     def twin(self) -> SmoothCourse:
         """Copy what was observed, to be fitted while this course goes on."""
@@ -142,6 +142,20 @@ class SmoothCourse:
         found = self._covariance[first, np.where(near, offset, 0) + REACH]
         return np.where(near, found, 0.0)
 
+    def covariances_about(self, cells: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Tell how cells vary together with those within reach of them, given all that was observed.
+
+        Parameters
+        ----------
+        cells : (N,) array
+
+        Returns
+        -------
+        (N, 2 REACH + 1) array
+            In squared units, the cells themselves in the middle.
+        """
+        return self._covariance[cells].astype(np.float64)
+
     def _find_nature(self) -> bool:
         """Find it anew; False if it is much the same."""
         self._next_fit = _next_fit(len(self._values))
@@ -151,11 +165,13 @@ class SmoothCourse:
         self._nature = nature
         return True
 
-    def _take_in(self, index: int, value: float) -> None:
+    def _take_in(self, index: int, value: float) -> range:
         cell = index // self._cell_size
         self._sum[cell] += value
         self._count[cell] += 1
-        self._solve(max(0, cell - REACH), cell + REACH + 1)
+        about = range(max(0, cell - REACH), min(cell + REACH + 1, len(self._mean)))
+        self._solve(about.start, about.stop)
+        return about
 
     def _cells_needed(self) -> int:
         return self._highest // self._cell_size + REACH + 1
@@ -166,9 +182,12 @@ class SmoothCourse:
         while self._cells_needed() > _MOST_CELLS:
             self._cell_size *= 2
         self._correlation = correlation(np.arange(8 * _TILE) * self._cell_size, self._nature.length)
-        self._mean, self._sum, self._count = np.zeros(0), np.zeros(0), np.zeros(0, np.int64)
-        self._covariance = np.zeros((0, _TILE), np.float32)
-        self._variance = np.zeros(0, np.float32)  # a column of these, read at once for all cells
+        self._prior = self._correlation[np.abs(np.arange(-REACH, REACH + 1))]
+        # Views of room for the most cells there may be; what is not used of it yet takes no memory.
+        self._mean, self._sum = np.empty(_MOST_CELLS)[:0], np.empty(_MOST_CELLS)[:0]
+        self._count = np.empty(_MOST_CELLS, np.int64)[:0]
+        self._covariance = np.empty((_MOST_CELLS, _TILE), np.float32)[:0]
+        self._variance = np.empty(_MOST_CELLS, np.float32)[:0]  # a column of these, read at once
         self._grow()
         cells = np.array(self._indices, np.int64) // self._cell_size
         np.add.at(self._sum, cells, self._values)
@@ -183,36 +202,39 @@ class SmoothCourse:
             self._build()
             return
         old = len(self._mean)
-        new = max(_FEWEST_CELLS, old)
-        while new < self._cells_needed():
-            new *= 2
-        prior = self._nature.variance * self._correlation[np.abs(np.arange(-REACH, REACH + 1))]
-        self._mean = np.append(self._mean, np.full(new - old, self._nature.level))
-        self._sum = np.append(self._sum, np.zeros(new - old))
-        self._count = np.append(self._count, np.zeros(new - old, np.int64))
-        rows = np.tile(prior.astype(np.float32), (new - old, 1))
-        self._covariance = np.concatenate((self._covariance, rows))
-        self._variance = self._covariance[:, REACH].copy()
+        new = min(max(self._cells_needed(), old + _MORE_CELLS), _MOST_CELLS)
+        unknown = {
+            "_mean": self._nature.level,
+            "_sum": 0.0,
+            "_count": 0,
+            "_covariance": self._nature.variance * self._prior,
+            "_variance": self._nature.variance,
+        }
+        for name, value in unknown.items():
+            cells = getattr(self, name).base[:new]
+            cells[old:] = value
+            setattr(self, name, cells)
 
     def _solve(self, start: int, end: int) -> None:
         """Compute the cells from `start` to before `end` from the observations about them."""
         end = min(end, len(self._mean))
+        if start >= end:
+            return
         first = max(0, start - 2 * REACH)
         seen = first + np.flatnonzero(self._count[first : end + 2 * REACH])
         about = np.arange(start - REACH, end + REACH)
-        variance, count = self._nature.variance, self._count[seen]
+        count = self._count[seen]
         among = self._correlation[np.abs(seen[:, None] - seen)]
         among[np.diag_indices(len(seen))] += self._nature.noise / count + _ROUNDING
-        factor = linalg.cholesky(among, lower=True, check_finite=False)
-        to_all = np.column_stack(
-            (self._sum[seen] / count - self._nature.level, self._correlation[np.abs(seen[:, None] - about)])
-        )
-        solved = linalg.solve_triangular(factor, to_all, lower=True, check_finite=False)
+        residuals = self._sum[seen] / count - self._nature.level
+        to_all = np.vstack((residuals, self._correlation[np.abs(about[:, None] - seen)])).T
+        factor, _ = lapack.dpotrf(among, lower=True)
+        solved, _ = lapack.dtrtrs(factor, to_all, lower=True, overwrite_b=True)
         white, weights = solved[:, 0], solved[:, 1:]
         self._mean[start:end] = self._nature.level + white @ weights[:, REACH:-REACH]
-        left = self._correlation[np.abs(about[:, None] - about)] - weights.T @ weights
         rows = np.arange(end - start)[:, None]
-        self._covariance[start:end] = variance * left[rows + REACH, rows + np.arange(_TILE)]
+        explained = (weights.T @ weights)[rows + REACH, rows + np.arange(_TILE)]
+        self._covariance[start:end] = self._nature.variance * (self._prior - explained)
         self._variance[start:end] = self._covariance[start:end, REACH]
 
 

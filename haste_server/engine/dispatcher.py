@@ -12,6 +12,7 @@ from haste_server.metrics.counts import Counts
 
 LOOK_AGAIN_S = 1.0  # another server's web process may have stored tasks without waking this engine
 CLAIM_LIMIT = 100
+TRIES = 3  # to fill slots for which something was chosen that was cancelled
 REFILL_SHARE = (
     0.25  # of a window is claimed at once where tasks are short: a transaction costs more than they
 )
@@ -71,14 +72,18 @@ class Dispatcher:
                 self._fill(route, window, room)
 
     def _fill_slots(self, route: Route, selector: Selector, free_slots: int) -> None:
-        if free_slots <= 0:
-            return
-        now = self._clock()
-        chosen = selector.choose(route, min(free_slots, CLAIM_LIMIT), now=now)
-        messages = self._store.claim_chosen(route, chosen, now=now, lease_s=self._lease_s)
-        if messages:
-            self._counts.hand_out(route, len(messages))
-            self._broker.publish(messages)
+        for _ in range(TRIES):
+            if free_slots <= 0:
+                return
+            now = self._clock()
+            chosen = selector.choose(route, min(free_slots, CLAIM_LIMIT), now=now)
+            messages = self._store.claim_chosen(route, chosen, now=now, lease_s=self._lease_s)
+            if messages:
+                self._counts.hand_out(route, len(messages))
+                self._broker.publish(messages)
+            if len(messages) == len(chosen):
+                return
+            free_slots -= len(messages)
 
     def _fill(self, route: Route, window: Window, room: int) -> None:
         while room > 0:

@@ -12,7 +12,6 @@ from haste_core.routing import Route
 from haste_server.engine.edge_site import EdgeSite
 
 LOOK_EVERY_S = 1.0
-_TRIES = 3  # to choose something else where what was chosen is cancelled; what is left is found beside
 
 
 class EdgeSelector:
@@ -48,27 +47,21 @@ class EdgeSelector:
             return []
         with site.lock:
             site.look_before_choice(now)
-            chosen = self._choose_claimable(site, route.task_key, free_slots, now)
+            chosen = self._pick(site, route.task_key, free_slots, now)
             if site.unfitted():
                 self._awake.set()
         return chosen
 
-    def _choose_claimable(self, site: EdgeSite, key: str, free_slots: int, now: float) -> list[int]:
-        pick: Callable[[], tuple[int, int] | None]
+    def _pick(self, site: EdgeSite, key: str, free_slots: int, now: float) -> list[int]:
+        pick: Callable[[], int | None]
         if key == PREPROCESS:
             pick = partial(site.pick_to_preprocess, now, cores=site.preprocessing + free_slots)
         else:
             pick = partial(site.pick_to_upload, now)
-        chosen: dict[int, int] = {}
-        for _ in range(_TRIES):
-            new: dict[int, int] = {}
-            while len(chosen) + len(new) < free_slots and (picked := pick()) is not None:
-                new[picked[1]] = picked[0]
-            gone = site.take_back(new, now)
-            chosen.update((job_id, task_id) for job_id, task_id in new.items() if job_id not in gone)
-            if not gone:
-                break
-        return list(chosen.values())
+        picked: list[int] = []
+        while len(picked) < free_slots and (task_id := pick()) is not None:
+            picked.append(task_id)
+        return picked
 
     def step(self) -> None:
         """Wait, then do what would delay a choice."""

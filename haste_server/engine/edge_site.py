@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import structlog
 
@@ -81,44 +81,28 @@ class EdgeSite:
         self._newest = max(self._newest, newest)
         self._note_all(images, watched, now)
 
-    def pick_to_preprocess(self, now: float, *, cores: int) -> tuple[int, int] | None:
-        """Pick a (task_id, job_id) for a free core, and take it for handed out."""
+    def pick_to_preprocess(self, now: float, *, cores: int) -> int | None:
+        """Pick a task for a free core, and take it for handed out."""
         ahead_bytes = 0.0
         for stream in self._streams.values():
             stream.schedule.cores = cores
             picked = stream.choose_to_preprocess(now, ahead_bytes=ahead_bytes)
             if picked is not None:
-                self._picked.add(picked[1])
-                return picked
+                return self._noted(*picked)
             ahead_bytes += stream.schedule.waiting_bytes
         return None
 
-    def pick_to_upload(self, now: float) -> tuple[int, int] | None:
-        """Pick a (task_id, job_id) for the link, and take it for handed out."""
+    def pick_to_upload(self, now: float) -> int | None:
+        """Pick a task for the link, and take it for handed out."""
         for stream in self._streams.values():
             picked = stream.choose_to_upload(now)
             if picked is not None:
-                self._picked.add(picked[1])
-                return picked
+                return self._noted(*picked)
         return None
 
-    def take_back(self, picked: Mapping[int, int], now: float) -> set[int]:
-        """Note what became of picked images whose tasks are not ready any more; tell which these are.
-
-        Parameters
-        ----------
-        picked : mapping of int to int
-            The tasks, by their jobs.
-        now : float
-        """
-        if not picked:
-            return set()
-        ready = self._store.still_ready(picked.values())
-        gone = {job_id for job_id, task_id in picked.items() if task_id not in ready}
-        if gone:
-            self._note_all(self._store.images(self._site, sorted(gone)), gone, now)
-            self._picked -= gone
-        return gone
+    def _noted(self, task_id: int, job_id: int) -> int:
+        self._picked.add(job_id)
+        return task_id
 
     def unfitted(self) -> list[EdgeSchedule]:
         """List the schedules whose course had better be fitted."""
@@ -167,6 +151,9 @@ class EdgeSite:
                 after = (ready[-1].ready_at, ready[-1].task_id)
                 self._note_in_parts(self._unknown(ready), now, together=_TOGETHER_AT_FIRST)
                 self._newest = max(self._newest, after[0])
+        with self.lock:
+            for stream in self._streams.values():
+                stream.schedule.next_to_preprocess(now)  # the first answer counts all that waits
         self.is_loaded = True
 
     def fit(self) -> None:

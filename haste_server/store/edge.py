@@ -55,11 +55,6 @@ class EdgeTasks:
 
         return self._database.read(work)
 
-    def still_ready(self, task_ids: Collection[int]) -> set[int]:
-        """Find those of some tasks that may be handed out."""
-        asked = {"ids": list(task_ids)}
-        return set(self._database.read(lambda connection: connection.scalars(_STILL_READY, asked).all()))
-
     def under_way(self, site: str) -> list[int]:
         """List the jobs whose images are at a worker, or wait for their next attempt."""
         return list(
@@ -166,9 +161,6 @@ _READY_THEN = _READY_BEHIND.where(
     tasks.c.ready_at == sa.bindparam("moment"), tasks.c.task_id > sa.bindparam("task_id")
 )
 _READY_LATER = _READY_BEHIND.where(tasks.c.ready_at > sa.bindparam("moment"))
-_STILL_READY = sa.select(tasks.c.task_id).where(
-    tasks.c.task_id.in_(sa.bindparam("ids", expanding=True)), tasks.c.phase == Phase.READY
-)
 _UNDER_WAY = (
     sa.select(tasks.c.job_id)
     .distinct()

@@ -8,6 +8,7 @@ from haste_core.jobs import JobRecord
 from haste_core.messages import Outcome, Place, TaskMessage, TaskResult
 from haste_core.routing import Route
 from haste_core.states import TaskState
+from haste_server.engine.dispatcher import TRIES
 from haste_server.engine.edge_selector import EdgeSelector
 from haste_server.store.edge import EdgeTasks
 from haste_server.store.sql import SqlStore
@@ -74,8 +75,15 @@ class Computer:
         return self.selector.choose(Route(key, "default"), slots, now=self.now)
 
     def claim(self, key: str, slots: int) -> list[TaskMessage]:
-        chosen = self.choose(key, slots)
-        return self.store.claim_chosen(Route(key, "default"), chosen, now=self.now, lease_s=30)
+        """Choose and claim, as the dispatcher does: once more where something chosen was cancelled."""
+        claimed: list[TaskMessage] = []
+        for _ in range(TRIES):
+            chosen = self.choose(key, slots - len(claimed))
+            new = self.store.claim_chosen(Route(key, "default"), chosen, now=self.now, lease_s=30)
+            claimed += new
+            if len(new) == len(chosen):
+                break
+        return claimed
 
     def hand_out(self) -> None:
         """Fill free slots, the link's first."""

@@ -1,17 +1,21 @@
 """What every selector promises, whatever it prefers, and what each one prefers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from haste_core.jobspec import JobSpec
+from haste_core.messages import TaskMessage
 from haste_core.ports import Selector
 from haste_core.routing import Route
 from haste_core.states import TaskState
+from haste_server.engine.attendance import Window
+from haste_server.engine.dispatcher import Dispatcher
 from haste_server.engine.edge_selector import EdgeSelector
+from haste_server.metrics.counts import Counts
 from haste_server.store.choosing import SELECTORS
 from haste_server.store.edge import EdgeTasks
 from haste_server.store.sql import SqlStore
@@ -73,6 +77,52 @@ def test_what_was_chosen_is_claimed_in_that_order_if_it_is_still_ready(
     left = {job_id for job_id in job_ids if store.job(job_id).tasks[0].attempt == 0} - {taken}
     rest = selector.choose(ROUTE, 9, now=NOW)
     assert {store.job_of_task(task_id)[0].job_id for task_id in rest} == left
+
+
+class _Workers:
+    """One worker with a free slot, at a broker that takes everything."""
+
+    def __init__(self) -> None:
+        self.published: list[TaskMessage] = []
+
+    def is_up(self) -> bool:
+        return True
+
+    def publish(self, messages: Sequence[TaskMessage], *, together: int = 1) -> None:
+        self.published += messages
+
+    def windows(self, *, now: float) -> dict[Route, Window]:
+        return {ROUTE: Window(size=1, slots=1, together=1)}
+
+
+def test_a_slot_whose_task_was_cancelled_as_it_was_chosen_is_filled_at_once(
+    store: SqlStore, selector: Selector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted(store, *(spec(source_id=str(i)) for i in range(3)))
+    choose, cancelled = selector.choose, []
+
+    def choose_and_cancel(route: Route, free_slots: int, *, now: float) -> list[int]:
+        chosen = choose(route, free_slots, now=now)
+        if not cancelled:
+            cancelled.append(store.job_of_task(chosen[0])[0].job_id)
+            store.cancel_job(cancelled[0], now=NOW)
+        return chosen
+
+    monkeypatch.setattr(selector, "choose", choose_and_cancel)
+    workers = _Workers()
+    dispatcher = Dispatcher(
+        store=store,
+        broker=workers,
+        attendance=workers,
+        selectors={KEY: selector},
+        lease_s=30,
+        counts=Counts(),
+        clock=lambda: NOW,
+    )
+    dispatcher.wake()
+    dispatcher.step()
+    assert [message.job_id for message in workers.published] != cancelled
+    assert len(workers.published) == 1
 
 
 def test_optional_tasks_are_overtaken_as_ever(store: SqlStore, selector: Selector) -> None:

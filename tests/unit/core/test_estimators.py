@@ -7,7 +7,8 @@ import pytest
 
 from haste_core.estimators import Budget, CpuSeconds, Interpolation, Prospects, SmoothCourse
 from haste_core.estimators.likelihood import Nature
-from haste_core.estimators.prospects import _highest
+from haste_core.estimators.peaks import Peaks
+from haste_core.estimators.waiting_cells import WaitingCells
 
 RNG = np.random.default_rng(7)
 
@@ -169,7 +170,45 @@ def test_many_come_and_go() -> None:
 @pytest.mark.parametrize("length", [65, 5_000, 65_536])
 def test_the_highest_values_are_found_among_many_that_are_the_same(length: int) -> None:
     values = np.ones(length)
-    values[:: max(1, length // 40)] += np.arange(len(values[:: max(1, length // 40)]))
-    found = _highest(values, 64)
+    step = max(1, length // 40)
+    values[::step] += np.arange(len(values[::step]))
+    values[3] = -np.inf
+    peaks = Peaks(np.full(length, 7.0))
+    peaks.put(np.arange(length), values)
+    found = peaks.highest(64)
     assert len(set(found.tolist())) == 64
     assert sorted(values[found]) == sorted(np.sort(values)[-64:])
+    alike = sorted(place for place in found if values[place] == 1)
+    assert alike == [place for place in range(length) if values[place] == 1][: len(alike)]
+
+
+def test_of_few_values_only_those_that_are_there_are_found() -> None:
+    peaks = Peaks(np.full(1000, -np.inf))
+    assert peaks.highest(5).tolist() == []
+    for place, value in ((999, 1.0), (40, 3.0), (41, 2.0), (700, 3.0)):
+        peaks.put(np.array([place]), np.array([value]))
+    assert peaks.highest(9).tolist() == [40, 41, 700, 999]
+    assert peaks.highest(1).tolist() == [40]
+    assert peaks.finite().tolist() == [40, 41, 700, 999]
+    assert peaks.last_finite() == 999
+    peaks.put(np.array([999]), np.array([-np.inf]))
+    assert peaks.last_finite() == 700
+
+
+def test_what_waits_by_cell_is_as_if_it_were_counted_anew_each_time() -> None:
+    course = SmoothCourse(1.0, fits_itself=False)
+    course.cover(5_999)
+    cells = WaitingCells(course, np.arange(6_000))
+    waiting = np.ones(6_000, bool)
+    for index in RNG.choice(6_000, 400, replace=False):
+        waiting[index] = False
+        cells.remove(index // course.cell_size)
+        cells.change(course.observe(int(index), float(RNG.normal(1.0, 0.5))))
+        anew = WaitingCells(course, np.flatnonzero(waiting))
+        assert cells.least() == anew.least()
+        assert cells.last == anew.last
+        assert cells.most_hopeful(64).tolist() == anew.most_hopeful(64).tolist()
+    sample, each = cells.sample()
+    assert each == 3
+    assert len(sample) == 5_600 // 3 + 1
+    assert np.abs(sample - course.cells(np.flatnonzero(waiting)[::3])).max() <= 1
