@@ -21,6 +21,7 @@ from haste_core.messages import Outcome, Place, TaskMessage, TaskResult
 from haste_core.pipelines import Pipeline
 from haste_core.routing import Route
 from haste_core.states import TaskState
+from haste_runtime.garbage import collect_seldom
 from haste_server.engine.edge_selector import EdgeSelector
 from haste_server.store.database import Database
 from haste_server.store.edge import EdgeTasks
@@ -100,6 +101,7 @@ def _result(message: TaskMessage) -> TaskResult:
 def measure(store: SqlStore, rounds: int) -> dict[str, float]:
     """Let the computer work, and tell how long it took to choose."""
     computer = Computer(store)
+    collect_seldom()  # as a server does at the end of its start
     computer.hand_out("preprocess", CORES)  # from now on it is asked for
     began = time.perf_counter()
     computer.selector.step()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from heapq import merge
 from typing import Any, TypeAlias
 
@@ -16,7 +15,6 @@ from haste_core.interestingness import Reads
 from haste_server.store.schema import decisions, deleted_objects, jobs, objects
 
 PAGE = 1000
-_PLAIN = re.compile(r"\w+", re.ASCII)
 
 Recorded: TypeAlias = tuple[
     str | None, bool, int, str | None, str | None, Mapping[str, Any], Mapping[str, Any], int
@@ -31,8 +29,8 @@ def recorded(
 ) -> Iterator[Recorded]:
     """Read the objects of a stream in the order of their jobs.
 
-    Each row is one JSON text, and what nobody wants of it is left out or passed over by the parser: drivers
-    take their time for each column, and parsers for each value. What is missing may be None.
+    Each row is one JSON text, and what nobody wants in it is passed over by the parser: drivers take their
+    time for each column, and parsers for each value.
 
     Parameters
     ----------
@@ -45,42 +43,29 @@ def recorded(
     deleted : bool
         Whether those that were deleted from a trash are wanted, too.
     """
-    present = _read(connection, stream_id, reads, objects, named=named)
+    present = _read(connection, stream_id, reads, _rows(objects, reads, named=named))
     if not deleted:
         return present
     # All of them first: a connection does not go through two answers at a time.
-    gone = list(_read(connection, stream_id, reads, deleted_objects, named=named))
+    gone = list(_read(connection, stream_id, reads, _rows(deleted_objects, reads, named=named)))
     return merge(gone, present, key=lambda row: row[-1]) if gone else present
 
 
-def _read(
-    connection: Connection, stream_id: str, reads: Reads, table: sa.Table, *, named: bool
-) -> Iterator[Recorded]:
-    picked = _picked_by_database(connection, reads)
-    page_of: TypeAdapter[list[Any]] = TypeAdapter(_page_type(reads, picked))
+def _read(connection: Connection, stream_id: str, reads: Reads, wanted: sa.Select[str]) -> Iterator[Recorded]:
+    page_of: TypeAdapter[list[Recorded]] = TypeAdapter(_page_type(reads))
     first, last = connection.execute(_RANGE, {"name": stream_id}).one()
     found = connection.execution_options(yield_per=PAGE).execute(
-        _rows(table, reads, picked, named=named), {"name": stream_id, "first": first, "last": last}
+        wanted, {"name": stream_id, "first": first, "last": last}
     )
     for rows in found.scalars().partitions():
-        page = page_of.validate_json(f"[{','.join(rows)}]")
-        if picked:
-            page = [(*row[:5], dict(zip(picked, row[5], strict=False)), *row[6:]) for row in page]
-        yield from page
+        yield from page_of.validate_json(f"[{','.join(rows)}]")
 
 
-def _picked_by_database(connection: Connection, reads: Reads) -> Sequence[str]:
-    """Name the features that the database picks out of their JSON; none: it hands over the whole text."""
-    names = sorted(reads.features)
-    can_pick = connection.dialect.name == "sqlite" and all(_PLAIN.fullmatch(name) for name in names)
-    return names if can_pick else ()
-
-
-def _page_type(reads: Reads, picked: Sequence[str]) -> Any:
+def _page_type(reads: Reads) -> Any:
     beside = dict.fromkeys(reads.circumstances, Any)
     if reads.metadata and "metadata" not in beside:
         beside["metadata"] = _some("metadata", dict.fromkeys(reads.metadata, Any))
-    features = list[Any] if picked else _some("features", dict.fromkeys(reads.features, Any))
+    features = _some("features", dict.fromkeys(reads.features, Any))
     return list[tuple[Any, Any, Any, Any, Any, features, _some("beside", beside), int]]  # type: ignore[valid-type, misc]
 
 
@@ -88,7 +73,7 @@ def _some(name: str, wanted: Mapping[str, Any]) -> Any:
     return TypedDict(name, wanted, total=False)  # type: ignore[operator]
 
 
-def _rows(table: sa.Table, reads: Reads, picked: Sequence[str], *, named: bool) -> sa.Select[str]:
+def _rows(table: sa.Table, reads: Reads, *, named: bool) -> sa.Select[str]:
     is_present = table is objects
     columns = [
         _json(table.c.tier) if is_present else sa.literal("null"),
@@ -96,7 +81,7 @@ def _rows(table: sa.Table, reads: Reads, picked: Sequence[str], *, named: bool) 
         sa.type_coerce(table.c.size_bytes, sa.Text),
         _json(table.c.set_key) if named else sa.literal("null"),
         _json(decisions.c.source_id) if named else sa.literal("null"),
-        _features_of(reads, picked),
+        sa.type_coerce(decisions.c.features, sa.Text),
         _beside_of(reads),
         sa.type_coerce(table.c.job_id, sa.Text),
     ]
@@ -114,15 +99,6 @@ def _rows(table: sa.Table, reads: Reads, picked: Sequence[str], *, named: bool) 
         )
         .order_by(table.c.job_id)
     )
-
-
-def _features_of(reads: Reads, picked: Sequence[str]) -> sa.ColumnElement[str]:
-    text = sa.type_coerce(decisions.c.features, sa.Text)
-    if not picked:
-        return text if reads.features else sa.literal("{}")
-    # An array keeps the text of numbers, with all their digits; of one path alone it would make no array.
-    paths = [f"$.{name}" for name in picked]
-    return sa.func.json_extract(text, *paths, paths[0], type_=sa.Text)
 
 
 def _beside_of(reads: Reads) -> sa.ColumnElement[str]:

@@ -6,10 +6,9 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -31,8 +30,10 @@ logger = logging.getLogger(__name__)
 SEED = 20261122
 KILLS = 100
 IMAGES = 150
+IMAGES_FOR_A_KILL = 4  # at first; none come during the last ones
 SOME = 5  # images that are there before
 BYTES_PER_S = 150_000.0  # so that something is on its way at most kills
+MOST_BYTES = 200_000  # between two kills, so that not all has arrived before the last one
 LAST_RUN_S = 300
 MARK = "AGENT_OF_THIS_TEST"
 
@@ -55,22 +56,22 @@ def write_picture(path: Path, number: int, pause: threading.Event) -> None:
 
 
 @contextmanager
-def filling(folder: Path, *, over_s: float) -> Iterator[threading.Event]:
-    """Fill a folder meanwhile; the event makes it hurry."""
-    hurry = threading.Event()
+def filling(folder: Path) -> Iterator[Callable[[], None]]:
+    """Fill a folder meanwhile, so many images at each call, until all are there at the end."""
+    asked, hurry = threading.Semaphore(0), threading.Event()
 
     def fill() -> None:
-        rng = random.Random(SEED + 1)
         for number in range(IMAGES):
+            asked.acquire()
             write_picture(folder / f"day{number % 3}" / f"A{number // 3:02}.tif", number, hurry)
-            hurry.wait(rng.uniform(0, 2 * over_s / IMAGES))
 
     thread = threading.Thread(target=fill)
     thread.start()
     try:
-        yield hurry
+        yield lambda: asked.release(IMAGES_FOR_A_KILL)
     finally:
         hurry.set()
+        asked.release(IMAGES)
         thread.join()
 
 
@@ -102,12 +103,18 @@ def time_until_it_sends(agent: Agent, said: Path, link: Link) -> float:
     return took_s
 
 
-def kill_at_random(agent: Agent, said: Path, *, longest_s: float) -> None:
+def kill_at_random(
+    agent: Agent, said: Path, link: Link, *, longest_s: float, meanwhile: Callable[[], None]
+) -> None:
+    """Kill the agent at any moment of its start, or in the middle of an image."""
     rng = random.Random(SEED)
     for number in range(KILLS):
+        meanwhile()
+        enough_bytes = link.passed_bytes + rng.uniform(0, MOST_BYTES)
         process = agent.start(said, "--json", **{MARK: str(agent.data_dir)})
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(rng.uniform(0, longest_s))
+        ends_at = time.monotonic() + rng.uniform(0, longest_s)
+        while time.monotonic() < ends_at and link.passed_bytes < enough_bytes and process.poll() is None:
+            time.sleep(0.01)
         ended_by_itself = process.poll()
         kill(process.pid)
         process.wait()
@@ -153,8 +160,8 @@ def test_a_hundred_kills_at_random_lose_nothing_and_send_nothing_twice(tmp_path:
             for number in range(SOME):
                 write_picture(folder / "day0" / f"B{number:02}.tif", IMAGES + number, threading.Event())
             longest_s = 1.4 * time_until_it_sends(agent, said, link)
-            with filling(folder, over_s=KILLS * longest_s / 3):
-                kill_at_random(agent, said, longest_s=longest_s)
+            with filling(folder) as write_some:
+                kill_at_random(agent, said, link, longest_s=longest_s, meanwhile=write_some)
             had = len(jobs_at(central))
             logger.info("%d sent during %d kills, lives up to %.1f s", had, KILLS, longest_s)
             assert 0 < had < SOME + IMAGES, "the link is too slow or too fast for this computer"
