@@ -140,25 +140,15 @@ def why_undefined(features: Mapping[str, Any], spec: InterestingnessSpec) -> str
     InterestingnessError
         If that cannot be computed from these features.
     """
-    return undefining(spec)(features)
-
-
-def undefining(spec: InterestingnessSpec) -> Callable[[Mapping[str, Any]], str | None]:
-    """Return `why_undefined` of one specification, for many objects."""
-    parsed = [(reason, parse_expression(condition)) for reason, condition in conditions(spec).items()]
-
-    def why(features: Mapping[str, Any]) -> str | None:
-        if features.get("undefined"):
-            return str(features["undefined"])
+    if features.get("undefined"):
+        return str(features["undefined"])
+    for reason, condition in conditions(spec).items():
         try:
-            for reason, condition in parsed:
-                if condition.evaluate(features):
-                    return reason
+            if parse_expression(condition).evaluate(features):
+                return reason
         except ExpressionError as error:
             raise InterestingnessError(f"undefined_if: {error}") from error
-        return None
-
-    return why
+    return None
 
 
 def conditions(spec: InterestingnessSpec) -> Mapping[str, str]:

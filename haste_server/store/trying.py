@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from sqlalchemy.engine import Connection
 
-from haste_core.decisions import as_score, conditions, kept_for_audit, undefining
+from haste_core.decisions import as_score, conditions, kept_for_audit, why_undefined
 from haste_core.expressions import parse_expression
 from haste_core.image_sets import ImageSetSpec, Member, MemberScore, MemberState, combined_score, counts
 from haste_core.interestingness import (
@@ -103,7 +103,6 @@ class _Function:
 
     def __init__(self, spec: InterestingnessSpec, failed: Counter[str]) -> None:
         self._spec = spec
-        self._why_undefined = undefining(spec)
         self._failed = failed
         self.ranks = spec.function == "quantile"
         more = {"count_others": self._count_others} if self.ranks else {}
@@ -122,7 +121,7 @@ class _Function:
         """
         tier, _, _, _, source_id, features, beside, _ = row
         try:
-            if self._why_undefined(features) is not None:
+            if why_undefined(features, self._spec) is not None:
                 return None
             self._asking = source_id
             scored = ScoredObject(features, **{"metadata": {}, **beside})
