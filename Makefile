@@ -26,7 +26,7 @@ demo: $(BASE) ## Score and tier a simulated experiment, with nothing else instal
 
 test: $(TEST) ## Run the tests against real RabbitMQ and MariaDB (minutes)
 	@tools/install_test_services.sh
-	$(BIN)/python -m pytest $(SHARED_OUT) -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest $(SHARED_OUT) -m "not slow" --hypothesis-profile quick $(ARGS)
 
 test-all: $(TEST) ## Run the tests, the slow proofs, and the unit tests on other Pythons (up to an hour)
 	@tools/install_test_services.sh

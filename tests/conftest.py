@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 
@@ -27,6 +28,10 @@ from tests.services.vhosts import DEFAULT_MANAGEMENT_PORT, VirtualHosts
 _SHARED_DIR = Path(__file__).resolve().parents[2] / "shared"
 _PRIVATE_SERVERS = {"mariadb_server", "rabbitmq_server"}
 _UNIT_TESTS = Path(__file__).parent / "unit"
+
+
+# A property that says nothing else is tried with 100 examples, and with these in the quick run.
+hypothesis.settings.register_profile("quick", max_examples=30)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 from tests.chaos.handlers import HANDLER, KEYS
 from tests.chaos.load import PIPELINE
 from tests.chaos.programs import Program, kill
-from tests.e2e.server_process import parent_of, run_briefly, server_command, worker_command
+from tests.e2e.server_process import make_tables, parent_of, server_command, worker_command
 from tests.integration.tcp_proxy import TcpProxy
 from tests.services.mariadb import MariaDB
 from tests.services.process import free_port
@@ -203,11 +203,7 @@ class Distributed(Site):
     def _open(self) -> None:
         self._open_services()
         owned_url = self._limited_account()
-        upgraded = run_briefly(
-            *("--data-dir", self.folder / "upgrade", "--database-url", owned_url, "db", "upgrade")
-        )
-        if upgraded.returncode:
-            raise RuntimeError(upgraded.stderr)
+        make_tables(owned_url)
         for number in range(self._server_count):
             self._run_server(number, owned_url)
         for number in range(self._worker_count):

@@ -63,7 +63,7 @@ def read_back(store: SqlStore, numbers: list[int]) -> list[dict[str, Any]]:
 @given(st.lists(_ROW, min_size=1, max_size=FEW + 4), st.data())
 @example([_ODD], None)
 @example([_ODD, *[{**_ODD, "tier": ""}] * FEW], None)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_rows_are_read_back_as_they_were_written(
     store: SqlStore, rows: list[dict[str, Any]], data: st.DataObject | None
 ) -> None:

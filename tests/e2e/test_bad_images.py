@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield started
 
 
-@pytest.fixture(params=["generated", "shared"])
+@pytest.fixture(params=["generated", pytest.param("shared", marks=pytest.mark.slow)])
 def bad_files(request: pytest.FixtureRequest, server: ServerProcess) -> tuple[Path, dict[str, str]]:
     """Return a folder of files, and what shall become of each."""
     folder = server.data_dir.parent / request.param

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from haste_client import HasteClient, Result, Submission
 from haste_core.features.plls import plls
-from tests.e2e.server_process import run_briefly, running_server, running_worker
+from tests.e2e.server_process import make_tables, running_server, running_worker
 from tests.waiting import wait_for
 
 LEASE = {"HASTE_LEASE_S": "4", "HASTE_HEARTBEAT_S": "1"}
@@ -52,8 +52,7 @@ class Distributed:
 
 @pytest.fixture
 def system(tmp_path: Path, mariadb_url: str, amqp_url: str) -> Iterator[Distributed]:
-    upgraded = run_briefly("--data-dir", tmp_path / "data", "--database-url", mariadb_url, "db", "upgrade")
-    assert upgraded.returncode == 0, upgraded.stderr
+    make_tables(mariadb_url)
     environment = {"HASTE_DATABASE_URL": mariadb_url, "HASTE_BROKER_URL": amqp_url, **LEASE}
     with running_server(tmp_path / "data", environment=environment) as server, ExitStack() as cleanup:
         server.wait_until_ready()

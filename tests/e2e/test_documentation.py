@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import tifffile
 
 from haste_server.catalogue import load_pipelines
-from tests.e2e.documentation import PROGRAMS, REPOSITORY, blocks_of, reader
+from tests.e2e.documentation import PROGRAMS, REPOSITORY, Reader, blocks_of, reader
 from tests.e2e.plates import write_image
 from tests.e2e.server_process import PROC
 from tests.services.process import free_port
@@ -73,7 +75,9 @@ def test_every_page_with_commands_is_followed() -> None:
     assert {name for name in names if blocks_of(name)} - no_commands == PAGES_OF_COMMANDS
 
 
-def test_readme_and_rest_work_as_they_stand_there(tmp_path: Path) -> None:
+@contextmanager
+def after_readme(tmp_path: Path) -> Iterator[Reader]:
+    """Do what the README says, and return its reader, whose server runs on."""
     folder, port = tmp_path / "pc", free_port()
     meant = {"/data/": f"{folder}/data/", "127.0.0.1:5510": f"127.0.0.1:{port}"}
     data_dir = str(folder / "server")
@@ -81,27 +85,38 @@ def test_readme_and_rest_work_as_they_stand_there(tmp_path: Path) -> None:
     with reader(folder, stands_for=meant, **told) as readme:
         make_plates(folder / "data/plates", "plate7", "plate8")
         readme.follow("README.md")
+        yield readme
+
+
+def test_the_readme_works_as_it_stands_there(tmp_path: Path) -> None:
+    with after_readme(tmp_path) as readme:
         spots = [json.loads(line)["response"]["count-spots"] for line in readme.said[-1].splitlines()]
         assert [sorted(answer) for answer in spots] == [["spots"], ["spots"]]
         scored = [line for said in readme.said for line in said.splitlines() if line.startswith("A01_s")]
         assert len(scored) == 2
-        assert len(list(folder.glob("server/tiers/*/**/*.tif"))) == 2
-        assert "data:image/jpeg" in (folder / "plate7.html").read_text()
+        assert len(list(tmp_path.glob("pc/server/tiers/*/**/*.tif"))) == 2
+        assert "data:image/jpeg" in (tmp_path / "pc/plate7.html").read_text()
+
+
+@pytest.mark.slow
+def test_what_comes_after_the_readme_works_as_it_stands_there(tmp_path: Path) -> None:
+    folder = tmp_path / "pc"
+    with after_readme(tmp_path) as page:
         (folder / "plate7.html").unlink()
-        readme.follow("docs/doctor.md")
-        assert json.loads(readme.said[-1])["well"]
-        readme.follow("docs/commands.md")
+        page.follow("docs/doctor.md")
+        assert json.loads(page.said[-1])["well"]
+        page.follow("docs/commands.md")
         assert "_HASTE_COMPLETE" in (folder / "haste-completion.bash").read_text()
-        readme.follow("docs/report.md")
+        page.follow("docs/report.md")
         assert len((folder / "plate7-images.csv").read_text().splitlines()) == 1 + 2
-        readme.follow("docs/tokens.md")
-        assert "lab1-pc" in readme.said[-3]
-        readme.follow("docs/decisions-and-policies.md")
-        assert any("belongs in" in said for said in readme.said)
+        page.follow("docs/tokens.md")
+        assert "lab1-pc" in page.said[-3]
+        page.follow("docs/decisions-and-policies.md")
+        assert any("belongs in" in said for said in page.said)
         if shutil.which("curl"):
-            said_before = len(readme.said)
-            readme.follow("docs/rest.md")
-            job, *asked = [json.loads(said) for said in readme.said[said_before:]]
+            said_before = len(page.said)
+            page.follow("docs/rest.md")
+            job, *asked = [json.loads(said) for said in page.said[said_before:]]
             assert job["source_id"] == "A01_s1.tif"
             assert all("changed" in answer for answer in asked)
 

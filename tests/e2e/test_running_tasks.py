@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.server_process import (
     PROC,
     ServerProcess,
-    run_briefly,
+    make_tables,
     running_server,
     running_worker,
 )
@@ -72,8 +72,7 @@ def server(
                 "HASTE_DATABASE_URL": request.getfixturevalue("lasting_mariadb_url"),
                 "HASTE_BROKER_URL": request.getfixturevalue("lasting_amqp_url"),
             }
-            database = ("--database-url", environment["HASTE_DATABASE_URL"])
-            assert run_briefly("--data-dir", folder / "data", *database, "db", "upgrade").returncode == 0
+            make_tables(environment["HASTE_DATABASE_URL"])
             of_worker = environment | {
                 "HASTE_HEARTBEAT_S": str(LEASE_S / 6),
                 "HASTE_WORK_DIR": str(folder / "work"),

@@ -14,6 +14,7 @@ from tests.e2e.server_process import (
     PROC,
     ServerProcess,
     ended_pid,
+    make_tables,
     run_briefly,
     running_server,
 )
@@ -139,8 +140,7 @@ def test_all_end_when_the_first_process_is_killed(server: ServerProcess) -> None
 
 
 def test_all_end_when_the_process_that_started_them_is_gone(urls: dict[str, str], tmp_path: Path) -> None:
-    database = ("--database-url", urls["HASTE_DATABASE_URL"])
-    assert run_briefly("--data-dir", tmp_path / "data", *database, "db", "upgrade").returncode == 0
+    make_tables(urls["HASTE_DATABASE_URL"])
     with running_server(tmp_path / "data", "--parent", str(ended_pid()), environment=urls) as server:
         assert server.process.wait(60) == 0
         assert server.pids() == []
@@ -157,9 +157,9 @@ def test_a_broker_alone_makes_one_process_without_workers(amqp_url: str, tmp_pat
 
 
 def test_a_database_alone_makes_one_process_with_its_own_workers(mariadb_url: str, tmp_path: Path) -> None:
-    database = ("--database-url", mariadb_url)
-    assert run_briefly("--data-dir", tmp_path / "data", *database, "db", "upgrade").returncode == 0
-    with running_server(tmp_path / "data", *database, "--workers", "1") as server:
+    make_tables(mariadb_url)
+    options = ("--database-url", mariadb_url, "--workers", "1")
+    with running_server(tmp_path / "data", *options) as server:
         server.wait_until_ready()
 
         wait_for(lambda: server.call("GET", "/HASTE/workers/").json()["workers"])

@@ -322,10 +322,8 @@ def test_a_task_that_no_broker_can_carry_ends_once_with_the_reason(system: Syste
     assert refused.attempt == 1
     assert f"at most {MAX_MESSAGE_BYTES:,}" in refused.message
     assert f"the response of 'a' with {MAX_MESSAGE_BYTES + 11:,}" in refused.message
-    assert sorted(message.job["source_id"] for message in worker.seen if message.task_key == "b") == [
-        "0",
-        "2",
-    ]
+    # A worker that is busy with 8 MB may lose a lease as short as here: others may be seen twice.
+    assert {message.job["source_id"] for message in worker.seen if message.task_key == "b"} == {"0", "2"}
 
 
 def test_the_highest_priority_goes_first_when_a_worker_comes(system: System) -> None:

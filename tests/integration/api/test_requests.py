@@ -121,7 +121,7 @@ FIELDS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(FIELDS | st.text(max_size=10), JSON_VALUES, max_size=4), bulk=st.booleans())
 def test_no_body_is_our_fault(api: Api, changes: dict[str, Any], bulk: bool) -> None:
     wanted = spec(**changes)

@@ -194,7 +194,7 @@ class JobLife(RuleBasedStateMachine):
 
 
 TestJobLife = JobLife.TestCase
-TestJobLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestJobLife.settings = settings(stateful_step_count=40, deadline=None)
 
 
 @settings(deadline=None)

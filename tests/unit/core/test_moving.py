@@ -322,4 +322,4 @@ def test_what_is_measured_again_after_the_original_went_is_the_copy() -> None:
 
 
 TestMoves = Moves.TestCase
-TestMoves.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestMoves.settings = settings(stateful_step_count=40, deadline=None)

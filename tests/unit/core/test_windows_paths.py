@@ -4,7 +4,7 @@ import ntpath
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from haste_core.routing import NoFileNameError, OutsideRootsError, Roots, file_url, path_from_file_url
@@ -75,7 +75,6 @@ def test_only_long_paths_are_written_for_the_system() -> None:
     assert openable(share) == f"\\\\?\\UNC\\{share[2:]}"
 
 
-@settings(max_examples=50)
 @given(PATHS)
 def test_any_path_survives_its_forms(path: str) -> None:
     assert plain(extended(path)) == path == ntpath.normpath(path)
@@ -86,7 +85,6 @@ def test_any_path_survives_its_forms(path: str) -> None:
     assert file_url(path_from_file_url(url)) == url
 
 
-@settings(max_examples=50)
 @given(PATHS, NAMES)
 def test_any_path_below_a_root_survives_its_url(folder: str, name: str) -> None:
     roots = Roots.parse({"here": extended(folder)})
@@ -112,7 +110,6 @@ def test_which_names_windows_takes_for_one(first: str, second: str, one: bool) -
     assert (folded(first) == folded(second)) is one
 
 
-@settings(max_examples=50)
 @given(st.text(max_size=30))
 def test_folding_is_done_once(text: str) -> None:
     assert folded(folded(text)) == folded(text)

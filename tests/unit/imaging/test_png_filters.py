@@ -27,7 +27,7 @@ def repacked(pixels: NDArray[Any], packing: Packing | None = None) -> bytes:
     return png_of(pixels, png_chunks(empty), packing or Packing())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(
     pixels=shapes.flatmap(
         lambda shape: st.sampled_from(["u1", "u2"]).flatmap(lambda dtype: arrays(dtype, shape))
