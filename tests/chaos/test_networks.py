@@ -56,7 +56,8 @@ def _all_is_well(site: Distributed, load: Load) -> None:
     assert str(verdict) == "nothing is wrong"
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [1, 10])
 def test_programs_keep_no_trace_of_connections_that_were_cut(
     site: Distributed, load: Load, rounds: int
 ) -> None:

@@ -137,6 +137,7 @@ def test_a_demo_of_the_same_images_tells_the_same_again(work_dir: Path, tmp_path
     assert again == first
 
 
+@pytest.mark.slow
 def test_damaged_and_odd_files_fail_alone_and_equal_names_stay_apart(work_dir: Path, tmp_path: Path) -> None:
     images = tmp_path / "plate"
     for seed, folder in enumerate(["week1", "week2", "week3.tif"]):
