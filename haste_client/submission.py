@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from haste_client.answers import BulkAnswer, JobAnswer, StreamAnswer
 from haste_client.connection import problems_of
@@ -35,6 +34,8 @@ OUTAGE_S = 300.0
 DELETED = "its job was deleted at the server before it had ended"
 
 _SHORTEST_POLL_S, _LONGEST_POLL_S = 0.2, 2.0
+
+Item = TypeVar("Item")
 
 
 class Submission:
@@ -398,7 +399,5 @@ def _view(file: ImageFile, index: int) -> ImageView:
     return ImageView(file.source_id, file.path, index, file.size_bytes, file.mtime_ns / 1e9)
 
 
-def _batches(items: Sequence[Any], size: int) -> Iterator[Any]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[first : first + size] for first in range(0, len(items), size))

@@ -307,7 +307,7 @@ def _has_finished(rule: Finished, view: StreamView) -> Raised:
     of_them = f" ({counts.cancelled} of them cancelled)" if counts.cancelled else ""
     end = "the stream is complete" if view.complete else f"for {_span(rule.settle_s)} no new one has come"
     message = (
-        f"All {_images(counts.done + counts.failed)} have ended: {counts.done} done, "
+        f"{_all_images(counts.done + counts.failed)} ended: {counts.done} done, "
         f"{counts.failed} failed{of_them}; {end}. {what}"
     )
     return Raised(rule.rule, message, asdict(counts))
@@ -350,6 +350,10 @@ def _room(fill: Fill) -> str:
 
 def _images(number: int) -> str:
     return f"{number} image" if number == 1 else f"{number} images"
+
+
+def _all_images(number: int) -> str:
+    return "The one image has" if number == 1 else f"All {number} images have"
 
 
 def _span(seconds: float) -> str:

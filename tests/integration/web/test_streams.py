@@ -196,14 +196,14 @@ def test_an_alert_stands_above_all_until_it_is_acknowledged(api: Api) -> None:
     raise_alerts(api)
     page = look(api, "/stream/plate7")
     assert "1 alert" in seen(look(api, "/"))
-    assert "All 1 image have ended" in seen(page)
+    assert "The one image has ended" in seen(page)
     (form,) = elements(page, lambda element: "acknowledge" in (element.attributes.get("action") or ""))
     address = str(form.attributes["action"])
 
     assert api.client.post(address).status_code == 403
     assert api.client.post(address, data={FORM_FIELD: form_token(page)}).status_code == 303
 
-    assert "All 1 image have ended" not in look(api, "/stream/plate7")
+    assert "The one image has ended" not in look(api, "/stream/plate7")
 
 
 def test_an_unknown_stream_is_explained(api: Api) -> None:

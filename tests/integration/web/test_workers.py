@@ -126,9 +126,9 @@ def test_messages_that_nobody_could_read_are_told(api: Api) -> None:
 def test_open_alerts_stand_above_every_page_until_they_are_acknowledged(api: Api) -> None:
     raise_alerts(api)
     for path in ("/", "/jobs", "/workers", "/jobs/new", "/job/1"):
-        assert "All 1 image have ended" in seen(look(api, path)), path
+        assert "The one image has ended" in seen(look(api, path)), path
     page = look(api, "/alerts")
-    assert "plate7 : All 1 image have ended" in seen(page).replace("plate7:", "plate7 :")
+    assert "plate7 : The one image has ended" in seen(page).replace("plate7:", "plate7 :")
 
     address, token = "/alerts/plate7/1/acknowledge", form_token(page)
     assert api.client.post(address).status_code == 403
