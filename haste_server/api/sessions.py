@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from hashlib import sha256
+from functools import lru_cache
+from hashlib import scrypt, sha256
 from urllib.parse import urlsplit
 
 from flask import Request
@@ -40,7 +41,7 @@ class Sessions:
     """
 
     def __init__(self, token: str | None, *, clock: Clock) -> None:
-        self._key = hmac.digest((token or "").encode(), b"HASTE sessions of pages, version 1", "sha256")
+        self._key = _key_of(token or "")
         self._clock = clock
 
     def begin(self, token_id: int | None = None) -> str:
@@ -86,6 +87,12 @@ class Sessions:
 
     def _signature(self, purpose: str, said: str) -> str:
         return hmac.new(self._key, f"{purpose}:{said}".encode(), sha256).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _key_of(token: str) -> bytes:
+    """Take a while on purpose: nobody finds a token that a person chose by trying words on a session."""
+    return scrypt(token.encode(), salt=b"HASTE sessions of pages, version 1", n=2**14, r=8, p=1, dklen=32)
 
 
 def session_of(request: Request) -> str:
