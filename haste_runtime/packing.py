@@ -46,6 +46,7 @@ class _PackedFolder(io.RawIOBase):
     """A folder's files, sorted by their paths, as a tar that is nowhere."""
 
     def __init__(self, folder: Path) -> None:
+        self._open: tuple[str, IO[bytes]] | None = None  # first: it is closed also where the rest fails
         self.name = str(folder)
         self._folder = folder
         self._members = list(_members_of(folder))
@@ -54,7 +55,6 @@ class _PackedFolder(io.RawIOBase):
             self._starts.append(self._starts[-1] + member.packed_bytes)
         self._length = self._starts[-1] + _END
         self._position = 0
-        self._open: tuple[str, IO[bytes]] | None = None
 
     def readable(self) -> bool:
         return True

@@ -64,11 +64,7 @@ class SentImages:
 
     def __init__(self, file: Path) -> None:
         try:
-            self._connection = sqlite3.connect(file, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            # The jobs are gone afterwards, whatever happens to the power.
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.execute(_TABLE)
+            self._connection = _opened(file)
         except sqlite3.OperationalError as error:
             raise TransientError(f"{file} cannot be used now: {error}") from error
         except sqlite3.DatabaseError as error:
@@ -119,6 +115,19 @@ class SentImages:
         except sqlite3.OperationalError:
             return False
         return True
+
+
+def _opened(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        # The jobs are gone afterwards, whatever happens to the power.
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(_TABLE)
+    except BaseException:
+        connection.close()  # a file that is open cannot be moved away on Windows
+        raise
+    return connection
 
 
 class _Jobs(Protocol):

@@ -159,5 +159,8 @@ def test_a_file_that_cannot_be_used_is_said_with_what_to_do(file: Path) -> None:
     file.write_bytes(b"what a power cut left of it " * 200)
     with pytest.raises(InvalidError, match=r"sent.sqlite is damaged .*: move it away"):
         SentImages(file)
+    opened = Path("/proc/self/fd")
+    if opened.is_dir():
+        assert file not in [handle.readlink() for handle in opened.iterdir() if handle.exists()]
     with pytest.raises(TransientError, match="cannot be used now"):
         SentImages(file.parent / "nowhere" / "sent.sqlite")
