@@ -24,7 +24,7 @@ help: ## Show this list
 demo: $(BASE) ## Score and tier a simulated experiment, with nothing else installed
 	$(BIN)/haste demo
 
-test: $(TEST) ## Run the tests against real RabbitMQ and MariaDB (minutes)
+test: $(TEST) ## Run the tests against real RabbitMQ and MariaDB (ten to fifteen minutes)
 	@tools/install_test_services.sh
 	$(BIN)/python -m pytest $(SHARED_OUT) -m "not slow" --hypothesis-profile quick $(ARGS)
 
