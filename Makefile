@@ -31,7 +31,7 @@ test: $(TEST) ## Run the tests against real RabbitMQ and MariaDB (ten to fifteen
 test-all: $(TEST) ## Run the tests, the slow proofs, and the unit tests on other Pythons (up to an hour)
 	@tools/install_test_services.sh
 	@tools/install_tus_js.sh
-	$(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
+	$(BIN)/python -m pytest $(SHARED_OUT) --hypothesis-profile thorough $(ARGS)
 	tools/test_on_other_pythons.sh
 
 lint: style layout types imports ## Check style, layout, types and import rules

@@ -30,8 +30,9 @@ _PRIVATE_SERVERS = {"mariadb_server", "rabbitmq_server"}
 _UNIT_TESTS = Path(__file__).parent / "unit"
 
 
-# A property that says nothing else is tried with 100 examples, and with these in the quick run.
+# How often a property is tried that says nothing else: in `make test`, and in `make test-all`.
 hypothesis.settings.register_profile("quick", max_examples=30)
+hypothesis.settings.register_profile("thorough", max_examples=200)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -20,9 +20,13 @@ pytestmark = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("workers", "consumer_timeout_s", "task_s"), [(2, 2, 7.0), (1, 4, 20.0), (2, 4, 20.0)]
+    ("workers", "consumer_timeout_s", "task_s"),
+    [
+        (2, 2, 7.0),
+        pytest.param(1, 4, 20.0, marks=pytest.mark.slow),
+        pytest.param(2, 4, 20.0, marks=pytest.mark.slow),
+    ],
 )
 def test_a_task_that_rabbitmq_gives_up_goes_on_and_counts(
     distributed: Callable[..., Distributed],

@@ -56,8 +56,7 @@ def _all_is_well(site: Distributed, load: Load) -> None:
     assert str(verdict) == "nothing is wrong"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("rounds", [1, 10])
+@pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_programs_keep_no_trace_of_connections_that_were_cut(
     site: Distributed, load: Load, rounds: int
 ) -> None:

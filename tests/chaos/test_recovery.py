@@ -10,10 +10,7 @@ from tests.chaos.recovery import after_death, after_outage
 from tests.chaos.sites import LEASE_S, Distributed
 from tests.e2e.server_process import PROC
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes"),
-]
+pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
 
 
 def test_hand_out_resumes_within_10_s_of_rabbitmqs_return(site: Distributed, tmp_path: Path) -> None:
