@@ -14,9 +14,10 @@ from typing import Any
 
 import requests
 
-from tests.e2e.server_process import ServerProcess, run_briefly, running_server, running_worker
+from tests.e2e.server_process import ServerProcess, running_server, running_worker
 from tests.services.mariadb import MariaDB
 from tests.services.rabbitmq import RabbitMQ
+from tests.tables import make_tables
 from tests.waiting import wait_for
 
 NO_OP = "no-op"
@@ -144,9 +145,7 @@ def distributed_system(
     with ExitStack() as running:
         database_url = running.enter_context(MariaDB(folder / "mariadb")).new_database()
         broker_url = running.enter_context(RabbitMQ(folder / "rabbitmq")).vhosts.create()
-        upgraded = run_briefly("--data-dir", folder / "data", "--database-url", database_url, "db", "upgrade")
-        if upgraded.returncode:
-            raise RuntimeError(upgraded.stderr)
+        make_tables(database_url)
         environment = {"HASTE_DATABASE_URL": database_url, "HASTE_BROKER_URL": broker_url}
         server = running.enter_context(running_server(folder / "data", environment=environment))
         server.wait_until_ready()

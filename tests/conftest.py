@@ -11,8 +11,6 @@ import hypothesis
 import pytest
 import structlog
 
-from haste_server.store.database import Database
-from haste_server.store.migrate import upgrade
 from tests.services.given import GivenServerError, check_given_servers
 from tests.services.mariadb import MariaDB, create_database, drop_database
 from tests.services.programs import (
@@ -24,6 +22,7 @@ from tests.services.programs import (
 )
 from tests.services.rabbitmq import RabbitMQ
 from tests.services.vhosts import DEFAULT_MANAGEMENT_PORT, VirtualHosts
+from tests.tables import make_tables
 
 _SHARED_DIR = Path(__file__).resolve().parents[2] / "shared"
 _PRIVATE_SERVERS = {"mariadb_server", "rabbitmq_server"}
@@ -171,7 +170,5 @@ def shared_dir() -> Path:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of a database without rows: to copy it is quicker than to make it."""
     path = tmp_path_factory.mktemp("empty") / "haste.sqlite3"
-    database = Database(f"sqlite:///{path}")
-    upgrade(database)
-    database.close()
+    make_tables(f"sqlite:///{path}")
     return path

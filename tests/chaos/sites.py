@@ -20,11 +20,12 @@ from sqlalchemy import make_url
 from tests.chaos.handlers import HANDLER, KEYS
 from tests.chaos.load import PIPELINE
 from tests.chaos.programs import Program, kill
-from tests.e2e.server_process import make_tables, parent_of, server_command, worker_command
+from tests.e2e.server_process import parent_of, server_command, worker_command
 from tests.integration.tcp_proxy import TcpProxy
 from tests.services.mariadb import MariaDB
 from tests.services.process import free_port
 from tests.services.rabbitmq import RabbitMQ
+from tests.tables import make_tables
 from tests.waiting import wait_for
 
 LEASE_S = 3.0

@@ -12,8 +12,6 @@ from typing import Any
 
 import requests
 
-from haste_server.store.database import Database
-from haste_server.store.migrate import upgrade
 from tests.waiting import PATIENCE_S, wait_for
 
 PROC = Path("/proc")
@@ -156,13 +154,6 @@ def server_command(*options: object) -> list[str]:
 
 def worker_command(*options: object) -> list[str]:
     return [sys.executable, "-m", "haste_workers.cli", *map(str, options)]
-
-
-def make_tables(database_url: str) -> None:
-    """Do what `haste-server db upgrade` does, without a program."""
-    database = Database(database_url)
-    upgrade(database)
-    database.close()
 
 
 def run_briefly(*options: object) -> subprocess.CompletedProcess[str]:

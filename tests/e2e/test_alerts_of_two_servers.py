@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.server_process import PROC, ServerProcess, make_tables, running_server
+from tests.e2e.server_process import PROC, ServerProcess, running_server
 from tests.e2e.test_alerts import PIPELINE
 from tests.services.webhooks import HookServer
+from tests.tables import make_tables
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the server's fixture looks into /proc")

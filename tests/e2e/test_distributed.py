@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from haste_client import HasteClient, Result, Submission
 from haste_core.features.plls import plls
-from tests.e2e.server_process import make_tables, running_server, running_worker
+from tests.e2e.server_process import running_server, running_worker
+from tests.tables import make_tables
 from tests.waiting import wait_for
 
 LEASE = {"HASTE_LEASE_S": "4", "HASTE_HEARTBEAT_S": "1"}

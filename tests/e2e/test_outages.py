@@ -16,12 +16,12 @@ from tests.e2e.haste_command import environment, haste, impatient_haste, watchin
 from tests.e2e.server_process import (
     PROC,
     ServerProcess,
-    make_tables,
     running_server,
     running_worker,
 )
 from tests.integration.tcp_proxy import TcpProxy
 from tests.services.process import free_port
+from tests.tables import make_tables
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="the server's fixture looks into /proc")

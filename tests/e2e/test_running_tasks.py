@@ -12,10 +12,10 @@ import pytest
 from tests.e2e.server_process import (
     PROC,
     ServerProcess,
-    make_tables,
     running_server,
     running_worker,
 )
+from tests.tables import make_tables
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")

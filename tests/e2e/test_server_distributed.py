@@ -14,10 +14,10 @@ from tests.e2e.server_process import (
     PROC,
     ServerProcess,
     ended_pid,
-    make_tables,
     run_briefly,
     running_server,
 )
+from tests.tables import make_tables
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc to see all processes")
